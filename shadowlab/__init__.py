@@ -1,0 +1,1 @@
+"""Shadow mode debugging: from a trace to a proved fix."""

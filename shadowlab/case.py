@@ -1,0 +1,222 @@
+"""A case is a folder: where things lie, written whole or not at all, one writer at a time.
+
+::
+
+    case.json            format version, source, redaction policy, service manifest
+    telemetry/           segments that never change once they are there (see `shadowlab.telemetry`)
+    recordings/          <id>.json, blobs/<sha256>…
+    records/             <digest>.json, one a kept record; latest.json names the newest of each type
+    ledger.jsonl         what was done, hash-chained (see `shadowlab.audit`)
+    keys/                made on first use, readable by the owner only; never packed
+    reports/  patches/   what was written for people
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.records import Record, from_json
+
+FORMAT = 1
+_FOLDERS = ("telemetry", "recordings", "records", "reports", "patches", "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An open case folder. Make one with `open_case`."""
+
+    path: Path
+    lock_timeout: float = 10.0
+    """Seconds to wait for another writer."""
+    _held: list[int] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def telemetry(self) -> Path:
+        """Where the telemetry's segments lie."""
+        return self.path / "telemetry"
+
+    @property
+    def recordings(self) -> Path:
+        """Where recordings and their blobs lie."""
+        return self.path / "recordings"
+
+    @property
+    def records(self) -> Path:
+        """Where kept records lie."""
+        return self.path / "records"
+
+    @property
+    def reports(self) -> Path:
+        """Where executed notebooks and pages lie."""
+        return self.path / "reports"
+
+    @property
+    def patches(self) -> Path:
+        """Where diffs, tests and rollout files lie."""
+        return self.path / "patches"
+
+    @property
+    def keys(self) -> Path:
+        """Where this case's secret keys lie; never packed."""
+        return self.path / "keys"
+
+    def settings(self) -> dict[str, Any]:
+        """What `case.json` says; raises `CaseError` when it is damaged or of a newer format."""
+        return _settings(self.path)
+
+    def remember(self, **settings: Any) -> None:
+        """Change what `case.json` says."""
+        with self.writing("settings"):
+            document = {**self.settings(), **settings}
+            write(self.path / "case.json", json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+
+    def key(self, name: str, size: int = 32) -> bytes:
+        """The secret key called `name`, made on first use; `size` bytes."""
+        place = self.keys / name
+        if not place.exists():
+            with self.writing("key"):
+                if not place.exists():
+                    write(place, secrets.token_bytes(size), mode=0o600)
+        return place.read_bytes()
+
+    def keep(self, record: Record) -> None:
+        """Keep a record under its digest and make it the latest of its type."""
+        with self.writing("record"):
+            place = self.records / f"{record.digest}.json"
+            write(place, json.dumps(record.to_json(), indent=1, ensure_ascii=False).encode() + b"\n")
+            latest = {**self._latest(), record.type: record.digest}
+            write(self.records / "latest.json", json.dumps(latest, indent=1, sort_keys=True).encode() + b"\n")
+
+    def latest(self, type_name: str) -> Record | None:
+        """The newest kept record of a type."""
+        digest = self._latest().get(type_name)
+        return self.record(digest) if digest else None
+
+    def record(self, digest: str) -> Record:
+        """The kept record whose digest starts with `digest`; raises `CaseError` when there is none or several."""
+        found = [p for p in self.records.glob("*.json") if p.stem.startswith(digest) and p.stem != "latest"]
+        if len(found) != 1 or not digest:
+            raise errors.CaseError(
+                f"{len(found)} records in {self.path} start with {digest!r}", hint="`shadowlab show CASE` lists them"
+            )
+        return from_json(read_json(found[0]))
+
+    def _latest(self) -> dict[str, str]:
+        place = self.records / "latest.json"
+        if not place.exists():
+            return {}
+        document = read_json(place)
+        if not isinstance(document, dict):
+            raise errors.CaseError(f"{place} is damaged", hint="`shadowlab verify CASE` says what else was changed")
+        return document
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """Hold the case's one writer's place; a second writer waits `lock_timeout`, then gets a `CaseError`.
+
+        Reentrant within one `Case`. The lock is the kernel's (`flock`): a killed process leaves none behind.
+        """
+        if self._held:
+            yield
+            return
+        fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            self._acquire(fd)
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"process {os.getpid()} ({what})".encode(), 0)
+            self._held.append(fd)
+            try:
+                yield
+            finally:
+                self._held.clear()
+                os.ftruncate(fd, 0)
+        finally:
+            os.close(fd)
+
+    def _acquire(self, fd: int) -> None:
+        deadline = time.monotonic() + self.lock_timeout
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    holder = os.pread(fd, 200, 0).decode(errors="replace") or "another process"
+                    raise errors.CaseError(
+                        f"{self.path} is being written by {holder}; waited {self.lock_timeout:g} s",
+                        hint="wait for it to end, or raise --lock-timeout",
+                    ) from None
+                time.sleep(0.05)
+
+
+def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout: float = 10.0) -> Case:
+    """The case in folder `path`, made when there is none and `create` is set.
+
+    Raises `CaseError` when there is none, when the folder holds something else, or a newer format.
+    """
+    folder = Path(path)
+    if (folder / "case.json").exists():
+        _settings(folder)
+        return Case(folder, lock_timeout)
+    if not create:
+        raise errors.CaseError(
+            f"{folder} is no case: it has no case.json", hint="make one with `shadowlab ingest CASE PATH...`"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise errors.CaseError(f"{folder} is there already and is no case", hint="name a new or an empty folder")
+    try:
+        for name in _FOLDERS:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "keys").chmod(0o700)
+        write(folder / "case.json", json.dumps({"format": FORMAT}, indent=2).encode() + b"\n")
+    except OSError as exc:
+        raise errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder") from exc
+    return Case(folder, lock_timeout)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    document = read_json(folder / "case.json")
+    if not isinstance(document, dict) or not isinstance(document.get("format"), int):
+        raise errors.CaseError(f"{folder / 'case.json'} is damaged: it names no format")
+    if document["format"] > FORMAT:
+        raise errors.CaseError(
+            f"{folder} is of format {document['format']}, this shadowlab reads up to {FORMAT}",
+            hint="open it with a newer shadowlab",
+        )
+    return document
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document in a file of the case; raises `CaseError` when it cannot be read."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as exc:
+        raise errors.CaseError(f"{path} cannot be read: {exc}") from exc
+
+
+def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Write a file whole or not at all: beside, flushed to the disk, renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(beside, mode)
+        os.replace(beside, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise

@@ -1,0 +1,76 @@
+"""The nouns, in the order in which an incident meets them.
+
+A record is what one stage hands to the next: frozen, keyword-only, and named by the SHA-256 of its canonical JSON
+(RFC 8785). Its `parents` are the digests of the records it was made from, so provenance needs no hidden state.
+
+>>> plan = Plan(files=(), steps=("merge",), approvals=("payments",), rollback="git revert")
+>>> plan == from_json(plan.to_json())
+True
+"""
+
+from shadowlab.records.base import Record, Verdict, canonical, digest_of, from_json, table
+from shadowlab.records.diagnosis import Commit, Diagnosis, Hypothesis, Intervention, Location, Slice, Status
+from shadowlab.records.evidence import Check, Plan, Report, Verification
+from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic, overall
+from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected
+from shadowlab.records.proposal import Candidate, Proposal, Risk
+from shadowlab.records.replay import Attempt, Control, Effect, Failure, Outcome, Recording, Replay
+from shadowlab.records.triage import (
+    Blamed,
+    BurnWindow,
+    Change,
+    Contrast,
+    ErrorBucket,
+    Frame,
+    Objective,
+    Suspect,
+    Triage,
+)
+
+__all__ = [
+    "Attempt",
+    "Blamed",
+    "BurnWindow",
+    "Candidate",
+    "Change",
+    "Check",
+    "Commit",
+    "Contrast",
+    "Control",
+    "Diagnosis",
+    "Effect",
+    "ErrorBucket",
+    "Failure",
+    "Frame",
+    "Gate",
+    "GateReport",
+    "Hypothesis",
+    "Ingest",
+    "IngestedFile",
+    "Intervention",
+    "Judgement",
+    "Location",
+    "Objective",
+    "Outcome",
+    "Plan",
+    "Proposal",
+    "Query",
+    "Record",
+    "Recording",
+    "Rejected",
+    "Replay",
+    "Report",
+    "Risk",
+    "Slice",
+    "Statistic",
+    "Status",
+    "Suspect",
+    "Triage",
+    "Verdict",
+    "Verification",
+    "canonical",
+    "digest_of",
+    "from_json",
+    "overall",
+    "table",
+]

@@ -1,0 +1,132 @@
+"""What every record has: a digest, parents, plain JSON and a picture for paper."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import msgspec
+import rfc8785
+
+from shadowlab import errors
+
+
+def canonical(document: object) -> bytes:
+    """The one spelling of a JSON document, RFC 8785; `document` may hold dataclasses, enums and aware datetimes."""
+    return rfc8785.dumps(msgspec.to_builtins(document))
+
+
+def digest_of(document: object) -> str:
+    """SHA-256 of `document`'s canonical JSON, 64 lower-case hex digits."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+class Verdict(StrEnum):
+    """What a judge says; *inconclusive* is never a pass."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+
+_RECORDS: dict[str, type[Record]] = {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Record:
+    """One stage's result: a value with a digest and the digests of what it was made from."""
+
+    parents: tuple[str, ...] = ()
+    """Digests of the records that this one was made from."""
+
+    kept: ClassVar[bool] = True
+    """Whether the investigation keeps it in the case."""
+
+    def __init_subclass__(cls) -> None:
+        # A slotted dataclass is made twice; the second one has the fields and wins.
+        _RECORDS[cls.__name__] = cls
+
+    @property
+    def type(self) -> str:
+        """The record's noun, as `--json` prints it."""
+        return type(self).__name__
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of type, parents and fields."""
+        return digest_of(self._body())
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as plain JSON values: `type`, `digest`, `parents`, then its fields."""
+        body = self._body()
+        return {"type": self.type, "digest": digest_of(body), **body}
+
+    def _body(self) -> dict[str, Any]:
+        return {"type": self.type, **msgspec.json.decode(msgspec.json.encode(self))}
+
+    def __repr__(self) -> str:
+        return f"<{self.type} {self.digest[:8]}{self._summary()}>"
+
+    def _summary(self) -> str:
+        """What one line should say of it, with a leading space."""
+        return ""
+
+    def _repr_html_(self) -> str:
+        return table(self.rows(), caption=repr(self))
+
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        """What a table of this record shows: a row each, the same keys in all."""
+        return [{"field": f.name, "value": getattr(self, f.name)} for f in fields(self)]
+
+
+def from_json(document: object) -> Record:
+    """The record that `document` (a mapping as `to_json` gives it) holds.
+
+    Raises `CaseError` when it is no record, has unknown values, or its digest does not fit its content.
+    """
+    if not isinstance(document, dict) or document.get("type") not in _RECORDS:
+        raise errors.CaseError("not a shadowlab record: its `type` is missing or unknown")
+    body = {key: value for key, value in document.items() if key not in ("type", "digest")}
+    try:
+        record = msgspec.convert(body, _RECORDS[document["type"]])
+    except msgspec.ValidationError as exc:
+        raise errors.CaseError(f"not a {document['type']} record: {exc}") from exc
+    if document.get("digest", record.digest) != record.digest:
+        raise errors.CaseError(
+            f"the {record.type} says digest {str(document['digest'])[:12]}, its content has {record.digest[:12]}",
+            hint="the file was changed after it was written; `shadowlab verify CASE` says what else was",
+        )
+    return record
+
+
+def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int = 50) -> str:
+    """A small static HTML table that survives nbconvert, code hosts and e-mail; cut after `limit` rows, and says so."""
+    if not rows:
+        return f"<p><code>{html.escape(caption)}</code></p>"
+    head = "".join(f"<th style='text-align:left'>{html.escape(str(key))}</th>" for key in rows[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td style='text-align:left'>{html.escape(_cell(v))}</td>" for v in row.values()) + "</tr>"
+        for row in rows[:limit]
+    )
+    more = f"<p>{len(rows) - limit} more rows are not shown.</p>" if len(rows) > limit else ""
+    title = f"<caption style='text-align:left'><code>{html.escape(caption)}</code></caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case float():
+            return f"{value:.4g}"
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case tuple() | list():
+            return ", ".join(_cell(v) for v in value[:6]) + (" …" if len(value) > 6 else "")
+        case _:
+            return str(value)

@@ -1,0 +1,103 @@
+"""Checks on a candidate, with what was seen and what was allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from shadowlab import errors
+from shadowlab.records.base import Record, Verdict
+from shadowlab.records.proposal import Candidate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Statistic:
+    """The numbers behind a statistical gate."""
+
+    method: str
+    estimate: float | None
+    interval: tuple[float | None, float | None]
+    level: float
+    """Confidence of the interval, from 0 to 1."""
+    n_control: int
+    n_candidate: int
+    limit: float | None = None
+    p: float | None = None
+    e_value: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gate:
+    """One check on a candidate, with what was seen and what was allowed."""
+
+    name: str
+    verdict: Verdict
+    observed: str
+    limit: str
+    detail: str = ""
+    statistic: Statistic | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class GateReport(Record):
+    """Whether a candidate may go on, decided with numbers."""
+
+    verdict: Verdict
+    gates: tuple[Gate, ...] = ()
+    candidate: Candidate | None = None
+    revision: str = ""
+    """The commit that the candidate was applied to."""
+    service: str = ""
+    alpha: float = 0.05
+    seed: int = 0
+    sandbox: str = ""
+
+    def raise_for_verdict(self) -> Self:
+        """`self` when passed, else raises `GateFailed` naming the gates."""
+        if self.verdict is Verdict.PASS:
+            return self
+        told = "\n".join(
+            f"  {g.name}: {g.verdict}: {g.observed} (limit {g.limit})" for g in self.gates if g.verdict != "pass"
+        )
+        raise errors.GateFailed(f"the candidate is not through its gates: {self.verdict}\n{told or '  no gate ran'}")
+
+    def _summary(self) -> str:
+        passed = sum(g.verdict is Verdict.PASS for g in self.gates)
+        return f" {self.verdict} {passed}/{len(self.gates)}"
+
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        return [
+            {"gate": g.name, "verdict": g.verdict.value, "observed": g.observed, "limit": g.limit} for g in self.gates
+        ]
+
+
+def overall(gates: Sequence[Gate]) -> Verdict:
+    """The verdict of several: fail if any fails, pass only if there are some and all pass."""
+    verdicts = {gate.verdict for gate in gates}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Judgement(Record):
+    """Control against candidate, from counts alone."""
+
+    verdict: Verdict
+    samples_needed: int | None
+    """More candidate requests until a verdict may be expected; 0 when there is one, None when it cannot be said."""
+    interval: tuple[float | None, float | None]
+    """Of candidate error rate minus control error rate."""
+    method: str
+    control: tuple[int, int] = (0, 0)
+    candidate: tuple[int, int] = (0, 0)
+    margin: float = 0.001
+    alpha: float = 0.05
+
+    kept: ClassVar[bool] = False
+
+    def _summary(self) -> str:
+        return f" {self.verdict}, {self.method}"

@@ -1,0 +1,70 @@
+"""What was taken in, and what was asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import msgspec
+
+from shadowlab.records.base import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """One record of a file that could not be kept."""
+
+    file: str
+    position: str
+    """Line, request or record within the file, counted from 1, as `line 12` or `line 12, span 3`."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestedFile:
+    """One file that was read."""
+
+    file: str
+    format: str
+    """`otlp-json`, `recording`, …"""
+    sha256: str
+    """Of the file's bytes as they were, before redaction."""
+    rows: int
+    """Rows that it added; 0 when it had been loaded before."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Ingest(Record):
+    """Telemetry and recordings taken into the case; counts are of what this run added."""
+
+    spans: int = 0
+    logs: int = 0
+    metric_points: int = 0
+    recordings: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    redacted: int = 0
+    """Values replaced by a keyed pseudonym."""
+    redaction: str = "default"
+    """The policy's name; `off` when redaction was switched off."""
+    files: tuple[IngestedFile, ...] = ()
+    refused: tuple[Rejected, ...] = ()
+    """Files that are no telemetry; nothing of them was kept."""
+
+    def _summary(self) -> str:
+        added = f" {self.spans:,} spans, {self.logs:,} logs, {self.recordings:,} recordings"
+        return f"{added}, {self.redacted:,} values redacted"
+
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        return [msgspec.to_builtins(f) for f in self.files]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Query(Record):
+    """One read-only question to the telemetry, kept by its text and the digest of its rows."""
+
+    sql: str
+    rows_digest: str
+    row_count: int
+
+    kept: ClassVar[bool] = False

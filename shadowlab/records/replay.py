@@ -1,0 +1,143 @@
+"""What a request needs to live again, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from shadowlab import errors
+from shadowlab.records.base import Record
+from shadowlab.records.triage import Frame
+
+
+class Outcome(StrEnum):
+    """What a replay came to."""
+
+    REPRODUCED = "reproduced"
+    """Equal outcomes in every repeat and in the perturbed twin, and the recorded failure among them."""
+    DIVERGED = "diverged"
+    """It ran, and did something else than was recorded."""
+    UNCERTIFIED = "uncertified"
+    """The failure showed, but a seam was not held: an unrecorded read, or repeats that differ."""
+    UNAVAILABLE = "unavailable"
+    """Inputs are missing; they are named in `missing`."""
+
+
+class Control(StrEnum):
+    """What a replay knows of one seam."""
+
+    CONTROLLED = "controlled"
+    OBSERVED = "observed-uncontrolled"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Recording(Record):
+    """What one request needs to live again; the fixture itself is `recordings/<id>.json` in the case."""
+
+    id: str
+    service: str
+    kind: str
+    """`asgi`, `wsgi`, `function`."""
+    summary: str
+    """`POST /charges -> 500 TypeError`: never a body."""
+    at: datetime
+    trace_id: str | None
+    span_id: str | None
+    failed: bool
+    control: bool
+    """Whether it is one of the seeded share of requests that passed."""
+    missing: tuple[str, ...] = ()
+    """Inputs that were not recorded; empty when it can be replayed."""
+    sha256: str = ""
+    """Of the fixture's file."""
+
+    def _summary(self) -> str:
+        return f" {self.id} {self.summary}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Effect:
+    """One line of the nondeterminism ledger: a seam, and what the replay knows of it."""
+
+    seam: str
+    """`clock`, `randomness`, `ids`, `environment`, `files`, `network`, `database`, `threads`, `hash order`, …"""
+    control: Control
+    how: str
+    """How it was held, or what was seen."""
+    events: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """An exception that reached the edge of the service."""
+
+    type: str
+    message: str
+    frames: tuple[Frame, ...] = ()
+    """Frames inside the tree only, outermost first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """How one recording came out, over all its repeats."""
+
+    recording: str
+    outcome: Outcome
+    repeats: int
+    status: int | None
+    error: Failure | None
+    outcome_digest: str
+    """Strict: status, headers, body, exception chain with in-tree frames, database change, outbound calls."""
+    outcome_key: str
+    """Survives a patch elsewhere: status, exception type, innermost in-app function, shape of the change."""
+    outbound: tuple[str, ...] = ()
+    """Outbound calls in order, as `POST host/path -> 200`."""
+    divergence: str | None = None
+    """Recorded against replayed, in words, when they differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Replay(Record):
+    """Recorded requests run again, alone."""
+
+    outcome: Outcome
+    attempts: int
+    reproduced: int
+    outcome_digest: str
+    outcome_key: str
+    sandbox: str
+    enforced: tuple[str, ...] = ()
+    """What the sandbox really held, as it was probed: `network: no route`, `memory: 1 GiB` …"""
+    effects: tuple[Effect, ...] = ()
+    error: Failure | None = None
+    suspect: str | None = None
+    """The suspect's fingerprint, when one was replayed."""
+    revision: str = ""
+    """The commit that was run."""
+    runs: tuple[Attempt, ...] = ()
+    """One per recording, in the order in which they ran."""
+    missing: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def raise_for_divergence(self) -> Self:
+        """`self` when reproduced, else raises `Diverged` with both sides."""
+        if self.outcome is Outcome.REPRODUCED:
+            return self
+        told = next((run.divergence for run in self.runs if run.divergence), "") or "; ".join(
+            self.missing or self.notes
+        )
+        what = self.suspect or "the recording"
+        raise errors.Diverged(
+            f"replay of {what} is {self.outcome} ({self.reproduced}/{self.attempts})\n{told}",
+            hint="`effects` says which seams were not held; `shadowlab show CASE RECORDING` shows what was recorded",
+        )
+
+    def _summary(self) -> str:
+        return f" {self.outcome} {self.reproduced}/{self.attempts}"
+
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        return [{"seam": e.seam, "control": e.control.value, "how": e.how, "events": e.events} for e in self.effects]

@@ -1,0 +1,176 @@
+"""What burns, which errors explain it, and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from shadowlab import errors
+from shadowlab.records.base import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BurnWindow:
+    """How one objective did over one window that ends at the triage's time."""
+
+    burn_rate: float | None
+    """Bad share over the allowed share; None when the window holds no request."""
+    budget_spent: float
+    """Share of the whole period's error budget that this window spent."""
+    bad: int
+    total: int
+    alert: str | None = None
+    """`page` or `ticket` when this window's condition holds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """One service level objective, measured."""
+
+    name: str
+    service: str
+    operation: str | None
+    indicator: str
+    """`availability` or `latency`."""
+    target: float
+    """Share of good requests that is promised."""
+    period: timedelta
+    windows: Mapping[str, BurnWindow]
+    budget_spent: float
+    """Share of the period's error budget spent in the window that triggers (30 minutes unless told otherwise)."""
+    alert: str | None = None
+    source: str = ""
+    """Where it was defined: a file, or `default`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One frame of a stack, outermost first wherever frames are listed."""
+
+    file: str
+    """Path in the source tree when `in_app`, else as the runtime named it."""
+    function: str
+    line: int | None = None
+    in_app: bool = False
+    text: str | None = None
+    """The source line, where the stack showed it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """One attribute value that sets failing requests apart from passing ones."""
+
+    attribute: str
+    value: str
+    selection: float
+    """Share of the failing requests that have it."""
+    baseline: float
+    """Share of the passing requests that have it."""
+    effect: float
+    """Difference of the two shares."""
+    q: float
+    """Benjamini-Hochberg adjusted p over everything that was looked at."""
+    same_as: tuple[str, ...] = ()
+    """Other `attribute=value` pairs that select the same spans."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """Something that changed in production: a deploy, a flag, a configuration."""
+
+    kind: str
+    service: str
+    at: datetime
+    before: str | None
+    after: str
+    before_revision: str | None = None
+    after_revision: str | None = None
+    evidence: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Suspect(Record):
+    """One group of errors of one service operation, and why triage points at it."""
+
+    fingerprint: str
+    title: str
+    service: str
+    operation: str
+    events: int
+    traces: int
+    first_seen: datetime
+    last_seen: datetime
+    exemplars: tuple[str, ...]
+    """Trace ids that show the symptom in different request shapes, best first."""
+    exception_type: str | None = None
+    exception_message: str | None = None
+    """With its parameters masked."""
+    frames: tuple[Frame, ...] = ()
+    """The stack of the first exemplar, outermost first."""
+    recordings: tuple[str, ...] = ()
+    """Ids of recordings of its traces that are in the case, exemplars' first."""
+    contrast: tuple[Contrast, ...] = ()
+    change: Change | None = None
+    why: str = ""
+    """Which frames or tokens decided the fingerprint, and why it ranks where it does."""
+
+    kept: ClassVar[bool] = False
+
+    def _summary(self) -> str:
+        return f" {self.title} ({self.events:,} events)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blamed:
+    """One service in the ranking of where it starts."""
+
+    service: str
+    score: float
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorBucket:
+    """Requests of the objective's operation in one slice of time, for the timeline."""
+
+    at: datetime
+    total: int
+    bad: int
+    by_fingerprint: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
+class Triage(Record):
+    """What burns, which errors explain it, since which change, and what is worth replaying."""
+
+    at: datetime
+    window: timedelta
+    objectives: tuple[Objective, ...] = ()
+    incident: bool = False
+    """Whether an objective's trigger holds."""
+    suspects: tuple[Suspect, ...] = ()
+    services: tuple[Blamed, ...] = ()
+    changes: tuple[Change, ...] = ()
+    timeline: tuple[ErrorBucket, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the reader must know: a window longer than the data, low traffic, a default objective."""
+
+    @property
+    def top(self) -> Suspect:
+        """The first suspect; raises `UsageError` when there is none."""
+        if not self.suspects:
+            raise errors.UsageError("triage found no error at all", hint="widen the window, or look at `inv.sql(...)`")
+        return self.suspects[0]
+
+    def _summary(self) -> str:
+        burning = [o.name for o in self.objectives if o.alert]
+        return f" {len(self.suspects)} suspects, burning: {', '.join(burning) or 'nothing'}"
+
+    def rows(self) -> Sequence[Mapping[str, object]]:
+        return [
+            {"fingerprint": s.fingerprint, "title": s.title, "events": s.events, "traces": s.traces,
+             "first seen": s.first_seen, "last seen": s.last_seen, "recordings": len(s.recordings)}
+            for s in self.suspects
+        ]  # fmt: skip

@@ -1,0 +1,139 @@
+"""The service's source: a tree under git, and what its `shadowlab.toml` says of it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shadowlab import errors
+from shadowlab.records import Commit
+
+# A tree under investigation may carry its own git configuration; none of it may run anything here.
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """Table `[service]` of `shadowlab.toml`."""
+
+    name: str
+    """Equals `service.name` in the telemetry."""
+    entrypoint: str
+    """`module:attribute`."""
+    kind: str | None = None
+    """`asgi`, `wsgi`, `function`; found out when not said."""
+    frames: tuple[str, ...] = ()
+    """Path prefixes of production frames, such as `/srv/payments-api/`."""
+    tests: str | None = None
+    """Command that runs the service's tests, in its tree."""
+    lock: str | None = None
+    """Requirements file of pinned versions."""
+    owners: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    """Names that the service needs."""
+    invariants: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A service's repository. Make one with `open_source`."""
+
+    path: Path
+
+    def revision(self, name: str = "HEAD") -> str:
+        """The full commit id of a revision; raises `SourceError` when there is none."""
+        return self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}").strip()
+
+    def service(self, revision: str) -> Service:
+        """What `shadowlab.toml` says at a revision; raises `SourceError` when it is missing or wrong."""
+        return parse_service(self.read("shadowlab.toml", revision), where=f"{self.path} at {revision[:9]}")
+
+    def read(self, file: str, revision: str) -> str:
+        """The text of a file at a revision; raises `SourceError` when it is not there."""
+        return self._git("show", f"{self.revision(revision)}:{file}")
+
+    def files(self, revision: str) -> tuple[str, ...]:
+        """Every file at a revision, as paths relative to the tree."""
+        return tuple(self._git("ls-tree", "-r", "-z", "--name-only", self.revision(revision)).rstrip("\0").split("\0"))
+
+    def commits(self, good: str, bad: str) -> tuple[Commit, ...]:
+        """The commits that `bad` has and `good` has not, oldest first."""
+        form = "%x01%H%x00%P%x00%cI%x00%s%x00"
+        span = f"{self.revision(good)}..{self.revision(bad)}"
+        told = self._git("log", "--reverse", "--topo-order", f"--format={form}", "--name-only", "-z", span)
+        return tuple(_commit(entry) for entry in told.split("\x01")[1:])
+
+    def diff(self, before: str, after: str, *, context: int = 3) -> str:
+        """The unified diff between two revisions."""
+        return self._git("diff", f"--unified={context}", "--no-ext-diff", "--no-textconv", before, after)
+
+    @contextlib.contextmanager
+    def checked_out(self, revision: str) -> Iterator[Path]:
+        """A private copy of the tree at a revision, without its history; gone when the block ends.
+
+        The original is never written.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="shadowlab-tree-"))
+        try:
+            archive = subprocess.Popen(
+                [*_GIT, "-C", self.path, "archive", "--format=tar", self.revision(revision)], stdout=subprocess.PIPE
+            )
+            unpacked = subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, capture_output=True)
+            if archive.wait() or unpacked.returncode:
+                raise errors.SourceError(f"{self.path} at {revision[:9]} cannot be checked out")
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _git(self, *words: str) -> str:
+        done = subprocess.run([*_GIT, "-C", self.path, *words], capture_output=True, text=True, errors="replace")
+        if done.returncode:
+            reason = done.stderr.strip().splitlines()[-1:] or [f"no such revision or file: {words[-1]}"]
+            raise errors.SourceError(
+                f"{self.path}: {reason[0]}", hint="name a revision and a file that the repository has"
+            )
+        return done.stdout
+
+
+def open_source(path: str | Path) -> Source:
+    """The repository at `path`; raises `SourceError` when the folder is none, or git is missing."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise errors.SourceError(f"{folder} is no folder", hint="name the service's repository with --source")
+    if shutil.which("git") is None:
+        raise errors.SourceError("git is not installed", hint="install it: the source's history is read with it")
+    done = subprocess.run([*_GIT, "-C", folder, "rev-parse", "--show-prefix", "HEAD"], capture_output=True, text=True)
+    if done.returncode or done.stdout.splitlines()[:1] != [""]:
+        raise errors.SourceError(
+            f"{folder} is not the top of a git repository with a commit",
+            hint="shadowlab compares revisions; clone the service's repository and name its top folder",
+        )
+    return Source(folder.resolve())
+
+
+def parse_service(text: str, *, where: str) -> Service:
+    """Table `[service]` of a `shadowlab.toml`; raises `SourceError` that names what is wrong."""
+    try:
+        document: dict[str, Any] = tomllib.loads(text)
+        return msgspec.convert(document.get("service", {}), Service)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as exc:
+        raise errors.SourceError(
+            f"shadowlab.toml of {where}: {exc}",
+            hint='[service] needs name = "…" and entrypoint = "module:attribute"',
+        ) from exc
+
+
+def _commit(entry: str) -> Commit:
+    revision, parents, at, subject, names = entry.split("\0", 4)
+    files = tuple(name.strip("\n") for name in names.split("\0") if name.strip("\n"))
+    parent = parents.split()[0] if parents else None
+    return Commit(revision=revision, subject=subject, at=datetime.fromisoformat(at), files=files, parent=parent)
