@@ -8,10 +8,10 @@ A record is what one stage hands to the next: frozen, keyword-only, and named by
 True
 """
 
-from shadowlab.records.base import Record, Verdict, canonical, digest_of, from_json, table
+from shadowlab.records.base import Judged, Record, Verdict, canonical, digest_of, from_json, overall, table
 from shadowlab.records.diagnosis import Commit, Diagnosis, Hypothesis, Intervention, Location, Slice, Status
 from shadowlab.records.evidence import Check, Plan, Report, Verification
-from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic, overall
+from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic
 from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected
 from shadowlab.records.proposal import Candidate, Proposal, Risk
 from shadowlab.records.replay import Attempt, Control, Effect, Failure, Outcome, Recording, Replay
@@ -48,6 +48,7 @@ __all__ = [
     "Ingest",
     "IngestedFile",
     "Intervention",
+    "Judged",
     "Judgement",
     "Location",
     "Objective",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 import rfc8785
@@ -32,6 +32,22 @@ class Verdict(StrEnum):
     PASS = "pass"
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
+
+
+class Judged(Protocol):
+    """Anything with a verdict: a gate, a check."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was said of it."""
+
+
+def overall(judged: Iterable[Judged]) -> Verdict:
+    """The verdict of several: fail if any fails, pass only if there are some and all pass."""
+    verdicts = {one.verdict for one in judged}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL
+    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
 
 _RECORDS: dict[str, type[Record]] = {}

@@ -74,14 +74,6 @@ class GateReport(Record):
         ]
 
 
-def overall(gates: Sequence[Gate]) -> Verdict:
-    """The verdict of several: fail if any fails, pass only if there are some and all pass."""
-    verdicts = {gate.verdict for gate in gates}
-    if Verdict.FAIL in verdicts:
-        return Verdict.FAIL
-    return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
-
-
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Judgement(Record):
     """Control against candidate, from counts alone."""

@@ -1,0 +1,114 @@
+"""A case as one portable file: the same bytes when packed twice, nothing trusted when unpacked.
+
+Keys and locks stay behind. The file is a gzipped tar (POSIX pax) whose entries are sorted and carry no time, owner or
+mode of this machine.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from shadowlab import errors
+from shadowlab.case import FORMAT, Case, open_case
+
+LIMIT = 20 * 2**30
+"""Bytes that an archive may unpack to."""
+_ENTRIES = 1_000_000
+_TOP = frozenset(
+    ("case.json", "ledger.jsonl", "ledger.head.json", "telemetry", "recordings", "records", "reports", "patches")
+)
+
+
+def pack(case: Case, out: Path) -> Path:
+    """Write the whole case, keys left out, to `out`; raises `CaseError` when `out` cannot be written."""
+    beside = out.with_name(f".{out.name}.part")
+    try:
+        with (
+            beside.open("wb") as raw,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for place in _contents(case):
+                _add(tar, place, place.relative_to(case.path).as_posix())
+        os.replace(beside, out)
+    except OSError as exc:
+        beside.unlink(missing_ok=True)
+        raise errors.CaseError(
+            f"cannot write {out}: {exc.strerror}", hint="name a file in a folder that exists"
+        ) from exc
+    return out
+
+
+def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
+    """Make the case that `file` holds in `folder`, which must be new or empty; all of it or nothing.
+
+    Raises `CaseError` for a file that is no packed case, names a place outside of it, or grows beyond `limit` bytes.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise errors.CaseError(f"{folder} is there already", hint="name a new or an empty folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        _extract(file, beside, limit)
+        open_case(beside, create=False)
+        for name in ("telemetry", "recordings", "records", "reports", "patches", "keys"):
+            (beside / name).mkdir(exist_ok=True)
+        (beside / "keys").chmod(0o700)
+        beside.chmod(0o755)
+        os.replace(beside, folder)
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as exc:
+        raise errors.CaseError(f"{file} is no packed case: {exc}", hint="make one with `shadowlab pack`") from exc
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return open_case(folder, create=False)
+
+
+def _contents(case: Case) -> Iterator[Path]:
+    for place in sorted(case.path.rglob("*")):
+        inside = place.relative_to(case.path)
+        hidden = any(part.startswith(".") for part in inside.parts)
+        if place.is_file() and not place.is_symlink() and not hidden and inside.parts[0] in _TOP:
+            yield place
+
+
+def _add(tar: tarfile.TarFile, place: Path, name: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode, entry.mtime = place.stat().st_size, 0o644, 0
+    with place.open("rb") as content:
+        tar.addfile(entry, content)
+
+
+def _extract(file: Path, into: Path, limit: int) -> None:
+    total = 0
+    with gzip.open(file, "rb") as content, tarfile.open(fileobj=content, mode="r|") as tar:
+        for count, entry in enumerate(tar):
+            total += entry.size
+            if not entry.isreg() or not _inside(entry.name):
+                raise errors.CaseError(f"{file} holds {entry.name!r}, which has no place in a case (format {FORMAT})")
+            if total > limit or count >= _ENTRIES:
+                raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes or {_ENTRIES:,} files")
+            _write(tar, entry, into / entry.name)
+        # The tar ends before the gzip does: its checksum is only looked at when all of it has been read.
+        while content.read(2**20):
+            total += 2**20
+            if total > limit:
+                raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes")
+
+
+def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("xb") as out:
+        shutil.copyfileobj(tar.extractfile(entry) or io.BytesIO(), out)
+
+
+def _inside(name: str) -> bool:
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] in _TOP and not any(part in ("..", ".") or "\\" in part for part in parts)

@@ -1,0 +1,157 @@
+"""Is what lies in the case what was written there?
+
+The steps, in the order of the proof:
+
+1. every ledger entry is what its digest says, follows the one before it and is signed;
+2. the signed head names the last entry and their number;
+3. the signers are those whom the reader expects, where the reader named any;
+4. every record in the ledger lies in the case, is what its digest says, and its parents are in the ledger too;
+   none lies there that the ledger does not know;
+5. every file that an entry wrote is there, unchanged;
+6. every signed statement holds, and its subjects are unchanged.
+
+What the caller owes: the signers' key ids, by another way than the case.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from shadowlab import errors
+from shadowlab.audit import keys, ledger, statements
+from shadowlab.case import Case, read_json
+from shadowlab.records import Check, Verdict, Verification, from_json, overall
+
+
+def verify(case: Case, *, signers: Sequence[str] = ()) -> Verification:
+    """Check a whole case folder; `signers` are key ids, and when given no other is accepted. Writes nothing."""
+    checks = [
+        _check("ledger chain", lambda: _chain(case)),
+        _check("ledger head", lambda: _head(case)),
+        _check("signers", lambda: _signers(case, signers)),
+        _check("records", lambda: _records(case)),
+        _check("files", lambda: _files(case)),
+        *(_check(f"statement {place.name}", _statement_of(place)) for place in _statements(case)),
+    ]
+    return Verification(verdict=overall(checks), checks=tuple(checks))
+
+
+def verify_notebook(notebook: Path, *, signers: Sequence[str] = ()) -> Verification:
+    """Check an executed notebook (or its page) against the signed statement that lies beside it."""
+    beside = notebook.parent / f"{notebook.stem}.statement.json"
+    if not beside.exists():
+        raise errors.AuditError(
+            f"{notebook} has no statement beside it ({beside.name})",
+            hint="keep the three files of a report together, or verify the whole case",
+        )
+    checks = (
+        _check(f"statement {beside.name}", _statement_of(beside, must_name=notebook)),
+        _check("signers", lambda: _accepted({statements.read(beside)[1]}, signers)),
+    )
+    return Verification(verdict=overall(checks), checks=checks)
+
+
+def _check(name: str, look: Callable[[], str]) -> Check:
+    try:
+        return Check(name=name, verdict=Verdict.PASS, detail=look())
+    except errors.ShadowlabError as exc:
+        return Check(name=name, verdict=Verdict.FAIL, detail=str(exc.args[0]))
+
+
+def _chain(case: Case) -> str:  # (1)
+    count = 0
+    for entry, problem in ledger.examine(case):
+        if problem is not None:
+            where = f"entry {entry['seq']} ({entry['verb']}) " if entry else ""
+            raise errors.AuditError(f"{where}{problem}")
+        count += 1
+    if not count:
+        raise errors.AuditError("the ledger is missing or empty")
+    return f"{count} entries, each signed and following the one before it"
+
+
+def _head(case: Case) -> str:  # (2)
+    head, entries = ledger.head(case), ledger.entries(case)
+    # A writer killed between its two files leaves one signed entry that the head does not name yet.
+    if len(entries) not in (head.entries, head.entries + 1):
+        missing = head.entries - len(entries)
+        raise errors.AuditError(
+            f"the head was signed over {head.entries} entries, {len(entries)} are there: "
+            + (f"entries {len(entries) + 1} to {head.entries} were cut off" if missing > 0 else "some were added")
+        )
+    if not head.entries or entries[head.entries - 1]["digest"] != head.digest:
+        raise errors.AuditError(f"entry {head.entries} is not the one that the head was signed over")
+    return f"signed over {head.entries} entries, last {head.digest[:12]}"
+
+
+def _signers(case: Case, wanted: Sequence[str]) -> str:  # (3)
+    found = {entry["key"] for entry in ledger.entries(case)} | {ledger.head(case).key}
+    return _accepted(found | {statements.read(place)[1] for place in _statements(case)}, wanted)
+
+
+def _accepted(found: set[str], wanted: Sequence[str]) -> str:
+    ids = sorted(keys.key_id(public) for public in found)
+    strange = [key for key in ids if wanted and key not in wanted]
+    if strange:
+        raise errors.AuditError(f"signed by {', '.join(strange)}, which you did not name")
+    return f"signed by {', '.join(ids)}" + ("" if wanted else "; compare it with the id that the signer gave you")
+
+
+def _records(case: Case) -> str:  # (4)
+    known = {e["record"]["digest"]: e for e in ledger.entries(case) if isinstance(e.get("record"), dict)}
+    there = {place.stem: place for place in case.records.glob("*.json") if place.stem != "latest"}
+    for digest, entry in known.items():
+        where = f"record {digest[:12]} of entry {entry['seq']} ({entry['verb']})"
+        if digest not in there:
+            raise errors.AuditError(f"{where} is missing")
+        record = from_json(read_json(there[digest]))
+        if record.digest != digest:
+            raise errors.AuditError(f"{where} was changed: its content has digest {record.digest[:12]}")
+        if not set(record.parents) <= known.keys():
+            raise errors.AuditError(f"{where} was made from a record that the ledger does not know")
+    strange = sorted(there.keys() - known.keys())
+    if strange:
+        raise errors.AuditError(f"record {strange[0][:12]} is in the case, the ledger does not know it")
+    return f"{len(known)} records, as they were written, parents included"
+
+
+def _files(case: Case) -> str:  # (5)
+    written: dict[str, tuple[str | None, int]] = {}
+    for entry in ledger.entries(case):
+        written |= {path: (sha256, entry["seq"]) for path, sha256 in entry["files"].items()}
+    kept = {path: told for path, told in written.items() if told[0] is not None}
+    for path, (sha256, seq) in kept.items():
+        place = case.path / path
+        if not place.resolve().is_relative_to(case.path.resolve()) or not place.is_file():
+            raise errors.AuditError(f"{path}, written by entry {seq}, is missing")
+        if file_digest(place) != sha256:
+            raise errors.AuditError(f"{path}, written by entry {seq}, was changed")
+    return f"{len(kept)} files, as they were written"
+
+
+def _statement_of(place: Path, must_name: Path | None = None) -> Callable[[], str]:  # (6)
+    def look() -> str:
+        statement, public = statements.read(place)
+        if must_name is not None and must_name.name not in statement["subject"]:
+            raise errors.AuditError(f"{place.name} does not speak of {must_name.name}")
+        for name, sha256 in statement["subject"].items():
+            subject = place.parent / Path(name).name
+            if not subject.is_file():
+                raise errors.AuditError(f"{name} is missing")
+            if file_digest(subject) != sha256:
+                raise errors.AuditError(f"{name} was changed after it was signed")
+        return f"{len(statement['subject'])} files unchanged, signed by {keys.key_id(public)}"
+
+    return look
+
+
+def _statements(case: Case) -> Iterator[Path]:
+    yield from sorted(case.reports.glob("*.statement.json"))
+
+
+def file_digest(place: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with place.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,197 @@
+"""Any edit of the ledger breaks it, and verification says where."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shadowlab import errors
+from shadowlab.audit import archive, keys, ledger, statements, verify
+from shadowlab.case import Case, open_case
+from shadowlab.records import Plan, Verdict
+
+NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """A case with four entries in its ledger, each with a record, the last with a file."""
+    made = open_case(tmp_path / "case")
+    parent: tuple[str, ...] = ()
+    for number in range(4):
+        plan = Plan(files=(), steps=(f"step {number}",), approvals=(), rollback="", parents=parent)
+        made.keep(plan)
+        add(made, plan)
+        parent = (plan.digest,)
+    (made.patches / "a.patch").write_text("+1\n")
+    digest = verify.file_digest(made.patches / "a.patch")
+    ledger.append(made, verb="rollout", at=NOON, arguments={}, files={"patches/a.patch": digest}, version="1")
+    return made
+
+
+def add(case: Case, plan: Plan) -> None:
+    record = {"type": plan.type, "digest": plan.digest, "parents": list(plan.parents)}
+    ledger.append(case, verb="rollout", at=NOON, arguments={"n": 1}, record=record, version="1")
+
+
+def lines(case: Case) -> list[str]:
+    return (case.path / "ledger.jsonl").read_text().splitlines()
+
+
+def rewrite(case: Case, changed: list[str]) -> None:
+    (case.path / "ledger.jsonl").write_text("".join(f"{line}\n" for line in changed))
+
+
+def failed(case: Case) -> dict[str, str]:
+    return {c.name: c.detail for c in verify.verify(case).checks if c.verdict is not Verdict.PASS}
+
+
+def test_an_untouched_case_passes(case: Case) -> None:
+    assert verify.verify(case).verdict is Verdict.PASS
+
+
+def test_an_empty_case_does_not_pass(tmp_path: Path) -> None:
+    assert verify.verify(open_case(tmp_path / "empty")).verdict is Verdict.FAIL
+
+
+def test_an_edited_entry_is_named(case: Case) -> None:
+    rewrite(case, [line.replace('"n": 1', '"n": 2') if n == 1 else line for n, line in enumerate(lines(case))])
+    assert "entry 2 (rollout) was changed" in failed(case)["ledger chain"]
+
+
+@pytest.mark.parametrize("order", [(0, 2, 3, 4), (0, 2, 1, 3, 4), (0, 1, 1, 2, 3, 4), (1, 2, 3, 4)])
+def test_removed_moved_and_repeated_entries_break_the_chain(case: Case, order: tuple[int, ...]) -> None:
+    before = lines(case)
+    rewrite(case, [before[n] for n in order])
+    assert "removed, inserted or moved" in failed(case)["ledger chain"]
+
+
+def test_a_truncated_ledger_contradicts_its_head(case: Case) -> None:
+    rewrite(case, lines(case)[:-2])
+    assert "entries 4 to 5 were cut off" in failed(case)["ledger head"]
+
+
+def test_a_rechained_forgery_needs_the_key(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    owner = keys.key_id(ledger.head(case).key)
+    monkeypatch.setenv("SHADOWLAB_KEYS", str(tmp_path / "other"))
+    (case.path / "ledger.jsonl").unlink()
+    add(case, Plan(files=(), steps=("forged",), approvals=(), rollback=""))
+    checks = {c.name: c for c in verify.verify(case, signers=[owner]).checks}
+    assert "which you did not name" in checks["signers"].detail
+
+
+def test_a_changed_record_a_strange_record_and_a_missing_one_are_told_apart(case: Case) -> None:
+    place = next(p for p in case.records.glob("*.json") if p.stem != "latest")
+    kept = place.read_text()
+    place.write_text(kept.replace('"step ', '"leap '))
+    assert "content has" in failed(case)["records"]
+    place.unlink()
+    assert "is missing" in failed(case)["records"]
+    place.write_text(kept)
+    case.keep(Plan(files=(), steps=("unheard",), approvals=(), rollback=""))
+    assert "the ledger does not know it" in failed(case)["records"]
+
+
+def test_a_changed_file_is_named(case: Case) -> None:
+    (case.patches / "a.patch").write_text("+2\n")
+    assert "patches/a.patch, written by entry 5, was changed" in failed(case)["files"]
+
+
+def test_a_broken_ledger_is_not_built_upon(case: Case) -> None:
+    rewrite(case, lines(case)[1:])
+    with pytest.raises(errors.AuditError, match="the ledger does not hold: entry 2"):
+        add(case, Plan(files=(), steps=(), approvals=(), rollback=""))
+
+
+def test_a_writer_killed_between_its_two_files_leaves_a_case_that_verifies(case: Case) -> None:
+    head = (case.path / "ledger.head.json").read_bytes()
+    plan = Plan(files=(), steps=("late",), approvals=(), rollback="")
+    case.keep(plan)
+    add(case, plan)
+    (case.path / "ledger.head.json").write_bytes(head)
+    assert verify.verify(case).verdict is Verdict.PASS
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
+def test_any_changed_byte_of_the_ledger_is_found(case: Case, place: float, byte: int) -> None:
+    ledger_file = case.path / "ledger.jsonl"
+    before = ledger_file.read_bytes()
+    at = int(place * len(before))
+    after = before[:at] + bytes([byte]) + before[at + 1 :]
+    try:
+        ledger_file.write_bytes(after)
+        same = [json.loads(line) for line in before.splitlines()] == _parsed(after)
+        assert (verify.verify(case).verdict is Verdict.PASS) == same
+    finally:
+        ledger_file.write_bytes(before)
+
+
+def _parsed(content: bytes) -> list[object] | None:
+    try:
+        return [json.loads(line) for line in content.splitlines()]
+    except ValueError:
+        return None
+
+
+def test_a_statement_is_broken_by_a_change_of_its_subject(case: Case) -> None:
+    page = case.reports / "incident.html"
+    page.write_text("all is well")
+    subjects = [("incident.html", verify.file_digest(page))]
+    statements.sign(case, subjects=subjects, predicate_type="urn:test", predicate={}, name="incident")
+    assert verify.verify_notebook(page).verdict is Verdict.PASS
+    page.write_text("all is very well")
+    assert "was changed after it was signed" in verify.verify_notebook(page).checks[0].detail
+
+
+def test_a_statement_with_another_payload_is_refused(case: Case) -> None:
+    place = statements.sign(case, subjects=[], predicate_type="urn:test", predicate={"n": 1}, name="s")
+    sealed = json.loads(place.read_text())
+    sealed["payload"] = sealed["payload"][:-8] + "AAAAAAA="
+    place.write_text(json.dumps(sealed))
+    with pytest.raises(errors.AuditError, match="signature does not hold"):
+        statements.read(place)
+
+
+def test_packing_twice_gives_the_same_bytes_and_no_key(case: Case, tmp_path: Path) -> None:
+    case.key("redaction")
+    first, second = archive.pack(case, tmp_path / "1.tgz"), archive.pack(case, tmp_path / "2.tgz")
+    assert first.read_bytes() == second.read_bytes()
+    again = archive.unpack(first, tmp_path / "again")
+    assert verify.verify(again).verdict is Verdict.PASS
+    assert not list(again.keys.iterdir())
+    assert archive.pack(again, tmp_path / "3.tgz").read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "records/../../evil", "unheard/of"])
+def test_an_archive_cannot_write_outside_of_its_folder(tmp_path: Path, name: str) -> None:
+    import tarfile
+
+    with tarfile.open(tmp_path / "evil.tgz", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(errors.CaseError, match="no place in a case"):
+        archive.unpack(tmp_path / "evil.tgz", tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["evil.tgz"]
+
+
+def test_a_truncated_archive_leaves_nothing(case: Case, tmp_path: Path) -> None:
+    packed = archive.pack(case, tmp_path / "case.tgz")
+    packed.write_bytes(packed.read_bytes()[:-40])
+    with pytest.raises(errors.CaseError, match="no packed case"):
+        archive.unpack(packed, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_archive_that_grows_too_large_is_refused(case: Case, tmp_path: Path) -> None:
+    packed = archive.pack(case, tmp_path / "case.tgz")
+    with pytest.raises(errors.CaseError, match="more than 100 bytes"):
+        archive.unpack(packed, tmp_path / "out", limit=100)
+
+
+def test_a_copied_case_still_verifies(case: Case, tmp_path: Path) -> None:
+    shutil.copytree(case.path, tmp_path / "copy")
+    assert verify.verify(open_case(tmp_path / "copy")).verdict is Verdict.PASS
