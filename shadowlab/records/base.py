@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import msgspec
 import rfc8785
@@ -53,8 +53,31 @@ def overall(judged: Iterable[Judged]) -> Verdict:
 _RECORDS: dict[str, type[Record]] = {}
 
 
+class Bound:
+    """Remembers which investigation handed a value out, so that it can be asked to draw or write it. Not a field."""
+
+    __slots__ = ("_investigation",)
+    _investigation: Any
+
+    @property
+    def investigation(self) -> Any:
+        """The `Investigation` that handed this value out; raises `UsageError` when none did."""
+        try:
+            return self._investigation
+        except AttributeError:
+            raise errors.UsageError(
+                f"this {type(self).__name__} was not handed out by an investigation",
+                hint="fetch it with `inv.latest(...)`",
+            ) from None
+
+    def bind(self, investigation: object) -> Self:
+        """`self`, with its investigation remembered."""
+        object.__setattr__(self, "_investigation", investigation)
+        return self
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
-class Record:
+class Record(Bound):
     """One stage's result: a value with a digest and the digests of what it was made from."""
 
     parents: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from shadowlab import errors
 from shadowlab.records.base import Record
@@ -135,6 +135,13 @@ class Replay(Record):
             f"replay of {what} is {self.outcome} ({self.reproduced}/{self.attempts})\n{told}",
             hint="`effects` says which seams were not held; `shadowlab show CASE RECORDING` shows what was recorded",
         )
+
+    def to_pytest(self, out: str | None = None) -> Any:
+        """Write `tests/replay/test_<suspect>.py` and its fixture below `out` (the case's `patches/` when not said).
+
+        Returns the paths. The test is plain pytest with freezegun and runs without shadowlab.
+        """
+        return self.investigation.to_pytest(self, out=out)
 
     def _summary(self) -> str:
         return f" {self.outcome} {self.reproduced}/{self.attempts}"

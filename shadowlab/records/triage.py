@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from shadowlab import errors
 from shadowlab.records.base import Record
@@ -118,6 +118,10 @@ class Suspect(Record):
 
     kept: ClassVar[bool] = False
 
+    def plot_contrast(self) -> Any:
+        """Bars of what sets its failing requests apart (a plotly figure)."""
+        return self.investigation.plots.contrast(self)
+
     def _summary(self) -> str:
         return f" {self.title} ({self.events:,} events)"
 
@@ -163,6 +167,25 @@ class Triage(Record):
         if not self.suspects:
             raise errors.UsageError("triage found no error at all", hint="widen the window, or look at `inv.sql(...)`")
         return self.suspects[0]
+
+    def bind(self, investigation: object) -> Self:
+        """`self` and its suspects, with their investigation remembered."""
+        for suspect in self.suspects:
+            suspect.bind(investigation)
+        object.__setattr__(self, "_investigation", investigation)
+        return self
+
+    def plot_burn(self) -> Any:
+        """Burn rates per objective and window (a plotly figure)."""
+        return self.investigation.plots.burn(self)
+
+    def plot_timeline(self) -> Any:
+        """Errors over time, with changes marked (a plotly figure)."""
+        return self.investigation.plots.timeline(self)
+
+    def plot_services(self) -> Any:
+        """The services in the order in which they are blamed (a plotly figure)."""
+        return self.investigation.plots.services(self)
 
     def _summary(self) -> str:
         burning = [o.name for o in self.objectives if o.alert]
