@@ -1,0 +1,190 @@
+"""One trace as a waterfall, with its logs beneath, from plain rows.
+
+>>> spans = [{"span_id": "a", "parent_span_id": None, "service": "api", "name": "GET /", "start_ns": 0, "end_ns": 5}]
+>>> draw(spans, trace_id="4bf9")
+<Picture: trace 4bf9: 1 span, 0 errors, 5 ns>
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.views import axes
+from shadowlab.views.picture import Picture
+from shadowlab.views.style import CYCLE, INK, LINE, MONO, PAPER, QUIET, SANS, VERMILLION, WASH
+from shadowlab.views.svg import cut, document, element, label, text_of, width_of
+
+Row = Mapping[str, Any]
+_WIDE, _NAMES, _ROW, _TOP = 940.0, 330.0, 24.0, 76.0
+_MOST_SPANS, _MOST_LOGS = 60, 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    span: Row
+    depth: int
+
+
+def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") -> Picture:
+    """The waterfall of one trace.
+
+    `spans` are rows of the view `spans` (`span_id`, `parent_span_id`, `service`, `name`, `start_ns`, `end_ns`, and,
+    where known, `kind`, `status`, `status_message`); `logs` are rows with `at_ns`, `severity`, `body` and, where
+    known, `span_id`. A trace of more than 60 spans is cut to the way to its errors and the longest;
+    the picture says so.
+    """
+    bars = _arranged(spans)
+    shown = _cut(bars, _MOST_SPANS)
+    low = min((s["start_ns"] for s in spans), default=0)
+    high = max([s["end_ns"] for s in spans] + [log["at_ns"] for log in logs], default=1)
+    time = axes.Axis("linear", 0.0, float(max(high - low, 1)), _NAMES, _WIDE - 90)
+    wrong = sum(_failed(s) for s in spans)
+    told = f"trace {trace_id}: {_count(len(spans), 'span')}, {_count(wrong, 'error')}, {spelled_ns(high - low)}"
+    colours = {name: CYCLE[n % (len(CYCLE) - 1)] for n, name in enumerate(dict.fromkeys(s["service"] for s in spans))}
+    floor = _TOP + _ROW * len(shown)
+    parts = [label(12, 26, cut(told, _WIDE - 24, 15), font_size=15, font_weight=600), *_services(colours)]
+    parts += _scale(time, floor)
+    for n, bar in enumerate(shown):
+        parts += _row(bar, _TOP + n * _ROW, low, time, colours)
+    parts += _signs(shown, logs, low, time)
+    if len(shown) < len(bars):
+        floor += 20
+        parts.append(
+            label(12, floor - 2, f"{len(bars) - len(shown)} shorter spans are not shown", font_size=11, fill=QUIET)
+        )
+    listed, floor = _log_lines(logs, low, floor)
+    svg = document(_WIDE, floor + 12, *parts, *listed, title=told, family=SANS, colour=INK, paper=PAPER)
+    return Picture(svg=svg, alt=told)
+
+
+def spelled_ns(duration: float) -> str:
+    """A duration in ns, µs, ms or s, three digits."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
+        if abs(duration) >= size:
+            return f"{duration / size:.3g} {unit}" if abs(duration) < size * 1000 else f"{duration / size:,.0f} {unit}"
+    return f"{duration:.0f} ns"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
+def _failed(span: Row) -> bool:
+    return span.get("status") == "error"
+
+
+def _arranged(spans: Sequence[Row]) -> list[_Bar]:
+    """Parents before children, siblings by start. A span whose parent is unknown, or its own ancestor, is a root."""
+    known = {s["span_id"] for s in spans}
+    children: dict[str | None, list[Row]] = defaultdict(list)
+    for span in sorted(spans, key=lambda s: (s["start_ns"], s["span_id"])):
+        parent = span.get("parent_span_id")
+        children[parent if parent in known else None].append(span)
+    bars: list[_Bar] = []
+    seen: set[str] = set()
+    for start in (children[None], sorted(spans, key=lambda s: s["start_ns"])):
+        stack = [_Bar(s, 0) for s in reversed(start)]
+        while stack:
+            bar = stack.pop()
+            if bar.span["span_id"] in seen:
+                continue
+            seen.add(bar.span["span_id"])
+            bars.append(bar)
+            stack += [_Bar(s, bar.depth + 1) for s in reversed(children[bar.span["span_id"]])]
+    return bars
+
+
+def _cut(bars: list[_Bar], most: int) -> list[_Bar]:
+    if len(bars) <= most:
+        return bars
+    parents = {b.span["span_id"]: b.span.get("parent_span_id") for b in bars}
+    kept: set[str] = set()
+    for bar in sorted(bars, key=lambda b: (not _failed(b.span), b.span["start_ns"] - b.span["end_ns"])):
+        at: str | None = bar.span["span_id"]
+        while at is not None and at in parents and at not in kept and len(kept) < most:
+            kept.add(at)
+            at = parents[at]
+    return [b for b in bars if b.span["span_id"] in kept]
+
+
+def _services(colours: Mapping[str, str]) -> list[str]:
+    parts, x = [], 12.0
+    for name, colour in colours.items():
+        parts += [element("rect", x=x, y=38.0, width=12.0, height=12.0, rx=2, fill=colour)]
+        parts += [label(x + 18, 48, cut(name, 200, 11), font_size=11, fill=QUIET)]
+        x += 36 + min(width_of(name, 11), 200)
+    return parts
+
+
+def _scale(time: axes.Axis, floor: float) -> list[str]:
+    parts = []
+    for n in range(5):
+        value = time.high * n / 4
+        x = time.pixel(value)
+        parts.append(element("line", x1=x, x2=x, y1=_TOP - 8, y2=floor, stroke="#e8ecef"))
+        parts.append(
+            label(x, _TOP - 14, spelled_ns(value) if n else "0", text_anchor="middle", font_size=10, fill=QUIET)
+        )
+    return parts
+
+
+def _row(bar: _Bar, y: float, low: int, time: axes.Axis, colours: Mapping[str, str]) -> list[str]:
+    span, failed = bar.span, _failed(bar.span)
+    left, right = time.pixel(span["start_ns"] - low), time.pixel(span["end_ns"] - low)
+    indent = 14 + 14 * min(bar.depth, 12)
+    sign = "✗ " if failed else ""
+    name = cut(f"{sign}{span['name']}", _NAMES - indent - 14)
+    took = spelled_ns(span["end_ns"] - span["start_ns"])
+    hover = f"{span['service']}: {span['name']} ({span.get('kind') or 'internal'}), {took}"
+    hover += f", {span.get('status_message')}" if span.get("status_message") else ""
+    edge = {"stroke": VERMILLION, "stroke_width": 2} if failed else {}
+    place = {"x": left, "y": y + 5, "width": max(right - left, 2.0), "height": 14.0, "rx": 2}
+    title = element("title", text_of(hover[:300]))
+    box = element("rect", title, **place, fill=colours[span["service"]], fill_opacity=0.85, **edge)
+    return [
+        element("line", x1=12.0, x2=_WIDE - 12, y1=y + _ROW, y2=y + _ROW, stroke=WASH),
+        label(indent, y + 16, name, fill=VERMILLION if failed else INK, font_weight=600 if failed else None),
+        box,
+        label(max(right, left + 2) + 6, y + 16, took, font_size=11, fill=QUIET),
+    ]
+
+
+def _signs(shown: Sequence[_Bar], logs: Sequence[Row], low: int, time: axes.Axis) -> list[str]:
+    """A small triangle on a span's row for each of its logs."""
+    rows = {bar.span["span_id"]: n for n, bar in enumerate(shown)}
+    parts = []
+    for log in logs[:200]:
+        if (row := rows.get(log.get("span_id"))) is None:
+            continue
+        x, y = time.pixel(log["at_ns"] - low), _TOP + row * _ROW + 3
+        colour = VERMILLION if _loud(log) else INK
+        parts.append(element("path", d=f"M{x - 4:.1f} {y:.1f}h8l-4 6z", fill=colour))
+    return parts
+
+
+def _loud(log: Row) -> bool:
+    return str(log.get("severity") or "").upper().startswith(("ERR", "FATAL", "CRIT", "EXC"))
+
+
+def _log_lines(logs: Sequence[Row], low: int, floor: float) -> tuple[list[str], float]:
+    if not logs:
+        return [], floor
+    parts = [element("line", x1=12.0, x2=_WIDE - 12, y1=floor + 12, y2=floor + 12, stroke=LINE)]
+    floor += 32
+    parts.append(label(12, floor, f"▾ {_count(len(logs), 'log record')} of this trace", font_size=12, font_weight=600))
+    for log in sorted(logs, key=lambda entry: entry["at_ns"])[:_MOST_LOGS]:
+        floor += 19
+        colour = VERMILLION if _loud(log) else INK
+        parts.append(
+            label(96, floor, f"+{spelled_ns(log['at_ns'] - low)}", font_size=11, fill=QUIET, text_anchor="end")
+        )
+        parts.append(label(108, floor, str(log.get("severity") or "")[:9], font_size=11, fill=colour, font_weight=600))
+        body = cut(" ".join(str(log.get("body") or "").split()), _WIDE - 190, 11, mono=True)
+        parts.append(label(176, floor, body, font_size=11, font_family=MONO, fill=colour))
+    if len(logs) > _MOST_LOGS:
+        floor += 19
+        parts.append(label(176, floor, f"{len(logs) - _MOST_LOGS} more are not shown", font_size=11, fill=QUIET))
+    return parts, floor
