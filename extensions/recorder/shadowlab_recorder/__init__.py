@@ -1,0 +1,18 @@
+"""Keep what a failing request needs to live again.
+
+::
+
+    import shadowlab_recorder
+
+    app = shadowlab_recorder.record(app, directory="recordings", environment=("TAX_RATE",))
+"""
+
+from __future__ import annotations
+
+from shadowlab_recorder.asgi import RecordedApp, record
+from shadowlab_recorder.recorder import Recorder
+from shadowlab_recorder.redaction import DENIED_NAMES
+from shadowlab_recorder.snapshot import SqliteSnapshot
+
+__all__ = ["DENIED_NAMES", "RecordedApp", "Recorder", "SqliteSnapshot", "__version__", "record"]
+__version__ = "0.1.0"

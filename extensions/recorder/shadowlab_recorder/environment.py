@@ -1,0 +1,57 @@
+"""Which environment variables a request reads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from typing import Any
+
+from shadowlab_recorder.tape import current
+
+_Environ: Any = type(os.environ)
+
+
+class _Quiet(Mapping[Any, Any]):
+    """The same variables, read without being noted: who lists all of them asks for none."""
+
+    def __init__(self, watched: Any) -> None:
+        self._watched = watched
+
+    def __getitem__(self, name: Any) -> Any:
+        return _Environ.__getitem__(self._watched, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._watched)
+
+    def __len__(self) -> int:
+        return len(self._watched)
+
+
+class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public name
+    """`os.environ`, noting each name that a request asks for, whether it is set or not."""
+
+    def __getitem__(self, name: Any) -> Any:
+        tape = current()
+        if tape is not None and isinstance(name, str):
+            tape.environment_read.add(name)
+        return super().__getitem__(name)
+
+    def items(self) -> ItemsView[Any, Any]:
+        return _Quiet(self).items()
+
+    def values(self) -> ValuesView[Any]:
+        return _Quiet(self).values()
+
+    def copy(self) -> dict[Any, Any]:
+        return dict(_Quiet(self))
+
+
+def watch() -> None:
+    """Notes reads from now on, also through names that were bound before (`from os import environ`)."""
+    if type(os.environ) is _Environ:
+        os.environ.__class__ = _Watched
+
+
+def values(names: tuple[str, ...]) -> dict[str, str]:
+    """The listed variables that are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}

@@ -1,0 +1,174 @@
+"""Write a tape down as a recording: fixture v1, described by `recording.schema.json`."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from traceback import walk_tb
+from typing import Any
+
+from shadowlab_recorder.redaction import Redacted, Redaction
+from shadowlab_recorder.tape import Body, Exchange, Tape
+
+SCHEMA = "shadowlab.recording/v1"
+_HERE = str(Path(__file__).parent)
+_EXACT = 2**53
+
+
+def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
+    """The recording as JSON; `service` holds what is the same for all recordings of a process."""
+    clean = Redacted(redaction)
+    request_headers = clean.headers(tape.request_headers)
+    response_headers = clean.headers(tape.response_headers)
+    exchanges = [(clean.headers(each.request_headers), clean.headers(each.headers), each) for each in tape.outbound]
+    query = clean.query(tape.query)
+    values = {name: clean.value(name, value) for name, value in service["environment"].items()}
+    return {
+        "schema": SCHEMA,
+        "id": tape.id,
+        "service": service["name"],
+        "kind": tape.kind,
+        "service_version": service["version"],
+        "commit": service["commit"],
+        "trace_id": tape.trace_id,
+        "span_id": tape.span_id,
+        "request": {
+            "method": tape.method,
+            "path": clean.text(tape.path),
+            "query": clean.text(query),
+            "headers": request_headers,
+            **encoded(clean.body(tape.request_body.bytes())),
+        },
+        "time": timestamp(tape.time_ns),
+        "monotonic_ns": tape.monotonic_ns,
+        "rand_seed": tape.rand_seed(),
+        "db_snapshot": blob,
+        "db_environment": service["db_environment"],
+        "outbound": [_exchange(each, sent, got, clean) for sent, got, each in exchanges],
+        "environment": {"read": sorted(tape.environment_read), "values": values},
+        "flags": {name: clean.value(name, v) if isinstance(v, str) else v for name, v in tape.flags.items()},
+        "versions": service["versions"],
+        "response": _response(tape, response_headers, clean),
+        "error": _error(tape.error, clean),
+        "control": tape.control,
+        "truncated": truncated(tape),
+        "redaction": clean.report(),
+    }
+
+
+def encoded(body: bytes) -> dict[str, Any]:
+    """`body` and `body_encoding`: JSON where that gives the bytes back, else text, else base64."""
+    if not body:
+        return {"body": None, "body_encoding": "none"}
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "body_encoding": "base64"}
+    try:
+        value = json.loads(text, parse_constant=_refused, parse_int=_exact_int, parse_float=_exact_float)
+        same = json.dumps(value, separators=(",", ":"), ensure_ascii=False) == text
+    except (ValueError, RecursionError):
+        same = False
+    return {"body": value, "body_encoding": "json"} if same else {"body": text, "body_encoding": "utf-8"}
+
+
+def timestamp(ns: int) -> str:
+    """RFC 3339 in UTC with nine fractional digits."""
+    seconds, rest = divmod(ns, 1_000_000_000)
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """Type, message and frames of an exception, outermost frame first, without the recorder's own."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    walked = ((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))
+    frames = [
+        {"file": code.co_filename, "function": code.co_name, "line": line}
+        for code, line in walked
+        if not code.co_filename.startswith(_HERE)
+    ]
+    return {"type": name, "message": message(error), "frames": frames}
+
+
+def message(error: BaseException) -> str:
+    """What the exception says, at most 2,000 characters; an exception that cannot be printed says so."""
+    try:
+        return str(error)[:2000]
+    except Exception:
+        return "<its message cannot be printed>"
+
+
+def truncated(tape: Tape) -> list[str]:
+    """The parts that were cut or could not be had; with any of them the recording cannot be replayed."""
+    parts = {
+        "request.body": tape.request_body.cut or not _whole(tape.request_body, tape.request_headers),
+        "response.body": tape.response_body.cut,
+        "outbound": tape.outbound_lost,
+        "db_snapshot": tape.snapshot_lost,
+    }
+    for each in tape.outbound:
+        parts[f"outbound[{each.seq}].request_body"] = each.request_body.cut
+        answered = each.status is not None and each.error is None
+        parts[f"outbound[{each.seq}].body"] = each.body.cut or (answered and not _whole(each.body, each.headers))
+    return [name for name, cut in parts.items() if cut]
+
+
+def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether all of a body that its headers announce went by."""
+    announced = {name.lower(): value for name, value in headers}
+    if body.ended:
+        return True
+    length = announced.get(b"content-length", b"0")
+    return b"transfer-encoding" not in announced and length.isdigit() and int(length) <= body.size
+
+
+def _response(tape: Tape, headers: list[list[str]], clean: Redacted) -> dict[str, Any] | None:
+    if tape.status is None:
+        return None
+    return {"status": tape.status, "headers": headers, **encoded(clean.body(tape.response_body.bytes()))}
+
+
+def _exchange(each: Exchange, sent: list[list[str]], got: list[list[str]], clean: Redacted) -> dict[str, Any]:
+    request = encoded(clean.body(each.request_body.bytes()))
+    error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
+    return {
+        "seq": each.seq,
+        "client": each.client,
+        "method": each.method,
+        "url": clean.url(each.url),
+        "request_headers": sent,
+        "request_body": request["body"],
+        "request_body_encoding": request["body_encoding"],
+        "request_body_sha256": each.request_body.sha256(),
+        "status": each.status,
+        "headers": got,
+        **encoded(clean.body(each.body.bytes())),
+        "elapsed_ms": each.elapsed_ms,
+        "error": error,
+    }
+
+
+def _error(error: dict[str, Any] | None, clean: Redacted) -> dict[str, Any] | None:
+    return error and {**error, "message": clean.text(error["message"])}
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _exact_int(digits: str) -> int:
+    if len(digits) > 16 or abs(int(digits)) > _EXACT:
+        raise ValueError("a number that other readers of JSON would round")
+    return int(digits)
+
+
+def _exact_float(digits: str) -> float:
+    """A float that every writer of JSON writes in the same way: `10.0` and `1e-7` are not among them."""
+    value = float(digits)
+    if value.is_integer() or not 1e-4 <= abs(value) < 1e16:
+        raise ValueError("a number that other writers of JSON would write differently")
+    return value

@@ -1,0 +1,53 @@
+"""Who recorded: service, version, commit, interpreter, packages."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+from urllib.parse import unquote
+
+from opentelemetry import trace
+
+_COMMIT = re.compile(r"^[0-9a-f]{40}$")
+_COMMIT_VARIABLES = ("SHADOWLAB_COMMIT", "GIT_COMMIT", "COMMIT_SHA", "GITHUB_SHA", "CI_COMMIT_SHA")
+
+
+def service(given: str | None) -> str:
+    return given or os.environ.get("OTEL_SERVICE_NAME") or resource("service.name") or "unknown_service"
+
+
+def service_version(given: str | None) -> str | None:
+    return given or resource("service.version")
+
+
+def commit(given: str | None) -> str | None:
+    """Forty hex digits: as given, from the resource (`vcs.ref.head.revision`), or from the usual variables."""
+    named = (given, resource("vcs.ref.head.revision"), *(os.environ.get(name) for name in _COMMIT_VARIABLES))
+    return next((found.lower() for found in named if found and _COMMIT.match(found.lower())), None)
+
+
+def resource(name: str) -> str | None:
+    """An attribute of OpenTelemetry's resource: what the SDK holds, else what its environment variable says."""
+    held: Any = getattr(getattr(trace.get_tracer_provider(), "resource", None), "attributes", None) or {}
+    found = held.get(name) or _announced().get(name)
+    return str(found) if found and not str(found).startswith("unknown_service") else None
+
+
+def _announced() -> dict[str, str]:
+    """`OTEL_RESOURCE_ATTRIBUTES`: `key=value` pairs, percent-encoded."""
+    pairs = (pair.partition("=") for pair in os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "").split(","))
+    return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals}
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, Any]:
+    """The interpreter, the platform, and the distributions whose modules are loaded."""
+    loaded = {name.partition(".")[0] for name in tuple(sys.modules)}
+    named = {each for module, names in metadata.packages_distributions().items() if module in loaded for each in names}
+    packages = {name: metadata.version(name) for name in sorted(named, key=str.lower)}
+    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}

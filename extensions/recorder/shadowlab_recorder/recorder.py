@@ -1,0 +1,153 @@
+"""Decide which requests are kept, and hand them to the writer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from shadowlab_recorder import environment, fixture, identity, spans
+from shadowlab_recorder.redaction import Redaction
+from shadowlab_recorder.snapshot import Snapshot
+from shadowlab_recorder.tape import Body, RawHeaders, Tape
+from shadowlab_recorder.writer import Writer
+
+_log = logging.getLogger("shadowlab_recorder")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `record` was told; its docstring explains each."""
+
+    directory: Path
+    service: str | None = None
+    service_version: str | None = None
+    commit: str | None = None
+    share: float = 0.05
+    seed: int = 0
+    environment: tuple[str, ...] = ()
+    snapshot: Snapshot | None = None
+    mirror: bool = False
+    flags: Callable[[], Mapping[str, Any]] | None = None
+    slow_ms: float | None = None
+    body_limit: int = 64 * 1024
+    redact: tuple[str, ...] = ()
+    key: bytes | None = None
+    queue_length: int = 1024
+    queue_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"share is {self.share}: it is a part of all requests, from 0 to 1")
+        if self.body_limit < 0 or self.queue_length < 1:
+            raise ValueError("body_limit must be 0 or more, queue_length 1 or more")
+
+
+class Recorder:
+    """The part that every kind of entry point (ASGI today) shares."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._redaction = Redaction(settings.redact, settings.key)
+        self._values = environment.values(settings.environment)
+        self._draws = random.Random(settings.seed)
+        self._lock = threading.Lock()
+        self._writer = Writer(
+            settings.directory, self._document, queue_length=settings.queue_length, queue_bytes=settings.queue_bytes
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Recordings `written`, `dropped` and `failed` since the process started."""
+        return {what: self._writer.counts[what] for what in ("written", "dropped", "failed")}
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Waits until all recordings are on the disk; False when that took longer than `timeout` seconds."""
+        return self._writer.flush(timeout)
+
+    def start(self, kind: str, method: str, path: str, query: str, headers: RawHeaders) -> Tape:
+        """A tape for a request that begins now, with the database as it is now."""
+        limit = self.settings.body_limit
+        tape = Tape(kind, method, path, query, headers, Body(limit), Body(limit), control=self._draw())
+        spans.notice(tape, nearest=True)
+        if self.settings.snapshot is not None:
+            tape.snapshot = self.settings.snapshot.take()
+            tape.snapshot_lost = tape.snapshot is None
+        return tape
+
+    def wanted(self, tape: Tape) -> bool:
+        """Whether this request, as far as it went, will be written."""
+        return self.settings.mirror or tape.control or self._kept(tape)
+
+    def link(self, tape: Tape) -> None:
+        """Lets the server's span carry the recording's id if there will be one. Call it while the span is open."""
+        spans.notice(tape)
+        if self.wanted(tape):
+            spans.link(tape)
+
+    def finish(self, tape: Tape) -> None:
+        """Closes the tape and hands it to the writer if it is to be kept."""
+        if tape.closed:
+            return
+        self.link(tape)
+        kept = self._kept(tape)
+        wanted = self.wanted(tape)
+        tape.control = tape.control and not kept
+        if wanted:
+            tape.flags = self._flags()
+        tape.closed = True
+        tape.span = None
+        if not (kept or tape.control):
+            tape.snapshot, tape.snapshot_lost = None, False
+        if wanted:
+            self._writer.put(tape)
+
+    def _kept(self, tape: Tape) -> bool:
+        failed = tape.error is not None or (tape.status or 0) >= 500
+        slow = self.settings.slow_ms
+        return failed or (slow is not None and (time.monotonic_ns() - tape.monotonic_ns) / 1e6 >= slow)
+
+    def _draw(self) -> bool:
+        with self._lock:
+            return self._draws.random() < self.settings.share
+
+    def _flags(self) -> dict[str, Any]:
+        if self.settings.flags is None:
+            return {}
+        try:
+            return {str(name): _plain(value) for name, value in self.settings.flags().items()}
+        except Exception as error:
+            _log.warning("shadowlab-recorder: the flags could not be read: %s", type(error).__name__)
+            return {}
+
+    def _document(self, tape: Tape, blob: str | None) -> dict[str, Any]:
+        return fixture.document(tape, self._redaction, service=self._service, blob=blob)
+
+    @cached_property
+    def _service(self) -> dict[str, Any]:
+        """Asked for at the first recording, when the service has set up its telemetry."""
+        told = self.settings
+        return {
+            "name": identity.service(told.service),
+            "version": identity.service_version(told.service_version),
+            "commit": identity.commit(told.commit),
+            "versions": identity.versions(),
+            "environment": self._values,
+            "db_environment": told.snapshot.environment if told.snapshot else None,
+        }
+
+
+def _plain(value: Any) -> Any:
+    """A flag's value if JSON can hold it, else what it prints."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(value)[:200]
+    return value

@@ -1,0 +1,40 @@
+"""Find the server's span, wherever the recorder sits among the middlewares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import trace
+
+from shadowlab_recorder.tape import Tape
+
+RECORDING_ID = "shadowlab.recording.id"
+"""The attribute by which a span finds its recording."""
+
+
+def notice(tape: Tape, *, nearest: bool = False) -> None:
+    """Remembers the span that is current here if it is the server's.
+
+    A server span wins over anything seen before. With `nearest` (at the entry of a request, where a span that is
+    current belongs to it) a span of another kind is taken as long as there is no better one. Else it only lends its
+    trace id: the spans that OpenTelemetry opens around `receive` are of that sort.
+    """
+    span = trace.get_current_span()
+    context = span.get_span_context()
+    if not context.is_valid:
+        return
+    kind = getattr(span, "kind", None)
+    if kind is trace.SpanKind.SERVER or (nearest and kind is not trace.SpanKind.CLIENT and tape.span is None):
+        tape.span = span
+        tape.span_id = trace.format_span_id(context.span_id)
+        tape.trace_id = trace.format_trace_id(context.trace_id)
+    elif tape.trace_id is None:
+        tape.trace_id = trace.format_trace_id(context.trace_id)
+
+
+def link(tape: Tape) -> None:
+    """Writes the recording's id on the server's span, once, while it is open."""
+    span: Any = tape.span
+    if span is not None and not tape.linked and span.is_recording():
+        span.set_attribute(RECORDING_ID, tape.id)
+        tape.linked = True

@@ -1,0 +1,151 @@
+"""What one request has done so far, in memory only."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from shadowlab_recorder.snapshot import Image
+
+RawHeaders = list[tuple[bytes, bytes]]
+"""Header names and values as they came, in order."""
+
+OUTBOUND_LIMIT = 200
+"""Exchanges kept of one request; a request that makes more is not replayable and says so."""
+
+_current: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
+
+
+class Body:
+    """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
+
+    __slots__ = ("_digest", "_pieces", "ended", "kept", "limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.size = 0
+        self.kept = 0
+        self.ended = False
+        """Whether the last byte went by."""
+        self._pieces: list[bytes] = []
+        self._digest = hashlib.sha256()
+
+    def add(self, piece: bytes) -> None:
+        self.size += len(piece)
+        self._digest.update(piece)
+        kept = bytes(piece[: self.limit - self.kept])
+        if kept:
+            self.kept += len(kept)
+            self._pieces.append(kept)
+
+    @property
+    def cut(self) -> bool:
+        return self.size > self.kept
+
+    def bytes(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def sha256(self) -> str:
+        """Of the whole body, the part beyond the limit included."""
+        return self._digest.hexdigest()
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One call that the request made to somebody else."""
+
+    seq: int
+    client: str
+    method: str
+    url: str
+    request_headers: RawHeaders
+    request_body: Body
+    body: Body
+    started: float = field(default_factory=time.perf_counter)
+    status: int | None = None
+    headers: RawHeaders = field(default_factory=list)
+    elapsed_ms: float = 0.0
+    error: tuple[str, str] | None = None
+    """Type and message of the exception that the caller got."""
+
+    def touch(self) -> None:
+        """Sets the time that the call has taken until now."""
+        self.elapsed_ms = round((time.perf_counter() - self.started) * 1000, 3)
+
+
+@dataclass(slots=True)
+class Tape:
+    """One request from its first byte to its last."""
+
+    kind: str
+    method: str
+    path: str
+    query: str
+    request_headers: RawHeaders
+    request_body: Body
+    response_body: Body
+    control: bool
+    """Whether the seeded draw chose this request to be kept although it passes."""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    time_ns: int = field(default_factory=time.time_ns)
+    monotonic_ns: int = field(default_factory=time.monotonic_ns)
+    status: int | None = None
+    response_headers: RawHeaders = field(default_factory=list)
+    error: dict[str, Any] | None = None
+    outbound: list[Exchange] = field(default_factory=list)
+    outbound_lost: bool = False
+    environment_read: set[str] = field(default_factory=set)
+    snapshot: Image | None = None
+    snapshot_lost: bool = False
+    flags: dict[str, Any] = field(default_factory=dict)
+    span: Any = None
+    """The server's span, once it is known."""
+    trace_id: str | None = None
+    span_id: str | None = None
+    linked: bool = False
+    seed: int | None = None
+    random: Random | None = None
+    closed: bool = False
+
+    def rand_seed(self) -> int:
+        """32 bits from the trace id (from the recording's id when there is no trace), settled when first asked for."""
+        if self.seed is None:
+            origin = (self.trace_id or self.id).encode()
+            self.seed = int.from_bytes(hashlib.sha256(origin).digest()[:4], "big")
+        return self.seed
+
+    def exchange(self, client: str, method: str, url: str, headers: RawHeaders, limit: int) -> Exchange | None:
+        """A new outbound exchange in the order of the calls, or None when there are too many."""
+        if len(self.outbound) >= OUTBOUND_LIMIT:
+            self.outbound_lost = True
+            return None
+        made = Exchange(len(self.outbound), client, method, url, headers, Body(limit), Body(limit))
+        self.outbound.append(made)
+        return made
+
+    def weight(self) -> int:
+        """Bytes that it holds, roughly."""
+        bodies = self.request_body.kept + self.response_body.kept
+        bodies += sum(each.body.kept + each.request_body.kept for each in self.outbound)
+        return 4096 + bodies + (len(self.snapshot.data) if self.snapshot else 0)
+
+
+def current() -> Tape | None:
+    """The tape of the request that this code runs for, None outside of a request."""
+    tape = _current.get()
+    return None if tape is None or tape.closed else tape
+
+
+def enter(tape: Tape) -> Any:
+    return _current.set(tape)
+
+
+def leave(token: Any) -> None:
+    _current.reset(token)

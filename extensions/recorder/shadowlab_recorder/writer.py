@@ -1,0 +1,144 @@
+"""Write recordings from a thread of their own: bounded, whole or not at all, never in the service's way."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import lzma
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from shadowlab_recorder.snapshot import Image
+from shadowlab_recorder.tape import Tape
+
+Build = Callable[[Tape, "str | None"], dict[str, Any]]
+"""Makes the document of a tape; the second argument is the path of its database blob."""
+
+_log = logging.getLogger("shadowlab_recorder")
+_WIDTH = 120
+_DEPTH = 8
+
+
+class Writer:
+    """A bounded queue and one daemon thread per process, started when there is something to write."""
+
+    def __init__(self, directory: Path, build: Build, *, queue_length: int, queue_bytes: int) -> None:
+        self.directory = directory
+        self.counts: Counter[str] = Counter()
+        """`written`, `dropped` (the queue was full), `failed` (the disk, or a recording that could not be made)."""
+        self._build = build
+        self._queue_length = queue_length
+        self._queue_bytes = queue_bytes
+        self._forget()
+        os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.flush, 5.0)
+
+    def put(self, tape: Tape) -> bool:
+        """Takes a finished tape; False when it was dropped. Never waits."""
+        weight = tape.weight()
+        with self._changed:
+            full = len(self._queue) >= self._queue_length or self._weight + weight > self._queue_bytes
+            if not full:
+                self._queue.append((tape, weight))
+                self._weight += weight
+                self._start()
+                self._changed.notify_all()
+        if full:
+            self._count("dropped", "the queue is full")
+        return not full
+
+    def flush(self, timeout: float = 10.0) -> bool:
+        """Waits until everything that was put is on the disk; False when that took longer than `timeout` seconds."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            while self._queue or self._busy:
+                if not self._changed.wait(end - time.monotonic()):
+                    return False
+        return True
+
+    def _forget(self) -> None:
+        """An empty queue and no thread: at the start, and in a child after a fork."""
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[Tape, int]] = deque()
+        self._weight = 0
+        self._busy = False
+        self._thread: threading.Thread | None = None
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="shadowlab-recorder", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue:
+                    self._changed.wait()
+                tape, weight = self._queue.popleft()
+                self._busy = True
+            try:
+                self._write(tape)
+            except Exception as error:
+                # A full disk, a read-only folder, a value that no rule foresaw: the service must not notice.
+                self._count("failed", f"{type(error).__name__} in {self.directory}")
+            else:
+                self.counts["written"] += 1
+            with self._changed:
+                self._busy = False
+                self._weight -= weight
+                self._changed.notify_all()
+
+    def _write(self, tape: Tape) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        blob = self._blob(tape.snapshot) if tape.snapshot else None
+        text = readable(self._build(tape, blob)) + "\n"
+        _replace(self.directory / f"{tape.id}.json", text.encode("utf-8", "surrogatepass"))
+
+    def _blob(self, image: Image) -> str:
+        """The database's image beside the recordings, compressed, named by the digest of its bytes; written once."""
+        path = self.directory / "blobs" / f"{image.sha256}.sqlite.xz"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            _replace(path, compressed(image.data))
+        return f"blobs/{path.name}"
+
+    def _count(self, what: str, why: str) -> None:
+        """Counts a recording that was lost, and says so at the first and then at each power of two."""
+        self.counts[what] += 1
+        count = self.counts[what]
+        if count & (count - 1) == 0:
+            _log.warning("shadowlab-recorder: %s recordings so far: %d (%s)", what, count, why)
+
+
+def readable(value: Any, margin: str = "") -> str:
+    """JSON in the value's own order; what fits on one line, or lies deep, is left on one line."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not isinstance(value, (dict, list)) or len(margin) + len(text) <= _WIDTH or len(margin) >= _DEPTH:
+        return text
+    inner = margin + " "
+    if isinstance(value, dict):
+        rows = [f"{inner}{json.dumps(name, ensure_ascii=False)}: {readable(v, inner)}" for name, v in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
+    return "[\n" + ",\n".join(inner + readable(item, inner) for item in value) + f"\n{margin}]"
+
+
+def compressed(data: bytes) -> bytes:
+    """xz with a dictionary no larger than the data needs, so that the encoder stays small in memory."""
+    dictionary = min(max(1 << 12, 1 << (len(data) - 1).bit_length()), 1 << 22)
+    return lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": dictionary}])
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes beside and renames, so that a reader sees all of it or nothing."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
