@@ -6,7 +6,9 @@
     telemetry/           segments that never change once they are there (see `shadowlab.telemetry`)
     recordings/          <id>.json, blobs/<sha256>…
     records/             <digest>.json, one a kept record; latest.json names the newest of each type
-    ledger.jsonl         what was done, hash-chained (see `shadowlab.audit`)
+    ledger.jsonl         what was done, hash-chained, with ledger.head.json (see `shadowlab.audit`)
+    manifests/           <sha256>.json, the files that a ledger entry wrote when they are many
+    objectives.yaml      the objectives that it was last triaged against
     keys/                made on first use, readable by the owner only; never packed
     reports/  patches/   what was written for people
 """
@@ -89,6 +91,12 @@ class Case:
                 if not place.exists():
                     write(place, secrets.token_bytes(size), mode=0o600)
         return place.read_bytes()
+
+    def put(self, name: str, content: bytes) -> Path:
+        """Write a file of the case, whole or not at all; returns its path."""
+        with self.writing(name):
+            write(self.path / name, content)
+        return self.path / name
 
     def keep(self, record: Record) -> None:
         """Keep a record under its digest and make it the latest of its type."""

@@ -23,7 +23,10 @@ LIMIT = 20 * 2**30
 """Bytes that an archive may unpack to."""
 _ENTRIES = 1_000_000
 _TOP = frozenset(
-    ("case.json", "ledger.jsonl", "ledger.head.json", "telemetry", "recordings", "records", "reports", "patches")
+    (
+        *("case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json", "manifests"),
+        *("telemetry", "recordings", "records", "reports", "patches"),
+    )
 )
 
 

@@ -32,13 +32,13 @@ def append(
     at: datetime,
     arguments: Mapping[str, object],
     record: Mapping[str, Any] | None = None,
-    files: Mapping[str, str] | None = None,
+    files: Mapping[str, str | None] | None = None,
     version: str,
 ) -> dict[str, Any]:
     """Add one entry and sign the new head.
 
     `record` is the kept record's `{type, digest, parents}`; `files` maps paths in the case to the SHA-256 of what was
-    written there. Raises `AuditError` when the ledger that is there does not hold: nothing is built on a broken one.
+    written there, None for what is gone. Raises `AuditError` when the ledger that is there does not hold: nothing is built on a broken one.
     """
     with case.writing("ledger"):
         entries = [_sound(entry, problem) for entry, problem in examine(case)]

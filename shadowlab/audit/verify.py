@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from shadowlab import errors
 from shadowlab.audit import keys, ledger, statements
@@ -120,7 +121,8 @@ def _records(case: Case) -> str:  # (4)
 def _files(case: Case) -> str:  # (5)
     written: dict[str, tuple[str | None, int]] = {}
     for entry in ledger.entries(case):
-        written |= {path: (sha256, entry["seq"]) for path, sha256 in entry["files"].items()}
+        files = entry["files"] | _listed(case, entry)
+        written |= {path: (sha256, entry["seq"]) for path, sha256 in files.items()}
     kept = {path: told for path, told in written.items() if told[0] is not None}
     for path, (sha256, seq) in kept.items():
         place = case.path / path
@@ -129,6 +131,18 @@ def _files(case: Case) -> str:  # (5)
         if file_digest(place) != sha256:
             raise errors.AuditError(f"{path}, written by entry {seq}, was changed")
     return f"{len(kept)} files, as they were written"
+
+
+def _listed(case: Case, entry: dict[str, Any]) -> dict[str, str | None]:
+    listed: dict[str, str | None] = {}
+    for path in entry["files"]:
+        place = case.path / path
+        if path.startswith("manifests/") and place.is_file():
+            document = read_json(place)
+            if not isinstance(document, dict):
+                raise errors.AuditError(f"{path}, written by entry {entry['seq']}, was changed")
+            listed |= document
+    return listed
 
 
 def _statement_of(place: Path, must_name: Path | None = None) -> Callable[[], str]:  # (6)

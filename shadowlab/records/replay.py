@@ -122,6 +122,7 @@ class Replay(Record):
     """One per recording, in the order in which they ran."""
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    seed: int = 0
 
     def raise_for_divergence(self) -> Self:
         """`self` when reproduced, else raises `Diverged` with both sides."""

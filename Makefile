@@ -1,0 +1,44 @@
+# Two commands for a newcomer: `make demo` and `make test`. Both set up what they need in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+
+.PHONY: demo test lab check slow wheel bench clean help
+
+help:           ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
+
+demo: $(STAMP)  ## the main job on the bundled incident, under a minute
+	@$(BIN)/shadowlab demo --out out/demo
+
+test: $(STAMP)  ## lint, types, import contracts, then the tests that are not slow
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
+
+slow: $(STAMP)  ## the tests that need minutes, a browser or a container engine
+	$(BIN)/pytest -m slow
+
+lab: $(STAMP)   ## JupyterLab on the demo's case
+	@test -f out/demo/case.json || $(BIN)/shadowlab demo --out out/demo
+	@$(BIN)/shadowlab lab out/demo
+
+wheel: $(STAMP) ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --outdir dist .
+
+bench: $(STAMP) ## seconds per verb on the demo, written to the README
+	$(BIN)/python benchmarks/demo.py
+
+clean:          ## everything that was made
+	rm -rf $(VENV) out dist build
+
+$(STAMP): pyproject.toml constraints.txt extensions/recorder/pyproject.toml
+	@command -v git >/dev/null || { echo "git is missing: install it first" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; set PYTHON=" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable . --editable extensions/recorder --group dev
+	@touch $@

@@ -1,0 +1,295 @@
+"""One command per verb. Results go to standard output, everything else to standard error.
+
+Exit codes: 0 done, and a positive verdict where there is one; 1 a negative or inconclusive verdict; 2 misuse, or input
+that cannot be used; 70 a fault of shadowlab itself; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import shadowlab
+from shadowlab import errors
+
+_FILE = click.Path(path_type=Path)
+_CASE = click.argument("case", type=_FILE)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+
+
+class _Commands(click.Group):
+    """Turns what is raised on purpose into one message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.ShadowlabError as exc:
+            click.echo(f"error: {exc}", err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the case holds what was kept before", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
+            if os.environ.get("SHADOWLAB_TRACEBACK"):
+                raise
+            click.echo(f"error: a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})", err=True)
+            click.echo("hint: set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", err=True)
+            ctx.exit(70)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def _place(exc: BaseException) -> str:
+    tb, place = exc.__traceback__, "?"
+    while tb is not None:
+        place, tb = f"{Path(tb.tb_frame.f_code.co_filename).name}:{tb.tb_lineno}", tb.tb_next
+    return place
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(shadowlab.__version__, prog_name="shadowlab")
+def main() -> None:
+    """From a trace to a proved fix, in shadow mode: observe, replay, diagnose, draft, prove.
+
+    A case is a folder. Try `shadowlab demo` first; then, for an incident of your own:
+
+    \b
+      shadowlab ingest CASE traces.jsonl recordings/ --source path/to/service
+      shadowlab triage CASE --slo objective.yaml
+      shadowlab replay CASE --times 20
+      shadowlab diagnose CASE
+      shadowlab propose CASE
+      shadowlab gate CASE
+      shadowlab report CASE
+
+    Exit codes: 0 done (and a positive verdict), 1 a negative or inconclusive verdict, 2 misuse or unusable input.
+    """
+
+
+def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command whose function takes the open investigation first and returns a record to print."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @main.command(name)
+        @_CASE
+        @click.option("--source", type=_FILE, help="The service's repository; remembered by the case.")
+        @click.option("--lock-timeout", default=10.0, show_default=True, help="Seconds to wait for another writer.")
+        @_JSON
+        @functools.wraps(function)
+        def command(case: Path, source: Path | None, lock_timeout: float, as_json: bool, **options: Any) -> None:
+            from shadowlab import terminal
+            from shadowlab.investigation import open_investigation
+            from shadowlab.progress import TerminalBars
+
+            with TerminalBars() as bars:
+                inv = open_investigation(case, source=source, create=create, progress=bars, lock_timeout=lock_timeout)
+                result = function(inv, **options)
+            sys.exit(terminal.show(result, as_json=as_json))
+
+        return command
+
+    return decorate
+
+
+@_verb("ingest", create=True)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("--redact", default="default", show_default=True, help="Redaction policy.")
+@click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
+def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool) -> Any:
+    """Take telemetry and recordings into CASE, made when there is none.
+
+    PATH is a file, a folder or `-`: OTLP as the collector's file exporter writes it, recordings of shadowlab-recorder.
+    """
+    return inv.ingest(*paths, redact=None if no_redact else redact)
+
+
+@_verb("triage")
+@click.option("--slo", type=_FILE, help="OpenSLO v1 objectives; remembered by the case.")
+@click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")
+@click.option("--at", default="last", show_default=True, help="RFC 3339, or `last`: the newest timestamp of the case.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many suspects to list.")
+def triage(inv: Any, slo: Path | None, window: str, at: str, top: int) -> Any:
+    """What burns, which errors explain it, since which change, and what is worth replaying."""
+    return inv.triage(slo=slo, window=window, at=at, top=top)
+
+
+@_verb("replay")
+@click.option("--suspect", help="A suspect's fingerprint, or its beginning.")
+@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--pytest", "pytest_out", type=_FILE, help="Write the replay as plain pytest below this folder.")
+def replay(
+    inv: Any, suspect: str | None, recordings: tuple[str, ...], times: int, sandbox: str, revision: str | None,
+    pytest_out: Path | None,
+) -> Any:  # fmt: skip
+    """Run recorded requests again, alone, and say what held still and what did not."""
+    done = inv.replay(suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None)
+    if pytest_out is not None:
+        for place in inv.to_pytest(done, out=pytest_out):
+            click.echo(f"wrote {place}", err=True)
+    return done
+
+
+@_verb("from-event", create=True)
+@click.argument("event", type=_FILE)
+@click.option("--fixtures", type=_FILE, help="Folder of METHOD_path.json answers for outbound calls.")
+def from_event(inv: Any, event: Path, fixtures: Path | None) -> Any:
+    """Make a recording from a bare JSON EVENT for a `callable(event)` entrypoint; `replay` goes on from it."""
+    return inv.from_event(event, fixtures=fixtures)
+
+
+@_verb("diagnose")
+def diagnose(inv: Any) -> Any:
+    """Change one thing at a time until the symptom goes; only that confirms a cause."""
+    return inv.diagnose()
+
+
+@_verb("propose")
+@click.option("--proposer", type=click.Choice(["codemod", "search", "model"]), help="Ask this one only.")
+def propose(inv: Any, proposer: str | None) -> Any:
+    """Draft a minimal patch with a test that fails before it and passes after."""
+    return inv.propose(proposer=proposer)
+
+
+@_verb("gate")
+@click.option("--candidate", default=0, show_default=True, help="Which candidate of the proposal, from 0.")
+@click.option("--alpha", default=0.05, show_default=True, help="Error probability of each statistical gate.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything drawn.")
+def gate(inv: Any, candidate: int, alpha: float, seed: int) -> Any:
+    """Decide with numbers whether a candidate may go on: pass, fail or inconclusive."""
+    return inv.gate(candidate, alpha=alpha, seed=seed)
+
+
+@main.command()
+@click.option("--control", required=True, metavar="F/N", help="Failures and requests of the running version.")
+@click.option("--candidate", required=True, metavar="F/N", help="Failures and requests of the new version.")
+@click.option("--margin", default=0.001, show_default=True, help="How much worse the candidate's error rate may be.")
+@click.option("--alpha", default=0.05, show_default=True, help="Error probability.")
+@_JSON
+def judge(control: str, candidate: str, margin: float, alpha: float, as_json: bool) -> None:
+    """Judge a canary from counts alone, such as `--control 7/1200 --candidate 1/1180`."""
+    from shadowlab import investigation, terminal
+
+    told = investigation.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
+    sys.exit(terminal.show(told, as_json=as_json))
+
+
+def _counts(text: str) -> tuple[int, int]:
+    failures, slash, total = text.partition("/")
+    if not (slash and failures.isdecimal() and total.isdecimal() and int(failures) <= int(total)):
+        raise errors.UsageError(f"{text!r} is no count", hint="write failures/requests, such as 7/1200")
+    return int(failures), int(total)
+
+
+@_verb("rollout")
+def rollout(inv: Any) -> Any:
+    """Write the plan of a gated patch: pull request, canary, rollback. Deploys nothing."""
+    return inv.rollout()
+
+
+@_verb("report")
+@click.option("--template", default="incident", show_default=True, help="A template's name, or a notebook.")
+@click.option("-p", "parameters", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter of the template.")
+def report(inv: Any, template: str, parameters: tuple[tuple[str, str], ...]) -> Any:
+    """Run a report notebook on the case: an executed notebook and a page, signed."""
+    return inv.report(template, **dict(parameters))
+
+
+@main.command()
+@click.argument("target", type=_FILE, metavar="CASE|NOTEBOOK")
+@click.option("--rerun", is_flag=True, help="Execute the replay and the gates again instead of trusting them.")
+@click.option("--signer", "signers", multiple=True, metavar="KEYID", help="Accept this key and no other; repeatable.")
+@_JSON
+def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
+    """Is what lies in a case, or a report, what was written there?"""
+    from shadowlab import investigation, terminal
+
+    if target.is_file():
+        told = investigation.verify_notebook(target, signers=signers)
+    else:
+        told = investigation.open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
+    sys.exit(terminal.show(told, as_json=as_json))
+
+
+@_verb("sql")
+@click.argument("query")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
+@click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
+def sql(inv: Any, query: str, form: str, timeout: float, memory: str) -> Any:
+    """Ask the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
+
+    Views: spans, errors, events, links, logs, metric_points, traces, edges, self_time, critical_path, deploys,
+    gen_ai_calls.
+    """
+    from shadowlab import terminal
+
+    rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
+    return terminal.Rows(rows, form)
+
+
+@_verb("show")
+@click.argument("what", required=False, metavar="[TRACE|RECORDING|SUSPECT|DIGEST]")
+def show(inv: Any, what: str | None) -> Any:
+    """What is in the case; a trace with its logs, a recording, a suspect, or any record."""
+    return inv.show(what)
+
+
+@main.command()
+@_CASE
+@click.argument("file", type=_FILE)
+def pack(case: Path, file: Path) -> None:
+    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice."""
+    from shadowlab import investigation
+
+    click.echo(investigation.pack(case, file))
+
+
+@main.command()
+@click.argument("file", type=_FILE)
+@_CASE
+def unpack(file: Path, case: Path) -> None:
+    """Make the CASE that a packed FILE holds; CASE must be new."""
+    from shadowlab import investigation
+
+    click.echo(investigation.unpack(file, case).path)
+
+
+@main.command()
+@click.option("--out", type=_FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaced.")
+@click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
+@_JSON
+def demo(out: Path, sandbox: str, as_json: bool) -> None:
+    """The whole way on the bundled incident, told as it goes."""
+    from shadowlab import demo as story
+    from shadowlab.progress import TerminalBars
+
+    with TerminalBars() as bars:
+        done = story.run(out, tell=functools.partial(click.echo, err=as_json), sandbox=sandbox, progress=bars)
+    if as_json:
+        click.echo(json.dumps(done, indent=1))
+    sys.exit(0 if done["verdict"] == "pass" else 1)
+
+
+@main.command()
+@click.argument("case", type=_FILE, required=False)
+def lab(case: Path | None) -> None:
+    """Open JupyterLab, on a notebook about CASE when one is named."""
+    from shadowlab import laboratory
+
+    laboratory.open_lab(case)

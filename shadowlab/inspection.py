@@ -1,0 +1,92 @@
+"""What is in a case: an overview, a trace with its logs, a recording, a suspect, any record."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from shadowlab import errors
+from shadowlab.records import Ingest, Record, Triage
+
+if TYPE_CHECKING:
+    from shadowlab.investigation import Investigation
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Something looked at: `kind` says what, `document` holds it as plain JSON values."""
+
+    kind: str
+    document: dict[str, Any]
+
+
+def look(inv: Investigation, what: str | None) -> Shown | Record:
+    """The thing that `what` names: an id of a recording or trace, a suspect's fingerprint, a record's digest.
+
+    The beginning of a fingerprint or digest will do. Raises `UsageError` when the case has nothing of that name.
+    """
+    if not what:
+        return Shown("case", overview(inv))
+    if not re.fullmatch(r"[0-9a-f]{4,64}", what):
+        raise errors.UsageError(f"{what!r} names nothing", hint="give a trace id, recording id, fingerprint or digest")
+    if any(tape.id == what for tape in inv.recordings):
+        return Shown("recording", _recording(inv, what))
+    triage = inv.latest(Triage)
+    for suspect in triage.suspects if triage else ():
+        if suspect.fingerprint.startswith(what):
+            return suspect
+    for found in (_kept, _trace):
+        if (shown := found(inv, what)) is not None:
+            return shown
+    raise errors.UsageError(f"{inv.case.path} has nothing named {what}", hint="`shadowlab show CASE` says what it has")
+
+
+def overview(inv: Investigation) -> dict[str, Any]:
+    """Counts of what the case holds, and the newest record of each type."""
+    from shadowlab import telemetry
+
+    with telemetry.store(inv.case) as store:
+        counts = store.sql(
+            "SELECT (SELECT count(*) FROM spans) AS spans, (SELECT count(*) FROM logs) AS logs,"
+            " (SELECT count(*) FROM metric_points) AS metric_points, (SELECT count(*) FROM errors) AS errors,"
+            " (SELECT list(DISTINCT service ORDER BY service) FROM spans) AS services"
+        ).rows()[0]
+    tapes = inv.recordings
+    kept = {kind: str(inv.case.latest(kind)) for kind in _TYPES if inv.case.latest(kind)}
+    return {
+        "case": inv.case.path.name,
+        **counts,
+        "recordings": len(tapes),
+        "failing_recordings": sum(tape.failed for tape in tapes),
+        "records": kept,
+        "ledger_entries": len(inv.ledger),
+    }
+
+
+_TYPES = (
+    *(Ingest.__name__, "Recording", "Triage", "Replay", "Diagnosis", "Proposal"),
+    *("GateReport", "Plan", "Report"),
+)
+
+
+def _recording(inv: Investigation, what: str) -> dict[str, Any]:
+    from shadowlab.replay import recording
+
+    shown: dict[str, Any] = recording.shown(recording.load(inv.case, what))
+    return shown
+
+
+def _kept(inv: Investigation, what: str) -> Record | None:
+    found = [p for p in inv.case.records.glob(f"{what}*.json") if p.stem != "latest"]
+    return inv.case.record(found[0].stem).bind(inv) if len(found) == 1 else None
+
+
+def _trace(inv: Investigation, what: str) -> Shown | None:
+    if len(what) != 32:
+        return None
+    try:
+        trace = inv.trace(what)
+    except errors.QueryError:
+        return None
+    return Shown("trace", asdict(trace) if is_dataclass(trace) and not isinstance(trace, type) else {})

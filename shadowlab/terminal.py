@@ -1,0 +1,170 @@
+"""How results look on standard output: one JSON document, or text for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import click
+
+from shadowlab import errors
+from shadowlab.inspection import Shown
+from shadowlab.records import Diagnosis, Ingest, Outcome, Proposal, Record, Replay, Triage, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A query's rows, and the form in which they were asked for."""
+
+    rows: Any
+    form: str
+
+
+def show(result: Any, *, as_json: bool = False) -> int:
+    """Print a result and return the exit code that goes with it."""
+    if isinstance(result, Ingest) and result.refused:
+        raise errors.TelemetryError(
+            "\n".join(f"{refused.file}: {refused.reason}" for refused in result.refused),
+            hint=f"nothing of these was kept; the others were loaded: {result.spans:,} spans, {result.logs:,} logs,"
+            f" {result.recordings:,} recordings",
+        )
+    if isinstance(result, Rows):
+        _print_rows(result.rows, "json" if as_json else result.form)
+    elif as_json:
+        click.echo(json.dumps(_document(result), indent=1, ensure_ascii=False))
+    else:
+        click.echo(text(result))
+    return _exit_code(result)
+
+
+def _document(result: Any) -> Any:
+    match result:
+        case Record():
+            return result.to_json()
+        case Shown():
+            return {"type": result.kind, **_plain(result.document)}
+    return result
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json.dumps(value, default=str))
+
+
+def _exit_code(result: Any) -> int:
+    match result:
+        case Replay():
+            return int(result.outcome is not Outcome.REPRODUCED)
+        case Record():
+            return int(getattr(result, "verdict", Verdict.PASS) is not Verdict.PASS)
+    return 0
+
+
+@singledispatch
+def text(result: Any) -> str:
+    """What a person reads of a result in the terminal."""
+    return str(result)
+
+
+@text.register
+def _(result: Record) -> str:
+    return f"{result!r}\n{grid(list(result.rows()))}"
+
+
+@text.register
+def _(result: Shown) -> str:
+    if result.kind == "trace":
+        return waterfall(result.document)
+    return "\n".join(f"{key:>20}  {_short(value)}" for key, value in result.document.items())
+
+
+@text.register
+def _(result: Triage) -> str:
+    burns = [
+        {"objective": o.name, "target": f"{o.target:.4g}", **{w: _rate(b.burn_rate) for w, b in o.windows.items()},
+         "budget spent": f"{o.budget_spent:.2%}", "alert": o.alert or ""}
+        for o in result.objectives
+    ]  # fmt: skip
+    notes = "".join(f"\nnote: {note}" for note in result.notes)
+    return f"{result!r}\n\nburn rates\n{grid(burns)}\n\nsuspects\n{grid(list(result.rows()))}{notes}"
+
+
+def _rate(rate: float | None) -> str:
+    return "no requests" if rate is None else f"{rate:.1f}x"
+
+
+@text.register
+def _(result: Replay) -> str:
+    error = f"\n{result.error.type}: {result.error.message}" if result.error else ""
+    frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.error.frames) if result.error else ""
+    told = "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
+    held = "".join(f"\n  {line}" for line in result.enforced)
+    return f"{result!r}{error}{frames}\n\nseams\n{grid(list(result.rows()))}\n\nsandbox {result.sandbox}{held}{told}"
+
+
+@text.register
+def _(result: Diagnosis) -> str:
+    return f"{result!r}\n" + "\n".join(
+        f"\n{h.status:>10}  {h.cause}" + "".join(f"\n{'':>12}{line}" for line in h.evidence) for h in result.hypotheses
+    )
+
+
+@text.register
+def _(result: Proposal) -> str:
+    notes = "".join(f"\nnote: {note}" for note in result.notes)
+    return f"{result!r}{notes}" + "".join(
+        f"\n\n{c.proposer}: {c.rationale}\nrisk: {c.risk.surface}\n\n{c.diff}" for c in result.candidates
+    )
+
+
+def grid(rows: list[Any], *, limit: int = 200) -> str:
+    """Rows of equal keys as an aligned table; long cells are cut, and rows beyond `limit` are counted."""
+    if not rows:
+        return "(none)"
+    cells = [[str(key) for key in rows[0]], *([_short(v) for v in row.values()] for row in rows[:limit])]
+    widths = [max(len(line[n]) for line in cells) for n in range(len(cells[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    more = [f"({len(rows) - limit} more rows)"] if len(rows) > limit else []
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:], *more])
+
+
+def _short(value: object, limit: int = 90) -> str:
+    if isinstance(value, list | tuple):
+        value = ", ".join(str(v) for v in value)
+    told = "" if value is None else str(value)
+    printable = "".join(c if c.isprintable() else " " for c in told)
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+
+
+def waterfall(trace: dict[str, Any], *, width: int = 48) -> str:
+    """A trace as indented bars over time, with its logs below."""
+    spans = trace.get("spans", [])
+    if not spans:
+        return "(no spans)"
+    start = min(span["start_ns"] for span in spans)
+    length = max(1, max(span["end_ns"] for span in spans) - start)
+    depth: dict[str, int] = {}
+    lines = [f"trace {trace.get('trace_id', '')}, {length / 1e6:.1f} ms"]
+    for span in spans:
+        depth[span["span_id"]] = level = depth.get(span.get("parent_span_id") or "", -1) + 1
+        left = int((span["start_ns"] - start) / length * width)
+        bar = max(1, round((span["end_ns"] - span["start_ns"]) / length * width))
+        mark = "x" if span.get("status") == "error" else "="
+        name = _short("  " * level + str(span["name"]), 40)
+        took = (span["end_ns"] - span["start_ns"]) / 1e6
+        lines.append(f"{name:<40} {took:>9.1f} ms |{' ' * left}{(mark * bar)[: width - left]:<{width - left}}|")
+    lines += [f"  {_short(log.get('severity') or log.get('severity_text'))} {_short(log.get('body'))}"
+              for log in trace.get("logs", [])]  # fmt: skip
+    return "\n".join(lines)
+
+
+def _print_rows(rows: Any, form: str) -> None:
+    match form:
+        case "json":
+            click.echo(json.dumps(_plain(rows.rows()), ensure_ascii=False))
+        case "csv":
+            rows.df().to_csv(sys.stdout, index=False)
+        case _:
+            click.echo(grid(rows.rows()))
