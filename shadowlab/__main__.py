@@ -1,0 +1,5 @@
+"""`python -m shadowlab` is `shadowlab`."""
+
+from shadowlab.cli import main
+
+main()
