@@ -1,0 +1,152 @@
+"""The workbench: clean trees that no patched code ever runs in, and a private copy for whoever runs some."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.gates import patch
+from shadowlab.gates.roles import Part, Role, parted
+from shadowlab.records import Candidate, Diagnosis, Gate, Replay
+from shadowlab.source import Service, Source
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """What a candidate may cost; the names are those of the proposal's constraints."""
+
+    max_diff_lines: int = 25
+    """Lines added and removed, tests not counted."""
+    no_api_contract_change: bool = True
+    perf_regression_budget_ms: float = 5.0
+    error_margin: float = 0.001
+    """By how much the candidate's error rate may exceed the control's, as a share."""
+
+    @classmethod
+    def of(cls, constraints: Mapping[str, Any] | None) -> Limits:
+        """Limits from a proposal's constraints; names that are not ours are left alone."""
+        known = {name: value for name, value in (constraints or {}).items() if name in cls.__dataclass_fields__}
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """Everything that a gate may look at. Made by `prepared`."""
+
+    case: Case | None
+    candidate: Candidate
+    diagnosis: Diagnosis
+    replay: Replay
+    source: Source
+    revision: str
+    service: Service
+    base: Path
+    """The tree at `revision`. Nothing runs in it."""
+    patched: Path
+    """`base` with the candidate's change, without its tests. Nothing runs in it."""
+    tested: Path
+    """`patched` with the candidate's new tests. Nothing runs in it."""
+    parts: tuple[Part, ...]
+    refusals: tuple[str, ...] = ()
+    """Why the diff was not even applied."""
+    limits: Limits = Limits()
+    alpha: float = 0.05
+    seed: int = 0
+    sandbox: str = "embedded"
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def parts_of(self, role: Role) -> tuple[Part, ...]:
+        """The changed files of one role."""
+        return tuple(part for part in self.parts if part.role is role)
+
+    @contextlib.contextmanager
+    def copy(self, tree: Path) -> Iterator[Path]:
+        """A private copy of one of the clean trees to run code in; gone when the block ends.
+
+        Raises `SandboxError` when the clean tree was written to: then a patch got out of an earlier copy.
+        """
+        name = next(name for name in ("base", "patched", "tested") if getattr(self, name) == tree)
+        if digest(tree) != self.digests[name]:
+            raise errors.SandboxError(
+                f"the judge's own {name} tree was changed while patched code ran",
+                hint="the patch wrote outside of its copy; run the gates with --sandbox docker and read it closely",
+            )
+        with tempfile.TemporaryDirectory(prefix="shadowlab-run-", ignore_cleanup_errors=True) as folder:
+            place = Path(folder) / "tree"
+            shutil.copytree(tree, place, symlinks=True)
+            yield place
+
+
+class Check(Protocol):
+    """One gate family: looks at the bench, answers with a gate for each thing that it judged."""
+
+    def __call__(self, bench: Bench) -> tuple[Gate, ...]: ...
+
+
+@contextlib.contextmanager
+def prepared(
+    candidate: Candidate, *, source: Source, revision: str, diagnosis: Diagnosis, replay: Replay,
+    case: Case | None = None, limits: Limits | None = None, alpha: float = 0.05, seed: int = 0,
+    sandbox: str = "embedded",
+) -> Iterator[Bench]:  # fmt: skip
+    """A bench with the candidate applied; raises `PatchError` when its diff cannot be read or does not apply.
+
+    A diff that points out of the tree is not applied: the bench then carries the refusals and no part.
+    """
+    service = source.service(revision)
+    named = patch.paths(candidate.diff)
+    refusals = tuple(f"{_shown(name)} {why}" for name in named if (why := patch.refused(name)))
+    with source.checked_out(revision) as base, tempfile.TemporaryDirectory(prefix="shadowlab-bench-") as folder:
+        staged, patched, tested = (Path(folder) / name for name in ("staged", "patched", "tested"))
+        for place in (staged, patched, tested):
+            shutil.copytree(base, place, symlinks=True)
+        parts: tuple[Part, ...] = ()
+        if not refusals:
+            patch.apply(candidate.diff, staged)
+            parts = parted(patch.changes(base, staged), service)
+        for part in parts:
+            if part.role is not Role.JUDGE:
+                for tree in (tested,) if part.role is Role.TEST else (patched, tested):
+                    _carry(part.change.path, staged, tree)
+        yield Bench(
+            case=case, candidate=candidate, diagnosis=diagnosis, replay=replay, source=source, revision=revision,
+            service=service, base=base, patched=patched, tested=tested, parts=parts, refusals=refusals,
+            limits=limits or Limits(), alpha=alpha, seed=seed, sandbox=sandbox,
+            digests={"base": digest(base), "patched": digest(patched), "tested": digest(tested)},
+        )  # fmt: skip
+
+
+def _carry(path: str, source: Path, target: Path) -> None:
+    if not (source / path).exists():
+        (target / path).unlink()
+        return
+    (target / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(source / path, target / path, follow_symlinks=False)
+
+
+def _shown(name: str) -> str:
+    return "the diff" if name.startswith("\0") else ascii(name[:200])
+
+
+def digest(tree: Path) -> str:
+    """SHA-256 over the names, kinds and contents of everything in a tree."""
+    hashed = hashlib.sha256()
+    for place in sorted(tree.rglob("*")):
+        mode = place.lstat().st_mode
+        hashed.update(f"{place.relative_to(tree)}\0{stat.S_IFMT(mode)}\0".encode(errors="surrogateescape"))
+        if stat.S_ISREG(mode):
+            hashed.update(hashlib.sha256(place.read_bytes()).digest())
+        elif stat.S_ISLNK(mode):
+            hashed.update(str(place.readlink()).encode(errors="surrogateescape"))
+    return hashed.hexdigest()
