@@ -1,0 +1,121 @@
+"""A case folder is written whole or not at all, by one writer at a time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from shadowlab import errors
+from shadowlab.case import open_case, write
+from shadowlab.records import Ingest, Plan
+
+PLAN = Plan(files=("a",), steps=("merge",), approvals=("sre",), rollback="git revert")
+
+
+def test_a_kept_record_comes_back_as_the_latest_of_its_type(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    case.keep(PLAN)
+    case.keep(Ingest(spans=3))
+    assert open_case(tmp_path / "case").latest("Plan") == PLAN
+    assert case.record(PLAN.digest[:10]) == PLAN
+
+
+def test_a_record_whose_file_was_edited_is_refused(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    case.keep(PLAN)
+    place = case.records / f"{PLAN.digest}.json"
+    place.write_text(place.read_text().replace("merge", "purge"))
+    with pytest.raises(errors.CaseError, match="its content has"):
+        case.latest("Plan")
+
+
+def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    (case.path / "case.json").write_text('{"format": 99}')
+    with pytest.raises(errors.CaseError, match="format 99, this shadowlab reads up to 1"):
+        open_case(case.path)
+    assert (case.path / "case.json").read_text() == '{"format": 99}'
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "1"}'])
+def test_a_damaged_case_json_is_named(tmp_path: Path, content: str) -> None:
+    case = open_case(tmp_path / "case")
+    (case.path / "case.json").write_text(content)
+    with pytest.raises(errors.CaseError, match=r"case\.json"):
+        open_case(case.path)
+
+
+def test_a_folder_with_something_else_in_it_is_not_made_a_case(tmp_path: Path) -> None:
+    (tmp_path / "thesis.doc").touch()
+    with pytest.raises(errors.CaseError, match="is no case"):
+        open_case(tmp_path)
+    with pytest.raises(errors.CaseError, match=r"it has no case\.json"):
+        open_case(tmp_path, create=False)
+
+
+def test_a_second_writer_waits_and_then_names_the_holder(tmp_path: Path) -> None:
+    open_case(tmp_path / "case")
+    other = _writer(tmp_path / "case")
+    try:
+        with (
+            pytest.raises(errors.CaseError, match=rf"being written by process {other.pid} \(holding\)"),
+            open_case(tmp_path / "case", lock_timeout=0.2).writing("test"),
+        ):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_killed_writer_leaves_no_lock(tmp_path: Path) -> None:
+    open_case(tmp_path / "case")
+    other = _writer(tmp_path / "case")
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    with open_case(tmp_path / "case", lock_timeout=0.2).writing("test"):
+        pass
+
+
+def _writer(case: Path) -> subprocess.Popen[str]:
+    code = f"""
+        import time
+        from shadowlab.case import open_case
+        with open_case({os.fspath(case)!r}).writing("holding"):
+            print("held", flush=True)
+            time.sleep(60)
+    """
+    other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    return other
+
+
+def test_a_file_is_there_whole_however_often_its_writer_is_killed(tmp_path: Path) -> None:
+    place = tmp_path / "file.json"
+    write(place, b"[]")
+    code = f"""
+        from pathlib import Path
+        from shadowlab.case import write
+        n = 0
+        while True:
+            n += 1
+            write(Path({os.fspath(place)!r}), b"[" + b",".join([b"%d" % n] * 20000) + b"]")
+    """
+    for delay in (0.3, 0.35, 0.42):
+        other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+        time.sleep(delay)
+        other.kill()
+        other.wait()
+        assert len(set(json.loads(place.read_bytes()))) <= 1
+
+
+def test_a_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    assert case.key("redaction") == open_case(tmp_path / "case").key("redaction")
+    assert (case.keys / "redaction").stat().st_mode & 0o077 == 0
