@@ -1,0 +1,78 @@
+"""Bundled incidents: where they lie, and the repository of the service that misbehaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from shadowlab import errors
+from shadowlab.source import Source, open_source
+
+# Commit ids depend on every one of these; nothing of the user's own configuration may reach them.
+_SETTINGS = {
+    "user.name": "payments-api team",
+    "user.email": "payments-api@example.invalid",
+    "commit.gpgSign": "false",
+    "core.autocrlf": "false",
+    "core.hooksPath": os.devnull,
+    "am.keepcr": "false",
+    "am.threeWay": "false",
+    "mailinfo.scissors": "false",
+    "gc.auto": "0",
+}
+
+
+def bundled(name: str) -> Path:
+    """The folder of a bundled incident: `data/<name>` in a checkout, inside the package when installed.
+
+    Raises `UsageError` when there is no incident of that name.
+    """
+    here = Path(__file__).resolve().parent
+    for folder in (here / "_bundled" / "data" / name, here.parent / "data" / name):
+        if (folder / "history").is_dir():
+            return folder
+    raise errors.UsageError(f"no bundled incident is called {name!r}", hint="payments-decimal is one")
+
+
+def build_source(incident: Path, out: Path) -> Source:
+    """The service's repository, built in the new folder `out` from the patches in `incident/history`.
+
+    The same patches give the same commit ids on every machine. Raises `SourceError` when `out` holds something
+    already, when git is missing, or when a patch does not apply; `out` is then as it was.
+    """
+    patches = sorted(path.resolve() for path in (incident / "history").glob("*.patch"))
+    if not patches:
+        raise errors.SourceError(f"{incident / 'history'} holds no patches", hint="name the folder of an incident")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise errors.SourceError(f"{out} is there already", hint="name a new or an empty folder")
+    if shutil.which("git") is None:
+        raise errors.SourceError("git is not installed", hint="install it: the service's history is built with it")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as exc:
+        raise errors.SourceError(f"cannot write beside {out}: {exc.strerror}", hint="name another folder") from exc
+    try:
+        _git(beside, "init", "--quiet", "--object-format=sha1", "--template=", "--initial-branch=main")
+        _git(beside, "am", "--quiet", "--no-gpg-sign", "--committer-date-is-author-date", *map(str, patches))
+        beside.chmod(0o755)
+        beside.replace(out)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return open_source(out)
+
+
+def _git(folder: Path, *words: str) -> None:
+    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    clean = {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(["git", *settings, *words], cwd=folder, env=clean, capture_output=True, text=True)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[:1]
+        raise errors.SourceError(
+            f"git {words[0]} failed while the service's history was built: {''.join(reason)}",
+            hint="the patches of a bundled incident are applied as they are; take a fresh copy of them",
+        )
