@@ -1,0 +1,160 @@
+"""Keep secrets and people out of the case, and keep equal values equal.
+
+A value is replaced by a keyed pseudonym, `<email:3f9a0c11d2b4>`: the first 48 bits of HMAC-SHA-256 (RFC 2104) under the
+case's own key. Who has the key can test a guess; nobody can read a value back. This is pseudonymisation, not anonymity.
+
+>>> redactor = Redactor(b"a key of this case")
+>>> redactor.text("mail ann@example.org") == redactor.text("mail ann@example.org")
+True
+>>> "ann@example.org" in redactor.text("mail ann@example.org")
+False
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from shadowlab import errors
+
+POLICIES: Final = ("default",)
+
+# Written in the part of regular expressions that Python's `re` and DuckDB's RE2 read alike: SQL and Python must agree.
+SECRET_KEY: Final = (
+    r"(authorization|cookie|password|passwd|passphrase|secret|api[._-]?key|private[._-]?key|access[._-]?key"
+    r"|credentials?|token|(^|[._-])pwd|x-amz-signature)$"
+)
+_BEFORE: Final = (
+    r"(?i:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|authorization|cookie)"
+    r"[\"']?[ \t]*[=:][ \t]*[\"']?(?:(?i:bearer|basic|digest|token)[ \t]+)?"
+)
+_ASSIGNED: Final = _BEFORE + r"[^ \t\r\n\"'&;,)}\]]+"
+_BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
+_URL_PASSWORD: Final = _BEFORE_URL_PASSWORD + r"[^/ \t\r\n@\"']+"
+_TOKEN: Final = (
+    r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
+    r"|(?i:bearer|basic)[ \t]+[A-Za-z0-9._~+/=-]{8,}"
+    r"|\b(?:sk|pk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
+    r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"
+    r"|\bnpm_[A-Za-z0-9]{30,}|\bhf_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----"
+)
+_EMAIL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+_CARD: Final = (
+    r"\b(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6011|65[0-9]{2}|35[2-8][0-9])(?:[ -]?[0-9]{4}){3}\b"
+    r"|\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b"
+)
+_ANY: Final = f"(?:{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_TOKEN}|{_EMAIL}|{_CARD})"
+_PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
+
+
+@dataclass(slots=True)
+class Redactor:
+    """Replace what must not be kept; counts what it replaced, by rule. The same key gives the same pseudonyms."""
+
+    key: bytes
+    replaced: Counter[str] = field(default_factory=Counter)
+
+    def pseudonym(self, rule: str, value: str) -> str:
+        """`<rule:12 hex digits>`; a value that is a pseudonym already stays."""
+        if re.fullmatch(_PSEUDONYM, value):
+            return value
+        self.replaced[rule] += 1
+        return f"<{rule}:{hmac.new(self.key, value.encode('utf-8', 'surrogatepass'), hashlib.sha256).hexdigest()[:12]}>"
+
+    def value(self, name: str, value: str) -> str:
+        """The value under a name: wholly replaced when the name tells of a secret, else its text redacted."""
+        if is_secret(name):
+            return self.pseudonym("secret", value) if value else value
+        return self.text(value)
+
+    def text(self, text: str) -> str:
+        """Text with tokens, passwords, card numbers and e-mail addresses replaced."""
+        found = {match[0] for match in re.finditer(_ANY, text)}
+        for secret in sorted(found, key=lambda word: (-len(word), word)):
+            text = text.replace(secret, self._replacement(secret))
+        return text
+
+    def json(self, document: Any, name: str = "") -> Any:
+        """A JSON value with every text in it redacted, each under its own key's name."""
+        match document:
+            case dict():
+                return {key: self.json(value, key) for key, value in document.items()}
+            case list():
+                return [self.json(value, name) for value in document]
+            case str():
+                return self.value(name, document)
+            case int() | float() if not isinstance(document, bool) and is_secret(name):
+                return self.pseudonym("secret", str(document))
+            case _:
+                return document
+
+    def _replacement(self, found: str) -> str:
+        if before := re.match(f"{_BEFORE}|{_BEFORE_URL_PASSWORD}", found):
+            return before[0] + self.pseudonym("secret", found[before.end() :])
+        if re.fullmatch(_TOKEN, found):
+            return self.pseudonym("token", found)
+        if re.fullmatch(_CARD, found):
+            return self.pseudonym("card", found) if _luhn(found) else found
+        return self.pseudonym("email", found)
+
+
+def is_secret(name: str) -> bool:
+    """Whether a header, attribute or field of this name holds a secret as a whole."""
+    return re.search(SECRET_KEY, name.lower()) is not None
+
+
+def _luhn(number: str) -> bool:
+    digits = [int(c) for c in reversed(number) if c.isdigit()]
+    return sum(d if i % 2 == 0 else sum(divmod(2 * d, 10)) for i, d in enumerate(digits)) % 10 == 0
+
+
+def macros(policy: str | None) -> str:
+    """SQL that makes `redacted_value(k, v)` and `redacted_text(v)`; without a policy both give `v` back.
+
+    The key is read from the variables that `key_variables` gives. Raises `UsageError` for an unknown policy.
+    """
+    if policy is None:
+        return "CREATE MACRO redacted_text(v) AS v; CREATE MACRO redacted_value(k, v) AS v;"
+    if policy not in POLICIES:
+        raise errors.UsageError(f"no redaction policy {policy!r}", hint=f"there is: {', '.join(POLICIES)}")
+    before = _quoted(f"^(?:{_BEFORE}|{_BEFORE_URL_PASSWORD})")
+    return f"""
+    CREATE MACRO pseudonym(rule, v) AS CASE WHEN regexp_full_match(v, {_quoted(_PSEUDONYM)}) THEN v
+        ELSE '<' || rule || ':' || sha256(getvariable('redaction_outer')
+             || unhex(sha256(getvariable('redaction_inner') || encode(v))))[:12] || '>' END;
+    CREATE MACRO luhn(digits) AS list_sum(list_transform(string_split(reverse(digits), ''), lambda d, i:
+        CASE WHEN i % 2 = 1 THEN d::INT ELSE (2 * d::INT) // 10 + (2 * d::INT) % 10 END)) % 10 = 0;
+    CREATE MACRO replacement(m) AS CASE
+        WHEN regexp_matches(m, {before}) THEN regexp_extract(m, {before})
+             || pseudonym('secret', substr(m, length(regexp_extract(m, {before})) + 1))
+        WHEN regexp_full_match(m, {_quoted(_TOKEN)}) THEN pseudonym('token', m)
+        WHEN regexp_full_match(m, {_quoted(_CARD)}) THEN
+             CASE WHEN luhn(regexp_replace(m, '[^0-9]', '', 'g')) THEN pseudonym('card', m) ELSE m END
+        ELSE pseudonym('email', m) END;
+    CREATE MACRO redacted_text(v) AS CASE WHEN regexp_matches(v, {_quoted(_ANY)}) THEN
+        list_reduce(list_sort(list_transform(list_distinct(regexp_extract_all(v, {_quoted(_ANY)})),
+            lambda m: {{'size': -length(m), 'text': m}})).list_transform(lambda m: m.text),
+            lambda acc, m: replace(acc, m, replacement(m)), v) ELSE v END;
+    CREATE MACRO secret_key(k) AS regexp_matches(lower(k), {_quoted(SECRET_KEY)});
+    CREATE MACRO redacted_value(k, v) AS CASE
+        WHEN v IS NULL OR v = '' THEN v WHEN secret_key(k) THEN pseudonym('secret', v) ELSE redacted_text(v) END;
+    """
+
+
+def key_variables(key: bytes) -> dict[str, bytes]:
+    """The two padded keys of RFC 2104 for the SQL macros."""
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    return {
+        "redaction_inner": bytes(b ^ 0x36 for b in block),
+        "redaction_outer": bytes(b ^ 0x5C for b in block),
+    }
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,113 @@
+"""SQL from people: read-only, without files or network, with a time and a memory limit."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.telemetry.rows import Rows
+from shadowlab.telemetry.store import store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_READS: Final = ("SELECT", "EXPLAIN", "RELATION")
+_LOCKED: Final = """
+SET enable_external_access = false; SET python_enable_replacements = false; SET allow_community_extensions = false;
+SET lock_configuration = true;
+"""
+
+
+def user_sql(
+    case: Case,
+    query: str,
+    params: Mapping[str, Any] | Sequence[Any] = (),
+    *,
+    tables: Mapping[str, Any] | None = None,
+    timeout_s: float = 60.0,
+    memory: str = "2GB",
+) -> Rows:
+    """Answer one question of a person over the views; `@name` is a question that ships with shadowlab.
+
+    `tables` are DataFrames or Arrow tables that the query may name. Raises `QueryError` for anything but one reading
+    statement, for what touches files or the network, and when `timeout_s` seconds or `memory` run out.
+    """
+    text = named(query)
+    with store(case, memory=memory) as opened:
+        for name, frame in (tables or {}).items():
+            opened.con.register(name, frame)
+        opened.con.execute(_LOCKED)
+        _refuse_writes(opened.con, text)
+        return Rows(text, _answer(opened.con, text, params, timeout_s, memory))
+
+
+def named(query: str) -> str:
+    """The text of a query: `@dominant_errors` names `queries/dominant_errors.sql`, anything else is itself.
+
+    Raises `QueryError` when there is no query of that name.
+    """
+    if not query.lstrip().startswith("@"):
+        return query
+    name = query.strip()[1:]
+    folder = resources.files("shadowlab.telemetry").joinpath("queries")
+    names = sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    if name not in names:
+        raise errors.QueryError(f"no query is called @{name}", hint=f"there are: {', '.join('@' + n for n in names)}")
+    return folder.joinpath(f"{name}.sql").read_text()
+
+
+def _refuse_writes(con: DuckDBPyConnection, text: str) -> None:
+    import duckdb
+
+    try:
+        found = con.extract_statements(text)
+    except duckdb.Error as exc:
+        raise _query_error(exc) from exc
+    if len(found) != 1:
+        raise errors.QueryError(f"{len(found)} statements; one is answered at a time", hint="send them one by one")
+    if found[0].type.name not in _READS:
+        raise errors.QueryError(
+            f"{found[0].type.name} is not answered: a case's telemetry is read-only", hint="ask with SELECT"
+        )
+
+
+def _answer(con: DuckDBPyConnection, text: str, params: Any, timeout_s: float, memory: str) -> Any:
+    import duckdb
+
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        con.interrupt()
+
+    clock = threading.Timer(timeout_s, stop)
+    clock.daemon = True
+    clock.start()
+    try:
+        return con.sql(text, params=params or None).to_arrow_table()
+    except duckdb.InterruptException as exc:
+        if not late.is_set():
+            raise KeyboardInterrupt from exc
+        raise errors.QueryError(
+            f"the query took more than {timeout_s:g} s", hint="narrow it by time or service, or raise --timeout"
+        ) from exc
+    except duckdb.OutOfMemoryException as exc:
+        raise errors.QueryError(
+            f"the query needs more than {memory} of memory", hint="narrow it, or raise --memory"
+        ) from exc
+    except duckdb.Error as exc:
+        raise _query_error(exc) from exc
+    finally:
+        clock.cancel()
+
+
+def _query_error(exc: Exception) -> errors.QueryError:
+    reason = re.sub(r"\n+", "\n  ", str(exc).strip())
+    return errors.QueryError(
+        f"the query cannot run: {reason}", hint="`shadowlab sql CASE 'SHOW TABLES'` lists the views"
+    )

@@ -1,0 +1,45 @@
+"""DuckDB connections: bounded memory, spilling where the case lies, the statements that live in `sql/`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MEMORY: Final = "1200MB"
+
+
+def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConnection:
+    """A connection to a new in-memory database; `spill` is a folder for what does not fit, `None` forbids spilling."""
+    import duckdb
+
+    con = duckdb.connect(":memory:")
+    con.execute("SET memory_limit = $memory", {"memory": memory})
+    con.execute("SET temp_directory = $folder", {"folder": str(spill) if spill else ""})
+    con.execute("SET preserve_insertion_order = false; SET autoinstall_known_extensions = false; SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")
+    return con
+
+
+def statements(name: str) -> str:
+    """The text of `sql/<name>.sql`."""
+    return resources.files("shadowlab.telemetry").joinpath("sql", f"{name}.sql").read_text()
+
+
+def quoted(text: str) -> str:
+    """A SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+@contextlib.contextmanager
+def closing(con: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
+    """The connection, closed when the block ends."""
+    try:
+        yield con
+    finally:
+        con.close()

@@ -1,0 +1,42 @@
+"""Give errors their fingerprints: a segment of its own, written after triage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.telemetry import connection, segments
+from shadowlab.telemetry.segments import Segment
+
+
+def set_fingerprints(case: Case, table: Any) -> int:
+    """Fill `errors.fingerprint` from a DataFrame or Arrow table (`error_id`, `fingerprint`); gives the number of rows.
+
+    It takes the place of what an earlier triage wrote. `error_id` is the column of the `errors` view. Raises
+    `UsageError` when a column is missing.
+    """
+    import duckdb
+
+    with case.writing("fingerprints"), connection.closing(connection.connect(spill=case.telemetry)) as con:
+        segments.sweep(case)
+        beside, place = segments.new_path(case, "fingerprints")
+        con.register("told", table)
+        con.execute(f"ATTACH {connection.quoted(str(beside))} AS segment")
+        try:
+            con.execute(
+                "CREATE TABLE segment.fingerprints AS SELECT error_id::UBIGINT AS error_id, "
+                "any_value(fingerprint ORDER BY fingerprint)::VARCHAR AS fingerprint FROM told GROUP BY 1 ORDER BY 1"
+            )
+        except duckdb.Error as exc:
+            raise errors.UsageError(
+                f"not a table of fingerprints: {str(exc).splitlines()[0]}", hint="it needs error_id and fingerprint"
+            ) from exc
+        count = int(con.execute("SELECT count(*) FROM segment.fingerprints").fetchall()[0][0])
+        con.execute("CHECKPOINT segment")
+        con.execute("DETACH segment")
+        segments.put_in_place(beside, place)
+        kept = tuple(s for s in segments.manifest(case).segments if s.kind != "fingerprints")
+        segments.publish(case, (*kept, Segment(file=place.name, kind="fingerprints")))
+        segments.sweep(case)
+    return count
