@@ -90,14 +90,22 @@ def record(
 
 
 class RecordedApp:
-    """An ASGI application around another; every other attribute is the inner one's."""
+    """An ASGI application around another; every other attribute, read or set, is the inner one's.
+
+    So `@app.get(...)`, `app.state` and `FastAPIInstrumentor.instrument_app(app)` still mean the application.
+    """
+
+    app: App
+    recorder: Recorder
 
     def __init__(self, app: App, recorder: Recorder) -> None:
-        self.app = app
-        self.recorder = recorder
+        self.__dict__.update(app=app, recorder=recorder)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["app"], name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.app, name, value)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -124,6 +132,8 @@ class RecordedApp:
         except Exception as error:
             _quietly(_failed, now, error)
             raise
+        else:
+            now.error = now.error if (now.status or 0) >= 500 else None  # else a middleware made good for it
         finally:
             tape.leave(token)
             _quietly(self.recorder.finish, now)
@@ -132,7 +142,7 @@ class RecordedApp:
         try:
             await self.app(scope, receive, send)
         finally:
-            self.recorder.flush(5.0)
+            _quietly(self.recorder.flush, 5.0)
 
     def _start(self, scope: Scope) -> Tape | None:
         try:
@@ -155,7 +165,7 @@ class Probe:
         now = tape.current() if scope["type"] == "http" else None
         if now is None:
             return await self.app(scope, receive, send)
-        _quietly(spans.notice, now)
+        _quietly(_entered, now)
         try:
             await self.app(scope, receive, send)
         except Exception as error:
@@ -191,15 +201,21 @@ def _sent(now: Tape, message: Message) -> None:
             now.response_headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         case "http.response.body":
             now.response_body.add(message.get("body", b""))
+            now.response_body.ended = not message.get("more_body", False)
         case "http.response.pathsend" | "http.response.zerocopysend":
             now.response_body.size += 1  # a file that goes by unseen: the body counts as cut
+            now.response_body.ended = True
+
+
+def _entered(now: Tape) -> None:
+    spans.notice(now, nearest=True)
 
 
 def _failed(now: Tape, error: Exception) -> None:
     now.error = fixture.failure(error)
 
 
-def _quietly(do: Callable[..., None], *arguments: Any) -> None:
+def _quietly(do: Callable[..., object], *arguments: Any) -> None:
     """The recorder's own faults stay the recorder's own."""
     try:
         do(*arguments)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
 from shadowlab_recorder.tape import current
 
 _Environ: Any = type(os.environ)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
 class _Quiet(Mapping[Any, Any]):
@@ -32,9 +34,12 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 
     def __getitem__(self, name: Any) -> Any:
         tape = current()
-        if tape is not None and isinstance(name, str):
-            tape.environment_read.add(name)
-        return super().__getitem__(name)
+        if tape is None or not isinstance(name, str) or not _NAME.fullmatch(name):
+            return super().__getitem__(name)
+        tape.environment_read.setdefault(name, False)
+        value = super().__getitem__(name)
+        tape.environment_read[name] = True
+        return value
 
     def items(self) -> ItemsView[Any, Any]:
         return _Quiet(self).items()
@@ -54,4 +59,7 @@ def watch() -> None:
 
 def values(names: tuple[str, ...]) -> dict[str, str]:
     """The listed variables that are set."""
+    wrong = [name for name in names if not _NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"environment names {wrong[0]!r}: letters, digits and underscores only")
     return {name: os.environ[name] for name in names if name in os.environ}

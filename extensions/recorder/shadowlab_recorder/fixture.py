@@ -21,9 +21,8 @@ _EXACT = 2**53
 def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
     """The recording as JSON; `service` holds what is the same for all recordings of a process."""
     clean = Redacted(redaction)
-    request_headers = clean.headers(tape.request_headers)
-    response_headers = clean.headers(tape.response_headers)
-    exchanges = [(clean.headers(each.request_headers), clean.headers(each.headers), each) for each in tape.outbound]
+    clean.learn(tape.request_headers, tape.response_headers)
+    clean.learn(*(headers for each in tape.outbound for headers in (each.request_headers, each.headers)))
     query = clean.query(tape.query)
     values = {name: clean.value(name, value) for name, value in service["environment"].items()}
     return {
@@ -39,7 +38,7 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
             "method": tape.method,
             "path": clean.text(tape.path),
             "query": clean.text(query),
-            "headers": request_headers,
+            "headers": clean.headers(tape.request_headers),
             **encoded(clean.body(tape.request_body.bytes())),
         },
         "time": timestamp(tape.time_ns),
@@ -47,11 +46,15 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
         "rand_seed": tape.rand_seed(),
         "db_snapshot": blob,
         "db_environment": service["db_environment"],
-        "outbound": [_exchange(each, sent, got, clean) for sent, got, each in exchanges],
-        "environment": {"read": sorted(tape.environment_read), "values": values},
+        "outbound": [_exchange(each, clean) for each in sorted(tape.outbound, key=lambda each: each.seq)],
+        "environment": {
+            "read": sorted(tape.environment_read),
+            "unset": sorted(name for name, was_set in tape.environment_read.items() if not was_set),
+            "values": values,
+        },
         "flags": {name: clean.value(name, v) if isinstance(v, str) else v for name, v in tape.flags.items()},
         "versions": service["versions"],
-        "response": _response(tape, response_headers, clean),
+        "response": _response(tape, clean),
         "error": _error(tape.error, clean),
         "control": tape.control,
         "truncated": truncated(tape),
@@ -126,13 +129,14 @@ def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
     return b"transfer-encoding" not in announced and length.isdigit() and int(length) <= body.size
 
 
-def _response(tape: Tape, headers: list[list[str]], clean: Redacted) -> dict[str, Any] | None:
+def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:
     if tape.status is None:
         return None
+    headers = clean.headers(tape.response_headers)
     return {"status": tape.status, "headers": headers, **encoded(clean.body(tape.response_body.bytes()))}
 
 
-def _exchange(each: Exchange, sent: list[list[str]], got: list[list[str]], clean: Redacted) -> dict[str, Any]:
+def _exchange(each: Exchange, clean: Redacted) -> dict[str, Any]:
     request = encoded(clean.body(each.request_body.bytes()))
     error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
     return {
@@ -140,12 +144,12 @@ def _exchange(each: Exchange, sent: list[list[str]], got: list[list[str]], clean
         "client": each.client,
         "method": each.method,
         "url": clean.url(each.url),
-        "request_headers": sent,
+        "request_headers": clean.headers(each.request_headers),
         "request_body": request["body"],
         "request_body_encoding": request["body_encoding"],
         "request_body_sha256": each.request_body.sha256(),
         "status": each.status,
-        "headers": got,
+        "headers": clean.headers(each.headers),
         **encoded(clean.body(each.body.bytes())),
         "elapsed_ms": each.elapsed_ms,
         "error": error,

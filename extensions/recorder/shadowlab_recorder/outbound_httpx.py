@@ -11,8 +11,6 @@ from shadowlab_recorder.fixture import message
 from shadowlab_recorder.tape import Body, Exchange, current
 
 _log = logging.getLogger("shadowlab_recorder")
-LIMIT = 64 * 1024
-"""Bytes kept of each outbound body."""
 
 
 def watch() -> None:
@@ -64,7 +62,7 @@ def _begin(httpx: Any, request: Any, tee: Any) -> Exchange | None:
     if tape is None:
         return None
     try:
-        exchange = tape.exchange("httpx", request.method, str(request.url), list(request.headers.raw), LIMIT)
+        exchange = tape.exchange("httpx", request.method, str(request.url), list(request.headers.raw))
         if exchange is not None:
             _note_body(httpx, request, exchange.request_body, tee)
     except Exception as error:
@@ -90,6 +88,7 @@ def _broke(exchange: Exchange | None, error: Exception) -> None:
 
 
 def _answered(exchange: Exchange | None, response: Any, tee: Any) -> Any:
+    """The response with an ear at its stream: every piece still reaches the caller as it comes."""
     if exchange is not None:
         exchange.status = int(response.status_code)
         exchange.headers = list(response.headers.raw)

@@ -15,7 +15,7 @@ from typing import Any
 
 from shadowlab_recorder import environment, fixture, identity, spans
 from shadowlab_recorder.redaction import Redaction
-from shadowlab_recorder.snapshot import Snapshot
+from shadowlab_recorder.snapshot import Image, Snapshot
 from shadowlab_recorder.tape import Body, RawHeaders, Tape
 from shadowlab_recorder.writer import Writer
 
@@ -78,12 +78,12 @@ class Recorder:
         tape = Tape(kind, method, path, query, headers, Body(limit), Body(limit), control=self._draw())
         spans.notice(tape, nearest=True)
         if self.settings.snapshot is not None:
-            tape.snapshot = self.settings.snapshot.take()
+            tape.snapshot = self._image(self.settings.snapshot)
             tape.snapshot_lost = tape.snapshot is None
         return tape
 
     def wanted(self, tape: Tape) -> bool:
-        """Whether this request, as far as it went, will be written."""
+        """Whether this request, as far as it went, will be written if it ends well."""
         return self.settings.mirror or tape.control or self._kept(tape)
 
     def link(self, tape: Tape) -> None:
@@ -98,7 +98,8 @@ class Recorder:
             return
         self.link(tape)
         kept = self._kept(tape)
-        wanted = self.wanted(tape)
+        answered = tape.response_body.ended or tape.error is not None or (tape.status or 0) >= 500
+        wanted = answered and self.wanted(tape)  # not answered: its client went away
         tape.control = tape.control and not kept
         if wanted:
             tape.flags = self._flags()
@@ -113,6 +114,13 @@ class Recorder:
         failed = tape.error is not None or (tape.status or 0) >= 500
         slow = self.settings.slow_ms
         return failed or (slow is not None and (time.monotonic_ns() - tape.monotonic_ns) / 1e6 >= slow)
+
+    def _image(self, snapshot: Snapshot) -> Image | None:
+        try:
+            return snapshot.take()
+        except Exception as error:
+            _log.warning("shadowlab-recorder: no snapshot: %s", type(error).__name__)
+            return None
 
     def _draw(self) -> bool:
         with self._lock:

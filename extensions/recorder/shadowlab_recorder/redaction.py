@@ -44,8 +44,8 @@ KEY_VARIABLE = "SHADOWLAB_RECORDER_KEY"
 
 _SCHEMES = re.compile(r"(?i)^\s*(bearer|basic|digest|negotiate|apikey)\s+(\S.*)$")
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s]+@")
-_ECHO_LENGTH = 8
-"""A taken value shorter than this is not searched for elsewhere: it would hit innocent text."""
+_ADDRESSES = ("location", "content-location", "referer", "origin")
+"""Headers that hold a URL."""
 
 
 class Redaction:
@@ -66,12 +66,18 @@ class Redaction:
 
 
 class Redacted:
-    """One recording on its way to the disk: ask for the headers first, then for everything else."""
+    """One recording on its way to the disk: let it learn all headers first, then ask for everything."""
 
     def __init__(self, redaction: Redaction) -> None:
         self.counts: Counter[str] = Counter()
         self._redaction = redaction
         self._taken: dict[str, str] = {}
+
+    def learn(self, *headers: RawHeaders) -> None:
+        """Takes note of the values to remove, so that a repetition of one is found wherever it is."""
+        for name, value in (pair for raw in headers for pair in _decoded(raw)):
+            if self._denied(name, value):
+                self._remember(name, value)
 
     def headers(self, raw: RawHeaders) -> list[list[str]]:
         return [[name, self._header(name, value)] for name, value in _decoded(raw)]
@@ -91,7 +97,7 @@ class Redacted:
         """The value of a named setting."""
         rule = self._redaction.rule(name)
         if rule is not None:
-            return self._take(f"name {rule}", value)
+            return self._take(f"name {rule}", name, value)
         kept, found = _USERINFO.subn("", value)
         self.counts["url userinfo"] += found
         return self.text(kept)
@@ -118,32 +124,46 @@ class Redacted:
         return {rule: count for rule, count in sorted(self.counts.items()) if count}
 
     def _header(self, name: str, value: str) -> str:
+        rule = self._denied(name, value)
+        if rule is not None:
+            return self._take(rule, name, value)
+        return self.url(value) if name.lower() in _ADDRESSES else self.text(value)
+
+    def _denied(self, name: str, value: str) -> str | None:
         rule = self._redaction.rule(name)
         if rule is not None:
-            return self._take(f"header {rule}", value)
-        if _SCHEMES.match(value):
-            return self._take("header value of an authorization scheme", value)
-        return value
+            return f"header {rule}"
+        return "header value of an authorization scheme" if _SCHEMES.match(value) else None
 
     def _parameter(self, pair: str) -> str:
         name, equals, value = pair.partition("=")
         rule = self._redaction.rule(unquote_plus(name)) if value else None
-        return pair if rule is None else f"{name}{equals}{self._take(f'query {rule}', value)}"
+        return pair if rule is None else f"{name}{equals}{self._take(f'query {rule}', name, value)}"
 
-    def _take(self, rule: str, value: str) -> str:
+    def _take(self, rule: str, name: str, value: str) -> str:
         self.counts[rule] += 1
-        scheme = _SCHEMES.match(value)
-        for secret in (value, scheme[2] if scheme else "", *_cookie_values(value)):
-            if len(secret) >= _ECHO_LENGTH:
-                self._taken[secret] = self._redaction.token(secret)
+        self._remember(name, value)
         return self._redaction.token(value)
+
+    def _remember(self, name: str, value: str) -> None:
+        scheme = _SCHEMES.match(value)
+        for secret in (value, scheme[2] if scheme else "", *_cookies(name, value)):
+            if _telling(secret):
+                self._taken[secret] = self._redaction.token(secret)
 
 
 def _decoded(raw: RawHeaders) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
 
 
-def _cookie_values(value: str) -> list[str]:
-    """The values inside of `a=1; b=2`; nothing of other shapes."""
-    pairs = [part.partition("=") for part in value.split(";")]
-    return [found.strip().strip('"') for name, equals, found in pairs if equals and " " not in name.strip()]
+def _cookies(name: str, value: str) -> list[str]:
+    """The values inside of `cookie: a=1; b=2` and the one of `set-cookie: a=1; Path=/`."""
+    if "cookie" not in name.lower():
+        return []
+    pairs = value.split(";")[: 1 if name.lower() == "set-cookie" else None]
+    return [pair.partition("=")[2].strip().strip('"') for pair in pairs]
+
+
+def _telling(secret: str) -> bool:
+    """Whether a removed value is worth searching for elsewhere: `production` in `x-session-mode` is not."""
+    return len(secret) >= 16 or (len(secret) >= 8 and any(letter.isdigit() for letter in secret))

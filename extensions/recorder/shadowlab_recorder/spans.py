@@ -15,16 +15,17 @@ RECORDING_ID = "shadowlab.recording.id"
 def notice(tape: Tape, *, nearest: bool = False) -> None:
     """Remembers the span that is current here if it is the server's.
 
-    A server span wins over anything seen before. With `nearest` (at the entry of a request, where a span that is
-    current belongs to it) a span of another kind is taken as long as there is no better one. Else it only lends its
-    trace id: the spans that OpenTelemetry opens around `receive` are of that sort.
+    A server span wins over every other. With `nearest` (where a request enters, and a current span is around all of
+    it) a span of another kind is taken as long as there is no server span. Else it only lends its trace id: the spans
+    that OpenTelemetry opens around `receive` are of that sort.
     """
     span = trace.get_current_span()
     context = span.get_span_context()
     if not context.is_valid:
         return
     kind = getattr(span, "kind", None)
-    if kind is trace.SpanKind.SERVER or (nearest and kind is not trace.SpanKind.CLIENT and tape.span is None):
+    served = getattr(tape.span, "kind", None) is trace.SpanKind.SERVER
+    if kind is trace.SpanKind.SERVER or (nearest and not served and kind is not trace.SpanKind.CLIENT):
         tape.span = span
         tape.span_id = trace.format_span_id(context.span_id)
         tape.trace_id = trace.format_trace_id(context.trace_id)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import time
 import uuid
+from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -101,7 +103,8 @@ class Tape:
     error: dict[str, Any] | None = None
     outbound: list[Exchange] = field(default_factory=list)
     outbound_lost: bool = False
-    environment_read: set[str] = field(default_factory=set)
+    environment_read: dict[str, bool] = field(default_factory=dict)
+    """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None
     snapshot_lost: bool = False
     flags: dict[str, Any] = field(default_factory=dict)
@@ -113,6 +116,8 @@ class Tape:
     seed: int | None = None
     random: Random | None = None
     closed: bool = False
+    _sequence: Iterator[int] = field(default_factory=itertools.count)
+    """Draws numbers that stay apart when the request works in several threads."""
 
     def rand_seed(self) -> int:
         """32 bits from the trace id (from the recording's id when there is no trace), settled when first asked for."""
@@ -121,12 +126,14 @@ class Tape:
             self.seed = int.from_bytes(hashlib.sha256(origin).digest()[:4], "big")
         return self.seed
 
-    def exchange(self, client: str, method: str, url: str, headers: RawHeaders, limit: int) -> Exchange | None:
+    def exchange(self, client: str, method: str, url: str, headers: RawHeaders) -> Exchange | None:
         """A new outbound exchange in the order of the calls, or None when there are too many."""
-        if len(self.outbound) >= OUTBOUND_LIMIT:
+        seq = next(self._sequence)
+        if seq >= OUTBOUND_LIMIT:
             self.outbound_lost = True
             return None
-        made = Exchange(len(self.outbound), client, method, url, headers, Body(limit), Body(limit))
+        limit = self.request_body.limit
+        made = Exchange(seq, client, method, url, headers, Body(limit), Body(limit))
         self.outbound.append(made)
         return made
 

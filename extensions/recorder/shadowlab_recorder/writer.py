@@ -97,8 +97,7 @@ class Writer:
     def _write(self, tape: Tape) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         blob = self._blob(tape.snapshot) if tape.snapshot else None
-        text = readable(self._build(tape, blob)) + "\n"
-        _replace(self.directory / f"{tape.id}.json", text.encode("utf-8", "surrogatepass"))
+        _replace(self.directory / f"{tape.id}.json", _text(self._build(tape, blob)))
 
     def _blob(self, image: Image) -> str:
         """The database's image beside the recordings, compressed, named by the digest of its bytes; written once."""
@@ -114,6 +113,13 @@ class Writer:
         count = self.counts[what]
         if count & (count - 1) == 0:
             _log.warning("shadowlab-recorder: %s recordings so far: %d (%s)", what, count, why)
+
+
+def _text(document: dict[str, Any]) -> bytes:
+    try:
+        return readable(document).encode() + b"\n"
+    except UnicodeEncodeError:  # half a character, as names and variables of a foreign encoding have it
+        return json.dumps(document).encode() + b"\n"
 
 
 def readable(value: Any, margin: str = "") -> str:
