@@ -1,11 +1,58 @@
 """Pictures and tables of records, made once, for the notebook, the page, the code host and the printer alike.
 
 >>> from shadowlab import views
->>> views.side_by_side(proposal.top.diff)            # doctest: +SKIP
+>>> views.patch(inv.latest(sl.Proposal))  # doctest: +SKIP
 """
 
-from shadowlab.views.picture import Page, Picture, picture
+from shadowlab.views.sections import (
+    attempts,
+    commits,
+    contrast,
+    effects,
+    gates,
+    held,
+    hypotheses,
+    interventions,
+    ledger,
+    missing,
+    objectives,
+    patch,
+    patch_in_full,
+    rationale,
+    slices,
+    statistics,
+    steps,
+    suspects,
+)
+from shadowlab.views.shown import Page, Picture, picture
 from shadowlab.views.sidebyside import in_full, side_by_side
-from shadowlab.views.waterfall import draw as waterfall
+from shadowlab.views.summary import glance
+from shadowlab.views.tables import grid
 
-__all__ = ["Page", "Picture", "in_full", "picture", "side_by_side", "waterfall"]
+__all__ = [
+    "Page",
+    "Picture",
+    "attempts",
+    "commits",
+    "contrast",
+    "effects",
+    "gates",
+    "glance",
+    "grid",
+    "held",
+    "hypotheses",
+    "in_full",
+    "interventions",
+    "ledger",
+    "missing",
+    "objectives",
+    "patch",
+    "patch_in_full",
+    "picture",
+    "rationale",
+    "side_by_side",
+    "slices",
+    "statistics",
+    "steps",
+    "suspects",
+]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from shadowlab.views.picture import Page
+from shadowlab.views.shown import Page
 from shadowlab.views.style import BLUE, LINE, MONO, QUIET, VERMILLION, WASH
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.views import axes
-from shadowlab.views.picture import Picture
+from shadowlab.views.shown import Picture
 from shadowlab.views.style import CYCLE, INK, LINE, MONO, PAPER, QUIET, SANS, VERMILLION, WASH
 from shadowlab.views.svg import cut, document, element, label, text_of, width_of
 

@@ -1,0 +1,15 @@
+// Every figure is a static picture already; where plotly runs, it takes the picture's place on screens.
+for (const figure of document.querySelectorAll("figure.plot")) {
+  const spec = JSON.parse(figure.querySelector("script").textContent);
+  const live = document.createElement("div");
+  live.className = "live";
+  figure.append(live);
+  const draw = () =>
+    Plotly.newPlot(live, spec.data, { ...spec.layout, autosize: true }, { responsive: true, displaylogo: false })
+      .then(() => figure.classList.add("drawn"));
+  new IntersectionObserver((seen, watch) => {
+    if (!seen.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    draw();
+  }).observe(figure);
+}

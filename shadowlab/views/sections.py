@@ -1,0 +1,252 @@
+"""Each record of an incident as a table for paper: short words, a sign for every verdict.
+
+A record that is not there yet, None, is said to be missing: a report of half an incident is a report.
+"""
+
+from __future__ import annotations
+
+import functools
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from shadowlab.records import Diagnosis, Effect, GateReport, Location, Plan, Proposal, Replay, Slice, Statistic, Triage
+from shadowlab.views.shown import Page
+from shadowlab.views.sidebyside import in_full, side_by_side
+from shadowlab.views.style import MONO, QUIET, VERMILLION, WASH, badge
+from shadowlab.views.tables import Markup, cell, code, grid, name
+
+R = TypeVar("R")
+
+
+def missing(verb: str) -> Page:
+    """What stands where a record should: nobody ran the verb yet."""
+    return Page(f"<p><i>Not done yet: <code>shadowlab {html.escape(verb)} CASE</code></i></p>", f"{verb} was not run")
+
+
+def _of(verb: str) -> Callable[[Callable[[R], Page]], Callable[[R | None], Page]]:
+    """A view of what `verb` makes."""
+
+    def decorate(view: Callable[[R], Page]) -> Callable[[R | None], Page]:
+        @functools.wraps(view)
+        def shown(record: R | None) -> Page:
+            return missing(verb) if record is None else view(record)
+
+        return shown
+
+    return decorate
+
+
+@_of("triage")
+def objectives(triage: Triage) -> Page:
+    """Each objective with its burn rate in every window."""
+    rows: list[Sequence[object]] = []
+    for o in triage.objectives:
+        for span, window in o.windows.items():
+            rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}×"
+            bad = f"{window.bad:,} of {window.total:,}"
+            spent = f"{window.budget_spent:.2%}"
+            rows.append((o.name, f"{o.target:.4g} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
+    columns = ("objective", "target", "window", "burn rate", "bad requests", "of the budget", "alert")
+    return grid(columns, rows, alt="objectives")
+
+
+def _alert(word: str | None) -> Markup:
+    return Markup(f"<b>{html.escape(word)}</b>" if word else "")
+
+
+@_of("triage")
+def suspects(triage: Triage) -> Page:
+    """The error groups, ranked, with where they happen and which traces show them."""
+    rows: list[Sequence[object]] = []
+    for n, s in enumerate(triage.suspects, 1):
+        where = next((f"{f.file}:{f.line} {f.function}" for f in reversed(s.frames) if f.in_app), "")
+        what = Markup(f"<b>{html.escape(s.title)}</b><br>{html.escape(s.service)}: {html.escape(s.operation)}")
+        seen = Markup(f"{s.events:,} in {s.traces:,} traces<br>{cell(s.first_seen)}<br>{cell(s.last_seen)}")
+        exemplars = tuple(name(trace[:16]) for trace in s.exemplars[:3])
+        rows.append((n, what, code(where), seen, exemplars, len(s.recordings)))
+    columns = ("", "error", "deepest frame of ours", "events, first, last", "exemplars", "recordings")
+    return grid(columns, rows, alt="suspects")
+
+
+@_of("triage")
+def contrast(triage: Triage) -> Page:
+    """What sets the top suspect's failing requests apart."""
+    found = triage.suspects[0].contrast if triage.suspects else ()
+    rows = [
+        (code(f"{c.attribute} = {c.value}"), f"{c.selection:.1%}", f"{c.baseline:.1%}", f"{c.effect:+.1%}", c.q,
+         ", ".join(c.same_as))
+        for c in found
+    ]  # fmt: skip
+    return grid(("attribute", "of failing", "of passing", "difference", "q", "same as"), rows, alt="contrast")
+
+
+@_of("replay")
+def attempts(replay: Replay) -> Page:
+    """Each recording that was run again, and how it came out."""
+    rows: list[Sequence[object]] = []
+    for run in replay.runs:
+        error = code(f"{run.error.type}: {run.error.message}") if run.error else ""
+        seen = (name(run.recording[:16]), Markup(badge(run.outcome.value)), run.repeats, run.status, error)
+        rows.append((*seen, run.divergence or "as recorded", name(run.outcome_digest[:12])))
+    columns = ("recording", "outcome", "repeats", "status", "error", "against the recording", "outcome digest")
+    return grid(columns, rows, alt="replayed recordings")
+
+
+@_of("replay")
+def effects(replay: Replay) -> Page:
+    """The nondeterminism ledger: every seam, and what the replay knows of it."""
+    rows = [_effect(e) for e in replay.effects]
+    return grid(("seam", "control", "how", "events"), rows, alt="nondeterminism ledger")
+
+
+def _effect(effect: Effect) -> Sequence[object]:
+    return effect.seam, Markup(badge(effect.control.value)), effect.how, effect.events
+
+
+@_of("diagnose")
+def hypotheses(diagnosis: Diagnosis) -> Page:
+    """What might be the cause, and how far each got."""
+    rows = [
+        (Markup(badge(h.status.value)), Markup(f"<b>{html.escape(h.cause)}</b>"), code(_spot(h.location)), h.evidence)
+        for h in diagnosis.hypotheses
+    ]
+    return grid(("status", "cause", "where", "evidence"), rows, alt="hypotheses")
+
+
+def _spot(location: Location | None) -> str:
+    return f"{location.file}:{location.line} {location.function}" if location else ""
+
+
+@_of("diagnose")
+def interventions(diagnosis: Diagnosis) -> Page:
+    """What was changed in the replay, one thing at a time, and whether the failure went away."""
+    rows: list[Sequence[object]] = []
+    for h in diagnosis.hypotheses:
+        for i in h.interventions:
+            flipped = Markup(badge("confirmed" if i.flipped else "refuted"))
+            went = "the failure went away" if i.flipped else "the failure stayed"
+            rows.append((i.changed, went, flipped, i.runs, name(i.before_key[:12]), name(i.after_key[:12])))
+    columns = ("changed in the replay", "what became of it", "so the cause is", "runs", "outcome before", "after")
+    return grid(columns, rows, alt="interventions")
+
+
+@_of("diagnose")
+def commits(diagnosis: Diagnosis) -> Page:
+    """The changes between the last good and the first bad deploy; the suspect one is marked."""
+    suspect = diagnosis.suspect_change
+    rows: list[Sequence[object]] = []
+    for c in diagnosis.candidates:
+        mark = Markup("<b>◀ suspect</b>") if suspect and suspect.revision == c.revision else ""
+        rows.append((name(c.revision[:9]), c.at, c.subject, ", ".join(c.files[:6]), mark))
+    return grid(("commit", "at", "subject", "files", ""), rows, alt="changes in the deploy")
+
+
+@_of("replay")
+def held(replay: Replay) -> Page:
+    """What the sandbox really held, as it was probed."""
+    rows = [(replay.sandbox, what) for what in replay.enforced] + [("note", note) for note in replay.notes]
+    return grid(("sandbox", "held"), rows, alt="sandbox")
+
+
+@_of("diagnose")
+def slices(diagnosis: Diagnosis) -> Page:
+    """The functions on the way to the failure, with the failing line marked."""
+    told = "".join(_slice(part) for part in diagnosis.slice)
+    return Page(told or "<p>No source was sliced.</p>", f"{len(diagnosis.slice)} functions")
+
+
+def _slice(part: Slice) -> str:
+    lines = []
+    for number, line in enumerate(part.source.splitlines(), part.start_line):
+        mark = f"color:{VERMILLION};font-weight:600" if number == part.failing_line else ""
+        sign = "▶" if number == part.failing_line else " "
+        lines.append(f"<span style='{mark}'>{sign}{number:5} {html.escape(line)}\n</span>")
+    style = (
+        f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};padding:.8em;margin:.2em 0 1em;text-align:left"
+    )
+    name = f"{part.file}: {part.function}"
+    return f'<div><code>{html.escape(name)}</code><pre style="{style}">{"".join(lines)}</pre></div>'
+
+
+@_of("propose")
+def patch(proposal: Proposal) -> Page:
+    """The best candidate's diff, before beside after."""
+    return side_by_side(proposal.candidates[0].diff) if proposal.candidates else _none(proposal)
+
+
+@_of("propose")
+def patch_in_full(proposal: Proposal) -> Page:
+    """The best candidate's diff as it would be applied."""
+    return in_full(proposal.candidates[0].diff) if proposal.candidates else _none(proposal)
+
+
+@_of("propose")
+def rationale(proposal: Proposal) -> Page:
+    """Why the best candidate, what it may touch, which tests it brings."""
+    if not proposal.candidates:
+        return _none(proposal)
+    best = proposal.candidates[0]
+    rows = [
+        ("rationale", best.rationale),
+        ("risk", f"{best.risk.surface}; expected cost {best.risk.expected_perf_ms:g} ms"),
+        ("tests", tuple(code(test) for test in best.tests)),
+        ("proposed by", best.proposer),
+        ("other candidates", len(proposal.candidates) - 1),
+        ("SHA-256 of the diff", code(best.digest)),
+    ]
+    return grid(("", "candidate"), rows, alt="candidate")
+
+
+def _none(proposal: Proposal) -> Page:
+    return Page(f"<p>No candidate was proposed. {html.escape(' '.join(proposal.notes))}</p>", "no candidate")
+
+
+@_of("gate")
+def gates(report: GateReport) -> Page:
+    """Each gate with what was seen and what was allowed."""
+    rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, g.limit, g.detail) for g in report.gates]
+    return grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
+
+
+@_of("gate")
+def statistics(report: GateReport) -> Page:
+    """The numbers behind the statistical gates."""
+    rows = [(g.name, Markup(badge(g.verdict.value)), *_statistic(g.statistic)) for g in report.gates if g.statistic]
+    columns = ("gate", "verdict", "observed", "interval", "limit", "n control", "n candidate", "p", "e-value", "method")
+    return grid(columns, rows, alt="gate statistics")
+
+
+def _statistic(s: Statistic) -> Sequence[object]:
+    low, high = (_number(v, s.unit) for v in s.interval)
+    interval = Markup(f"[{low}, {high}] <span style='color:{QUIET}'>at {s.level:.0%}</span>")
+    seen = (_number(s.estimate, s.unit), interval, _number(s.limit, s.unit), s.n_control, s.n_candidate)
+    return *seen, _number(s.p), _number(s.e_value), s.method
+
+
+def _number(value: float | None, unit: str = "") -> Markup:
+    if value is None:
+        return Markup("–")
+    told = f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
+    return Markup(html.escape(f"{told} {unit}".strip()))
+
+
+@_of("rollout")
+def steps(plan: Plan) -> Page:
+    """The rollout's steps in order, who must approve, and the way back."""
+    rows: list[Sequence[object]] = [(n, step) for n, step in enumerate(plan.steps, 1)]
+    rows += [("approvals", ", ".join(plan.approvals)), ("labels", ", ".join(plan.labels))]
+    rows += [("rollback", plan.rollback), ("files", tuple(code(file) for file in plan.files))]
+    return grid(("step", "what"), rows, alt="rollout plan")
+
+
+def ledger(entries: Sequence[Mapping[str, Any]]) -> Page:
+    """The audit ledger: who did what when, each entry chained to the one before."""
+    rows: list[Sequence[object]] = []
+    for e in entries:
+        record = e.get("record") or {}
+        words = " ".join(f"{k}={v}" for k, v in (e.get("arguments") or {}).items() if v not in (None, "", [], {}))
+        made = f"{record.get('type', '')} {str(record.get('digest', ''))[:12]}".strip()
+        chain = (name(str(e.get("previous", ""))[:12]), name(str(e.get("digest", ""))[:12]))
+        rows.append((e.get("seq"), str(e.get("at", ""))[:19], e.get("verb"), words[:160], name(made), *chain))
+    return grid(("", "at (UTC)", "verb", "with", "made", "previous", "entry"), rows, alt="audit ledger")

@@ -1,0 +1,90 @@
+"""The whole incident in seven lines, for whoever reads nothing else."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from shadowlab.records import Diagnosis, GateReport, Proposal, Replay, Triage
+from shadowlab.views.shown import Page
+from shadowlab.views.style import QUIET, badge
+from shadowlab.views.tables import Markup, code, grid
+
+_OPEN = Markup(f"<span style='color:{QUIET}'>not done yet</span>")
+
+
+def glance(
+    triage: Triage | None,
+    replay: Replay | None = None,
+    diagnosis: Diagnosis | None = None,
+    proposal: Proposal | None = None,
+    gates: GateReport | None = None,
+) -> Page:
+    """What burns, which error, since when, does it happen again, why, what is proposed, does it hold."""
+    rows: list[Sequence[object]] = [
+        ("what burns", _burning(triage) if triage else _OPEN),
+        ("which error", _error(triage) if triage else _OPEN),
+        ("since", _since(triage) if triage else _OPEN),
+        ("does it happen again, alone", _again(replay) if replay else _OPEN),
+        ("why", _why(diagnosis) if diagnosis else _OPEN),
+        ("what is proposed", _proposed(proposal) if proposal else _OPEN),
+        ("does it hold", _holds(gates) if gates else _OPEN),
+    ]
+    return grid(("", ""), rows, alt="at a glance")
+
+
+def _burning(triage: Triage) -> Markup:
+    burning = [o for o in triage.objectives if o.alert] or list(triage.objectives[:1])
+    if not burning:
+        return Markup("no objective was measured")
+    told = []
+    for o in burning:
+        rates = ", ".join(f"{w.burn_rate:.0f}× over {name}" for name, w in o.windows.items() if w.burn_rate is not None)
+        alert = html.escape(o.alert or "no alert")
+        told.append(f"<b>{html.escape(o.name)}</b> ({o.target:.4g}): {rates}; {alert}; "
+                    f"{o.budget_spent:.1%} of the period's budget in the triggering window")  # fmt: skip
+    return Markup("<br>".join(told))
+
+
+def _error(triage: Triage) -> Markup:
+    if not triage.suspects:
+        return Markup("none was found")
+    top = triage.suspects[0]
+    where = f"{html.escape(top.service)}: {html.escape(top.operation)}"
+    return Markup(f"<b>{html.escape(top.title)}</b><br>{where}; {top.events:,} events in {top.traces:,} traces")
+
+
+def _since(triage: Triage) -> str:
+    if not triage.suspects:
+        return ""
+    top = triage.suspects[0]
+    seen = f"first seen {top.first_seen:%Y-%m-%d %H:%M:%S} UTC"
+    if top.change is None:
+        return f"{seen}; no change explains it"
+    change = top.change
+    return f"{seen}, after the {change.kind} {change.before or '?'} → {change.after} at {change.at:%H:%M:%S}"
+
+
+def _again(replay: Replay) -> Markup:
+    told = f"{replay.reproduced}/{replay.attempts} in sandbox {html.escape(replay.sandbox)}"
+    return Markup(f"{badge(replay.outcome.value)} {told}")
+
+
+def _why(diagnosis: Diagnosis) -> Markup:
+    if not diagnosis.hypotheses:
+        return Markup("no hypothesis")
+    best = diagnosis.confirmed or diagnosis.hypotheses[0]
+    return Markup(f"{badge(best.status.value)} {html.escape(best.cause)}")
+
+
+def _proposed(proposal: Proposal) -> Markup:
+    if not proposal.candidates:
+        return Markup("no candidate")
+    best = proposal.candidates[0]
+    lines = sum(line[:1] in "+-" and line[:3] not in ("+++", "---") for line in best.diff.splitlines() if line)
+    return Markup(f"{html.escape(best.risk.surface)}; {lines} changed lines, tests included; {code(best.digest[:12])}")
+
+
+def _holds(gates: GateReport) -> Markup:
+    passed = sum(gate.verdict == "pass" for gate in gates.gates)
+    return Markup(f"{badge(gates.verdict.value)} {passed} of {len(gates.gates)} gates; people merge and roll out")
