@@ -1,12 +1,13 @@
 """Gates that need no replay: the patch, its size, its style, its secrets."""
 
 import subprocess
+import sys
 
 import pytest
 import small_service as small
 
 from shadowlab import errors
-from shadowlab.gates import bench, leaks, patch, policy, shortcuts, static
+from shadowlab.gates import bench, confine, leaks, patch, policy, shortcuts, static, suite
 from shadowlab.gates.roles import Role
 from shadowlab.records import Verdict
 
@@ -161,3 +162,34 @@ def test_a_rename_is_seen_as_removal_and_addition(on_bench):
 def test_an_honest_fix_takes_no_shortcut(on_bench):
     with on_bench() as made:
         assert shortcuts.shortcuts(made)[0].verdict is Verdict.PASS
+
+
+def test_the_services_tests_pass_before_and_after(on_bench):
+    with on_bench() as made:
+        (gate,) = suite.tests(made)
+    assert (gate.verdict, gate.observed) == (Verdict.PASS, "2 of 2 pass, 2 passed before")
+
+
+def test_the_new_test_is_red_before_for_the_diagnosed_reason_and_green_after(on_bench):
+    with on_bench() as made:
+        (gate,) = suite.new_test(made)
+    assert (gate.verdict, gate.observed) == (Verdict.PASS, "1 red before, 1 green after, of 1")
+    assert "TypeError: Object of type Decimal" in gate.detail
+
+
+def test_confined_code_reaches_neither_network_nor_neighbours(tmp_path):
+    tree = tmp_path / "run" / "tree"
+    tree.mkdir(parents=True)
+    beside = tmp_path / "beside"
+    ran = confine.run([sys.executable, "-I", "-c", f"open({str(beside)!r}, 'w')"], tree, timeout_s=20)
+    assert confine.can_hold()
+    assert (ran.code, beside.exists()) == (1, False)
+    words = [sys.executable, "-I", "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 1)"]
+    assert "Network is unreachable" in confine.run(words, tree, timeout_s=20).told
+
+
+def test_confined_code_is_stopped_when_its_time_is_up(tmp_path):
+    (tmp_path / "tree").mkdir()
+    ran = confine.run([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path / "tree", timeout_s=0.5)
+    assert ran.code is None
+    assert ran.seconds < 10

@@ -1,0 +1,124 @@
+"""Run a command on a private copy of a tree so that it reaches nothing else.
+
+Held with kernel namespaces where they are to be had (any recent Linux; no root needed): no network, everything but the
+run's own folder read-only, temporary folders, sockets and devices out of sight, own process ids, no capability. Where
+they are not, only the private copy, the clean environment and the limits remain, and `held` says so.
+Not held: what the command may *read* of this machine, and how fast it may use the processor until its time is up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_LAUNCH = Path(__file__).with_name("confine.sh")
+_NAMESPACES = (
+    "unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child",
+    "--mount-proc", "--",
+)  # fmt: skip
+_COVERED = ("/tmp", "/var/tmp", "/run", "/sys")
+_LARGEST_FILE = 256 * 2**20
+_TOLD = 4000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ran:
+    """How a confined command ended."""
+
+    code: int | None
+    """Exit code; None when it had to be stopped."""
+    seconds: float
+    told: str
+    """The end of what it wrote to standard output and error, for a person; nothing is judged by it."""
+    held: tuple[str, ...]
+
+
+def run(words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapping[str, str] | None = None) -> Ran:
+    """Run `words` in `tree`, whose parent folder is the command's own: nothing else of the disk can be written."""
+    folder = tree.parent
+    for name in ("home", "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    env = {
+        "PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder / "home"), "TMPDIR": str(folder / "scratch"),
+        "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {}),
+    }  # fmt: skip
+    wrapped = [*words]
+    if can_hold():
+        wrapped = [*_launch(folder), *words]
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as sink:
+        process = subprocess.Popen(
+            wrapped, cwd=tree, env=env, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True,
+            preexec_fn=functools.partial(_limit, timeout_s),
+        )  # fmt: skip
+        try:
+            code: int | None = process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            code = None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        sink.seek(max(0, sink.seek(0, os.SEEK_END) - _TOLD))
+        told = sink.read().decode(errors="replace").replace(str(tree), ".")
+    return Ran(code=code, seconds=time.monotonic() - began, told=told, held=held())
+
+
+def held() -> tuple[str, ...]:
+    """What a run here is kept from, in words."""
+    always = ("private copy", "clean environment", "time limit")
+    return (*always, "no network", "no write outside of the copy") if can_hold() else always
+
+
+@functools.cache
+def can_hold() -> bool:
+    """Whether this machine gives us namespaces: tried once, by a run that must fail to write beside itself."""
+    if not all(shutil.which(name) for name in ("unshare", "setpriv", "mount")):
+        return False
+    with tempfile.TemporaryDirectory(prefix="shadowlab-probe-") as name:
+        folder, beside = Path(name, "run"), Path(name, "beside")
+        (folder / "tree").mkdir(parents=True)
+        words = [*_launch(folder), sys.executable, "-I", "-S", "-c", _PROBE, str(beside), str(folder / "out")]
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            done = subprocess.run(words, capture_output=True, timeout=20, check=False)
+            return done.returncode == 0 and not beside.exists() and (folder / "out").exists()
+    return False
+
+
+_PROBE = """
+import socket, sys
+open(sys.argv[2], "w").close()
+for what in (lambda: open(sys.argv[1], "w"), lambda: socket.create_connection(("192.0.2.1", 9), 1)):
+    try:
+        what()
+    except OSError:
+        continue
+    sys.exit(1)
+"""
+
+
+def _launch(folder: Path) -> list[str]:
+    return [*_NAMESPACES, "/bin/sh", str(_LAUNCH), str(folder), ":".join(_coverable()), sys.executable]
+
+
+def _coverable() -> list[str]:
+    """Folders that may be hidden: none that the interpreter, the package or the launcher lies in."""
+    needed = [Path(p).resolve() for p in (sys.prefix, sys.base_prefix, *sys.path, __file__) if p]
+    return [place for place in _COVERED if not any(path.is_relative_to(place) for path in needed)]
+
+
+def _limit(timeout_s: float) -> None:
+    seconds = int(timeout_s) + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
