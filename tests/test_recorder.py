@@ -135,7 +135,7 @@ def payments(database, gateway):
 
 @contextlib.contextmanager
 def serving(app):
-    """The application behind a real uvicorn; yields a client of it."""
+    """The application behind a real uvicorn; yields a client of it, and the server."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -144,7 +144,7 @@ def serving(app):
     port = server.servers[0].sockets[0].getsockname()[1]
     limits = httpx.Limits(max_keepalive_connections=0)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, limits=limits) as client:
-        yield client
+        yield client, server
     server.should_exit = True
     thread.join(10)
 
@@ -158,9 +158,11 @@ def recorded(tmp_path, database, gateway):
             folder = tmp_path / "recordings"
             settings = {"service": "payments-api", "share": 0.0, "directory": folder} | settings
             app = shadowlab_recorder.record(app or payments(database, gateway), **settings)
-            client = stack.enter_context(serving(app))
+            client, server = stack.enter_context(serving(app))
 
             def recordings():
+                while server.server_state.tasks:  # a client has its answer before the request is over
+                    time.sleep(0.001)
                 assert app.recorder.flush()
                 return sorted(map(read, folder.glob("*.json")), key=lambda each: each["time"])
 
@@ -410,7 +412,7 @@ def test_the_server_span_and_the_recording_name_each_other_with_the_instrumentat
 def test_instrumenting_the_recorded_application_reaches_the_inner_one(recorded, database, gateway, tmp_path):
     app = shadowlab_recorder.record(payments(database, gateway), directory=tmp_path / "recordings", share=0)
     spans = traced(app)
-    with serving(app) as client:
+    with serving(app) as (client, _):
         client.get("/status/500")
     assert app.recorder.flush()
     [one] = map(read, (tmp_path / "recordings").glob("*.json"))
@@ -671,9 +673,9 @@ def test_flags_that_cannot_be_read_or_written_do_not_lose_the_recording(recorded
 
 def test_a_folder_that_cannot_be_written_is_counted_and_the_service_goes_on(recorded, tmp_path, caplog):
     (tmp_path / "file").write_text("in the way")
-    client, _, app = recorded(directory=tmp_path / "file" / "recordings")
+    client, recordings, app = recorded(directory=tmp_path / "file" / "recordings")
     assert [client.get("/status/500").status_code for _ in range(3)] == [500, 500, 500]
-    assert app.recorder.flush()
+    recordings()
     assert app.recorder.counts == {"written": 0, "dropped": 0, "failed": 3}
     assert "recordings so far: 1 (NotADirectoryError" in caplog.text
 
