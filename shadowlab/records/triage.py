@@ -43,6 +43,10 @@ class Objective:
     alert: str | None = None
     source: str = ""
     """Where it was defined: a file, or `default`."""
+    triggered: bool = False
+    """Whether the window that triggers spent enough of the budget to raise an incident."""
+    trigger: str = ""
+    """The rule that raises it, in words."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +78,14 @@ class Contrast:
     """Benjamini-Hochberg adjusted p over everything that was looked at."""
     same_as: tuple[str, ...] = ()
     """Other `attribute=value` pairs that select the same spans."""
+    interval: tuple[float, float] | None = None
+    """95 % interval of the effect."""
+    lift: float | None = None
+    """Share of the failing over the share of the passing; None when no passing request has it."""
+    support: int = 0
+    """Requests that have it, failing or passing."""
+    kind: str = "value"
+    """`value`, `number` (above or below a bound), or `pair` (two attributes that only together explain)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +100,8 @@ class Change:
     before_revision: str | None = None
     after_revision: str | None = None
     evidence: tuple[str, ...] = ()
+    p: float | None = None
+    """Chance of a split of errors between old and new as uneven as this one, were both alike; None when not linked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -113,6 +127,12 @@ class Suspect(Record):
     """Ids of recordings of its traces that are in the case, exemplars' first."""
     contrast: tuple[Contrast, ...] = ()
     change: Change | None = None
+    controls: tuple[str, ...] = ()
+    """Trace ids of passing requests of the same operation, each the nearest in shape to one exemplar."""
+    budget_burned: float = 0.0
+    """Requests that it broke in the window, over the requests that the objectives allow to break in it."""
+    onset: tuple[datetime, datetime] | None = None
+    """When its rate changed: the ends of a 95 % interval; None when no change of rate is proved."""
     why: str = ""
     """Which frames or tokens decided the fingerprint, and why it ranks where it does."""
 
