@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from shadowlab import errors
+from shadowlab.bundle import folder
 from shadowlab.source import Source, open_source
 
 # Commit ids depend on every one of these; nothing of the user's own configuration may reach them.
@@ -30,10 +31,9 @@ def bundled(name: str) -> Path:
 
     Raises `UsageError` when there is no incident of that name.
     """
-    here = Path(__file__).resolve().parent
-    for folder in (here / "_bundled" / "data" / name, here.parent / "data" / name):
-        if (folder / "history").is_dir():
-            return folder
+    place = folder("data") / name
+    if (place / "history").is_dir():
+        return place
     raise errors.UsageError(f"no bundled incident is called {name!r}", hint="payments-decimal is one")
 
 

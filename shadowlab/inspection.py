@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
@@ -89,4 +89,4 @@ def _trace(inv: Investigation, what: str) -> Shown | None:
         trace = inv.trace(what)
     except errors.QueryError:
         return None
-    return Shown("trace", asdict(trace) if is_dataclass(trace) and not isinstance(trace, type) else {})
+    return Shown("trace", asdict(trace))

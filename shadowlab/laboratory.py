@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.bundle import folder
 from shadowlab.case import open_case, write
-from shadowlab.incidents import notebooks
 
 _FIRST = "01-first-incident.ipynb"
 
@@ -32,7 +32,7 @@ def notebook_for(case: Path) -> Path:
     open_case(case, create=False)
     place = case.resolve().with_suffix(".ipynb")
     if not place.exists():
-        template = notebooks() / _FIRST
+        template = folder("notebooks") / _FIRST
         if not template.exists():
             raise errors.ReportError(f"the tutorial {_FIRST} is missing from this installation")
         document = json.loads(template.read_text())

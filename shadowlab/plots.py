@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import views
@@ -9,7 +10,7 @@ from shadowlab.records import GateReport, Suspect, Triage
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
-    from shadowlab.telemetry import Trace
+    from shadowlab.telemetry import Trace, TraceSpan
 
 Shown = views.Page | views.Picture
 
@@ -48,17 +49,16 @@ class Plots:
 
         return views.missing("triage") if triage is None else views.picture(plots.plot_services(triage))
 
-    def waterfall(self, trace: Trace | Suspect | Triage | str | None) -> Shown:
-        """One trace's spans over time, with its logs; of a suspect, its first exemplar."""
+    def waterfall(self, trace: Trace | str) -> Any:
+        """One trace's spans over time, with its logs; a static picture."""
         from shadowlab.views import waterfall
 
-        top = _top(trace) if isinstance(trace, Suspect | Triage) else trace
-        if isinstance(top, Suspect):
-            top = next(iter(top.exemplars), None)
-        if top is None:
-            return views.missing("triage")
-        shown = self._inv.trace(top) if isinstance(top, str) else top
-        return waterfall.draw(*_rows(shown), trace_id=shown.trace_id)
+        found = self._inv.trace(trace) if isinstance(trace, str) else trace
+        return waterfall.draw(
+            [_row(span) for span in found.spans if span.start_ns is not None],
+            [asdict(log) for log in found.logs if log.at_ns is not None],
+            trace_id=found.trace_id,
+        )
 
     def gates(self, report: GateReport | None) -> Shown:
         """Every interval of a gate report against its limit."""
@@ -87,6 +87,10 @@ def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
                 sign = {"at_ns": event["at_ns"] or start, "span_id": span.span_id}
                 logs.append({**sign, "severity": "EXCEPTION", "body": body})
     return spans, logs
+
+
+def _row(span: TraceSpan) -> dict[str, Any]:
+    return {**asdict(span), "end_ns": (span.start_ns or 0) + (span.duration_ns or 0)}
 
 
 def show_in_notebooks() -> None:

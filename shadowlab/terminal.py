@@ -139,24 +139,18 @@ def _short(value: object, limit: int = 90) -> str:
 
 
 def waterfall(trace: dict[str, Any], *, width: int = 48) -> str:
-    """A trace as indented bars over time, with its logs below."""
-    spans = trace.get("spans", [])
-    if not spans:
-        return "(no spans)"
-    start = min(span["start_ns"] for span in spans)
-    length = max(1, max(span["end_ns"] for span in spans) - start)
-    depth: dict[str, int] = {}
-    lines = [f"trace {trace.get('trace_id', '')}, {length / 1e6:.1f} ms"]
-    for span in spans:
-        depth[span["span_id"]] = level = depth.get(span.get("parent_span_id") or "", -1) + 1
-        left = int((span["start_ns"] - start) / length * width)
-        bar = max(1, round((span["end_ns"] - span["start_ns"]) / length * width))
-        mark = "x" if span.get("status") == "error" else "="
-        name = _short("  " * level + str(span["name"]), 40)
-        took = (span["end_ns"] - span["start_ns"]) / 1e6
-        lines.append(f"{name:<40} {took:>9.1f} ms |{' ' * left}{(mark * bar)[: width - left]:<{width - left}}|")
-    lines += [f"  {_short(log.get('severity') or log.get('severity_text'))} {_short(log.get('body'))}"
-              for log in trace.get("logs", [])]  # fmt: skip
+    """A trace (as a mapping) as indented bars over time, with its logs below."""
+    timed = [span for span in trace["spans"] if span["start_ns"] is not None]
+    start = min((span["start_ns"] for span in timed), default=0)
+    length = max((span["start_ns"] + (span["duration_ns"] or 0) - start for span in timed), default=0)
+    lines = [f"trace {trace['trace_id']}: {len(trace['spans'])} spans, {length / 1e6:.1f} ms"]
+    for span in trace["spans"]:
+        took = span["duration_ns"] or 0
+        left = int(((span["start_ns"] or start) - start) / max(length, 1) * width)
+        bar = ("x" if span["status"] == "error" else "=") * max(1, round(took / max(length, 1) * width))
+        name = _short("  " * span["depth"] + span["name"], 40)
+        lines.append(f"{name:<40} {took / 1e6:>9.1f} ms |{' ' * left + bar:<{width}.{width}}|")
+    lines += [f"{_short(log['severity']):>8}  {_short(log['body'])}" for log in trace["logs"]]
     return "\n".join(lines)
 
 

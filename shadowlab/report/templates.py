@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-_PLACES = (_PACKAGE.parent / "templates", _PACKAGE / "_bundled" / "templates")
+from shadowlab.bundle import folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +70,7 @@ def find(name: str) -> Template:
 
 
 def _folder() -> Path:
-    for place in _PLACES:
-        if place.is_dir():
-            return place
-    raise errors.ReportError("shadowlab's templates are missing", hint="reinstall shadowlab")
+    return folder("templates")
 
 
 def _safe(stem: str) -> str:
