@@ -28,14 +28,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 from shadowlab_recorder import fixture
 from shadowlab_recorder.redaction import Redacted, Redaction
+from shadowlab_recorder.snapshot import _backup
 from shadowlab_recorder.tape import Body, Tape
 from shadowlab_recorder.writer import Writer
+
+from shadowlab.replay.fixture import parse
 
 SCHEMA = json.loads(importlib.resources.files("shadowlab_recorder").joinpath("recording.schema.json").read_text())
 
@@ -291,6 +295,19 @@ def test_sync_calls_redirects_and_streams_are_kept_in_order(recorded, gateway):
     assert one["truncated"] == []
 
 
+def test_outbound_calls_are_kept_once_beside_opentelemetrys_own_instrumentation(recorded):
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
+    client, recordings, _ = recorded(mirror=True)
+    HTTPXClientInstrumentor().instrument(tracer_provider=provider)
+    try:
+        client.post("/charges", json={"amount": 5})
+        assert [call["status"] for call in recordings()[0]["outbound"]] == [200]
+    finally:
+        HTTPXClientInstrumentor().uninstrument()
+    assert [span.kind for span in spans.get_finished_spans()].count(SpanKind.CLIENT) >= 1
+
+
 def test_an_outbound_call_that_breaks_is_kept_with_its_error(recorded):
     client, recordings, _ = recorded()
     assert client.get("/refused").status_code == 500
@@ -365,11 +382,10 @@ def test_a_snapshot_hook_that_raises_costs_the_snapshot_only(recorded):
     assert recordings()[0]["truncated"] == ["db_snapshot"]
 
 
-def test_python_310_takes_the_same_image_through_a_file(database, monkeypatch):
-    from shadowlab_recorder import snapshot
+def test_python_310_takes_the_same_image_through_a_file(database):
 
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        assert snapshot._backup(connection)[100:] == connection.serialize()[100:]
+        assert _backup(connection)[100:] == connection.serialize()[100:]
 
 
 def test_the_seeded_share_of_passing_requests_comes_as_controls_with_a_snapshot(recorded, database):
@@ -764,6 +780,17 @@ def test_the_package_brings_nothing_but_opentelemetrys_api():
     script = "import sys, shadowlab_recorder; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"httpx", "shadowlab", "fastapi", "starlette", "sqlalchemy"} & set(found.stdout.split())
+
+
+def test_shadowlab_reads_what_the_recorder_writes(recorded, database):
+    client, recordings, _ = recorded(snapshot=shadowlab_recorder.SqliteSnapshot(database, environment="PAYMENTS_DB"))
+    client.post("/charges", json={"amount": 19.99, "surcharge": True})
+    [one] = recordings()
+    read_back = parse(one, where="here")
+    assert read_back.summary == "POST /charges -> 500 TypeError"
+    assert (read_back.missing, read_back.failed) == ((), True)
+    assert read_back.request.content == b'{"amount":19.99,"surcharge":true}'
+    assert read_back.outbound[0].request_body_sha256 == hashlib.sha256(read_back.request.content).hexdigest()
 
 
 def test_the_usual_recording_stays_below_10_kb(recorded, tmp_path):
