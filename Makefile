@@ -16,6 +16,7 @@ test: $(STAMP)  ## lint, types, import contracts, then the tests that are not sl
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd extensions/recorder && ../../$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
 
