@@ -37,7 +37,7 @@ _BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
 _URL_PASSWORD: Final = _BEFORE_URL_PASSWORD + r"[^/ \t\r\n@\"']+"
 _TOKEN: Final = (
     r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
-    r"|(?i:bearer|basic)[ \t]+[A-Za-z0-9._~+/=-]{8,}"
+    r"|(?i:bearer|basic)[ \t]+[A-Za-z0-9._~+/=-]{7,}[A-Za-z0-9_~+/=-]"
     r"|\b(?:sk|pk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
     r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"

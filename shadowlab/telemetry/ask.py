@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry.rows import Rows
-from shadowlab.telemetry.store import store
+from shadowlab.telemetry.store import VIEWS, store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -34,13 +34,15 @@ def user_sql(
 ) -> Rows:
     """Answer one question of a person over the views; `@name` is a question that ships with shadowlab.
 
-    `tables` are DataFrames or Arrow tables that the query may name. Raises `QueryError` for anything but one reading
-    statement, for what touches files or the network, and when `timeout_s` seconds or `memory` run out.
+    `tables` are DataFrames or Arrow tables that the query may name; the store's own views come first.
+    Raises `QueryError` for anything but one reading statement, for what touches files or the network, and when
+    `timeout_s` seconds or `memory` run out.
     """
     text = named(query)
     with store(case, memory=memory) as opened:
         for name, frame in (tables or {}).items():
-            opened.con.register(name, frame)
+            if name not in VIEWS:
+                opened.con.register(name, frame)
         opened.con.execute(_LOCKED)
         _refuse_writes(opened.con, text)
         return Rows(text, _answer(opened.con, text, params, timeout_s, memory))

@@ -148,7 +148,7 @@ class Loading:
     def _count_redacted(self) -> int:
         if self.redact is None:
             return 0
-        return self._one(connection.statements("count_redacted"))
+        return int(self._one(connection.statements("count_redacted")))
 
     def _one(self, query: str) -> Any:
         return self.con.execute(query).fetchall()[0][0] or 0

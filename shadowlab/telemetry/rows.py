@@ -37,7 +37,8 @@ class Rows:
 
     def df(self) -> pandas.DataFrame:
         """All rows as a pandas DataFrame."""
-        return self.table.to_pandas(maps_as_pydicts="lossy")
+        frame: pandas.DataFrame = self.table.to_pandas(maps_as_pydicts="lossy")
+        return frame
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows as dictionaries; whole decimals are `int`, maps are `dict`."""

@@ -77,7 +77,8 @@ def trace(store: Store, trace_id: str) -> Trace:
     bounds = {"id": whole, "low": found[0]["start_ns"], "high": found[0]["end_ns"]}
     spans = store.sql(
         "SELECT span_id, parent_span_id, service, name, kind, start_ns, duration_ns, status, status_message, "
-        "attributes, recording_id FROM part_spans WHERE trace_id = $id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL) "
+        "attributes, recording_id FROM part_spans "
+        "WHERE trace_id = $id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL) "
         "ORDER BY start_ns, span_id, row_id", bounds,
     ).rows()  # fmt: skip
     events = store.sql(

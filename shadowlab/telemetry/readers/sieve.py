@@ -22,7 +22,8 @@ def opened(path: Path, compression: str) -> BinaryIO:
 
 def sift(path: Path, clean: Path, compression: str) -> tuple[int, list[Rejected]]:
     """Write the lines of `path` that are OTLP to `clean`; give their number and what was left out."""
-    kept, rejected = 0, []
+    kept = 0
+    rejected: list[Rejected] = []
     with clean.open("wb") as out:
         for number, line, fault in _lines(path, compression):
             reason = fault or _fault(line)

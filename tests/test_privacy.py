@@ -1,0 +1,145 @@
+"""No secret survives, and equal values stay equal, in Python and in SQL alike."""
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shadowlab import errors, privacy
+
+KEY = b"a key of this test run, 32 bytes"
+SECRETS = {
+    "ann.lee+shop@mail.example.org": "email",
+    "4111 1111 1111 1111": "card",
+    "5555555555554444": "card",
+    "378282246310005": "card",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl": "token",
+    "ghp_abcdefghijklmnopqrstuvwxyz0123456789": "token",
+    "sk_live_abcdefghijklmnop1234": "token",
+    "AKIAIOSFODNN7EXAMPLE": "token",
+    "Bearer abcdefgh12345678": "token",
+}
+STAYS = (
+    "4bf92f3577b34da6a3ce929d0e0e4736",
+    "/orders/{id}/items",
+    "550e8400-e29b-41d4-a716-446655440000",
+    "1790000000000000000",
+    "4111 1111 1111 1112",
+    "GET /users/123",
+    "2026-03-10T11:00:00Z",
+    "POST",
+    "v1.2.3",
+    "input_tokens",
+    "10.0.0.1:8080",
+)
+
+
+@pytest.fixture(scope="module")
+def con():
+    made = duckdb.connect()
+    for name, value in privacy.key_variables(KEY).items():
+        made.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    made.execute(privacy.macros("default"))
+    yield made
+    made.close()
+
+
+def _sql(con, name, value):
+    return con.execute("SELECT redacted_value($name, $value)", {"name": name, "value": value}).fetchall()[0][0]
+
+
+@pytest.mark.parametrize(("secret", "rule"), SECRETS.items())
+def test_a_secret_within_text_is_replaced_by_its_pseudonym(secret, rule):
+    redactor = privacy.Redactor(KEY)
+    told = redactor.text(f"it said ({secret}) and {secret}.")
+    assert secret not in told
+    assert told.count(f"<{rule}:") == 2
+    assert redactor.replaced[rule] == 1
+
+
+@pytest.mark.parametrize("plain", STAYS)
+def test_ids_routes_and_numbers_stay(plain):
+    assert privacy.Redactor(KEY).value("some.key", plain) == plain
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization",
+        "http.request.header.authorization",
+        "Cookie",
+        "set-cookie",
+        "db.password",
+        "userPassword",
+        "X-Api-Key",
+        "access_token",
+        "client.secret",
+        "aws_secret_access_key",
+        "pwd",
+    ],
+)
+def test_values_under_secret_names_are_replaced_whole(name, con):
+    assert privacy.Redactor(KEY).value(name, "abc") == _sql(con, name, "abc")
+    assert _sql(con, name, "abc").startswith("<secret:")
+
+
+@pytest.mark.parametrize(
+    "name", ["gen_ai.usage.input_tokens", "session.id", "trace_id", "gen_ai.token.type", "http.route"]
+)
+def test_names_that_only_look_alike_are_left(name):
+    assert privacy.Redactor(KEY).value(name, "abc") == "abc"
+
+
+def test_passwords_within_text_are_replaced_and_their_names_stay():
+    redactor = privacy.Redactor(KEY)
+    assert redactor.text("postgres://shop:hunter2@db/shop").startswith("postgres://shop:<secret:")
+    told = redactor.text('{"password": "hunter2", "user": "ann"}')
+    assert told.startswith('{"password": "<secret:')
+    assert told.endswith('", "user": "ann"}')
+
+
+def test_redacting_twice_changes_nothing_more():
+    redactor = privacy.Redactor(KEY)
+    once = redactor.text("password=hunter2 mail ann@example.org")
+    assert redactor.text(once) == once
+    assert redactor.value("password", redactor.value("password", "x")) == redactor.value("password", "x")
+
+
+def test_documents_are_redacted_under_their_keys():
+    told = privacy.Redactor(KEY).json(
+        {"user": {"email": "a@b.org", "password": "x", "pin_token": 12}, "n": [1, True, None]}
+    )
+    assert told["n"] == [1, True, None]
+    assert all(told["user"][key].startswith("<") for key in ("email", "password", "pin_token"))
+
+
+def test_another_key_gives_other_pseudonyms():
+    assert privacy.Redactor(KEY).text("a@b.org") != privacy.Redactor(b"another").text("a@b.org")
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(errors.UsageError, match="no redaction policy 'none at all'"):
+        privacy.macros("none at all")
+
+
+_words = st.one_of(
+    st.sampled_from([*SECRETS, *STAYS, "password=", "token: ", "Bearer ", "@", "https://u:p@h/"]), st.text(max_size=12)
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(_words, max_size=6), st.sampled_from(["", "body", "password"]))
+def test_sql_and_python_say_the_same(con, words, name):
+    text = " ".join(words).replace("\0", "")
+    text = text.encode("utf-8", "ignore").decode()
+    assert _sql(con, name, text) == privacy.Redactor(KEY).value(name, text)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(sorted(SECRETS)),
+    st.text("abc <>(){}[]\"'\n,;:", max_size=8),
+    st.text("abc <>(){}[]\"'\n,;", max_size=8),
+)
+def test_no_secret_survives_whatever_stands_around_it(secret, before, after):
+    assert secret not in privacy.Redactor(KEY).text(f"{before} {secret} {after}")

@@ -1,0 +1,138 @@
+"""Ask telemetry in SQL: read-only, bounded, from a notebook too."""
+
+from pathlib import Path
+
+import otlp
+import pandas
+import pytest
+
+import shadowlab
+from shadowlab import errors, magic, telemetry
+from shadowlab.case import Case, open_case
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    folder = tmp_path_factory.mktemp("asked")
+    made = open_case(folder / "case")
+    spans = [otlp.raising(otlp.span(n, trace=f"{n:032x}", error=True, http__route="/orders")) for n in range(1, 41)]
+    telemetry.ingest(made, [otlp.lines(folder / "a.jsonl", otlp.traces(spans))])
+    return made
+
+
+def test_rows_come_as_frames_tables_and_dictionaries(case):
+    rows = telemetry.user_sql(case, "SELECT service, count(*) AS n, sum(duration_ns) AS s FROM spans GROUP BY 1")
+    assert rows.rows() == [{"service": "shop", "n": 40, "s": 400_000_000}]
+    assert rows.columns == ("service", "n", "s")
+    assert rows.df()["n"].tolist() == [40]
+    assert rows.arrow().num_rows == len(rows) == 1
+    assert rows.digest == telemetry.user_sql(case, rows.query).digest
+    assert rows.record.row_count == 1
+
+
+def test_the_picture_of_many_rows_is_cut_and_says_so(case):
+    page = telemetry.user_sql(case, "SELECT name, '<b>' AS b FROM spans")._repr_html_()
+    assert page.count("<tr>") == 31
+    assert "10 more rows are not shown" in page
+    assert "<b>" not in page
+
+
+def test_the_dominant_errors_have_their_columns(case):
+    rows = telemetry.user_sql(case, "@dominant_errors")
+    assert rows.columns == ("service_name", "span_name", "top_frame", "errors", "top_paths")
+    assert rows.rows() == [{
+        "service_name": "shop", "span_name": "POST /orders",
+        "top_frame": 'File "/srv/shop/handlers/orders.py", line 12, in create', "errors": 40, "top_paths": ["/orders"],
+    }]  # fmt: skip
+    with pytest.raises(errors.QueryError, match=r"no query is called @nothing\nhint: there are: .*@dominant_errors"):
+        telemetry.user_sql(case, "@nothing")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "CREATE TABLE x AS SELECT 1",
+        "ATTACH '/tmp/x.duckdb'",
+        "COPY (SELECT 1) TO '/tmp/x'",
+        "SET threads = 1",
+        "INSTALL x",
+        "LOAD httpfs",
+        "DELETE FROM spans",
+        "DROP VIEW spans",
+        "SELECT 1; SELECT 2",
+        "PRAGMA enable_profiling",
+        "CHECKPOINT",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "SELECT * FROM glob('/*')",
+        "SELECT * FROM 'http://localhost/x.parquet'",
+        "SELECT * FROM case",
+        "nonsense",
+        "",
+    ],
+)
+def test_what_is_no_reading_of_the_views_is_refused(case, query):
+    with pytest.raises(errors.QueryError):
+        telemetry.user_sql(case, query)
+
+
+def test_a_query_that_takes_too_long_is_stopped(case):
+    query = "SELECT sum(a.range * b.range) FROM range(1000000000) a, range(100000) b"
+    with pytest.raises(errors.QueryError, match=r"more than 0\.2 s"):
+        telemetry.user_sql(case, query, timeout_s=0.2)
+
+
+def test_a_query_that_takes_too_much_memory_is_stopped(case):
+    query = "SELECT list(a.range ORDER BY hash(a.range)) FROM range(50000000) a"
+    with pytest.raises(errors.QueryError, match="more than 100MB of memory"):
+        telemetry.user_sql(case, query, memory="100MB")
+
+
+def test_parameters_are_bound(case):
+    rows = telemetry.user_sql(case, "SELECT count(*) AS n FROM spans WHERE span_id = $id", {"id": f"{7:016x}"})
+    assert rows.rows() == [{"n": 1}]
+
+
+def test_tables_of_the_caller_are_seen_but_never_instead_of_a_view(case):
+    mine = pandas.DataFrame({"service": ["shop"], "team": ["orders"]})
+    query = "SELECT team, count(*) AS n FROM spans JOIN teams USING (service) GROUP BY 1"
+    found = telemetry.user_sql(case, query, tables={"teams": mine, "spans": mine}).rows()
+    assert found == [{"team": "orders", "n": 40}]
+
+
+@pytest.fixture
+def notebook(case: Case) -> dict[str, object]:
+    return {"inv": shadowlab.open(case.path)}
+
+
+def test_the_magic_answers_and_names_rows(notebook):
+    assert magic.answer(notebook, "SELECT count(*) AS n FROM spans").rows() == [{"n": 40}]
+    assert magic.answer(notebook, "found <<", "SELECT count(*) AS n FROM errors") is None
+    assert notebook["found"].rows() == [{"n": 40}]
+    assert magic.answer(notebook, "SELECT n + 1 AS m FROM found").rows() == [{"m": 41}]
+
+
+def test_the_magic_sees_the_notebooks_frames(notebook):
+    notebook["teams"] = pandas.DataFrame({"service": ["shop"], "team": ["orders"]})
+    assert len(magic.answer(notebook, "", "SELECT * FROM spans JOIN teams USING (service)")) == 40
+
+
+def test_the_magic_takes_a_case_by_path_and_limits(case: Case):
+    line = f"--case '{case.path}' --timeout 5 --memory 1GB SELECT 1 AS one"
+    assert magic.answer({}, line).rows() == [{"one": 1}]
+    with pytest.raises(errors.UsageError, match="no case is open"):
+        magic.answer({}, "SELECT 1")
+    with pytest.raises(errors.UsageError, match="no option --cas"):
+        magic.answer({}, "--cas x SELECT 1")
+    with pytest.raises(errors.UsageError, match="no question"):
+        magic.answer({}, "", "  ")
+
+
+def test_the_extension_registers_the_magic_with_ipython(case: Case, tmp_path: Path):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "shadowlab")
+    rows = shell.run_cell_magic("sql", f"--case {case.path}", "SELECT count(*) AS n FROM spans")
+    assert rows.rows() == [{"n": 40}]
