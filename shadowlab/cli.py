@@ -228,7 +228,14 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
 
 @_verb("sql")
 @click.argument("query")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="json prints an array of objects, one per row, never cut.",
+)
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
 @click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
 def sql(inv: Any, query: str, form: str, timeout: float, memory: str) -> Any:

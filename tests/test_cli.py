@@ -1,0 +1,91 @@
+"""The command line: light, documented, one JSON document or one message."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from shadowlab.cli import main
+
+README = Path(__file__).parent.parent / "README.md"
+HEAVY = ("duckdb", "pandas", "pyarrow", "plotly", "libcst", "statsmodels", "scipy", "papermill", "docker", "IPython")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `code`."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+@pytest.mark.parametrize("code", ["import shadowlab", "import shadowlab.cli", "from shadowlab import Verdict"])
+def test_importing_loads_no_heavy_library(code: str) -> None:
+    assert loaded_by(code).isdisjoint(HEAVY)
+
+
+def test_the_command_line_is_the_same_as_python_m() -> None:
+    done = subprocess.run([sys.executable, "-m", "shadowlab", "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == "shadowlab, version 0.1.0\n"
+
+
+@pytest.mark.parametrize("name", sorted(main.commands))
+def test_every_command_teaches_and_is_in_the_readme(name: str) -> None:
+    shown = CliRunner().invoke(main, [name, "--help"])
+    assert shown.exit_code == 0
+    assert len(shown.output.split("Options:")[0]) > 60
+    assert f"`shadowlab {name}" in README.read_text()
+
+
+def test_the_readme_names_no_command_that_is_not_there() -> None:
+    assert set(re.findall(r"`shadowlab ([a-z][a-z-]*)", README.read_text())) <= set(main.commands)
+
+
+def test_every_option_says_what_it_is_for() -> None:
+    silent = [
+        f"{name} {option.name}"
+        for name, command in main.commands.items()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.help
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("text", ["7", "7/", "a/b", "8/7", "-1/7"])
+def test_judge_refuses_what_is_no_count(text: str) -> None:
+    shown = CliRunner().invoke(main, ["judge", "--control", text, "--candidate", "0/10", "--json"])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "write failures/requests" in shown.stderr
+
+
+def test_judge_exits_by_its_verdict_and_prints_one_document() -> None:
+    shown = CliRunner().invoke(main, ["judge", "--control", "30/1000", "--candidate", "0/1000", "--json"])
+    told = json.loads(shown.stdout)
+    assert {"type", "digest", "parents", "verdict", "samples_needed", "interval", "method"} <= told.keys()
+    assert (shown.exit_code == 0) == (told["verdict"] == "pass")
+
+
+@pytest.mark.parametrize(
+    "name", ["triage", "replay", "diagnose", "propose", "gate", "rollout", "report", "sql", "show"]
+)
+def test_commands_refuse_a_case_that_is_not_there(tmp_path: Path, name: str) -> None:
+    words = [name, str(tmp_path / "none"), *(["SELECT 1"] if name == "sql" else [])]
+    shown = CliRunner().invoke(main, words)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "is no case" in shown.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_fault_of_our_own_does_not_look_like_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    from shadowlab import investigation
+
+    monkeypatch.setattr(investigation, "judge", lambda *_, **__: 1 / 0)
+    shown = CliRunner().invoke(main, ["judge", "--control", "0/1", "--candidate", "0/1"])
+    assert shown.exit_code == 70
+    assert "ZeroDivisionError in" in shown.stderr
+    assert "Traceback" not in shown.stderr
