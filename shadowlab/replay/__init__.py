@@ -1,0 +1,29 @@
+"""Run a recorded request again, alone: a copy of its world, held still, as often as you like.
+
+The supervisor (`runner`, `server`) starts a fork server inside a sandbox (`sandboxes`), which imports the service once
+and forks a child for each run (`inside`). `recording` and `fixture` read what the recorder wrote; `compare` and
+`ledger` say what a replay is worth.
+"""
+
+from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
+from shadowlab.replay.replaying import replay
+from shadowlab.replay.results import MirrorResult, RunResult
+from shadowlab.replay.runner import Hooks, Runner
+from shadowlab.replay.trees import apply, tree_of
+
+__all__ = [
+    "Fixture",
+    "Hooks",
+    "MirrorResult",
+    "RunResult",
+    "Runner",
+    "apply",
+    "is_recording",
+    "listed",
+    "load",
+    "replay",
+    "snapshot",
+    "take_in",
+    "tree_of",
+]

@@ -1,0 +1,266 @@
+"""A recorded request as shadowlab reads it: fixture v1, checked, with the mission's bare event made whole."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+import msgspec
+
+from shadowlab import errors
+
+SCHEMA = "shadowlab.recording/v1"
+_FAMILY = "shadowlab.recording/v"
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Encoding = Literal["json", "utf-8", "base64", "none"]
+Headers = tuple[tuple[str, str], ...]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
+_Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz$")]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What came in."""
+
+    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{1,20}$")] = "GET"
+    path: Annotated[str, msgspec.Meta(max_length=16_384)] = "/"
+    query: str = ""
+    headers: Headers = ()
+    body: Any = None
+    body_encoding: Encoding = "none"
+
+    @property
+    def content(self) -> bytes:
+        """The body's bytes."""
+        return content_of(self.body, self.body_encoding)
+
+
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """How an outbound call failed."""
+
+    type: str
+    message: str = ""
+
+
+class Outbound(msgspec.Struct, frozen=True, kw_only=True):
+    """One call that the service made, and what it got."""
+
+    seq: int
+    client: str = "httpx"
+    method: str
+    url: str
+    request_headers: Headers = ()
+    request_body: Any = None
+    request_body_encoding: Encoding = "none"
+    request_body_sha256: str | None = None
+    status: int | None = None
+    headers: Headers = ()
+    body: Any = None
+    body_encoding: Encoding = "none"
+    elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] = 0.0
+    error: Broken | None = None
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """Names that were read, and the values that may be known."""
+
+    read: tuple[_Name, ...] = ()
+    values: dict[_Name, str] = {}
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the service ran on."""
+
+    python: str = ""
+    platform: str = ""
+    packages: dict[str, str] = {}
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What went out."""
+
+    status: Annotated[int, msgspec.Meta(ge=100, le=999)]
+    headers: Headers = ()
+    body: Any = None
+    body_encoding: Encoding = "none"
+
+    @property
+    def content(self) -> bytes:
+        """The body's bytes."""
+        return content_of(self.body, self.body_encoding)
+
+
+class RecordedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame as production's runtime named it."""
+
+    file: str
+    function: str
+    line: int | None = None
+
+
+class RecordedError(msgspec.Struct, frozen=True, kw_only=True):
+    """The exception that reached the edge of the service."""
+
+    type: str
+    message: str = ""
+    frames: tuple[RecordedFrame, ...] = ()
+
+
+class Fixture(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request needs to live again; `shadowlab/replay/recording.schema.json` describes the document."""
+
+    schema: str
+    id: _Id
+    service: str = ""
+    kind: Literal["asgi", "wsgi", "function"] = "asgi"
+    service_version: str | None = None
+    commit: str | None = None
+    trace_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
+    span_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")] | None = None
+    request: Request
+    time: str
+    monotonic_ns: int | None = None
+    rand_seed: int = 0
+    db_snapshot: _Snapshot | None = None
+    db_environment: _Name | None = None
+    outbound: tuple[Outbound, ...] = ()
+    environment: Environment = Environment()
+    flags: dict[str, Any] = {}
+    versions: Versions = Versions()
+    response: Response | None = None
+    error: RecordedError | None = None
+    control: bool = False
+    truncated: tuple[str, ...] = ()
+    redaction: dict[str, int] = {}
+
+    @property
+    def time_ns(self) -> int:
+        """When the request came, in nanoseconds since 1970."""
+        return time_ns(self.time)
+
+    @property
+    def at(self) -> datetime:
+        """When the request came, to the microsecond."""
+        return _EPOCH + timedelta(microseconds=self.time_ns // 1000)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an exception reached the edge, or the answer was a 5xx."""
+        return self.error is not None or (self.response is not None and self.response.status >= 500)
+
+    @property
+    def summary(self) -> str:
+        """`POST /charges -> 500 TypeError`: never a body, never a query."""
+        status = str(self.response.status) if self.response else "no response"
+        return f"{self.request.method} {self.request.path} -> {status}" + (f" {self.error.type}" if self.error else "")
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Inputs that were not recorded, so that it cannot be replayed alone."""
+        cut = tuple(f"{name} was cut when it was recorded" for name in self.truncated)
+        if self.db_environment and not self.db_snapshot and self.kind == "asgi":
+            return (*cut, f"the database behind {self.db_environment} as the request found it")
+        return cut
+
+
+def content_of(body: Any, encoding: str) -> bytes:
+    """The bytes that a recorded `body` stands for."""
+    match encoding:
+        case "json":
+            return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+        case "utf-8":
+            return str(body).encode("utf-8", "surrogatepass")
+        case "base64":
+            return base64.b64decode(str(body), validate=True)
+        case _:
+            return b""
+
+
+def time_ns(text: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time; raises `RecordingError`."""
+    found = _TIME.fullmatch(text.strip())
+    if found is None:
+        raise errors.RecordingError(
+            f"{text[:40]!r} is no RFC 3339 time", hint="write it as 2026-05-04T10:00:00.123456Z"
+        )
+    try:
+        whole = datetime.fromisoformat(found[1].upper() + ("+00:00" if found[3] in "Zz" else found[3]))
+    except ValueError as exc:
+        raise errors.RecordingError(f"{text[:40]!r} is no RFC 3339 time: {exc}") from exc
+    return int((whole - _EPOCH).total_seconds()) * 10**9 + int((found[2] or "").ljust(9, "0"))
+
+
+def parse(document: Any, *, where: str) -> Fixture:
+    """The fixture that a JSON document holds; a bare event fixture is made whole.
+
+    Raises `RecordingError` when it is none, when it is of a newer format, or when a part of it is wrong.
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
+        raise errors.RecordingError(
+            f"{where}: no recording: it holds no `request`",
+            hint="recordings are written by shadowlab-recorder; docs/replay.md says what one holds",
+        )
+    told = document.get("schema", SCHEMA)
+    if told != SCHEMA:
+        newer = isinstance(told, str) and told.startswith(_FAMILY)
+        raise errors.RecordingError(
+            f"{where}: schema {str(told)[:60]!r}, this shadowlab reads {SCHEMA!r}",
+            hint="read it with a newer shadowlab" if newer else "this file is something else than a recording",
+        )
+    try:
+        fixture = msgspec.convert(_whole(document), Fixture)
+        _ = (fixture.time_ns, fixture.request.content, fixture.response and fixture.response.content)
+        for call in fixture.outbound:
+            content_of(call.request_body, call.request_body_encoding)
+            content_of(call.body, call.body_encoding)
+    except (msgspec.ValidationError, binascii.Error, ValueError, TypeError, RecursionError) as exc:
+        raise errors.RecordingError(
+            f"{where}: {str(exc)[:200]}", hint="docs/replay.md says what a recording holds"
+        ) from exc
+    return fixture
+
+
+def is_fixture(document: Any) -> bool:
+    """Whether a JSON document means to be a recording: of v1 or later, or a bare event fixture."""
+    if not isinstance(document, dict):
+        return False
+    if str(document.get("schema", "")).startswith(_FAMILY):
+        return True
+    return isinstance(document.get("request"), dict) and "time" in document and "schema" not in document
+
+
+def _whole(document: dict[str, Any]) -> dict[str, Any]:
+    """A bare event fixture with what it leaves out; a fixture that is whole already stays as it is."""
+    request = dict(document["request"])
+    request["headers"] = _headers(request.get("headers") or [])
+    if isinstance(request.get("query"), dict):
+        request["query"] = urlencode(request["query"], doseq=True)
+    request["query"] = request.get("query") or ""
+    if "body_encoding" not in request:
+        request["body_encoding"] = _encoding(request.get("body"))
+    whole = {"schema": SCHEMA, **document, "request": request}
+    whole.setdefault("time", "2025-01-01T00:00:00Z")
+    if "id" not in whole:
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
+        whole["id"] = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return whole
+
+
+def _headers(headers: Any) -> list[list[str]]:
+    if isinstance(headers, dict):
+        return [[str(name), str(value)] for name, value in headers.items()]
+    return list(headers)
+
+
+def _encoding(body: Any) -> str:
+    if body is None:
+        return "none"
+    return "utf-8" if isinstance(body, str) else "json"

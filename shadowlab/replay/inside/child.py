@@ -1,0 +1,160 @@
+"""One replay in a forked child: put the request's world in place, ask once, say what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import shutil
+import sys
+import tempfile
+import traceback
+from typing import Any, BinaryIO
+
+from . import database, entry, guard, outcome, swap
+from .loop import VirtualLoop, take_turns_in_anyio
+from .mirror import mirror
+from .seams import Seams
+
+
+class Child:
+    """A forked process with one job."""
+
+    def __init__(self, seams: Seams, app: Any, kind: str, config: dict[str, Any]) -> None:
+        self._seams = seams
+        self._app = app
+        self._kind = kind
+        self._config = config
+
+    def run(self, number: int, job_fd: int, result_fd: int) -> None:
+        """Do the job that can be read from `job_fd`; never returns."""
+        code = 1
+        try:
+            with os.fdopen(job_fd, "rb") as file:
+                job = json.load(file)
+            with os.fdopen(result_fd, "wb") as told:
+                work = self._settle(number, job)
+                if "mirror" in job:
+                    self._mirror(job["mirror"], told)
+                else:
+                    told.write(json.dumps(self._replay(job, work)).encode())
+            code = 0
+        except BaseException:
+            if os.environ.get("SHADOWLAB_DEBUG"):
+                traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def _settle(self, number: int, job: dict[str, Any]) -> str:
+        """Make the replay's own folder the world: working folder, temporary files, database."""
+        work = os.path.join(self._config["work"], f"{number:08d}")
+        os.mkdir(work, 0o700)
+        os.mkdir(os.path.join(work, ".tmp"))
+        for name in sorted(os.listdir(self._config["tree"])):
+            os.symlink(os.path.join(self._config["tree"], name), os.path.join(work, name))
+        if job.get("snapshot"):
+            shutil.copyfile(job["snapshot"], os.path.join(work, database.NAME))
+        os.chdir(work)
+        os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(work, ".tmp")
+        os.environ["HOME"] = work
+        if self._config["guard"]:
+            guard.confine_child(work, job.get("snapshot"), self._config["limits"])
+        gc.disable()
+        _forget_pools()
+        take_turns_in_anyio()
+        return work
+
+    def _replay(self, job: dict[str, Any], work: str) -> dict[str, Any]:
+        seams, places = self._seams, outcome.Places(self._config["tree"], work)
+        before = set(sys.modules)
+        cpu = os.times_result(seams.real_times())
+        seams.begin(job)
+        failed: str | None = None
+        answer: entry.Answer = {"status": None, "headers": [], "body": b"", "error": None}
+        seams.watch.on = seams.watch.deny = True
+        with swap.applied(job.get("substitute"), self._config["tree"]) as swapped:
+            try:
+                answer = self._ask(job)
+            except BaseException as exc:
+                failed = f"{type(exc).__name__}: {places.text(str(exc))}"
+        seams.watch.on = False
+        after = os.times_result(seams.real_times())
+        told = {
+            **outcome.answer_of(answer, places),
+            "failed": failed,
+            "database": self._change(job),
+            "outbound": seams.tape.log,
+            "unrecorded": seams.tape.unrecorded,
+            "unused": seams.tape.unused(),
+            "events": [[*key, times] for key, times in seams.watch.events.items()],
+            "readings": {
+                "clock": seams.clock.readings,
+                "randomness": seams.chance.drawn,
+                "database": seams.database.opened,
+                "outbound": len(seams.tape.log),
+            },
+            "elapsed_ns": seams.clock.wall_ns - job["time_ns"],
+            "cpu_ms": (after.user - cpu.user + after.system - cpu.system) * 1000,
+            "substituted": swapped.times,
+        }
+        if job.get("rehearse"):
+            told["modules"] = sorted(set(sys.modules) - before)
+        return told
+
+    def _mirror(self, requests: list[dict[str, Any]], told: BinaryIO) -> None:
+        if self._kind != "asgi":
+            mirror(self._seams, self._plain, requests, told)
+            return
+        asgi = self._asgi()
+        self._seams.begin(requests[0])
+        asgi.start()
+        mirror(self._seams, asgi.ask, requests, told)
+        self._seams.watch.on = False
+        asgi.stop()
+
+    def _ask(self, job: dict[str, Any]) -> entry.Answer:
+        body = bytes.fromhex(job["body"])
+        if self._kind != "asgi":
+            return self._plain(job["request"], body)
+        asgi = self._asgi()
+        asgi.start()
+        # Starting up may have drawn and slept: the request begins at its own time with its own seed.
+        self._seams.begin(job)
+        answer = asgi.ask(job["request"], body)
+        asgi.stop()
+        return answer
+
+    def _plain(self, request: dict[str, Any], body: bytes) -> entry.Answer:
+        if self._kind == "wsgi":
+            return entry.ask_wsgi(self._app, request, body)
+        return entry.ask_function(self._app, body, VirtualLoop(self._seams.clock), self._seams.session())
+
+    def _asgi(self) -> entry.Asgi:
+        return entry.Asgi(self._app, VirtualLoop(self._seams.clock))
+
+    def _change(self, job: dict[str, Any]) -> dict[str, Any]:
+        if not job.get("snapshot"):
+            return {"shape": {}, "sha256": ""}
+        return self._seams.database.change(job["snapshot"], os.path.abspath(database.NAME))
+
+
+def _forget_pools() -> None:
+    """Let SQLAlchemy open connections of its own: one that was opened before the fork belongs to the fork server."""
+    module = sys.modules.get("sqlalchemy.engine.base")
+    if module is None:
+        return
+    for engine in ENGINES:
+        with contextlib.suppress(Exception):
+            engine.dispose(close=False)
+
+
+ENGINES: list[Any] = []
+"""SQLAlchemy engines that were made while the service was imported; the fork server fills it."""
+
+
+def find_engines() -> None:
+    """Remember the engines that are there."""
+    module = sys.modules.get("sqlalchemy.engine.base")
+    if module is not None:
+        ENGINES[:] = [thing for thing in gc.get_objects() if issubclass(type(thing), module.Engine)]

@@ -1,0 +1,112 @@
+"""SQLite under the virtual clock and the seeded streams, and what a request changed in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from typing import Any
+
+from .chance import Chance
+from .clock import Clock
+from .put import put
+
+NAME = "replay.sqlite"
+PLACE = f"/proc/self/cwd/{NAME}"
+"""Where each child's own copy lies: the kernel finds it anew in every process, though it was named before the fork."""
+_DATES = ("datetime", "date", "time", "julianday", "unixepoch")
+_CURRENT = {"current_timestamp": "datetime", "current_date": "date", "current_time": "time"}
+
+
+class Database:
+    """Overrides SQLite's own clock and randomness on every connection that Python opens."""
+
+    def __init__(self, clock: Clock, chance: Chance) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._plain: sqlite3.Connection | None = None
+        self._connect = sqlite3.connect
+        self.opened = 0
+
+    def install(self) -> None:
+        """Take the place of `sqlite3.connect`; must come before the service is imported."""
+
+        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+            self.opened += 1
+            return self._override(self._connect(*args, **kwargs))
+
+        put(sqlite3, connect=connect)
+        put(sqlite3.dbapi2, connect=connect)
+
+    def _override(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        for name in _DATES:
+            connection.create_function(name, -1, self._dated(name), deterministic=True)
+        connection.create_function("strftime", -1, self._formatted, deterministic=True)
+        for name, function in _CURRENT.items():
+            connection.create_function(name, 0, self._dated(function))
+        connection.create_function("random", 0, lambda: int.from_bytes(self._chance.draw(8), "big", signed=True))
+        connection.create_function("randomblob", 1, lambda size: self._chance.draw(max(int(size), 1)))
+        return connection
+
+    def _dated(self, name: str) -> Any:
+        def function(*args: Any) -> Any:
+            return self._ask(name, self._fixed(args or ("now",), 0))
+
+        return function
+
+    def _formatted(self, *args: Any) -> Any:
+        return self._ask("strftime", self._fixed(args if len(args) > 1 else (*args, "now"), 1))
+
+    def _fixed(self, args: tuple[Any, ...], at: int) -> tuple[Any, ...]:
+        if len(args) > at and isinstance(args[at], str) and args[at].lower() == "now":
+            now = self._clock.wall_ns // 10**6
+            text = self._ask("strftime", ("%Y-%m-%d %H:%M:%S", now // 1000, "unixepoch"))
+            return (*args[:at], f"{text}.{now % 1000:03d}", *args[at + 1 :])
+        return args
+
+    def _ask(self, name: str, args: tuple[Any, ...]) -> Any:
+        """SQLite's own answer, from a connection without overrides."""
+        if self._plain is None:
+            self._plain = self._connect(":memory:", check_same_thread=False)
+        marks = ", ".join("?" * len(args))
+        return self._plain.execute(f"SELECT {name}({marks})", args).fetchone()[0]
+
+    def change(self, before: str, after: str) -> dict[str, Any]:
+        """What differs between two database files: `{shape: {table: [added, removed]}, sha256}`; values stay here."""
+        if not os.path.exists(after):
+            return {"shape": {}, "sha256": "", "unknown": "the database is gone"}
+        connection = self._connect(f"file:{after}?mode=ro", uri=True, timeout=1.0)
+        try:
+            connection.text_factory = bytes
+            connection.execute("ATTACH DATABASE ? AS before", (f"file:{before}?mode=ro&immutable=1",))
+            return _compared(connection)
+        except sqlite3.Error as exc:
+            return {"shape": {}, "sha256": "", "unknown": str(exc)}
+        finally:
+            connection.close()
+
+
+def _compared(connection: sqlite3.Connection) -> dict[str, Any]:
+    query = "SELECT name, sql FROM {}.sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    now = dict(connection.execute(query.format("main")).fetchall())
+    then = dict(connection.execute(query.format("before")).fetchall())
+    shape: dict[str, list[int]] = {}
+    told = hashlib.sha256()
+    for table in sorted({*now, *then}):
+        added, removed = _rows(connection, table, now, then)
+        if added or removed or now.get(table) != then.get(table):
+            shape[table.decode(errors="replace")] = [len(added), len(removed)]
+            told.update(repr((table, now.get(table), added, removed)).encode())
+    return {"shape": shape, "sha256": told.hexdigest() if shape else ""}
+
+
+def _rows(connection: sqlite3.Connection, table: bytes, now: dict[bytes, Any], then: dict[bytes, Any]) -> Any:
+    quoted = '"' + table.decode(errors="replace").replace('"', '""') + '"'
+    sides = [f"SELECT * FROM {schema}.{quoted}" for schema, has in (("main", now), ("before", then)) if table in has]
+    if len(sides) == 2 and now[table] == then[table]:
+        here, there = (connection.execute(f"{a} EXCEPT {b}").fetchall() for a, b in (sides, sides[::-1]))
+        return sorted(here, key=repr), sorted(there, key=repr)
+    rows = [sorted(connection.execute(side).fetchall(), key=repr) for side in sides]
+    if len(sides) == 2:
+        return rows[0], rows[1]
+    return (rows[0], []) if table in now else ([], rows[0])

@@ -1,0 +1,130 @@
+"""An event loop in virtual time, and threads that take turns: one order of events, every time."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import concurrent.futures
+import heapq
+import selectors
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .clock import Clock
+from .put import put
+
+_GRACE_S = 0.05
+"""Real seconds that a foreign thread gets to wake the loop before a timer is let go off."""
+_OURS = ("MainThread", "AnyIO worker thread", "shadowlab-turn")
+
+
+class Deadlock(RuntimeError):
+    """Nothing can happen any more, and the request has not ended."""
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """A loop that never waits: with nothing to do, a worker gets its turn, else time jumps to the next timer."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(selectors.SelectSelector())
+        self._clock = clock
+        self.waiting: collections.deque[threading.Event] = collections.deque()
+        """Workers that have a job and wait for their turn, first come first served."""
+        self.busy = 0
+        """Workers whose job has not come back yet."""
+
+    def time(self) -> float:
+        """Seconds of virtual monotonic time."""
+        return self._clock.monotonic_ns / 1e9
+
+    def _run_once(self) -> None:
+        if not self._ready and not self._stopping:  # type: ignore[attr-defined]  # asyncio's own fields
+            self._poll(0)
+            while not self._ready:  # type: ignore[attr-defined]
+                self._idle()
+                self._poll(0)
+                if self._due():
+                    break
+        super()._run_once()  # type: ignore[misc]  # asyncio's own step
+
+    def _idle(self) -> None:
+        if self.waiting:
+            self.waiting.popleft().set()
+        if self.busy:
+            return self._poll(None)
+        foreign = sum(not thread.name.startswith(_OURS) for thread in threading.enumerate())
+        if foreign:
+            self._poll(_GRACE_S)
+            if self._ready:  # type: ignore[attr-defined]
+                return None
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        while timers and timers[0].cancelled():
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
+            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+        if timers:
+            self._clock.advance(int((timers[0].when() - self.time()) * 1e9) + 1000)
+        elif not foreign and len(self._selector.get_map()) <= 1:  # type: ignore[attr-defined]
+            raise Deadlock("the request waits for something that will never happen")
+        return None
+
+    def _due(self) -> bool:
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        return bool(timers) and timers[0].when() <= self.time()
+
+    def _poll(self, timeout: float | None) -> None:
+        self._process_events(self._selector.select(timeout))  # type: ignore[attr-defined]
+
+
+def take_turns() -> None:
+    """Make thread pools run one job at a time, while whoever handed it in waits; before the service is imported."""
+    put(concurrent.futures.ThreadPoolExecutor, submit=_submit)
+
+
+def take_turns_in_anyio() -> None:
+    """The same for anyio's worker threads, which run `def` endpoints; after anyio was imported."""
+    module = sys.modules.get("anyio._backends._asyncio")
+    if module is None or getattr(module.AsyncIOBackend, "takes_turns", False):
+        return
+    inner = module.AsyncIOBackend.run_sync_in_worker_thread.__func__
+
+    async def run_sync(
+        backend: Any, func: Callable[..., Any], args: Any = (), abandon_on_cancel: bool = False, limiter: Any = None
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            return await inner(backend, func, args, abandon_on_cancel, limiter)
+        turn = threading.Event()
+
+        def in_turn(*args: Any) -> Any:
+            turn.wait()
+            return func(*args)
+
+        loop.waiting.append(turn)
+        loop.busy += 1
+        try:
+            return await inner(backend, in_turn, args, abandon_on_cancel, limiter)
+        finally:
+            loop.busy -= 1
+            turn.set()
+
+    put(module.AsyncIOBackend, run_sync_in_worker_thread=classmethod(run_sync), takes_turns=True)
+
+
+def _submit(pool: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except BaseException as exc:
+            future.set_exception(exc)
+        else:
+            future.set_result(result)
+
+    thread = threading.Thread(target=work, name="shadowlab-turn_0", daemon=True)
+    thread.start()
+    thread.join()
+    return future

@@ -1,0 +1,104 @@
+"""Watch what the service does through Python's audit events: refuse the outside world, write down the rest.
+
+A detector, not a security boundary: C code does not pass here. The boundary is `guard`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from typing import Any
+
+_DENIED = {
+    "socket.connect": "network",
+    "socket.bind": "network",
+    "socket.sendto": "network",
+    "socket.sendmsg": "network",
+    "subprocess.Popen": "processes",
+    "os.system": "processes",
+    "os.exec": "processes",
+    "os.posix_spawn": "processes",
+    "os.spawn": "processes",
+    "os.fork": "processes",
+    "os.forkpty": "processes",
+    "os.kill": "processes",
+    "os.killpg": "processes",
+}
+_DENIED_NAMES = {
+    "socket.getaddrinfo": "network",
+    "socket.gethostbyname": "network",
+    "socket.gethostbyaddr": "network",
+    "socket.getnameinfo": "network",
+}
+_SEEN = {"ctypes.dlopen": "native code", "os.putenv": "", "_thread.start_new_thread": "threads"}
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+class Watch:
+    """Counts events of one replay by seam; `(seam, what) -> times`."""
+
+    def __init__(self, inside: tuple[str, ...]) -> None:
+        self.inside = inside
+        """Prefixes that reads may come from: tree, interpreter, libraries, the replay's own folder."""
+        self.events: dict[tuple[str, str, bool], int] = {}
+        self.on = False
+        self.deny = False
+        self.own_threads = ("shadowlab-turn", "AnyIO worker thread")
+
+    def install(self) -> None:
+        """Begin to see events; it cannot be undone."""
+        sys.addaudithook(self._hook)
+
+    def note(self, seam: str, what: str, *, denied: bool = False) -> None:
+        """Write one event down; at most 200 different ones."""
+        key = (seam, what[:200], denied)
+        if key in self.events or len(self.events) < 200:
+            self.events[key] = self.events.get(key, 0) + 1
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if not self.on:
+            return
+        if event == "open":
+            self._opened(args)
+        elif event in _DENIED:
+            self.note(_DENIED[event], f"{event} {_first(args)}", denied=self.deny)
+            if self.deny:
+                raise PermissionError(13, f"a replay may not {event}")
+        elif event in _DENIED_NAMES:
+            self.note("network", f"{event} {_first(args)}", denied=self.deny)
+            if self.deny:
+                raise socket.gaierror(socket.EAI_AGAIN, "a replay may not look names up")
+        elif event == "_thread.start_new_thread":
+            self._thread(args)
+
+    def _opened(self, args: tuple[Any, ...]) -> None:
+        path, _, flags = args
+        if isinstance(path, bytes):
+            path = os.fsdecode(path)
+        if not isinstance(path, str) or not path.startswith("/"):
+            return
+        if path.startswith(self.inside):
+            return
+        writes = isinstance(flags, int) and bool(flags & _WRITES)
+        seam = "randomness" if path in ("/dev/urandom", "/dev/random") else "files"
+        self.note(seam, f"{'write' if writes else 'read'} {path}")
+
+    def _thread(self, args: tuple[Any, ...]) -> None:
+        owner = getattr(args[0], "__self__", None) if args else None
+        if isinstance(owner, threading.Thread) and owner.name.startswith(self.own_threads):
+            return
+        self.note("threads", f"a thread of its own: {getattr(owner, 'name', 'unnamed')}")
+
+
+def _first(args: tuple[Any, ...]) -> str:
+    """The first telling argument: an address, a program; never a whole command line, which may hold secrets."""
+    for arg in args:
+        if isinstance(arg, str):
+            return arg
+        if isinstance(arg, bytes):
+            return arg.decode(errors="replace")
+        if isinstance(arg, tuple) and arg:
+            return ":".join(str(part) for part in arg[:2])
+    return ""

@@ -1,0 +1,152 @@
+"""The fork server: hold the seams, import the service once, then fork a child for each job."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import sys
+from typing import Any
+
+from . import child, entry, guard
+from .seams import Seams
+
+_HEAD = struct.Struct("<cI")
+FORK, KILL, LOAD = b"F", b"K", b"L"
+
+
+def main(place: str) -> None:
+    """Serve the supervisor at the socket `place` until it goes away."""
+    guard.die_with_parent()
+    control = socket.socket(socket.AF_UNIX)
+    control.connect(place)
+    config = json.loads(_take(control, struct.unpack("<I", _take(control, 4))[0]))
+    _Zygote(control, config).serve()
+
+
+class _Zygote:
+    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
+        self._control = control
+        self._config = config
+        self._children: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
+        self._forker: child.Child | None = None
+
+    def serve(self) -> None:
+        """Get ready, say so, and work until the supervisor hangs up."""
+        if not self._ready():
+            return
+        wake, waker = os.pipe()
+        os.set_blocking(waker, False)
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(waker)
+        waiting = selectors.DefaultSelector()
+        waiting.register(self._control, selectors.EVENT_READ)
+        waiting.register(wake, selectors.EVENT_READ)
+        while True:
+            ready = [key.fileobj for key, _ in waiting.select()]
+            if wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(wake, 4096)
+                self._reap()
+            if self._control in ready and not self._step():
+                break
+        for pid in self._pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _ready(self) -> bool:
+        config = self._config
+        seams, steady = Seams(tuple(config["inside"])), guard.steady_addresses()
+        held = guard.confine_server(config) if config["guard"] else {}
+        self._tell({"hello": held, "python": sys.version.split()[0], "steady": steady})
+        try:
+            seams.install()
+            sys.argv = [config["entrypoint"]]
+            sys.path.insert(0, config["tree"])
+            app = entry.find(config["entrypoint"])
+            kind = entry.kind_of(app, config.get("kind"))
+        except BaseException as exc:
+            known = isinstance(exc, LookupError) and str(exc.args[0] if exc.args else "").startswith("entrypoint")
+            self._tell({"failed": str(exc.args[0]) if known else f"{type(exc).__name__}: {exc}", "known": known})
+            return False
+        sys.setswitchinterval(config.get("switch_interval", 0.005))
+        self._forker = child.Child(seams, app, kind, config)
+        self._settle()
+        self._tell({"ready": kind, "clock": seams.clock.how})
+        return True
+
+    def _settle(self) -> None:
+        child.find_engines()
+        gc.collect()
+        gc.freeze()
+
+    def _step(self) -> bool:
+        """One message of the supervisor; False when it has gone."""
+        head, fds, _, _ = socket.recv_fds(self._control, _HEAD.size, 2)
+        if len(head) < _HEAD.size:
+            return False
+        what, number = _HEAD.unpack(head)
+        if what == FORK:
+            self._fork(number, *fds)
+        elif what == KILL and number in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._children[number], signal.SIGKILL)
+        elif what == LOAD:
+            self._load(json.loads(_take(self._control, number)))
+        return True
+
+    def _fork(self, number: int, job_fd: int, result_fd: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            assert self._forker is not None
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            guard.die_with_parent()
+            self._control.close()
+            self._forker.run(number, job_fd, result_fd)
+        os.close(job_fd)
+        os.close(result_fd)
+        self._children[number] = pid
+        self._pids[pid] = number
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                number = self._pids.pop(pid, None)
+                if number is not None:
+                    del self._children[number]
+                    self._tell({"ended": number, "status": os.waitstatus_to_exitcode(status)})
+
+    def _load(self, names: list[str]) -> None:
+        """Import what a rehearsal had to import, so that no child has to again."""
+        for name in names:
+            with contextlib.suppress(BaseException):
+                importlib.import_module(name)
+        self._settle()
+        self._tell({"loaded": len(names)})
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        content = json.dumps(message).encode()
+        self._control.sendall(struct.pack("<I", len(content)) + content)
+
+
+def _take(stream: socket.socket, size: int) -> bytes:
+    parts = []
+    while size:
+        part = stream.recv(size)
+        if not part:
+            raise SystemExit(0)
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

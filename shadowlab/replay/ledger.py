@@ -1,0 +1,105 @@
+"""The nondeterminism ledger: for each seam, whether it was held, seen uncontrolled, or cannot be known."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+
+from shadowlab.records import Control, Effect
+from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.results import RunResult
+
+_SEAMS = ("files", "network", "processes", "threads", "randomness", "clock", "database", "native code")
+
+
+def ledger(
+    fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool, sensitive: Sequence[str] = ()
+) -> tuple[Effect, ...]:
+    """One line a seam, `observed-uncontrolled` first; any of these forbids the word *reproduced*.
+
+    `sensitive` names the parts of the outcome that changed in the perturbed twin.
+    """
+    seen = _seen(runs)
+    held = [*_held(fixtures, runs, clock=clock, steady=steady)]
+    if sensitive:
+        how = f"{', '.join(sensitive)} changed in the twin (other hash seed, addresses, stand-ins, thread switches)"
+        seen.append(Effect(seam="perturbation", control=Control.OBSERVED, how=how, events=len(sensitive)))
+    observed = {effect.seam for effect in seen}
+    return (*seen, *(effect for effect in held if effect.seam not in observed))
+
+
+def uncontrolled(effects: Iterable[Effect]) -> list[str]:
+    """What was seen and not held, in words."""
+    return [f"{effect.seam}: {effect.how}" for effect in effects if effect.control is Control.OBSERVED]
+
+
+def _seen(runs: Sequence[RunResult]) -> list[Effect]:
+    found: dict[str, dict[str, int]] = {}
+    for run in runs:
+        for seam, what, denied, times in run.events:
+            words = found.setdefault(seam, {})
+            words[f"{what} (refused)" if denied else what] = words.get(what, 0) + times
+        if run.state == "finished" and run.database is None:
+            found.setdefault("database", {})["what changed in it could not be read"] = 1
+    order = {seam: n for n, seam in enumerate(_SEAMS)}
+    return [
+        Effect(seam=seam, control=Control.OBSERVED, how=_some(found[seam]), events=sum(found[seam].values()))
+        for seam in sorted(found, key=lambda seam: (order.get(seam, 99), seam))
+    ]
+
+
+def _some(words: dict[str, int]) -> str:
+    told = sorted(words)
+    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+
+
+def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool) -> Iterable[Effect]:
+    def count(name: str) -> int:
+        return sum((run.readings or {}).get(name, 0) for run in runs)
+
+    def effect(seam: str, how: str, events: int = 0, control: Control = Control.CONTROLLED) -> Effect:
+        return Effect(seam=seam, control=control, how=how, events=events)
+
+    yield effect(
+        "clock", f"stands at the recorded time ({clock}); sleeps and timers pass in virtual time", count("clock")
+    )
+    yield effect("randomness", "seeded from rand_seed: os.urandom, random, secrets, uuid, numpy", count("randomness"))
+    yield effect("hash order", "PYTHONHASHSEED=0; another seed in the twin")
+    yield effect(
+        "addresses",
+        "fixed by personality(2); random in the twin"
+        if steady
+        else "random in every run: this kernel would not fix them",
+    )
+    yield _environment(fixtures)
+    yield effect("network", "outbound calls answered from the request's own tape; sockets refused", count("outbound"))
+    yield effect("database", "a copy of the recorded snapshot; SQLite's clock and randomness held", count("database"))
+    yield effect("files", "nothing was read outside the tree, the interpreter and its packages")
+    yield effect("threads", "pools run one job at a time, in the order in which they were handed in")
+    yield effect("processes", "none was started")
+    yield _versions(fixtures)
+    yield effect(
+        "native code", "clocks and randomness that C code reads by itself are not seen", control=Control.UNKNOWN
+    )
+
+
+def _environment(fixtures: Sequence[Fixture]) -> Effect:
+    values = {name for fixture in fixtures for name in fixture.environment.values}
+    stand_ins = {name for fixture in fixtures for name in fixture.environment.read} - values
+    how = f"cleared; {len(values)} recorded values"
+    if stand_ins:
+        how += f"; {len(stand_ins)} whose value was not recorded have a stand-in, another one in the twin"
+    return Effect(seam="environment", control=Control.CONTROLLED, how=how, events=len(values | stand_ins))
+
+
+def _versions(fixtures: Sequence[Fixture]) -> Effect:
+    recorded = {fixture.versions.python for fixture in fixtures if fixture.versions.python}
+    here = platform.python_version()
+    other = sorted(version for version in recorded if version.split(".")[:2] != here.split(".")[:2])
+    if other:
+        how = f"recorded on Python {', '.join(other)}, replayed on {here}"
+        return Effect(seam="versions", control=Control.UNKNOWN, how=how)
+    how = (
+        f"Python {here}, recorded on {', '.join(sorted(recorded))}" if recorded else f"Python {here}; none was recorded"
+    )
+    return Effect(seam="versions", control=Control.CONTROLLED if recorded else Control.UNKNOWN, how=how)

@@ -1,0 +1,273 @@
+"""Take recordings into the case, list them, load them again: hostile files in, checked fixtures out."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.records import Recording, Rejected
+from shadowlab.replay.fixture import Fixture, is_fixture, parse
+
+LARGEST_RECORDING = 16 << 20
+"""Bytes of one recording's JSON."""
+LARGEST_SNAPSHOT = 512 << 20
+"""Bytes of one database snapshot, unpacked."""
+MOST_RECORDINGS = 200_000
+_BLOB = re.compile(r"blobs/([0-9a-f]{64})\.sqlite\.xz")
+_ID = re.compile(r"[0-9a-f]{1,32}")
+_SQLITE = b"SQLite format 3\0"
+
+Progress = Callable[[str, int, int], None]
+
+
+class _Damaged(errors.RecordingError):
+    """A file that ends too early; what came before may be whole."""
+
+
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Whether a file or folder holds recordings, judged by its first document."""
+    place = Path(path)
+    if place.is_dir():
+        return any(is_recording(file) for file in sorted(place.iterdir()) if file.is_file() and _named(file))
+    try:
+        return is_fixture(next(_documents(place), (0, None))[1])
+    except (errors.RecordingError, OSError):
+        return False
+
+
+def take_in(
+    case: Case, paths: Sequence[str | os.PathLike[str]], *, progress: Progress | None = None
+) -> tuple[list[Recording], list[Rejected]]:
+    """Keep the recordings of `paths` in the case: what was kept (or was there already), and what was not and why.
+
+    A path is a file (one JSON document, or JSON lines, plain or gzip) or a folder of such files; snapshots lie in
+    `blobs/` beside. Raises `RecordingError` when a path cannot be read or holds no recording at all.
+    """
+    kept: list[Recording] = []
+    rejected: list[Rejected] = []
+    with case.writing("recordings"):
+        for path in paths:
+            files = _files(Path(path))
+            taken = len(kept)
+            for n, file in enumerate(files):
+                if progress is not None:
+                    progress(f"reading {file.name}", n, len(files))
+                _take_file(case, file, kept, rejected)
+            if len(kept) == taken:
+                reason = rejected[-1].reason if rejected else "it is empty"
+                raise errors.RecordingError(f"{path}: no recording could be read: {reason}")
+    return kept, rejected
+
+
+def load(case: Case, id: str) -> Fixture:
+    """The recording whose id starts with `id`; raises `RecordingError` when there is none or several."""
+    found = sorted(case.recordings.glob(f"{id}*.json")) if _ID.fullmatch(id) else []
+    if len(found) != 1:
+        raise errors.RecordingError(
+            f"{len(found)} recordings in {case.path} have an id that starts with {id[:40]!r}",
+            hint="`shadowlab show CASE` lists them; `shadowlab ingest CASE PATH` takes more in",
+        )
+    return _load(found[0])
+
+
+def listed(case: Case) -> list[Recording]:
+    """Every recording in the case, by time, then id."""
+    return sorted(
+        (_noun(_load(file), file.read_bytes()) for file in case.recordings.glob("*.json")), key=lambda r: (r.at, r.id)
+    )
+
+
+def snapshot(case: Case, fixture: Fixture) -> bytes | None:
+    """The database as the request found it, unpacked; None when none was recorded.
+
+    Raises `RecordingError` when the blob is missing, was changed, or is too large.
+    """
+    if fixture.db_snapshot is None:
+        return None
+    return _unpacked(case.recordings, fixture.db_snapshot)
+
+
+def _take_file(case: Case, file: Path, kept: list[Recording], rejected: list[Rejected]) -> None:
+    number = 1
+    try:
+        for number, document in _documents(file):
+            if len(kept) >= MOST_RECORDINGS:
+                raise errors.RecordingError(
+                    f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once"
+                )
+            try:
+                fixture = parse(_with_snapshot(case, document, file.parent), where=f"{file}: line {number}")
+            except errors.RecordingError as exc:
+                if "newer" in (exc.hint or ""):
+                    raise
+                rejected.append(Rejected(file=str(file), position=f"line {number}", reason=str(exc.args[0])))
+                continue
+            kept.append(_keep(case, fixture))
+    except _Damaged as exc:
+        rejected.append(Rejected(file=str(file), position=f"after line {number}", reason=str(exc.args[0])))
+
+
+def _keep(case: Case, fixture: Fixture) -> Recording:
+    content = json.dumps(msgspec.to_builtins(fixture), indent=1, ensure_ascii=False).encode() + b"\n"
+    place = case.recordings / f"{fixture.id}.json"
+    if not place.exists() or place.read_bytes() != content:
+        _write(place, content)
+    return _noun(fixture, content)
+
+
+def _noun(fixture: Fixture, content: bytes) -> Recording:
+    return Recording(
+        id=fixture.id,
+        service=fixture.service,
+        kind=fixture.kind,
+        summary=fixture.summary,
+        at=fixture.at,
+        trace_id=fixture.trace_id,
+        span_id=fixture.span_id,
+        failed=fixture.failed,
+        control=fixture.control,
+        missing=fixture.missing,
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+def _load(file: Path) -> Fixture:
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as exc:
+        raise errors.RecordingError(f"{file} cannot be read: {exc}") from exc
+    fixture = parse(document, where=str(file))
+    if fixture.id != file.stem:
+        raise errors.RecordingError(f"{file} holds recording {fixture.id}: it was renamed or changed")
+    return fixture
+
+
+def _named(file: Path) -> bool:
+    return file.name.endswith((".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz"))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = [file for file in sorted(path.iterdir()) if file.is_file() and _named(file)]
+        if not found:
+            raise errors.RecordingError(f"{path}: no recording in this folder", hint="name a folder of <id>.json files")
+        return found
+    if not path.is_file():
+        raise errors.RecordingError(f"{path}: there is no such file", hint="name a recording, or a folder of them")
+    return [path]
+
+
+def _documents(file: Path) -> Iterator[tuple[int, Any]]:
+    """The JSON documents of a file with their lines; one document may span lines."""
+    try:
+        with _opened(file) as stream:
+            first = stream.readline(LARGEST_RECORDING + 1)
+            if not first.strip():
+                raise _Damaged(f"{file}: empty", hint="name a file that holds a recording")
+            head = _json(first)
+            if head is None:
+                whole = first + stream.read(LARGEST_RECORDING - len(first) + 1)
+                if len(whole) > LARGEST_RECORDING:
+                    raise _Damaged(f"{file}: a recording of more than {LARGEST_RECORDING >> 20} MiB")
+                head = _json(whole)
+                if head is None:
+                    raise _Damaged(f"{file}: not JSON, or cut off")
+            yield 1, head
+            for number, line in enumerate(iter(lambda: stream.readline(LARGEST_RECORDING + 1), b""), 2):
+                if line.strip():
+                    document = _json(line) if len(line) <= LARGEST_RECORDING else None
+                    yield number, document if document is not None else f"line {number} is not JSON"
+    except (OSError, EOFError, zlib.error) as exc:
+        raise _Damaged(f"{file}: cannot be read: {exc}", hint="the file is cut off or damaged") from exc
+
+
+def _opened(file: Path) -> Any:
+    with file.open("rb") as probe:
+        packed = probe.read(2) == b"\x1f\x8b"
+    return gzip.open(file, "rb") if packed else file.open("rb")
+
+
+def _json(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _with_snapshot(case: Case, document: Any, folder: Path) -> Any:
+    """The document, its snapshot kept in the case and named by its content."""
+    if not isinstance(document, dict) or not document.get("db_snapshot"):
+        return document
+    named = document["db_snapshot"]
+    if not isinstance(named, str):
+        raise errors.RecordingError("db_snapshot is no path")
+    found = _BLOB.fullmatch(named)
+    if found and (case.recordings / named).exists():
+        return document
+    packed = _blob(folder, named)
+    if not found:
+        if not packed.startswith(_SQLITE):
+            raise errors.RecordingError(f"db_snapshot {named[:80]!r} is no SQLite database")
+        packed = lzma.compress(packed, preset=1)
+        named = f"blobs/{hashlib.sha256(packed).hexdigest()}.sqlite.xz"
+    else:
+        _check(packed, found[1], named)
+    if not (case.recordings / named).exists():
+        _write(case.recordings / named, packed)
+    return {**document, "db_snapshot": named}
+
+
+def _blob(folder: Path, named: str) -> bytes:
+    """The bytes of a snapshot; it must lie under the recording's own folder."""
+    place = (folder / named).resolve()
+    if not place.is_relative_to(folder.resolve()):
+        raise errors.RecordingError(f"db_snapshot {named[:80]!r} leads out of the recording's folder")
+    try:
+        if place.stat().st_size > LARGEST_SNAPSHOT:
+            raise errors.RecordingError(f"db_snapshot {named[:80]!r} is larger than {LARGEST_SNAPSHOT >> 20} MiB")
+        return place.read_bytes()
+    except OSError as exc:
+        raise errors.RecordingError(f"db_snapshot {named[:80]!r} cannot be read: {exc.strerror}") from exc
+
+
+def _unpacked(folder: Path, named: str) -> bytes:
+    found = _BLOB.fullmatch(named)
+    if found is None:
+        raise errors.RecordingError(f"db_snapshot {named[:80]!r} is no blob of this case")
+    return _check(_blob(folder, named), found[1], named)
+
+
+def _check(packed: bytes, digest: str, named: str) -> bytes:
+    """The unpacked snapshot, when its name tells its content (as it is packed, or unpacked)."""
+    unpacker = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=256 << 20)
+    try:
+        content = unpacker.decompress(packed, max_length=LARGEST_SNAPSHOT + 1)
+    except lzma.LZMAError as exc:
+        raise errors.RecordingError(f"snapshot {named} cannot be unpacked: {exc}") from exc
+    if len(content) > LARGEST_SNAPSHOT or not unpacker.eof:
+        raise errors.RecordingError(f"snapshot {named} is cut off, or larger than {LARGEST_SNAPSHOT >> 20} MiB")
+    if digest not in (hashlib.sha256(packed).hexdigest(), hashlib.sha256(content).hexdigest()):
+        raise errors.RecordingError(f"snapshot {named} does not hold what its name says")
+    if content and not content.startswith(_SQLITE):
+        raise errors.RecordingError(f"snapshot {named} is no SQLite database")
+    return content
+
+
+def _write(place: Path, content: bytes) -> None:
+    """Whole or not at all for whoever reads; not flushed to the disk one by one, there may be thousands."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    beside = place.with_name(f".{place.name}.{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(place)

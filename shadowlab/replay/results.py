@@ -1,0 +1,173 @@
+"""What one run of one recording came to, and the digests by which runs are compared."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.records import Failure, Frame, digest_of
+
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunResult:
+    """One recording run once, in the canonical environment or in the perturbed twin."""
+
+    recording: str
+    perturbed: bool
+    state: str
+    """`finished`, `timeout`, `crashed` (with `reason`), `stuck` (it waited for nothing)."""
+    reason: str = ""
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    error: Failure | None = None
+    causes: tuple[str, ...] = ()
+    """`type: message` of what the exception was raised from."""
+    database: Mapping[str, tuple[int, int]] | None = None
+    """Rows added and removed by table; None when it could not be told."""
+    database_sha256: str = ""
+    outbound: tuple[str, ...] = ()
+    """Outbound calls in order, as `POST host/path -> 200`."""
+    outbound_sha256: str = ""
+    unrecorded: tuple[str, ...] = ()
+    """Calls that were not recorded, with the nearest that were."""
+    unused: tuple[str, ...] = ()
+    """Recorded calls that were not made."""
+    events: tuple[tuple[str, str, bool, int], ...] = ()
+    """Seam, what was seen, whether it was refused, how often."""
+    readings: Mapping[str, int] | None = None
+    """How often each held seam was used."""
+    substituted: int = 0
+    cpu_ms: float = 0.0
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Digest of each part of the outcome, so that a difference can be named."""
+        error = self.error and [self.error.type, self.error.message, _frames(self.error), self.causes]
+        return {
+            "state": self.state,
+            "status": str(self.status),
+            "headers": digest_of(self.headers),
+            "body": digest_of(base64.b64encode(self.body).decode()),
+            "error": digest_of(error),
+            "database": self.database_sha256,
+            "outbound": self.outbound_sha256,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Strict: equal only when every part is."""
+        return digest_of(self.parts)
+
+    @property
+    def key(self) -> str:
+        """Survives a patch elsewhere: status, exception type, innermost in-app function, shape of the change."""
+        inner = self.error.frames[-1] if self.error and self.error.frames else None
+        shape = {table: list(rows) for table, rows in sorted((self.database or {}).items())}
+        place = [inner.file, inner.function] if inner else None
+        return digest_of([self.state, self.status, self.error.type if self.error else None, place, shape])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MirrorResult:
+    """One mirrored request of a shadow run."""
+
+    recording: str
+    status: int | None
+    error: str | None
+    """Exception type."""
+    latency_ms: float
+    """Real time that the service took; recorded waits for other services are not in it."""
+    body_sha256: str
+    unrecorded: int = 0
+
+
+def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
+    """Read what a child told; it is hostile, so every part is checked. Raises `SandboxError` when it is none."""
+    try:
+        told = _decoded(content)
+        failed = told.get("failed")
+        if failed:
+            stuck = str(failed).startswith("Deadlock")
+            state = "stuck" if stuck else "crashed"
+            return RunResult(recording=recording, perturbed=perturbed, state=state, reason=str(failed)[:2000],
+                             events=_events(told), readings=_readings(told), unrecorded=_texts(told["unrecorded"]),
+                             outbound=tuple(_line(call) for call in told["outbound"][:10_000]))  # fmt: skip
+        return RunResult(
+            recording=recording,
+            perturbed=perturbed,
+            state="finished",
+            status=None if told["status"] is None else int(told["status"]),
+            headers=tuple((str(k), str(v)) for k, v in told["headers"]),
+            body=base64.b64decode(told["body"], validate=True),
+            error=_failure(told["error"]),
+            causes=tuple(f"{c['type']}: {c['message']}" for c in (told["error"] or {}).get("causes", ())),
+            database=_shape(told["database"]),
+            database_sha256=str(told["database"]["sha256"])[:64],
+            outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
+            outbound_sha256=digest_of([[str(c["method"]), str(c["url"]), str(c["body_sha256"]), str(c["status"])]
+                                       for c in told["outbound"]]),
+            unrecorded=_texts(told["unrecorded"]),
+            unused=_texts(told["unused"]),
+            events=_events(told),
+            readings=_readings(told),
+            substituted=int(told["substituted"]),
+            cpu_ms=float(told["cpu_ms"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, RecursionError) as exc:
+        raise errors.SandboxError(f"the replay of {recording} told nothing that can be read: {exc}") from exc
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    import msgspec
+
+    told = msgspec.json.decode(content)
+    if not isinstance(told, dict):
+        raise ValueError("no object")
+    return told
+
+
+def _failure(told: Any) -> Failure | None:
+    if told is None:
+        return None
+    frames = tuple(
+        Frame(file=str(f["file"]), function=str(f["function"]), line=int(f["line"]), in_app=True)
+        for f in told["frames"][:400]
+    )
+    return Failure(type=str(told["type"])[:300], message=str(told["message"])[:20_000], frames=frames)
+
+
+def _frames(error: Failure) -> list[list[str | int | None]]:
+    return [[frame.file, frame.function, frame.line] for frame in error.frames]
+
+
+def _shape(told: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    if told.get("unknown"):
+        return None
+    return {str(table): (int(a), int(r)) for table, (a, r) in told["shape"].items()}
+
+
+def _line(call: dict[str, Any]) -> str:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(str(call["url"]))
+    came = call.get("error") or call.get("status") or "(nothing recorded)"
+    return f"{str(call['method'])[:20]} {parts.netloc}{parts.path} -> {came}"[:500]
+
+
+def _texts(told: Any) -> tuple[str, ...]:
+    return tuple(str(text)[:2000] for text in told[:1000])
+
+
+def _events(told: dict[str, Any]) -> tuple[tuple[str, str, bool, int], ...]:
+    return tuple((str(s)[:40], str(w)[:300], bool(d), int(n)) for s, w, d, n in told["events"][:1000])
+
+
+def _readings(told: dict[str, Any]) -> dict[str, int]:
+    return {str(k)[:40]: int(v) for k, v in told["readings"].items()}

@@ -1,0 +1,372 @@
+"""Run recordings against one tree: a fork server per environment and per perturbation, a child per run."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import site
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from shadowlab import errors
+from shadowlab.replay import sandboxes
+from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.results import MirrorResult, RunResult, result_of
+from shadowlab.replay.server import Ended, Server, work_folder
+from shadowlab.source import Service
+
+DATABASE = "/proc/self/cwd/replay.sqlite"
+"""Where a replay finds its own copy of the database."""
+LIMITS = {
+    "cpu_s": 30,
+    "memory": 4 << 30,
+    "file_size": 256 << 20,
+    "files": 512,
+    "processes": 64,
+}
+"""Per replay: seconds of processor, bytes of addresses, bytes a file; per fork server: open files, processes."""
+_INSIDE = Path(__file__).with_name("inside")
+_STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
+
+Snapshots = Callable[[Fixture], bytes | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hooks:
+    """What is changed in a run on purpose, one thing at a time."""
+
+    substitute: Mapping[str, Any] | None = None
+    """`{"file", "function", "argument", "rule"}`: an argument replaced whenever that function is called; rules are
+    those of `shadowlab.replay.inside.swap.RULES`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Values set over the recorded ones."""
+    seed: int | None = None
+    """Another seed than the recorded one."""
+
+
+class Runner:
+    """Runs recordings against one tree in one sandbox. Use as a context manager; nothing is left when it ends.
+
+    `tree` is a private copy (`Source.checked_out`), `snapshots` gives a recording's database as bytes.
+    """
+
+    def __init__(
+        self,
+        tree: Path,
+        service: Service,
+        *,
+        sandbox: str = "embedded",
+        snapshots: Snapshots = lambda fixture: None,
+        workers: int | None = None,
+        timeout_s: float = 30.0,
+        limits: Mapping[str, int] = LIMITS,
+    ) -> None:
+        self._tree = tree.resolve()
+        self._service = service
+        self._sandbox = sandboxes.named(sandbox)
+        self._snapshots = snapshots
+        self._workers = workers or min(os.cpu_count() or 1, 4)
+        self._timeout_s = timeout_s
+        self._limits = {**LIMITS, **limits}
+        self._servers: dict[tuple[bool, tuple[tuple[str, str], ...]], Server] = {}
+        self._folders: list[Path] = []
+        self._blobs: dict[str, Path] = {}
+        self._places: dict[int, Path] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every fork server and take its folder away."""
+        for server in self._servers.values():
+            server.close()
+        self._servers.clear()
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
+
+    @property
+    def enforced(self) -> tuple[str, ...]:
+        """What the sandbox really holds, as probed; empty before the first run."""
+        server = next(iter(self._servers.values()), None)
+        return self._sandbox.enforced(server.held) if server else ()
+
+    @property
+    def clock(self) -> str:
+        """How the clock is held."""
+        return next((server.clock for server in self._servers.values()), "")
+
+    @property
+    def steady(self) -> bool:
+        """Whether addresses are fixed in the canonical environment."""
+        return all(server.steady for (perturbed, _), server in self._servers.items() if not perturbed)
+
+    def run(
+        self, fixture: Fixture, *, repeats: int = 2, perturb: bool = True, hooks: Hooks | None = None
+    ) -> list[RunResult]:
+        """One recording run `repeats` times in the canonical environment, then once in the perturbed twin.
+
+        Raises `SourceError` when the tree has no such entrypoint, `SandboxError` when the sandbox is not to be had.
+        """
+        return self.run_many([(fixture, repeats)], perturb=perturb, hooks=hooks)[0]
+
+    def run_many(
+        self,
+        wanted: Sequence[tuple[Fixture, int]],
+        *,
+        perturb: bool = True,
+        hooks: Hooks | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> list[list[RunResult]]:
+        """The same for several recordings, `(fixture, repeats)` each; results in their order, the twin's last."""
+        hooks = hooks or Hooks()
+        results: list[list[RunResult]] = [[] for _ in wanted]
+        total = sum(repeats + perturb for _, repeats in wanted)
+        done = 0
+        for twin in (False, True) if perturb else (False,):
+            for environment, members in _grouped(wanted, hooks, twin).items():
+                turns = [(i, wanted[i][0]) for i in members for _ in range(1 if twin else wanted[i][1])]
+                for (i, fixture), result in zip(turns, self._run(turns, dict(environment), hooks, twin), strict=True):
+                    results[i].append(result)
+                    done += 1
+                    if progress is not None:
+                        progress(f"replaying {fixture.id[:8]}", done, total)
+        return results
+
+    def mirror(
+        self,
+        fixtures: Sequence[Fixture],
+        snapshot: bytes | None = None,
+        *,
+        progress: Callable[[str, int, int], None] | None = None,
+        timeout_s: float = 300.0,
+    ) -> list[MirrorResult]:
+        """All requests in their order in one process, state carried along from `snapshot`, real latency of each.
+
+        Outbound calls are answered from each request's own tape; the clock and the seed are each request's own.
+        Raises `SandboxError` when the process ended before the last request.
+        """
+        if not fixtures:
+            return []
+        environment = _environment(fixtures[0], Hooks(), False)
+        server = self._server(environment, perturbed=False, fixture=fixtures[0])
+        job = {
+            "mirror": [_job(fixture, Hooks()) for fixture in fixtures],
+            "snapshot": self._placed(server, snapshot) if snapshot else None,
+        }
+        told = bytearray()
+
+        def hear(part: bytes) -> None:
+            told.extend(part)
+            if progress is not None:
+                progress("mirroring", told.count(b"\n"), len(fixtures))
+
+        ended = list(server.run([job], timeout_s=timeout_s, on_line=hear))
+        return _mirrored(fixtures, bytes(told), ended[0].why)
+
+    def _run(
+        self, turns: Sequence[tuple[int, Fixture]], environment: dict[str, str], hooks: Hooks, twin: bool
+    ) -> Iterator[RunResult]:
+        server = self._server(environment, perturbed=twin, fixture=turns[0][1])
+        jobs = (
+            {**_job(fixture, hooks), "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot)}
+            for _, fixture in turns
+        )
+        ended = server.run(jobs, workers=self._workers, timeout_s=self._timeout_s)
+        for (_, fixture), end in zip(turns, ended, strict=True):
+            yield _result(fixture, end, twin, self._timeout_s)
+
+    def _server(self, environment: dict[str, str], *, perturbed: bool, fixture: Fixture | None) -> Server:
+        key = (perturbed, tuple(sorted(environment.items())))
+        if key not in self._servers:
+            work = work_folder()
+            self._folders.append(work)
+            server = Server(self._sandbox, self._launch(environment, work, perturbed), self._config(work, perturbed))
+            server.__enter__()
+            self._servers[key] = server
+            self._places[id(server)] = work
+            if fixture is not None:
+                self._rehearse(server, fixture)
+        return self._servers[key]
+
+    def _rehearse(self, server: Server, fixture: Fixture) -> None:
+        """Run once so that what is imported late is imported once, not in every child."""
+        job = {**_job(fixture, Hooks()), "rehearse": True,
+               "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot)}  # fmt: skip
+        for ended in server.run([job], workers=1, timeout_s=self._timeout_s):
+            with contextlib.suppress(msgspec.DecodeError, TypeError, AttributeError):
+                names = msgspec.json.decode(ended.content).get("modules") or []
+                if names:
+                    server.load([str(name) for name in names])
+
+    def _launch(self, environment: dict[str, str], work: Path, perturbed: bool) -> sandboxes.Launch:
+        steady = "random" if perturbed else "steady"
+        options = ("-P", "-s", "-B", "-X", "utf8")
+        return sandboxes.Launch(
+            command=(sys.executable, *options, str(_INSIDE / "__main__.py"), str(work / "control"), steady),
+            environment={**_BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", "HOME": str(work), **environment},
+            readable=(str(self._tree), *_runtime()),
+            work=work,
+            limits=self._limits,
+            perturbed=perturbed,
+        )
+
+    def _config(self, work: Path, perturbed: bool) -> dict[str, Any]:
+        return {
+            "name": self._service.name,
+            "entrypoint": self._service.entrypoint,
+            "kind": self._service.kind,
+            "tree": str(self._tree),
+            "work": str(work),
+            "inside": [
+                f"{self._tree}/",
+                f"{work}/",
+                *(f"{path}/" for path in _runtime()),
+                "/dev/null",
+                "/proc/self/cwd/",
+            ],
+            "readable": [str(self._tree), *_runtime(), *_SYSTEM],
+            "guard": self._sandbox.guard,
+            "limits": self._limits,
+            "perturbed": perturbed,
+            "switch_interval": 1e-6 if perturbed else 0.005,
+        }
+
+    def _placed(self, server: Server, snapshot: bytes | None, name: str | None = None) -> str | None:
+        """The snapshot as a file that a server's children may read."""
+        if snapshot is None:
+            return None
+        import hashlib
+
+        digest = hashlib.sha256(snapshot).hexdigest() if name is None else name.rpartition("/")[2][:64]
+        place = self._places[id(server)] / f"{digest}.sqlite"
+        if not place.exists():
+            place.write_bytes(snapshot)
+            place.chmod(0o644)
+        return str(place)
+
+
+_BASE = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "USER": "shadowlab",
+    "LOGNAME": "shadowlab",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OTEL_SDK_DISABLED": "true",
+}
+_SYSTEM = (
+    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache",
+    "/etc/localtime", "/etc/mime.types", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom", "/dev/zero",
+)  # fmt: skip
+
+
+def _runtime() -> tuple[str, ...]:
+    """The interpreter, its library and the installed packages: read, never written."""
+    places = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *site.getsitepackages(), str(_INSIDE)}
+    places |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
+    recorder = importlib.util.find_spec("shadowlab_recorder")
+    if recorder is not None and recorder.origin:
+        places.add(str(Path(recorder.origin).parent))
+    real = {os.path.realpath(place) for place in places} | places
+    outer = {place for place in real if not any(other != place and place.startswith(f"{other}/") for other in real)}
+    return tuple(sorted(place for place in outer if place not in ("/", "/usr")))
+
+
+def _environment(fixture: Fixture, hooks: Hooks, twin: bool) -> dict[str, str]:
+    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place."""
+    told = fixture.environment
+    values = {name: _STAND_IN[twin] for name in told.read if name not in told.values and not _reserved(name)}
+    values |= {name: value for name, value in told.values.items() if not _reserved(name)}
+    if fixture.db_environment:
+        values[fixture.db_environment] = _located(told.values.get(fixture.db_environment, ""))
+    return {**values, **hooks.environment}
+
+
+def _reserved(name: str) -> bool:
+    """Names through which a recording could steer the interpreter or the loader instead of the service."""
+    return name.startswith(("PYTHON", "LD_", "SHADOWLAB_", "GLIBC_", "MALLOC_")) or name in _BASE or name == "HOME"
+
+
+def _located(recorded: str) -> str:
+    """The database's place in the form in which it was recorded: `sqlite:///…`, `file:…` or a path."""
+    scheme, mark, _ = recorded.partition(":///")
+    if mark:
+        return f"{scheme}:///{DATABASE}"
+    return f"file:{DATABASE}" if recorded.startswith("file:") else DATABASE
+
+
+_Environment = tuple[tuple[str, str], ...]
+
+
+def _grouped(wanted: Sequence[tuple[Fixture, int]], hooks: Hooks, twin: bool) -> dict[_Environment, list[int]]:
+    """Environments with the positions of the recordings that run in them."""
+    groups: dict[_Environment, list[int]] = {}
+    for i, (fixture, _) in enumerate(wanted):
+        groups.setdefault(tuple(sorted(_environment(fixture, hooks, twin).items())), []).append(i)
+    return groups
+
+
+def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
+    return {
+        "request": msgspec.to_builtins(
+            {"method": fixture.request.method, "path": fixture.request.path, "query": fixture.request.query,
+             "headers": fixture.request.headers}
+        ),
+        "body": fixture.request.content.hex(),
+        "time_ns": fixture.time_ns,
+        "monotonic_ns": fixture.monotonic_ns,
+        "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,
+        "outbound": msgspec.to_builtins(fixture.outbound),
+        "substitute": dict(hooks.substitute) if hooks.substitute else None,
+    }  # fmt: skip
+
+
+def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float) -> RunResult:
+    if end.why == "timeout":
+        reason = f"it had not ended after {timeout_s:g} s"
+        return RunResult(recording=fixture.id, perturbed=twin, state="timeout", reason=reason)
+    if end.why == "died":
+        return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason="the process died")
+    try:
+        return result_of(fixture.id, end.content, perturbed=twin)
+    except errors.SandboxError as exc:
+        return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason=str(exc.args[0])[:500])
+
+
+def _mirrored(fixtures: Sequence[Fixture], told: bytes, why: str) -> list[MirrorResult]:
+    lines = told.splitlines()
+    if len(lines) != len(fixtures):
+        raise errors.SandboxError(
+            f"the mirrored service ended after {len(lines)} of {len(fixtures)} requests ({why})",
+            hint="a single replay of the next request says why: `shadowlab replay CASE`",
+        )
+    results = []
+    for fixture, line in zip(fixtures, lines, strict=True):
+        one = msgspec.json.decode(line, type=_Line)
+        results.append(
+            MirrorResult(recording=fixture.id, status=one.status, error=one.error, latency_ms=one.latency_ms,
+                         body_sha256=one.body, unrecorded=one.unrecorded)
+        )  # fmt: skip
+    return results
+
+
+class _Line(msgspec.Struct):
+    status: int | None
+    error: str | None
+    latency_ms: float
+    body: str
+    unrecorded: int

@@ -1,0 +1,101 @@
+"""Walls around a fork server, one file each, behind one small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from shadowlab import errors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """What is to be run, and what it may see."""
+
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    readable: tuple[str, ...]
+    """Paths that it may read."""
+    work: Path
+    """The one folder that it may write; the supervisor's socket lies in it."""
+    limits: Mapping[str, int]
+    perturbed: bool = False
+    """Whether this is the twin: another host name, one processor."""
+
+
+class Box(Protocol):
+    """A running fork server and everything that it started."""
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+
+    def kill(self) -> None:
+        """End it and all that it started; returns when nothing is left."""
+
+    def told(self) -> str:
+        """The end of what it wrote on standard error, for a message when it died."""
+
+
+class Sandbox(Protocol):
+    """Starts a fork server behind walls."""
+
+    name: str
+    guard: bool
+    """Whether the server also confines itself from within."""
+
+    def start(self, launch: Launch) -> Box:
+        """Start it; raises `SandboxError` when this sandbox is not to be had here."""
+
+    def enforced(self, held: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is really held, in words; `held` is what the server probed from within."""
+
+
+def named(name: str) -> Sandbox:
+    """The sandbox called `name`; raises `SandboxError` when there is none of that name."""
+    known = _known()
+    if name not in known:
+        raise errors.SandboxError(
+            f"there is no sandbox {name!r}", hint=f"choose one of {', '.join(known)}; `embedded` needs nothing"
+        )
+    return known[name]()
+
+
+def names() -> tuple[str, ...]:
+    """Every sandbox, the default first; `unconfined` holds nothing and is used by explicit name only."""
+    return tuple(_known())
+
+
+def _known() -> dict[str, Callable[[], Sandbox]]:
+    from shadowlab.replay.sandboxes.embedded import Embedded, Unconfined
+
+    return {"embedded": Embedded, "unconfined": Unconfined}
+
+
+def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the guard inside holds, in words; what it could not hold is said as well."""
+    said = []
+    version = held.get("landlock") or 0
+    said.append(
+        f"files: own folder writable, code readable (Landlock ABI {version})"
+        if version and held.get("host_files")
+        else "files: NOT held, this kernel has no Landlock"
+    )
+    said.append("network: no socket can be made" if held.get("network") else "network: NOT held by the kernel")
+    said.append(
+        "calls: seccomp filter, refusals are errors" if held.get("seccomp") else "calls: NOT held, no seccomp filter"
+    )
+    said.append("signals: own process only" if version >= 6 or held.get("seccomp") else "signals: NOT held")
+    if held.get("processes"):
+        said.append(f"processes: none in a replay, {held['processes']} in the fork server")
+    else:
+        said.append(
+            f"processes: {'none in a replay' if held.get('seccomp') else 'NOT held'}, not counted in the server"
+        )
+    said.append(f"memory: {held.get('memory', 0) >> 20} MiB of addresses")
+    said.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file")
+    said.append(f"processor: {held.get('cpu_s', 0)} s a replay")
+    if held.get("user"):
+        said.append(f"user: {held['user']}, who owns nothing")
+    return tuple(said)

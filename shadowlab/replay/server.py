@@ -1,0 +1,267 @@
+"""The supervisor's side of one fork server: start it, hand it jobs, take results from a pipe each, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import socket
+import struct
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.replay.sandboxes import Box, Launch, Sandbox
+
+_FORK, _KILL, _LOAD = b"F", b"K", b"L"
+_LARGEST_RESULT = 64 << 20
+_LARGEST_MESSAGE = 4 << 20
+_START_S = 60.0
+
+
+@dataclass(slots=True)
+class Ended:
+    """A job that came to its end: what it told, and how the child ended."""
+
+    number: int
+    content: bytes
+    why: str
+    """`finished`, `timeout`, or how it died."""
+
+
+@dataclass(slots=True)
+class _Running:
+    number: int
+    deadline: float
+    on_line: Callable[[bytes], None] | None
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+    timed_out: bool = False
+    status: int | None = None
+
+
+class Server:
+    """One fork server behind its walls. Use as a context manager."""
+
+    def __init__(self, sandbox: Sandbox, launch: Launch, config: Mapping[str, Any]) -> None:
+        self._sandbox = sandbox
+        self._launch = launch
+        self._config = config
+        self._box: Box | None = None
+        self._control: socket.socket | None = None
+        self._next = 0
+        self.held: dict[str, Any] = {}
+        self.steady = False
+        self.clock = ""
+        self.kind = ""
+
+    def __enter__(self) -> Server:
+        place = self._launch.work / "control"
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
+            listener.bind(str(place))
+            place.chmod(0o666)
+            listener.listen(1)
+            listener.settimeout(0.2)
+            try:
+                self._box = self._sandbox.start(self._launch)
+                self._control = self._accepted(listener)
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                # One connection only: nobody else may speak to the supervisor.
+                place.unlink(missing_ok=True)
+        try:
+            self._greet()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the server and all its children."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._box is not None:
+            self._box.kill()
+            self._box = None
+
+    def run(
+        self,
+        jobs: Iterable[Mapping[str, Any]],
+        *,
+        workers: int = 2,
+        timeout_s: float = 30.0,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> Iterator[Ended]:
+        """Run jobs, some at a time; ends come in the order of the jobs. `on_line` sees what a job tells as it comes."""
+        waiting = iter(jobs)
+        running: dict[int, _Running] = {}
+        done: dict[int, Ended] = {}
+        due = first = self._next
+        more = True
+        with selectors.DefaultSelector() as watch:
+            watch.register(self._connected, selectors.EVENT_READ)
+            while more or running or done:
+                while more and len(running) < workers and self._next - due < 4 * workers:
+                    job = next(waiting, None)
+                    if job is None:
+                        more = False
+                        break
+                    self._fork(job, running, watch, timeout_s, on_line)
+                self._listen(running, done, watch)
+                while due in done:
+                    yield done.pop(due)
+                    due += 1
+        del first
+
+    def load(self, names: list[str]) -> None:
+        """Have the server import these modules."""
+        content = json.dumps(names).encode()
+        self._connected.sendall(struct.pack("<cI", _LOAD, len(content)) + content)
+        while "loaded" not in self._message(time.monotonic() + _START_S):
+            pass
+
+    @property
+    def _connected(self) -> socket.socket:
+        if self._control is None:
+            raise errors.SandboxError("the fork server has ended")
+        return self._control
+
+    def _accepted(self, listener: socket.socket) -> socket.socket:
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                return listener.accept()[0]
+            if self._box is None or not self._box.alive():
+                break
+        told = self._box.told() if self._box else ""
+        raise errors.SandboxError(
+            f"the {self._sandbox.name} sandbox did not start: {told[-500:] or 'it said nothing'}",
+            hint="try --sandbox embedded",
+        )
+
+    def _greet(self) -> None:
+        content = json.dumps(self._config).encode()
+        self._connected.sendall(struct.pack("<I", len(content)) + content)
+        hello = self._message(time.monotonic() + _START_S)
+        self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
+        ready = self._message(time.monotonic() + _START_S)
+        if "failed" in ready:
+            raise errors.SourceError(
+                f"{self._config['name']}: {str(ready['failed'])[:500]}",
+                hint="the entrypoint in shadowlab.toml must import at this revision with the installed packages",
+            )
+        self.kind, self.clock = str(ready["ready"]), str(ready["clock"])
+
+    def _message(self, deadline: float) -> dict[str, Any]:
+        size = struct.unpack("<I", self._take(4, deadline))[0]
+        if size > _LARGEST_MESSAGE:
+            raise errors.SandboxError("the fork server told more than it may")
+        message = json.loads(self._take(size, deadline))
+        if not isinstance(message, dict):
+            raise errors.SandboxError("the fork server told nothing that can be read")
+        return message
+
+    def _take(self, size: int, deadline: float) -> bytes:
+        parts = b""
+        while len(parts) < size:
+            self._connected.settimeout(max(deadline - time.monotonic(), 0.01))
+            try:
+                part = self._connected.recv(size - len(parts))
+            except TimeoutError:
+                raise errors.SandboxError(
+                    f"the service did not import within {_START_S:g} s",
+                    hint="what does it wait for when it is imported?",
+                ) from None
+            if not part:
+                told = self._box.told() if self._box else ""
+                raise errors.SandboxError(f"the fork server died: {told[-500:] or 'it said nothing'}")
+            parts += part
+        self._connected.settimeout(None)
+        return parts
+
+    def _fork(
+        self,
+        job: Mapping[str, Any],
+        running: dict[int, _Running],
+        watch: selectors.BaseSelector,
+        timeout_s: float,
+        on_line: Callable[[bytes], None] | None,
+    ) -> None:
+        number, self._next = self._next, self._next + 1
+        reader, writer = os.pipe()
+        with tempfile.TemporaryFile(dir=_memory()) as file:
+            file.write(json.dumps(job).encode())
+            file.seek(0)
+            socket.send_fds(self._connected, [struct.pack("<cI", _FORK, number)], [file.fileno(), writer])
+        os.close(writer)
+        os.set_blocking(reader, False)
+        running[reader] = _Running(number, time.monotonic() + timeout_s, on_line)
+        watch.register(reader, selectors.EVENT_READ)
+
+    def _listen(self, running: dict[int, _Running], done: dict[int, Ended], watch: selectors.BaseSelector) -> None:
+        for key, _ in watch.select(timeout=0.25):
+            if key.fileobj is self._control:
+                self._hear(running)
+            elif isinstance(key.fileobj, int) and self._drained(key.fileobj, running[key.fileobj]):
+                self._finish(key.fileobj, running, done, watch)
+        now = time.monotonic()
+        for reader, run in list(running.items()):
+            if now > run.deadline and not run.timed_out:
+                run.timed_out = True
+                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
+                run.deadline = now + 5
+            elif now > run.deadline:
+                raise errors.SandboxError("a replay could not be ended; its fork server was")
+            if run.size > _LARGEST_RESULT:
+                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
+                self._finish(reader, running, done, watch)
+
+    def _hear(self, running: dict[int, _Running]) -> None:
+        message = self._message(time.monotonic() + 5)
+        for run in running.values():
+            if run.number == message.get("ended"):
+                run.status = int(message["status"])
+
+    def _drained(self, reader: int, run: _Running) -> bool:
+        """Take what is there; True when the pipe is closed."""
+        try:
+            part = os.read(reader, 1 << 20)
+        except BlockingIOError:
+            return False
+        if part and run.on_line is not None:
+            run.on_line(part)
+        elif part:
+            run.parts.append(part)
+            run.size += len(part)
+        return not part
+
+    def _finish(
+        self, reader: int, running: dict[int, _Running], done: dict[int, Ended], watch: selectors.BaseSelector
+    ) -> None:
+        run = running.pop(reader)
+        watch.unregister(reader)
+        os.close(reader)
+        content = b"".join(run.parts)
+        why = "timeout" if run.timed_out else "finished" if content or run.on_line else "died"
+        done[run.number] = Ended(run.number, content, why)
+
+
+def _memory() -> str | None:
+    """A folder in memory for jobs, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def work_folder() -> Path:
+    """A new private folder for one fork server."""
+    return Path(tempfile.mkdtemp(prefix="shadowlab-run-"))

@@ -1,0 +1,5 @@
+import json
+
+
+def to_json(value: object) -> str:
+    return json.dumps(value)
