@@ -1,10 +1,13 @@
 """A service small enough for a test: one fault, one fix, a git history of two commits."""
 
 import difflib
+import json
 import subprocess
 from pathlib import Path
 
+from shadowlab.case import Case, open_case
 from shadowlab.records import Candidate, Diagnosis, Failure, Frame, Outcome, Replay, Risk
+from shadowlab.replay import take_in
 from shadowlab.source import Source, open_source
 
 FILES = {
@@ -169,3 +172,40 @@ def replay(source: Source) -> Replay:
         outcome=Outcome.REPRODUCED, attempts=2, reproduced=2, outcome_digest="0" * 64, outcome_key="1" * 64,
         sandbox="embedded", error=FAILURE, revision=source.revision(),
     )  # fmt: skip
+
+
+def fixture(n: int, request: dict[str, object] | None, *, failed: bool = False) -> dict[str, object]:
+    """Recording number `n`: `POST /charges` with a body, or `GET /health` without."""
+    body = {"amount": "10.00", "currency": "EUR"} | (request or {})
+    posted = {"method": "POST", "path": "/charges", "query": "", "body": body, "body_encoding": "json",
+              "headers": [["host", "pay"], ["content-type", "application/json"]]}  # fmt: skip
+    health = {"method": "GET", "path": "/health", "query": "", "headers": [["host", "pay"]], "body": None,
+              "body_encoding": "none"}  # fmt: skip
+    error = {
+        "type": "TypeError", "message": FAILURE.message,
+        "frames": [{"file": "/srv/payments-api/lib/serializer.py", "function": "to_json", "line": 6}],
+    }  # fmt: skip
+    return {
+        "schema": "shadowlab.recording/v1", "id": f"{n:032x}", "service": "payments-api", "kind": "asgi",
+        "trace_id": f"{n:032x}", "request": health if request is None else posted,
+        "time": f"2026-05-04T10:{n // 60 % 60:02}:{n % 60:02}.000000Z", "rand_seed": n, "control": not failed,
+        "response": {"status": 500 if failed else 200, "headers": [], "body": None, "body_encoding": "none"},
+        "error": error if failed else None,
+    }  # fmt: skip
+
+
+def traffic(total: int, *, every: int) -> list[dict[str, object]]:
+    """Recordings of which one in `every` has a surcharge and fails."""
+    return [
+        fixture(n, {"surcharge": "0.30"}, failed=True) if n % every == 0 else fixture(n, {} if n % 2 else None)
+        for n in range(1, total + 1)
+    ]
+
+
+def case_with(folder: Path, recordings: list[dict[str, object]]) -> Case:
+    """A case that holds these recordings."""
+    made = open_case(folder / "case")
+    lines = folder / "recordings.jsonl"
+    lines.write_text("".join(json.dumps(recording) + "\n" for recording in recordings))
+    take_in(made, [lines])
+    return made

@@ -74,11 +74,11 @@ class Bench:
     def copy(self, tree: Path) -> Iterator[Path]:
         """A private copy of one of the clean trees to run code in; gone when the block ends.
 
-        Raises `SandboxError` when the clean tree was written to: then a patch got out of an earlier copy.
+        Raises `Escaped` when the clean tree was written to: then a patch got out of an earlier copy.
         """
         name = next(name for name in ("base", "patched", "tested") if getattr(self, name) == tree)
         if digest(tree) != self.digests[name]:
-            raise errors.SandboxError(
+            raise Escaped(
                 f"the judge's own {name} tree was changed while patched code ran",
                 hint="the patch wrote outside of its copy; run the gates with --sandbox docker and read it closely",
             )
@@ -88,10 +88,15 @@ class Bench:
             yield place
 
 
+class Escaped(errors.SandboxError):
+    """Patched code wrote where only the judge may write."""
+
+
 class Check(Protocol):
     """One gate family: looks at the bench, answers with a gate for each thing that it judged."""
 
-    def __call__(self, bench: Bench) -> tuple[Gate, ...]: ...
+    def __call__(self, bench: Bench, /) -> tuple[Gate, ...]:
+        """The gates of this family."""
 
 
 @contextlib.contextmanager

@@ -1,0 +1,192 @@
+"""The recorded requests, without the patch, with it, and with it taken back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+
+from shadowlab import errors
+from shadowlab.gates import tapes
+from shadowlab.gates.bench import Bench, digest
+from shadowlab.gates.roles import Role
+from shadowlab.records import Gate, Verdict
+from shadowlab.replay import Fixture, Runner, RunResult
+from shadowlab.replay.recording import snapshot
+
+RED = "replay red-green-red"
+_RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
+
+
+def red_green_red(bench: Bench) -> tuple[Gate, ...]:
+    """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back."""
+    fixtures = tapes.failing(bench)
+    if not fixtures:
+        return (_did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
+    with tapes.runner(bench, bench.base) as runner:
+        red = _each(runner, fixtures)
+    with tapes.runner(bench, bench.patched) as runner:
+        green = _each(runner, fixtures)
+    again = _taken_back(bench, fixtures)
+    reasons = [why for fixture, *runs in zip(fixtures, red, green, again, strict=True) if (why := _wrong(bench, *runs))]
+    good = len(fixtures) - len(reasons)
+    gate = Gate(
+        name=RED,
+        verdict=Verdict.FAIL if reasons else Verdict.PASS,
+        observed=f"{good}/{len(fixtures)} red, green, red",
+        limit=_RED_LIMIT,
+        detail="; ".join(reasons[:5]) or f"{_told(red[0])} -> {_told(green[0])} -> {_told(again[0])}",
+    )
+    return (gate, *_as_before(bench, fixtures, green))
+
+
+def unchanged(bench: Bench) -> tuple[Gate, ...]:
+    """Recordings that passed: the same strict outcome with and without the patch."""
+    name, limit = "passing unchanged", "equal outcomes: status, headers, body, database, outbound calls"
+    fixtures = tapes.passing(bench)
+    if not fixtures:
+        return (_did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)
+    with tapes.runner(bench, bench.base) as runner:
+        before = _each(runner, fixtures)
+    with tapes.runner(bench, bench.patched) as runner:
+        after = _each(runner, fixtures)
+    usable = [(b, a) for b, a in zip(before, after, strict=True) if b.state == "finished" and not b.unrecorded]
+    moved = [f"{_short(b)}: {', '.join(_differs(b, a))}" for b, a in usable if b.digest != a.digest]
+    if not usable:
+        return (_did_not_run(name, limit, f"none of {len(fixtures)} could be replayed without the patch"),)
+    bound = 1 - bench.alpha ** (1 / len(usable))
+    return (
+        Gate(
+            name=name,
+            verdict=Verdict.FAIL if moved else Verdict.PASS,
+            observed=f"{len(usable) - len(moved)}/{len(usable)} unchanged",
+            limit=limit,
+            detail="; ".join(moved[:5])
+            or f"of requests like these fewer than {bound:.1%} change ({1 - bench.alpha:.0%} confidence)",
+        ),
+    )
+
+
+def _each(runner: Runner, fixtures: Sequence[Fixture]) -> list[RunResult]:
+    return [results[0] for results in runner.run_many([(fixture, 1) for fixture in fixtures], perturb=False)]
+
+
+def _taken_back(bench: Bench, fixtures: Sequence[Fixture]) -> list[RunResult]:
+    """The patched tree with every changed file put back, which must be the tree that it came from."""
+    with bench.copy(bench.patched) as tree:
+        for part in bench.parts_of(Role.CHANGE):
+            (tree / part.change.path).unlink(missing_ok=True)
+            if (bench.base / part.change.path).exists():
+                (tree / part.change.path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(bench.base / part.change.path, tree / part.change.path)
+        for folder in sorted((p for p in tree.rglob("*") if p.is_dir() and not p.is_symlink()), reverse=True):
+            if not (bench.base / folder.relative_to(tree)).is_dir():
+                folder.rmdir()
+        if digest(tree) != digest(bench.base):
+            raise errors.SandboxError("the patch could not be taken back: the tree differs from where it started")
+        with Runner(tree, bench.service, sandbox=bench.sandbox, snapshots=lambda f: _database(bench, f)) as runner:
+            return _each(runner, fixtures)
+
+
+def _database(bench: Bench, fixture: Fixture) -> bytes | None:
+    return snapshot(bench.case, fixture) if bench.case else None
+
+
+def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult) -> str | None:
+    expected = {run.recording: run.outcome_key for run in bench.replay.runs}
+    if not _failed(red):
+        return f"{_short(red)} does not fail without the patch ({_told(red)})"
+    if expected.get(red.recording, red.key) != red.key:
+        return f"{_short(red)} fails without the patch in another way than it was replayed: {_told(red)}"
+    if _failed(green):
+        return f"{_short(green)} still fails with the patch: {_told(green)}"
+    if green.unrecorded:
+        return f"{_short(green)} asks for what was never recorded: {green.unrecorded[0]}"
+    if again.digest != red.digest:
+        return f"{_short(again)} is not as before when the patch is taken back: {', '.join(_differs(red, again))}"
+    return None
+
+
+def _failed(run: RunResult) -> bool:
+    return run.state != "finished" or run.error is not None or run.status is None or run.status >= 500
+
+
+def _as_before(bench: Bench, fixtures: Sequence[Fixture], green: Sequence[RunResult]) -> tuple[Gate, ...]:
+    """The fixed answer against the one that the service gave to the same request before the suspect change.
+
+    A patch that swallows the error and answers something empty is green too; the last good revision knows better.
+    Where that revision cannot answer these requests there is nothing to compare, and no gate.
+    """
+    change = bench.diagnosis.suspect_change
+    if change is None or change.parent is None or bench.case is None:
+        return ()
+    case = bench.case
+    with bench.source.checked_out(change.parent) as tree:
+        try:
+            service = bench.source.service(change.parent)
+            with Runner(tree, service, sandbox=bench.sandbox, snapshots=lambda f: snapshot(case, f)) as runner:
+                good = _each(runner, fixtures)
+        except errors.ShadowlabError:
+            return ()
+    known = [(g, run) for g, run in zip(good, green, strict=True) if not _failed(g) and not _failed(run)]
+    if not known:
+        return ()
+    reasons = [f"{_short(run)}: {why}" for g, run in known if (why := _other_shape(g, run))]
+    return (
+        Gate(
+            name="answers as before the change",
+            verdict=Verdict.FAIL if reasons else Verdict.PASS,
+            observed=f"{len(known) - len(reasons)}/{len(known)} alike",
+            limit=f"status and fields of {change.parent[:9]}, the commit before the suspect",
+            detail="; ".join(reasons[:5]) or "same status, no field lost, no type of a field changed",
+        ),
+    )
+
+
+def _other_shape(good: RunResult, run: RunResult) -> str | None:
+    if good.status != run.status:
+        return f"{run.status} where it was {good.status}"
+    was, now = _fields(good.body), _fields(run.body)
+    if was is None or now is None:
+        return None if (was is None) == (now is None) else "JSON on one side only"
+    lost = sorted(path for path, kind in was.items() if now.get(path) != kind)
+    return f"lost or changed: {', '.join(lost[:5])}" if lost else None
+
+
+def _fields(body: bytes) -> dict[str, str] | None:
+    """Paths of a JSON document with the kind of value at each; None when it is none."""
+    try:
+        return dict(_walk(json.loads(body), "$"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _walk(value: object, path: str) -> list[tuple[str, str]]:
+    match value:
+        case dict():
+            return [(path, "object"), *(found for key in value for found in _walk(value[key], f"{path}.{key}"))]
+        case list():
+            return [(path, "list"), *(found for item in value for found in _walk(item, f"{path}[]"))]
+        case bool() | None:
+            return [(path, type(value).__name__)]
+        case int() | float():
+            return [(path, "number")]
+    return [(path, "text")]
+
+
+def _differs(a: RunResult, b: RunResult) -> list[str]:
+    return [name for name, part in a.parts.items() if b.parts[name] != part]
+
+
+def _told(run: RunResult) -> str:
+    if run.state != "finished":
+        return f"{run.state} {run.reason}".strip()[:200]
+    return f"{run.status} {run.error.type}" if run.error else str(run.status)
+
+
+def _short(run: RunResult) -> str:
+    return run.recording[:8]
+
+
+def _did_not_run(name: str, limit: str, why: str) -> Gate:
+    return Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=why)

@@ -1,0 +1,139 @@
+"""All gates on one candidate, in an order in which patched code runs only after it was read."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.gates import contract, leaks, policy, replays, shadow, shortcuts, static, suite
+from shadowlab.gates.bench import Bench, Check, Escaped, Limits, Progress, prepared
+from shadowlab.records import Candidate, Diagnosis, Gate, GateReport, Replay, Verdict, overall
+from shadowlab.replay import sandboxes
+from shadowlab.source import Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """A check and the names of the gates that it answers with, for when it cannot answer."""
+
+    names: tuple[str, ...]
+    check: Check
+
+
+READ = (
+    Family(names=("policy",), check=policy.policy),
+    Family(names=("shortcuts",), check=shortcuts.shortcuts),
+    Family(names=("secrets",), check=leaks.secrets),
+    Family(names=("ruff",), check=static.ruff),
+    Family(names=("mypy",), check=static.mypy),
+)
+"""Gates that only read the patch."""
+RUN = (
+    Family(names=("tests",), check=suite.tests),
+    Family(names=("new test red-green",), check=suite.new_test),
+    Family(names=("contract",), check=contract.contract),
+)
+"""Gates that run patched code, each on copies of its own."""
+REPLAYED = (
+    Family(names=(replays.RED,), check=replays.red_green_red),
+    Family(names=("passing unchanged",), check=replays.unchanged),
+)
+"""Gates that replay recordings."""
+
+
+def gate(
+    case: Case,
+    candidate: Candidate,
+    diagnosis: Diagnosis,
+    replay: Replay,
+    *,
+    source: Source,
+    alpha: float = 0.05,
+    seed: int = 0,
+    sandbox: str = "embedded",
+    parents: tuple[str, ...] = (),
+    constraints: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> GateReport:
+    """Decide whether a candidate may go on: pass only when every gate passes.
+
+    `constraints` are those of the proposal's request; missing ones have the defaults of `Limits`. A patch that the
+    reading gates refuse is not run. Raises `PatchError` when the diff cannot be read or does not apply, `SandboxError`
+    when there is no such sandbox, `UsageError` for an alpha that cannot be.
+    """
+    if not 0 < alpha < 0.5:
+        raise errors.UsageError(f"alpha {alpha} is not between 0 and 0.5", hint="0.05 is usual")
+    sandboxes.named(sandbox)
+    revision = diagnosis.revision or replay.revision or source.revision()
+    with prepared(
+        candidate, source=source, revision=revision, diagnosis=diagnosis, replay=replay, case=case,
+        limits=Limits.of(constraints), alpha=alpha, seed=seed, sandbox=sandbox,
+    ) as bench:  # fmt: skip
+        gates = judged(bench, progress=progress)
+        return GateReport(
+            verdict=overall(gates), gates=gates, candidate=candidate, revision=revision, service=bench.service.name,
+            alpha=alpha, seed=seed, sandbox=sandbox, parents=parents,
+        )  # fmt: skip
+
+
+def judged(bench: Bench, *, progress: Progress | None = None) -> tuple[Gate, ...]:
+    """Every gate's answer, in a fixed order."""
+    tell = _Teller(progress, len(READ) + len(RUN) + len(REPLAYED) + 1)
+    mirrored = Family(names=shadow.NAMES, check=partial(shadow.shadow_run, progress=progress))
+    if bench.refusals:
+        return policy.policy(bench)
+    read = _side_by_side(bench, READ, tell)
+    if any(gate.verdict is Verdict.FAIL for gate in read if gate.name in ("policy", "shortcuts")):
+        return (*read, *(g for family in (*RUN, *REPLAYED, mirrored) for g in _not_run(family, _REFUSED)))
+    run = _side_by_side(bench, RUN, tell)
+    # One after the other, and nothing beside them: the last of them measures time.
+    rest = [gate for family in (*REPLAYED, mirrored) for gate in _answered(bench, family, tell)]
+    return (*read, *run, *rest)
+
+
+_REFUSED = "the patch was refused before it was run"
+
+
+class _Teller:
+    """Counts families for the progress bar."""
+
+    def __init__(self, progress: Callable[[str, int, int], None] | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def __call__(self, what: str, *, done: int = 0) -> None:
+        self._done += done
+        if self._progress is not None:
+            self._progress(f"gate: {what}", self._done, self._total)
+
+
+def _side_by_side(bench: Bench, families: Sequence[Family], tell: _Teller) -> list[Gate]:
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        return [gate for gates in pool.map(lambda family: _answered(bench, family, tell), families) for gate in gates]
+
+
+def _answered(bench: Bench, family: Family, tell: _Teller) -> tuple[Gate, ...]:
+    """The family's gates; one that could not be judged is inconclusive, and one that broke out fails."""
+    tell(family.names[0])
+    began = time.perf_counter()
+    try:
+        gates = family.check(bench)
+    except Escaped as exc:
+        gates = tuple(replace(gate, verdict=Verdict.FAIL) for gate in _not_run(family, str(exc.args[0])))
+    except (errors.ShadowlabError, OSError, subprocess.SubprocessError) as exc:
+        gates = _not_run(family, str(exc.args[0]) if isinstance(exc, errors.ShadowlabError) else type(exc).__name__)
+    tell(family.names[0], done=1)
+    seconds = round((time.perf_counter() - began) / max(1, len(gates)), 3)
+    return tuple(replace(gate, seconds=seconds) for gate in gates)
+
+
+def _not_run(family: Family, why: str) -> tuple[Gate, ...]:
+    return tuple(
+        Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="not run", limit="", detail=why) for name in family.names
+    )
