@@ -1,7 +1,7 @@
 """Fill a notebook template from a case and run it.
 
-What is written: an executed notebook, a page that needs no network, and a signed statement over both. Either all three
-are there afterwards or none of them changed.
+What is written: an executed notebook, a page that needs no network, and a signed statement over both. A template that
+fails leaves the three as they were.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ for (const figure of document.querySelectorAll("figure.plot")) {
   live.className = "live";
   figure.append(live);
   const draw = () =>
-    Plotly.newPlot(live, spec.data, { ...spec.layout, autosize: true }, { responsive: true, displaylogo: false })
+    Plotly.newPlot(live, spec.data, { height: 340, ...spec.layout }, { responsive: true, displayModeBar: false })
       .then(() => figure.classList.add("drawn"));
   new IntersectionObserver((seen, watch) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;

@@ -77,6 +77,7 @@ def execute(
                 None,
                 parameters={"case": "..", **parameters},
                 kernel_name="python3",
+                language="python",
                 progress_bar=False,
                 cwd=str(folder),
                 execution_timeout=_CELL_TIMEOUT_S,

@@ -42,12 +42,12 @@ class Template:
 
 def templates() -> tuple[str, ...]:
     """The names of the templates that come with shadowlab."""
-    return tuple(sorted(place.stem for place in _folder().glob("*.ipynb")))
+    return tuple(sorted(place.stem for place in folder("templates").glob("*.ipynb")))
 
 
 def find(name: str) -> Template:
     """The template called `name`, or the notebook at path `name` when it ends in `.ipynb`."""
-    place = Path(name) if name.endswith(".ipynb") else _folder() / f"{name}.ipynb"
+    place = Path(name) if name.endswith(".ipynb") else folder("templates") / f"{name}.ipynb"
     known = f"templates: {', '.join(templates())}; or name a notebook, PATH.ipynb"
     if not name.endswith(".ipynb") and name not in templates():
         raise errors.ReportError(f"there is no template {name!r}", hint=known)
@@ -67,10 +67,6 @@ def find(name: str) -> Template:
         cells=sum(kind == "code" and bool(text.strip()) for kind, _, text in sources),
         sha256=hashlib.sha256(content).hexdigest(),
     )
-
-
-def _folder() -> Path:
-    return folder("templates")
 
 
 def _safe(stem: str) -> str:

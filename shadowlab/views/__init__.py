@@ -4,6 +4,7 @@
 >>> views.patch(inv.latest(sl.Proposal))  # doctest: +SKIP
 """
 
+from shadowlab.views.compare import compare
 from shadowlab.views.sections import (
     attempts,
     commits,
@@ -34,6 +35,7 @@ __all__ = [
     "Picture",
     "attempts",
     "commits",
+    "compare",
     "contrast",
     "effects",
     "gates",

@@ -1,0 +1,160 @@
+"""Pictures and tables: nothing hostile gets through, nothing is lost, the same bytes every time."""
+
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+
+import plotly.graph_objects as go
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
+
+from shadowlab import views
+from shadowlab.records import Proposal
+from shadowlab.views import axes, still, waterfall
+
+EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
+
+
+def words(svg: str) -> str:
+    return " ".join(ET.fromstring(svg).itertext())
+
+
+def test_a_waterfall_shows_every_span_and_log_and_marks_errors():
+    picture = waterfall.draw(*trace(), trace_id=TRACE)
+    assert picture.alt == f"trace {TRACE}: 6 spans, 2 errors, 84 ms"
+    told = words(picture.svg)
+    assert "✗ POST /charges" in told
+    assert "INSERT charges" in told
+    assert "2 log records of this trace" in told
+
+
+@pytest.mark.parametrize("parents", [{"a": "b", "b": "a"}, {"a": "a"}, {"a": "nowhere"}])
+def test_a_waterfall_survives_spans_that_are_each_others_parents(parents: dict[str, str]):
+    spans = [
+        {
+            "span_id": i,
+            "parent_span_id": parents.get(i),
+            "service": "s",
+            "name": f"span {i}",
+            "start_ns": 0,
+            "end_ns": 9,
+        }
+        for i in ("a", "b")
+    ]
+    told = words(waterfall.draw(spans).svg)
+    assert "span a" in told
+    assert "span b" in told
+
+
+def test_a_long_trace_is_cut_to_the_way_to_its_errors_and_says_so():
+    spans = [
+        {"span_id": str(n), "parent_span_id": str(n - 1) if n else None, "service": "s", "name": f"call {n}",
+         "start_ns": n, "end_ns": 400 - n, "status": "error" if n == 90 else "ok"}
+        for n in range(200)
+    ]  # fmt: skip
+    told = words(waterfall.draw(spans).svg)
+    assert "✗ call 90" in told
+    assert "140 shorter spans are not shown" in told
+
+
+def test_hostile_text_stays_text_in_pictures_and_tables():
+    spans, _ = trace()
+    spans[0] = {**spans[0], "name": EVIL, "service": EVIL}
+    svg = waterfall.draw(spans, [{"at_ns": spans[0]["start_ns"], "severity": EVIL, "body": EVIL}]).svg
+    assert "alert(1)" in words(svg)  # it parses, and is text
+    evil = diff_of("x = 1\n", f"x = '{EVIL}'\n")
+    for page in (views.suspects(triage(title=EVIL)), views.side_by_side(evil), views.in_full(evil)):
+        assert "<script" not in page.html
+        assert "alert(1)" in page.html
+
+
+def diff_of(before: str, after: str) -> str:
+    return unified(before, after, "x.py")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from(["-- a", "++ b", "x", " y", ""])), st.lists(st.sampled_from(["++ b", "-- a", "x", "z"]))
+)
+def test_side_by_side_shows_every_line_of_any_diff(before: list[str], after: list[str]):
+    diff = diff_of("".join(f"{line}\n" for line in before), "".join(f"{line}\n" for line in after))
+    html = views.side_by_side(diff).html
+    changed = [line for line in diff.splitlines()[2:] if line[:1] in "+-" and line]
+    assert html.count("background:#fbe9df") == 2 * sum(line[0] == "-" for line in changed)
+    assert html.count("background:#dcebf5") == 2 * sum(line[0] == "+" for line in changed)
+
+
+def test_side_by_side_names_new_files_and_numbers_lines():
+    html = views.side_by_side(DIFF).html
+    assert "lib/serializer.py" in html
+    assert "tests/test_serializer_decimal.py" in html
+    assert "/dev/null" not in html
+
+
+def test_a_record_that_is_missing_is_said_to_be_missing():
+    assert "shadowlab replay CASE" in views.attempts(None).html
+    assert "not done yet" in views.glance(triage()).html
+    assert "No candidate was proposed. no codemod fits" in views.patch(Proposal(notes=("no codemod fits",))).html
+
+
+def test_the_glance_answers_the_seven_questions():
+    html = views.glance(triage(), replay(), diagnosis(), proposal(), gate_report()).html
+    for answer in ("29× over 5m", "52 events", "1.3.2 → 1.4.0", "20/20", "a Decimal reaches", "8 of 8 gates"):
+        assert answer in html
+
+
+def test_statistics_show_interval_samples_and_p():
+    html = views.statistics(gate_report()).html
+    for number in ("-0.0283", "-0.0213", "1,840", "3.2e-13", "Mann-Whitney"):
+        assert number in html
+
+
+def test_a_figure_has_a_static_twin_with_its_words_and_marks():
+    figure = go.Figure()
+    times = [AT + timedelta(minutes=n) for n in range(30)]
+    figure.add_bar(x=times, y=list(range(30)), name="requests")
+    figure.add_scatter(x=times, y=[2.0] * 30, name="limit", error_y={"array": [1.0] * 30})
+    figure.add_vline(x=AT.timestamp() * 1000, line_dash="dash")
+    figure.add_annotation(x=times[3], y=1, yref="paper", text="<b>deploy</b> 1.4.0", showarrow=False)
+    figure.update_layout(title="Requests", yaxis_title="a minute", barmode="stack")
+    svg = still.draw(figure)
+    for told in ("Requests", "a minute", "deploy 1.4.0", "limit", "11:20"):
+        assert told in words(svg)
+    assert svg.count("<rect") >= 29
+    assert svg == still.draw(figure)
+
+
+@pytest.mark.parametrize("kind", ["linear", "log"])
+def test_bars_lying_and_upright_fit_their_axes(kind: str):
+    lying = go.Figure(go.Bar(y=["5m", "30m"], x=[28.0, 3.0], orientation="h", text=["28×", "3×"]))
+    lying.update_layout(xaxis_type=kind)
+    root = ET.fromstring(still.draw(lying))
+    bars = list(root.iter("{http://www.w3.org/2000/svg}rect"))[1:]
+    assert len(bars) == 2
+    assert float(bars[0].attrib["width"]) > float(bars[1].attrib["width"]) > 0
+
+
+def test_a_trace_that_is_not_drawn_is_named():
+    assert "heatmap: see the interactive figure" in words(still.draw(go.Figure(go.Heatmap(z=[[1, 2], [3, 4]]))))
+
+
+@settings(deadline=None)
+@given(st.floats(-1e12, 1e12), st.floats(1e-9, 1e12))
+def test_ticks_lie_on_their_axis(low: float, span: float):
+    axis = axes.Axis("linear", low, low + span, 0.0, 800.0)
+    assert all(-1 <= at <= 801 for at, _ in axis.ticks(None, 90))
+
+
+def test_a_comparison_sets_the_recording_beside_the_replay():
+    fixture = {
+        "id": "1" * 32,
+        "response": {"status": 500},
+        "error": {"type": "TypeError", "message": "Object of type Decimal is not JSON serializable",
+                  "frames": [{"file": "/srv/payments-api/lib/serializer.py", "function": "to_json", "line": 7}]},
+        "outbound": [{"method": "POST", "url": "http://gateway/pay?card=1", "status": 200}],
+    }  # fmt: skip
+    html = views.compare(fixture, replay()).html
+    assert "≠" not in html
+    assert "card=1" not in html
+    assert "was not replayed" in views.compare({"id": "9" * 32}, replay()).html
