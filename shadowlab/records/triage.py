@@ -132,7 +132,7 @@ class Suspect(Record):
     budget_burned: float = 0.0
     """Requests that it broke in the window, over the requests that the objectives allow to break in it."""
     onset: tuple[datetime, datetime] | None = None
-    """When its rate changed: the ends of a 95 % interval; None when no change of rate is proved."""
+    """When its rate changed: the ends of a 99 % interval; None when no change of rate is proved."""
     why: str = ""
     """Which frames or tokens decided the fingerprint, and why it ranks where it does."""
 

@@ -1,0 +1,118 @@
+"""What deserves a look: what burns, which errors explain it, since which change, and what sets the failing apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.records import Change, Objective, Suspect, Triage
+from shadowlab.triage import burn, changes, charge, fingerprint, plots, services, slo, suspects
+from shadowlab.triage.page import html, suspect_html
+from shadowlab.triage.scene import Store, scene
+from shadowlab.triage.timeline import timeline
+
+__all__ = ["html", "plots", "slo", "suspect_html", "triage"]
+
+
+def triage(
+    store: Store,
+    *,
+    objectives: Sequence[slo.ObjectiveSpec] | None = None,
+    at: datetime | None = None,
+    window: timedelta = timedelta(minutes=30),
+    top: int = 5,
+    recorded: Mapping[str, tuple[str, ...]] | None = None,
+    source_frames: Sequence[str] = (),
+    trigger: slo.Trigger | None = None,
+    told_changes: Sequence[Change] = (),
+) -> tuple[Triage, Any]:
+    """What burns and why, over the `window` that ends `at` (None: the newest timestamp), with at most `top` suspects.
+
+    `recorded` maps trace ids to recordings; `source_frames` are path prefixes of the service's own production frames;
+    `trigger` takes the place of every objective's own. Also gives a table (`error_id`, `fingerprint`) of every error of
+    the case, whatever the window, for `telemetry.set_fingerprints`.
+
+    Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
+    """
+    data = burn.extent(store)
+    if data is None:
+        raise errors.TelemetryError("the case holds no telemetry", hint="`shadowlab ingest CASE PATH...` takes it in")
+    at_ns = data.last_ns if at is None else _ns(at)
+    low_ns = burn.since(at_ns, window)
+    specs = [_triggered(spec, trigger) for spec in _specs(store, objectives)]
+    measured = tuple(burn.measure(store, spec, at_ns=at_ns, data=data) for spec in specs)
+    shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
+    with scene(store) as con:
+        fingerprint.identify(con, source_frames)
+        charge.charge(con)
+        suspects.prepare(con, store, specs, low_ns=low_ns, high_ns=at_ns)
+        look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes)
+        found = suspects.suspects(con, store, look, top=top)
+        blamed = services.blame(con, low_ns=low_ns, high_ns=at_ns)
+        told = _changes(shifts, found, told_changes, at_ns)
+        spec = _worst(specs, measured)
+        start = _start(data.first_ns, low_ns, found)
+        shown = {s.fingerprint for s in found}
+        slices = timeline(con, store, spec, shown, low_ns=start, high_ns=at_ns) if spec else ()
+        table = con.sql("SELECT error_id, fingerprint FROM signed JOIN err USING (eid) ORDER BY eid").to_arrow_table()
+    record = Triage(
+        at=burn.moment(at_ns),
+        window=window,
+        objectives=measured,
+        incident=any(o.triggered for o in measured),
+        suspects=found,
+        services=blamed,
+        changes=told,
+        timeline=slices,
+        notes=(*_default_note(objectives, measured), *burn.notes(measured, at_ns=at_ns, data=data)),
+    )
+    return record, table
+
+
+def _specs(store: Store, objectives: Sequence[slo.ObjectiveSpec] | None) -> list[slo.ObjectiveSpec]:
+    return list(objectives) if objectives else [slo.default(name) for name in burn.services_with_requests(store)]
+
+
+def _triggered(spec: slo.ObjectiveSpec, trigger: slo.Trigger | None) -> slo.ObjectiveSpec:
+    from dataclasses import replace
+
+    return replace(spec, trigger=trigger) if trigger else spec
+
+
+def _worst(specs: Sequence[slo.ObjectiveSpec], measured: Sequence[Objective]) -> slo.ObjectiveSpec | None:
+    """The objective that burns most, for the timeline."""
+    ranked = sorted(zip(measured, specs, strict=True), key=lambda pair: (-pair[0].budget_spent, pair[0].name))
+    return ranked[0][1] if ranked else None
+
+
+def _start(first_ns: int, low_ns: int, found: Sequence[Suspect]) -> int:
+    """Where the timeline starts: at the window, or before the change that the first suspect follows, within a day."""
+    change = next((s.change for s in found if s.change), None)
+    earlier = _ns(change.at - timedelta(minutes=10)) if change else low_ns
+    return max(first_ns - 1, min(low_ns, max(earlier, burn.since(low_ns, burn.DAY))))
+
+
+def _changes(
+    shifts: Sequence[changes.Shift], found: Sequence[Suspect], told: Sequence[Change], at_ns: int
+) -> tuple[Change, ...]:
+    """Every change once, oldest first; one that a suspect follows keeps the evidence."""
+    linked = {(c.kind, c.service, c.at, c.after): c for s in found if (c := s.change)}
+    seen = [shift.record() for shift in shifts] + [c for c in told if c.at <= burn.moment(at_ns)]
+    every = {(c.kind, c.service, c.at, c.after): c for c in seen} | linked
+    return tuple(sorted(every.values(), key=lambda c: (c.at, c.kind, c.service, c.after)))
+
+
+def _default_note(objectives: Sequence[slo.ObjectiveSpec] | None, measured: Sequence[Objective]) -> list[str]:
+    if objectives or not measured:
+        return []
+    return [f"no objective was given: each of {len(measured)} services is held to a default, 99.9 % of its requests "
+            "over 30 days; give your own with --slo FILE"]  # fmt: skip
+
+
+def _ns(at: datetime) -> int:
+    from datetime import UTC
+
+    past = at.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return (past.days * 86_400 + past.seconds) * 10**9 + past.microseconds * 1_000

@@ -1,0 +1,222 @@
+"""How fast objectives burn: rates per window, multi-window alerts, and the trigger that raises an incident.
+
+A burn rate is the bad share over the allowed share: 1 spends the budget exactly by the end of the period. An alert
+needs its long *and* its short window above its factor (The Site Reliability Workbook, chapter 5, table 5-8; 3x as in
+Sloth). Requests count when they end. Sampled spans count for the requests that they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shadowlab import errors, times
+from shadowlab.records import BurnWindow, Objective
+from shadowlab.triage.scene import Store
+from shadowlab.triage.selector import FAILED, Condition
+from shadowlab.triage.slo import ObjectiveSpec
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+WINDOWS = (5 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR)
+LONGER = (2 * HOUR, DAY, 3 * DAY)
+"""Measured too where the data reaches back further than six hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Both windows burn at least `factor`."""
+
+    long: timedelta
+    short: timedelta
+    factor: float
+    severity: str
+
+
+ALERTS = (
+    Alert(HOUR, 5 * MINUTE, 14.4, "page"),
+    Alert(6 * HOUR, 30 * MINUTE, 6.0, "page"),
+    Alert(DAY, 2 * HOUR, 3.0, "ticket"),
+    Alert(3 * DAY, 6 * HOUR, 1.0, "ticket"),
+)
+
+_THRESHOLD = "rpad(nullif(regexp_extract(trace_state, '\\bth:([0-9a-f]{1,14})\\b', 1), ''), 14, '0')"
+WEIGHT = f"""least(1e6, coalesce(
+    1 / nullif(1 - ('0x' || {_THRESHOLD})::UBIGINT / 72057594037927936.0, 0),
+    1 / nullif(try_cast(attributes['sampling.probability'] AS DOUBLE), 0), 1))"""
+"""Requests that a span stands for, by its rejection threshold `ot=th:…` (OpenTelemetry probability sampling)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """From when to when the case has telemetry, in nanoseconds."""
+
+    first_ns: int
+    last_ns: int
+
+
+def extent(store: Store) -> Extent | None:
+    """The oldest start and the newest timestamp of spans, logs and metric points; None for an empty case."""
+    row = store.sql("""
+        SELECT min(first) AS first, max(last) AS last FROM (
+            SELECT min(start_ns) AS first, max(greatest(start_ns, coalesce(end_ns, 0))) AS last FROM spans
+            UNION ALL SELECT min(at_ns), max(at_ns) FROM logs
+            UNION ALL SELECT min(at_ns), max(at_ns) FROM metric_points)""").rows()[0]
+    return None if row["last"] is None else Extent(int(row["first"]), int(row["last"]))
+
+
+def requests(spec: ObjectiveSpec) -> Condition:
+    """SQL for the requests that an objective counts (`trace_id, span_id, at_ns, bad, weight, …`), and parameters."""
+    where, values = spec.total.condition(entry=True)
+    bad, more = _bad(spec)
+    query = f"""SELECT trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, start_ns, name, {bad} AS bad,
+                       {WEIGHT} AS weight, service, service_version AS version
+                FROM spans WHERE {where}"""
+    return query, [*more, *values]
+
+
+def _bad(spec: ObjectiveSpec) -> Condition:
+    if spec.bad is not None:
+        return spec.bad.condition(entry=False)
+    if spec.good is not None:
+        good, values = spec.good.condition(entry=False)
+        return f"NOT ({good})", values
+    return FAILED, []
+
+
+def measure(store: Store, spec: ObjectiveSpec, *, at_ns: int, data: Extent) -> Objective:
+    """How an objective did over every window that ends at `at_ns`.
+
+    Raises `ObjectiveError` when no span of the case is counted by it.
+    """
+    lengths = _lengths(spec, at_ns - data.first_ns)
+    counts = _counts(store, spec, at_ns, lengths)
+    covered = timedelta(microseconds=max(0, at_ns - data.first_ns) / 1_000)
+    windows = {
+        length: _window(spec, *counts[length], min(length, covered) if covered else length) for length in lengths
+    }
+    alerts = {alert.long: alert.severity for alert in ALERTS if _holds(alert, windows)}
+    spent = windows[spec.trigger.window].budget_spent
+    triggered = spent >= spec.trigger.budget
+    if triggered:
+        alerts.setdefault(spec.trigger.window, "page")
+    told = {times.spoken(n): _alerted(windows[n], alerts.get(n)) for n in sorted(windows)}
+    severity = next((word for word in ("page", "ticket") if word in alerts.values()), None)
+    return Objective(
+        name=spec.name,
+        service=spec.service,
+        operation=spec.operation,
+        indicator=spec.indicator,
+        target=spec.target,
+        period=spec.period,
+        windows=told,
+        budget_spent=spent,
+        alert=severity,
+        source=spec.source,
+        triggered=triggered,
+        trigger=f"{times.spoken(spec.trigger.window)} spend {spec.trigger.budget:.2%} of the budget",
+    )
+
+
+def _lengths(spec: ObjectiveSpec, covered_ns: int) -> list[timedelta]:
+    longer = LONGER if covered_ns > 6 * HOUR.total_seconds() * 1e9 else ()
+    return sorted({*WINDOWS, *longer, spec.trigger.window})
+
+
+def _counts(
+    store: Store, spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta]
+) -> Mapping[timedelta, tuple[float, float]]:
+    """Bad and all requests (or slices) of each window."""
+    query, values = requests(spec)
+    if spec.slices:
+        width = _ns(spec.slices.window)
+        query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1.0 AS weight,
+                           1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
+                    FROM ({query}) GROUP BY at_ns // {width}"""
+        # A slice is judged when it is over; the one that `at` lies in counts with what it holds.
+        at_ns = (at_ns // width + 1) * width - 1
+    sums = ", ".join(
+        f"sum(weight) FILTER (bad AND at_ns > {at_ns - _ns(n)} AND at_ns <= {at_ns}) AS bad_{i}, "
+        f"sum(weight) FILTER (at_ns > {at_ns - _ns(n)} AND at_ns <= {at_ns}) AS total_{i}"
+        for i, n in enumerate(lengths)
+    )
+    row = store.sql(f"SELECT count(*) AS matched, {sums} FROM ({query})", values).rows()[0]
+    if not row["matched"]:
+        raise _nothing(store, spec)
+    return {n: (float(row[f"bad_{i}"] or 0), float(row[f"total_{i}"] or 0)) for i, n in enumerate(lengths)}
+
+
+def _window(spec: ObjectiveSpec, bad: float, total: float, covered: timedelta) -> BurnWindow:
+    rate = bad / total / (1 - spec.target) if total else None
+    spent = (rate or 0.0) * (covered / spec.period)
+    return BurnWindow(burn_rate=rate, budget_spent=spent, bad=round(bad), total=round(total))
+
+
+def _alerted(window: BurnWindow, alert: str | None) -> BurnWindow:
+    from dataclasses import replace
+
+    return replace(window, alert=alert)
+
+
+def _holds(alert: Alert, windows: Mapping[timedelta, BurnWindow]) -> bool:
+    pair = [windows[n].burn_rate for n in (alert.long, alert.short) if n in windows]
+    return len(pair) == 2 and all(rate is not None and rate >= alert.factor for rate in pair)
+
+
+def _nothing(store: Store, spec: ObjectiveSpec) -> errors.ObjectiveError:
+    services = [row["service"] for row in store.sql("SELECT DISTINCT service FROM spans ORDER BY 1 LIMIT 20").rows()]
+    known = [row["name"] for row in store.sql("SELECT DISTINCT name FROM spans WHERE service = ? ORDER BY 1 LIMIT 8",
+                                               [spec.service]).rows()]  # fmt: skip
+    wanted = f"service {spec.service!r}" + (f", operation {spec.operation!r}" if spec.operation else "")
+    there = f"its operations are {', '.join(known)}" if known else f"services are {', '.join(map(str, services))}"
+    return errors.ObjectiveError(
+        f"objective {spec.name!r} of {spec.source} matches no span of the case ({wanted})",
+        hint=f"{there if services else 'the case holds no span'}; change the objective, or ingest what it measures",
+    )
+
+
+def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[str]:
+    """What a reader of the rates must know."""
+    told = []
+    covered = timedelta(seconds=max(0, at_ns - data.first_ns) // 10**9)
+    longer = [times.spoken(n) for n in WINDOWS if n > covered]
+    if longer and objectives:
+        told.append(
+            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {times.spoken(covered)} before: "
+            f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
+        )
+    for o in objectives:
+        window = o.windows[times.spoken(30 * MINUTE)]
+        if window.total == 0:
+            told.append(f"{o.name}: no request in the last 30m")
+        elif window.total * (1 - o.target) < 1:
+            alone = 1 / (window.total * (1 - o.target))
+            told.append(
+                f"{o.name}: low traffic, {window.total:,} requests in 30m: one failure alone burns {alone:.1f}x"
+            )
+    return told
+
+
+def moment(ns: int) -> datetime:
+    """The aware time of a nanosecond stamp, to the microsecond."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1_000)
+
+
+def _ns(length: timedelta) -> int:
+    return (length.days * 86_400 + length.seconds) * 10**9 + length.microseconds * 1_000
+
+
+def since(at_ns: int, length: timedelta) -> int:
+    """The stamp `length` before `at_ns`."""
+    return at_ns - _ns(length)
+
+
+def services_with_requests(store: Store) -> list[str]:
+    """Services that answer requests, for default objectives."""
+    from shadowlab.triage.selector import ENTRY
+
+    rows: list[dict[str, Any]] = store.sql(
+        f"SELECT DISTINCT service FROM spans WHERE service IS NOT NULL AND {ENTRY} ORDER BY 1"
+    ).rows()
+    return [row["service"] for row in rows]

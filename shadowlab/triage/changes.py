@@ -1,0 +1,252 @@
+"""What changed in production, and which change a suspect follows.
+
+Deploys are seen where a service's `service.version` or `vcs.ref.head.revision` changes, a rollback included; flags
+where a `feature_flag` evaluation gives a new variant. A change is linked to a suspect when it falls into the interval
+in which the suspect's rate rose, *and* the requests that saw the new version or variant fail while those that saw the
+old one do not. That no change is linked is an answer, too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shadowlab import errors, times
+from shadowlab.records import Change
+from shadowlab.triage.burn import moment
+from shadowlab.triage.onset import ALPHA, Onset
+from shadowlab.triage.scene import Store
+
+_SLICES = 240
+_ABSENT = 3
+"""Slices for which a version must be gone to count as deployed anew."""
+_LEAK = 0.1
+"""The old version may carry at most this share of the new one's rate."""
+
+_VERSIONS = """
+SELECT service, service_version AS value, vcs_ref_head_revision AS revision,
+       (start_ns - $first) // $width AS slice, min(start_ns) AS first_ns, max(start_ns) AS last_ns, count(*) AS n
+FROM spans WHERE coalesce(service_version, vcs_ref_head_revision) IS NOT NULL AND start_ns <= $last
+GROUP BY ALL ORDER BY service, slice, first_ns, value, revision"""
+
+_FLAGS = """
+SELECT service, attributes['feature_flag.key'] AS flag,
+       coalesce(attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
+                attributes['feature_flag.result.value']) AS value, NULL AS revision,
+       (at_ns - $first) // $width AS slice, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(*) AS n
+FROM events WHERE name LIKE 'feature_flag%' AND at_ns <= $last AND attributes['feature_flag.key'] IS NOT NULL
+GROUP BY ALL ORDER BY service, flag, slice, first_ns, value"""
+
+_REQUESTS = """
+SELECT trace_id, span_id, start_ns, service_version AS value, vcs_ref_head_revision AS revision FROM spans
+WHERE service = $service AND name = $name AND coalesce(end_ns, start_ns) <= $last
+ORDER BY start_ns, trace_id, span_id"""
+
+_SEEN_FLAGS = """
+SELECT DISTINCT e.trace_id,
+       coalesce(e.attributes['feature_flag.result.variant'], e.attributes['feature_flag.variant'],
+                e.attributes['feature_flag.result.value']) AS value
+FROM events e WHERE e.service = $service AND e.name LIKE 'feature_flag%' AND e.attributes['feature_flag.key'] = $flag"""
+
+Version = tuple[str | None, str | None]
+"""A version and its revision; a flag's variant and None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A new version or variant begins to be seen."""
+
+    kind: str
+    service: str
+    flag: str | None
+    first_ns: int
+    until_ns: int
+    """When the old one was last seen; after `first_ns` while both run."""
+    before: Version | None
+    after: Version
+
+    def record(self, evidence: tuple[str, ...] = (), p: float | None = None) -> Change:
+        """The change as triage's record keeps it."""
+        old, new = self.before or (None, None), self.after
+        said = f"{self.flag}=" if self.flag else ""
+        return Change(
+            kind=self.kind,
+            service=self.service,
+            at=moment(self.first_ns),
+            before=said + _label(old) if self.before else None,
+            after=said + _label(new),
+            before_revision=old[1],
+            after_revision=new[1],
+            evidence=evidence,
+            p=p,
+        )
+
+
+def shifts(store: Store, *, first_ns: int, last_ns: int) -> list[Shift]:
+    """Every deploy, rollback and flag change between two stamps, oldest first."""
+    params = {"first": first_ns, "last": last_ns, "width": max(1, (last_ns - first_ns) // _SLICES)}
+    runs: dict[tuple[str, str | None], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in store.sql(_VERSIONS, params).rows():
+        runs[row["service"], None].append(row)
+    for row in store.sql(_FLAGS, params).rows():
+        runs[row["service"], row["flag"]].append(row)
+    found = [s for (service, flag), rows in runs.items() if service for s in _shifts(service, flag, rows)]
+    return sorted(found, key=lambda s: (s.first_ns, s.service, s.flag or "", str(s.after)))
+
+
+def _shifts(service: str, flag: str | None, rows: Sequence[Mapping[str, Any]]) -> Iterable[Shift]:
+    """Walk a service's slices of time: a version that was not there in the last few begins."""
+    last_slice: dict[Version, int] = {}
+    spans: dict[Version, int] = {}
+    for row in rows:
+        version = (row["value"], row["revision"])
+        gone = row["slice"] - last_slice.get(version, -(10**9)) > _ABSENT
+        others = {v: n for v, n in last_slice.items() if v != version}
+        if gone and others:
+            before = max(others, key=lambda v: (others[v], spans[v], str(v)))
+            kind = "flag" if flag else ("rollback" if version in last_slice else "deploy")
+            until = _until(rows, before, row["slice"], row["first_ns"])
+            yield Shift(kind, service, flag, row["first_ns"], until, before, version)
+        last_slice[version], spans[version] = row["slice"], row["n"]
+
+
+def _until(rows: Iterable[Mapping[str, Any]], version: Version, start: int, until: int) -> int:
+    """When `version` was last seen without a pause, from slice `start` on."""
+    for row in rows:
+        if row["slice"] >= start and (row["value"], row["revision"]) == version:
+            if row["slice"] - start > _ABSENT:
+                break
+            start, until = row["slice"], max(until, row["last_ns"])
+    return until
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """The requests of one operation in the order in which they began, as arrays."""
+
+    start_ns: Any
+    failing: Any
+    traces: Sequence[str]
+    versions: Sequence[Version]
+
+
+def requests_of(store: Store, service: str, name: str, failing: set[tuple[str, str]], *, last_ns: int) -> Requests:
+    """An operation's requests up to a stamp; `failing` holds trace and span ids."""
+    import numpy as np
+
+    table = store.sql(_REQUESTS, {"service": service, "name": name, "last": last_ns}).arrow()
+    columns = {key: table.column(key).to_pylist() for key in ("trace_id", "span_id", "value", "revision")}
+    ids = zip(columns["trace_id"], columns["span_id"], strict=True)
+    return Requests(
+        start_ns=table.column("start_ns").to_numpy(),
+        failing=np.fromiter((pair in failing for pair in ids), dtype=bool, count=len(table)),
+        traces=columns["trace_id"],
+        versions=list(zip(columns["value"], columns["revision"], strict=True)),
+    )
+
+
+def linked(
+    store: Store, found: Sequence[Shift], requests: Requests, rise: Onset | None, *, service: str
+) -> Change | None:
+    """The change that a suspect follows, the clearest first; None when there is no such one."""
+    if rise is None:
+        return None
+    told = []
+    for shift in found:
+        if shift.service != service or shift.first_ns > rise.high_ns or shift.until_ns < rise.low_ns:
+            continue
+        counts = _carried(store, shift, requests)
+        if (p := _carries(*counts)) is not None:
+            told.append((p, -shift.first_ns, shift.record(_evidence(shift, counts, rise), p)))
+    return min(told, key=lambda t: t[:2])[2] if told else None
+
+
+Counts = tuple[int, int, int, int]
+"""Failing and all requests of the old, then of the new version or variant."""
+
+
+def _carried(store: Store, shift: Shift, requests: Requests) -> Counts:
+    import numpy as np
+
+    if shift.flag is None:
+        old = np.array([v == shift.before for v in requests.versions], dtype=bool)
+        new = np.array([v == shift.after for v in requests.versions], dtype=bool)
+    else:
+        params = {"service": shift.service, "flag": shift.flag}
+        seen: dict[str, set[str]] = defaultdict(set)
+        for row in store.sql(_SEEN_FLAGS, params).rows():
+            seen[row["value"]].add(row["trace_id"])
+        variants = [seen[str(version[0])] if version else set() for version in (shift.before, shift.after)]
+        old, new = (np.array([t in ids for t in requests.traces], dtype=bool) for ids in variants)
+    failing = requests.failing
+    return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
+
+
+def _carries(old_bad: int, old: int, new_bad: int, new: int) -> float | None:
+    """The chance of so uneven a split, when the new one carries the errors and the old one does not."""
+    from scipy.stats import hypergeom
+
+    if not old or not new or not new_bad or old_bad / old > _LEAK * new_bad / new:
+        return None
+    p = float(hypergeom.sf(new_bad - 1, old + new, old_bad + new_bad, new))
+    return p if p <= ALPHA else None
+
+
+def _evidence(shift: Shift, counts: Counts, rise: Onset) -> tuple[str, ...]:
+    old_bad, old, new_bad, new = counts
+    return (
+        f"{_label(shift.after)}: {new_bad:,} of {new:,} requests fail",
+        f"{_label(shift.before) if shift.before else 'before'}: {old_bad:,} of {old:,}",
+        f"the rate rose between {moment(rise.low_ns):%H:%M:%S} and {moment(rise.high_ns):%H:%M:%S}, "
+        f"from {rise.before:.2%} to {rise.after:.2%}",
+    )
+
+
+def told_by_user(found: Sequence[Change], rise: Onset | None, *, service: str) -> Change | None:
+    """A change from `changes.jsonl` that falls into the rise; nothing says which requests saw it, and it says so."""
+    if rise is None:
+        return None
+    low, high = moment(rise.low_ns), moment(rise.high_ns)
+    inside = [c for c in found if c.service in (service, "*", "") and low <= c.at <= high]
+    if len(inside) != 1:
+        return None
+    return replace(
+        inside[0], evidence=(*inside[0].evidence, "by time alone: no request says whether it saw this change")
+    )
+
+
+def load(path: str | Path) -> tuple[Change, ...]:
+    """The changes of a `changes.jsonl`: objects with `kind`, `service`, `at` (RFC 3339), `after`, optional `before`.
+
+    Raises `TelemetryError` that names the line.
+    """
+    told = []
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise errors.TelemetryError(f"{path} cannot be read: {exc}", hint="one JSON object a line") from exc
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            at = times.moment(str(entry["at"]))
+            rest = {key: entry.get(key) for key in ("before", "before_revision", "after_revision")}
+            if at is None:
+                raise ValueError("`at` is no time")
+            told.append(Change(kind=str(entry["kind"]), service=str(entry.get("service", "*")), at=at,
+                               after=str(entry["after"]), **rest))  # fmt: skip
+        except (ValueError, KeyError, TypeError, errors.UsageError) as exc:
+            raise errors.TelemetryError(
+                f"{path}, line {number} is no change: {exc}", hint='{"kind": "config", "at": "…Z", "after": "…"}'
+            ) from exc
+    return tuple(told)
+
+
+def _label(version: Version) -> str:
+    value, revision = version
+    return value or (revision or "")[:12]

@@ -1,0 +1,175 @@
+"""Which errors are the same: service, type, masked message and the deepest function of the service's own code.
+
+A fingerprint is a hash of those four and of the rules' version; where there is no stack, the operation and the error's
+code stand in for the function. Line numbers never count. An exception that was wrapped on purpose counts as its root
+cause. Inside a fingerprint, a *path* is the chain of own functions by which it was reached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from shadowlab.triage import frames, mask
+from shadowlab.triage.scene import dicts, keep
+
+VERSION = 1
+_GRPC = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+         "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+         "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"]  # fmt: skip
+_MANY = 5
+"""A word that takes this many values, all else equal, is a parameter."""
+_MANY_ALONE = 12
+"""The same for a message of that one word."""
+
+_SIGNATURES = """
+CREATE TABLE signed AS
+SELECT err.eid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns, err.exception_type AS type,
+       s.sid, s.path, s.causes,
+       coalesce(nullif(s.root_type, ''), nullif(err.exception_type, ''), 'code ' || c.code, '') AS root_type,
+       coalesce(thrown.template, '') AS template,
+       coalesce(CASE WHEN s.wrapped THEN root.template ELSE thrown.template END, '') AS root_template,
+       coalesce(nullif(s.own, ''), '@ ' || operations.template, '') AS own
+FROM err
+LEFT JOIN stacks s USING (stack)
+LEFT JOIN texts thrown ON thrown.text = err.exception_message
+LEFT JOIN texts root ON root.text = s.root_message
+LEFT JOIN texts operations ON operations.text = err.operation
+LEFT JOIN codes c ON c.trace_id = err.trace_id AND c.span_id = err.span_id AND err.exception_type IS NULL
+ORDER BY err.eid"""
+
+_DISTINCT = """
+SELECT service, root_type, root_template, own, count(*) AS events FROM signed
+GROUP BY ALL ORDER BY ALL"""
+
+
+def identify(con: Any, prefixes: Sequence[str] = ()) -> None:
+    """Make table `signed` in a scene: a row each error with `fingerprint`, `path`, its type, template and own function.
+
+    The groups depend on the set of errors alone: neither their order nor what came first changes them.
+    """
+    _read_stacks(con, tuple(prefixes))
+    _read_codes(con)
+    con.execute("""
+        CREATE TABLE messages AS
+        SELECT exception_message AS text FROM err WHERE exception_message IS NOT NULL
+        UNION SELECT root_message FROM stacks WHERE wrapped UNION SELECT operation FROM err WHERE stack IS NULL
+        OR exception_type IS NULL OR stack IN (SELECT stack FROM stacks WHERE own = '')""")
+    con.execute(f"CREATE TABLE texts AS {mask.query('messages')}")
+    con.execute(_SIGNATURES)
+    named = _named(dicts(con, _DISTINCT))
+    keep(con, "named", _table(named))
+    con.execute("""
+        CREATE OR REPLACE TABLE signed AS
+        SELECT signed.*, named.fingerprint, named.merged FROM signed
+        JOIN named USING (service, root_type, root_template, own) ORDER BY eid""")
+
+
+def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:
+    """Table `stacks`: what each distinct stack text says."""
+    texts = [row[0] for row in con.execute("SELECT DISTINCT stack FROM err WHERE stack <> '' ORDER BY 1").fetchall()]
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for sid, text in enumerate(texts):
+        for key, value in {"stack": text, "sid": sid, **_read(text, prefixes)}.items():
+            columns[key].append(value)
+    keep(con, "stacks", _typed(columns, _STACKS))
+
+
+def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
+    stack = frames.parse(text)
+    if stack is None:
+        return {"own": "", "path": "", "root_type": "", "root_message": "", "wrapped": False, "causes": []}
+    root, wrapped = stack.chain[-1], len(stack.chain) > 1 and bool(stack.chain[-1].type)
+    own = [[f for f in raised.frames if frames.in_app(f.file, f.function, prefixes)] for raised in stack.chain]
+    deepest = next((chain[-1] for chain in reversed(own) if chain), None)
+    deepest = deepest or next((r.frames[-1] for r in reversed(stack.chain) if r.frames), None)
+    path = [frames.place(f.file, f.function) for chain in own for f in chain]
+    return {
+        "own": frames.place(deepest.file, deepest.function) if deepest else "",
+        "path": _hash([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
+        "root_type": root.type if wrapped else "",
+        "root_message": root.message if wrapped else "",
+        "wrapped": wrapped,
+        "causes": [raised.type for raised in stack.chain[1:] if raised.type],
+    }
+
+
+def _read_codes(con: Any) -> None:
+    """Table `codes`: what failing spans without an exception say went wrong."""
+    names = json.dumps(_GRPC).replace('"', "'")
+    con.execute(f"""
+        CREATE TABLE codes AS
+        SELECT trace_id, span_id, coalesce(
+            CASE WHEN try_cast(grpc_status AS INTEGER) BETWEEN 0 AND 16
+                 THEN {names}[try_cast(grpc_status AS INTEGER) + 1] ELSE upper(grpc_status) END,
+            other_code, CASE WHEN try_cast(error_type AS INTEGER) IS NULL THEN error_type END,
+            'HTTP ' || (coalesce(http_status, try_cast(error_type AS INTEGER)) // 100) || 'xx', 'error') AS code
+        FROM tree WHERE status = 'error' AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM err)""")
+
+
+def _named(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """A fingerprint for each distinct signature, words that take many values merged within one function."""
+    rows = list(rows)
+    families: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        families[row["service"], row["root_type"], row["own"]].add(row["root_template"])
+    merged = {key: merge(texts) for key, texts in families.items()}
+    told: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        template = merged[row["service"], row["root_type"], row["own"]][row["root_template"]]
+        for key in ("service", "root_type", "root_template", "own"):
+            told[key].append(row[key])
+        told["merged"].append(template)
+        told["fingerprint"].append(
+            _hash([VERSION, mask.VERSION, row["service"], row["root_type"], template, row["own"]])
+        )
+    return told
+
+
+def merge(templates: Iterable[str]) -> dict[str, str]:
+    """Templates that differ in one word only, where that word takes many values: the word becomes `<*>`.
+
+    All positions are judged on the same set at once, so that no order of templates changes the outcome.
+    """
+    known = {text: tuple(text.split(" ")) for text in templates}
+    for _ in range(4):
+        values: dict[tuple[int, tuple[str, ...]], set[str]] = defaultdict(set)
+        for words in set(known.values()):
+            for n, word in enumerate(words):
+                values[n, (*words[:n], "", *words[n + 1 :])].add(word)
+        after = {
+            text: tuple("<*>" if _varies(values, words, n) else word for n, word in enumerate(words))
+            for text, words in known.items()
+        }
+        if after == known:
+            break
+        known = after
+    return {text: " ".join(words) for text, words in known.items()}
+
+
+def _varies(values: Mapping[tuple[int, tuple[str, ...]], set[str]], words: tuple[str, ...], n: int) -> bool:
+    seen = values[n, (*words[:n], "", *words[n + 1 :])]
+    return len(seen) >= (_MANY if any(w.isalpha() for w in (*words[:n], *words[n + 1 :])) else _MANY_ALONE)
+
+
+def _hash(parts: Sequence[object]) -> str:
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+_STACKS = {"stack": "string", "sid": "int64", "own": "string", "path": "string", "root_type": "string",
+           "root_message": "string", "wrapped": "bool_", "causes": "list"}  # fmt: skip
+
+
+def _typed(columns: Mapping[str, list[Any]], types: Mapping[str, str]) -> Any:
+    import pyarrow as pa
+
+    kinds = {key: pa.list_(pa.string()) if kind == "list" else getattr(pa, kind)() for key, kind in types.items()}
+    return pa.table({key: pa.array(columns.get(key, []), kind) for key, kind in kinds.items()})
+
+
+def _table(columns: Mapping[str, list[Any]]) -> Any:
+    names = ("service", "root_type", "root_template", "own", "merged", "fingerprint")
+    return _typed(columns, dict.fromkeys(names, "string"))

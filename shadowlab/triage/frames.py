@@ -1,0 +1,117 @@
+"""Stack texts to frames: Python, Java, JavaScript, Go, .NET, Ruby, PHP, Rust.
+
+Frames come outermost first, whatever the runtime prints; a chain of causes comes thrown first, root cause last. Line
+numbers are kept for showing and never decide a group. What a text does not show is left out: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from shadowlab.records import Frame
+
+_MAX_TEXT = 64_000
+_MAX_FRAMES = 200
+
+
+class Line(NamedTuple):
+    """One frame as the runtime printed it, its function cleaned of what differs from run to run."""
+
+    file: str
+    function: str
+    line: int | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """One exception of a chain."""
+
+    type: str
+    message: str
+    frames: tuple[Line, ...]
+    """Outermost first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What a stack text says."""
+
+    language: str
+    chain: tuple[Raised, ...]
+    """Thrown first, root cause last; a Python exception that merely came up while another was handled stands alone."""
+
+    @property
+    def frames(self) -> tuple[Line, ...]:
+        """The thrown exception's frames, or the first of the chain that has some."""
+        return next((raised.frames for raised in self.chain if raised.frames), ())
+
+
+def parse(text: str) -> Stack | None:
+    """The frames that `text` shows, or None when it shows none."""
+    from shadowlab.triage import stacks
+
+    text = text[:_MAX_TEXT]
+    for language, mark, read in stacks.READERS:
+        if mark.search(text):
+            chain = tuple(Raised(r.type, r.message, r.frames[-_MAX_FRAMES:]) for r in read(text))
+            if any(raised.frames for raised in chain):
+                return Stack(language, chain)
+    return None
+
+
+_LIBRARY = re.compile(
+    r"site-packages/|dist-packages/|/lib/python\d|^<frozen |^<string>|/\.venv/|\bimportlib[/.]_bootstrap"
+    r"|node_modules/|^node:|^internal/|^webpack/|^\(?native|^index \d"
+    r"|/pkg/mod/|/go/src/|/usr/local/go/|/libexec/src/|(?:^|/)vendor/"
+    r"|/gems/|/lib/ruby/|<internal:"
+    r"|/rustc/|/\.cargo/registry/|library/(?:std|core|alloc)/src/"
+    r"|\[internal function\]"
+)
+_LIBRARY_FUNCTION = re.compile(
+    r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|org\.(?:springframework|apache|hibernate"
+    r"|eclipse|jboss|junit|postgresql|h2|slf4j)|io\.(?:netty|grpc|micrometer|opentelemetry|undertow|vertx|quarkus)"
+    r"|reactor|com\.(?:zaxxer|fasterxml|google|mysql))\."
+    r"|(?:System|Microsoft|Npgsql|Grpc|Newtonsoft|Azure|Serilog|MassTransit)\.|lambda_method"
+    r"|(?:runtime|testing|reflect|sync|database/sql|net/http|encoding/\w+)\.|runtime/debug\.|panic$|created by "
+    r"|google\.golang\.org/|golang\.org/x/"
+    r"|<?(?:std|core|alloc|tokio|hyper|axum|tower|futures_util|actix_\w+|tracing\w*|backtrace)::"
+    r"|rust_begin_unwind|__rust_\w+|_?start(?:_thread)?$|__libc_\w+"
+    r"|process\.processTicksAndRejections|Promise\.|new Promise|Array\.|JSON\.|Function\.Module|Module\._"
+)
+
+
+@lru_cache(maxsize=65_536)
+def in_app(file: str, function: str, prefixes: tuple[str, ...] = ()) -> bool:
+    """Whether a frame is the service's own code: not a library's, not the runtime's."""
+    if not file and not function:
+        return False
+    plain = file.replace("\\", "/")
+    if _LIBRARY.search(plain):
+        return False
+    if any(plain.startswith(prefix) for prefix in prefixes):
+        return True
+    return plain not in ("<anonymous>", "native") and not _LIBRARY_FUNCTION.match(function)
+
+
+def shown(lines: Sequence[Line], prefixes: Sequence[str] = ()) -> tuple[Frame, ...]:
+    """Frames for a record: in-app files as paths in the source tree."""
+    told = []
+    for line in lines:
+        own = in_app(line.file, line.function, tuple(prefixes))
+        prefix = next((p for p in prefixes if own and line.file.startswith(p)), "")
+        file = line.file[len(prefix) :].lstrip("/") if prefix else line.file
+        told.append(Frame(file=file, function=line.function, line=line.line, in_app=own, text=line.text))
+    return tuple(told)
+
+
+@lru_cache(maxsize=65_536)
+def place(file: str, function: str) -> str:
+    """How a frame counts in a fingerprint: its module and function, never its folder or line."""
+    name = re.split(r"[/\\]", file)[-1].split("?")[0]
+    stem = re.sub(r"(?:[.-][0-9a-f]{6,})?(?:\.(?:py|pyc|m?[jt]sx?|cjs|java|kt|go|cs|rb|php|rs|min))*$", "", name)
+    return f"{stem}:{function}" if stem and "." not in function and "::" not in function else function

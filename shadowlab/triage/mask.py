@@ -1,0 +1,111 @@
+"""Messages to templates: every parameter replaced by a word for its kind, in the engine, on distinct texts.
+
+The rules run in one fixed order and each looks at one message alone, so that no order of events and no amount of them
+changes a template. Names that say *what* is wrong (a missing attribute, column, argument; a type) are no parameters and
+stay; error codes (SQLSTATE, errno, exit, gRPC, HTTP class) are taken out first and kept beside the template.
+"""
+
+from __future__ import annotations
+
+VERSION = 1
+_MAX_CHARACTERS = 2_000
+_NAMED = (
+    "attribute|argument|arguments|parameter|property|column|relation|table|field|key|module|method|function|name|"
+    "constraint|index|type|class|symbol|variable|option|setting|header|reading|import|from"
+)
+_TYPES = (
+    "NoneType|int|float|str|bytes|bool|list|tuple|dict|set|Decimal|datetime|date|object|function|method|module|type|"
+    "coroutine|generator|null|undefined|string|number|nil|NilClass|String|Integer|Hash|Array|Symbol"
+)
+_WORD = r"[A-Za-z_$][\w$.]{0,60}"
+
+_LISTED = r"<(?:n|str|hex|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|hex|id|amount|time)>)+"
+
+# Kept words are wrapped in these while quoted text is masked; hostile input cannot hold them, they are taken out first.
+_OPEN, _CLOSE = "\x01", "\x02"
+
+RULES: tuple[tuple[str, str, str], ...] = (
+    ("", r"\x1b\[[0-9;]*m|[\x00-\x08\x0e-\x1f]", ""),
+    ("{", r"\{\s*[\"'].*\}", "<json>"),
+    ("[", r"\[\s*[{\"'].*\]", "<json>"),
+    ("://", r"(?i)\b[a-z][a-z0-9+.\-]{1,20}://[^\s'\"<>)\]]+", "<url>"),
+    ("@", r"[\w.+\-]+@[\w\-]+\.[\w.\-]*\w", "<email>"),
+    ("-", r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
+    ("-", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
+    (":", r"\b(?:(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? )?(?:\d{1,2} )?"
+     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* \d{1,4}(?:,? \d{4})? )?\d\d?:\d\d:\d\d(?:[.,]\d+)?\b",
+     "<time>"),
+    (".", r"\b(?:\d{1,3}\.){3}\d{1,3}(?:[:/]\d+)?\b", "<addr>"),
+    (":", r"(?i)\[?\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})*\b\]?(?::\d+)?|\[?::[01]\b\]?(?::\d+)?", "<addr>"),
+    (":", r"\b(?:[A-Za-z][\w\-]*\.)*[A-Za-z][\w\-]*:\d{2,5}\b", "<addr>"),
+    ("'", rf"(?i)\b({_NAMED})([ :=(\[]+)'({_WORD})'", rf"\1\2{_OPEN}\3{_CLOSE}"),
+    ('"', rf'(?i)\b({_NAMED})([ :=(\[]+)"({_WORD})"', rf"\1\2{_OPEN}\3{_CLOSE}"),
+    ("`", rf"(?i)\b({_NAMED})([ :=(\[]+)`({_WORD})[`']", rf"\1\2{_OPEN}\3{_CLOSE}"),
+    ("'", rf"'({_WORD})'( object\b| and \x01| has no attribute| is not (?:defined|callable|iterable))",
+     rf"{_OPEN}\1{_CLOSE}\2"),
+    ("'", rf"'({_TYPES})'|^'({_WORD})'$", rf"{_OPEN}\1\2{_CLOSE}"),
+    ("'", r"(^|[^\w])'[^'\n]*'", r"\1<str>"),
+    ('"', r"\"[^\"\n]*\"", "<str>"),
+    ("`", r"`[^`'\n]*[`']", "<str>"),
+    ("“", r"“[^”\n]*”", "<str>"),
+    ("‘", r"‘[^’\n]*’", "<str>"),
+    ("«", r"«[^»\n]*»", "<str>"),
+    (_OPEN, rf"[{_OPEN}{_CLOSE}]", "'"),
+    (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
+    ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
+    ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<hex>"),
+    ("", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
+     r"|hours?|h|days?)\b)", "<amount>"),
+    ("", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
+    ("<n>", r"[\-+]<n>", "<n>"),
+    (">,", _LISTED, "<list>"),
+    (">;", _LISTED, "<list>"),
+    ("", r"\s{2,}|[\t\r\n]", " "),
+)  # fmt: skip
+"""What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
+
+CODES = (
+    r"(?i)\b(?:(?:sqlstate|errno|exit (?:code|status)|exited with|signal|os error|error code|ora|winerror|"
+    r"(?:http|status|response) (?:status |code )?|http(?:/[12](?:\.[01])?)?|got a?)[\s:=\[(#\-]*)[0-9][0-9A-Z]{0,4}\b"
+)
+"""Codes that say what went wrong, not to whom."""
+_STATUS = r"(?i)^(?:http|status|response|got).*?([1-5])\d\d$"
+_CODE = f"""lambda c: CASE WHEN regexp_matches(c, '{_STATUS}') THEN regexp_extract(c, '{_STATUS}', 1) || 'xx'
+            ELSE regexp_extract(c, '([0-9][0-9A-Z]*)$', 1) END"""
+
+
+def query(source: str) -> str:
+    """SQL that gives `text, template` for each row of `source`, a table's name, whose column `text` is distinct.
+
+    No rule looks at which digit it sees, so that the rules run once on all texts that differ in digits alone.
+    """
+    masked = "SELECT DISTINCT shape, shape AS m FROM shaped"
+    for holds, pattern, to in RULES:
+        replaced = f"regexp_replace(m, {_literal(pattern)}, {_literal(to)}, 'gs')"
+        step = f"CASE WHEN contains(m, {_literal(holds)}) THEN {replaced} ELSE m END" if holds else replaced
+        masked = f"SELECT shape, {step} AS m FROM ({masked})"
+    return f"""
+        WITH cut AS (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source}),
+        shaped AS (
+            SELECT text, translate(t, '123456789', '000000000') AS shape,
+                   list_sort(list_distinct(list_transform(regexp_extract_all(t, {_literal(CODES)}), {_CODE}))) AS codes
+            FROM cut),
+        masked AS ({masked})
+        SELECT text, left(trim(m), 400)
+                     || CASE WHEN len(codes) > 0 THEN ' [' || array_to_string(codes, ' ') || ']' ELSE '' END AS template
+        FROM shaped JOIN masked USING (shape)"""
+
+
+def templates(texts: list[str]) -> list[str]:
+    """The template of each text, in the texts' order."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect() as con:
+        con.register("texts", pa.table({"text": pa.array(sorted(set(texts)), pa.string())}))
+        found: dict[str, str] = dict(con.sql(query("texts")).fetchall())
+    return [found[text] for text in texts]
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,84 @@
+"""What triage looks at: a private, in-memory copy of the errors, of the traces they lie in, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEMORY = "1GB"
+
+_ERRORS = """
+SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_message, stack, error_id
+FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
+
+_TREE = """
+SELECT trace_id, span_id, nullif(parent_span_id, '') AS parent, service, name, kind, start_ns, end_ns, status,
+       concat_ws(' ', http_request_method, http_route) AS endpoint,
+       try_cast(http_response_status_code AS INTEGER) AS http_status, service_version AS version,
+       CASE WHEN status = 'error' THEN attributes['error.type'] END AS error_type,
+       CASE WHEN status = 'error' THEN coalesce(
+            attributes['rpc.grpc.status_code'], attributes['rpc.response.status_code']) END AS grpc_status,
+       CASE WHEN status = 'error' THEN coalesce(
+            attributes['db.response.status_code'], attributes['process.exit.code']) END AS other_code
+FROM spans WHERE trace_id IN (SELECT trace_id FROM errors)"""
+
+# (1) every ancestor of a failing span, itself included; UNION drops repeats, so that a cycle of parents ends
+_ABOVE = """
+CREATE TABLE above AS
+WITH RECURSIVE up(trace_id, span_id, ancestor, depth) AS (
+    SELECT DISTINCT trace_id, span_id, span_id, 0 FROM err
+    UNION
+    SELECT up.trace_id, up.span_id, tree.parent, depth + 1
+    FROM up JOIN tree ON tree.trace_id = up.trace_id AND tree.span_id = up.ancestor
+    WHERE tree.parent IS NOT NULL AND depth < 64)
+SELECT trace_id, span_id, ancestor, min(depth) AS depth FROM up GROUP BY ALL"""
+
+
+class Rows(Protocol):
+    """What a query gave."""
+
+    def arrow(self) -> Any:
+        """An Arrow table."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A mapping each."""
+
+
+class Store(Protocol):
+    """The telemetry's views, read-only; `telemetry.store(case)` is one."""
+
+    def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Rows:
+        """Run one statement over the views."""
+
+
+@contextmanager
+def scene(store: Store) -> Iterator[Any]:
+    """A DuckDB connection with the tables `err` (a row each error, `eid` in a fixed order), `tree` (the spans of their
+    traces) and `above` (each failing span's ancestors); gone when the block ends."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.execute(f"SET memory_limit = '{MEMORY}'")
+        con.execute("SET enable_external_access = false")
+        keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
+        keep(con, "tree", store.sql(_TREE).arrow())
+        con.execute(_ABOVE)
+        yield con
+
+
+def keep(con: Any, name: str, table: Any, columns: str = "*") -> None:
+    """Make table `name` in `con` from an Arrow table."""
+    con.register("incoming", table)
+    con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM incoming")
+    con.unregister("incoming")
+
+
+def dicts(con: Any, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    """The rows of a query over a scene, as mappings."""
+    found = con.execute(query, list(params))
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

@@ -1,0 +1,75 @@
+"""What the requests of one operation look like: failing and passing ones, each as a set of `attribute=value` pairs.
+
+An operation with more passing requests than `MOST` is thinned by a hash of their ids, which no order and no outcome of
+anything can sway. Attributes of the request's own span and resource come as they are, those of the service's other
+spans in the same trace too, those of the trace's root in another service after that service's name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.triage.burn import WEIGHT
+from shadowlab.triage.scene import Store, keep
+from shadowlab.triage.selector import FAILED
+
+MOST = 10_000
+
+_CHOSEN = f"""
+WITH own AS (
+    SELECT trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, attributes, resource_attributes, {WEIGHT} AS weight,
+           (trace_id, span_id) IN (SELECT (t, s) FROM (SELECT unnest($traces) AS t, unnest($spans) AS s)) AS failing,
+           {FAILED} AS failed
+    FROM spans
+    WHERE service = $service AND name = $name
+      AND coalesce(end_ns, start_ns) > $low AND coalesce(end_ns, start_ns) <= $high)
+SELECT * EXCLUDE failed FROM own WHERE failing OR NOT failed
+QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id, span_id), trace_id, span_id) <= {MOST}
+ORDER BY at_ns, trace_id, span_id"""
+
+_OTHERS = """
+SELECT trace_id, span_id, service, attributes FROM spans
+WHERE trace_id IN (SELECT unnest($traces)) AND (service = $service OR coalesce(parent_span_id, '') = '')"""
+
+_PAIRS = """
+CREATE OR REPLACE TABLE pairs AS
+WITH entries AS (
+    SELECT rid, unnest(map_entries(attributes)) AS e, '' AS place FROM chosen
+    UNION ALL SELECT rid, unnest(map_entries(resource_attributes)), '' FROM chosen
+    UNION ALL
+    SELECT c.rid, unnest(map_entries(o.attributes)), CASE WHEN o.service = $service THEN '' ELSE o.service || ': ' END
+    FROM others o JOIN chosen c ON c.trace_id = o.trace_id AND c.span_id <> o.span_id)
+SELECT DISTINCT rid, place || e.key AS key, left(e.value, 200) AS value FROM entries
+WHERE e.value IS NOT NULL AND NOT regexp_matches(e.key, $restating)"""
+
+RESTATING = re.compile(
+    r"^(?:error|exception|otel\.status|http\.response|rpc\.response|shadowlab|sampling)\b"
+    r"|status[._]?(?:code|message|text)?$|(?:^|[._])(?:exception|error|fail(?:ed|ure)?|outcome|result|success)(?:[._]|$)"
+    r"|stack_?trace|^code\.(?:line|stack)|^(?:thread|network|net|client)\.(?:id|peer\.port|host\.port)$|^client\.port$"
+    r"|^(?:log|level|severity)\b|exit[._]code$"
+)
+"""Attributes that merely say again that the request failed, and connection numbers; set aside, never tested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Failing requests of one operation, by their span's ids."""
+
+    service: str
+    name: str
+    traces: tuple[str, ...]
+    spans: tuple[str, ...]
+    low_ns: int
+    high_ns: int
+
+
+def draw(con: Any, store: Store, group: Group) -> None:
+    """Make tables `chosen` (a request each: `rid, failing, weight`) and `pairs` (`rid, key, value`) in a scene."""
+    params = {"traces": list(group.traces), "spans": list(group.spans), "service": group.service, "name": group.name}
+    bounds = {"low": group.low_ns, "high": group.high_ns}
+    keep(con, "chosen", store.sql(_CHOSEN, {**params, **bounds}).arrow(), "row_number() OVER () - 1 AS rid, *")
+    traces = [row[0] for row in con.execute("SELECT DISTINCT trace_id FROM chosen").fetchall()]
+    keep(con, "others", store.sql(_OTHERS, {"traces": traces, "service": group.service}).arrow())
+    con.execute(_PAIRS, {"service": group.service, "restating": RESTATING.pattern})

@@ -1,0 +1,208 @@
+"""Error groups as suspects: ranked by the budget that they burn, each with its exemplars, contrast and change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.records import Change, Contrast, Suspect
+from shadowlab.triage import changes, exemplars, frames, shapes
+from shadowlab.triage.burn import moment, requests
+from shadowlab.triage.contrast import contrast
+from shadowlab.triage.onset import Onset, onset
+from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.slo import ObjectiveSpec
+
+Recorded = Mapping[str, tuple[str, ...]]
+
+# (1) the request that an error happened in: the nearest entry span of its service, else its own span
+_REQUESTS = """
+CREATE TABLE requests AS
+WITH entries AS (
+    SELECT a.trace_id, a.span_id, arg_min(t.span_id, a.depth) AS request
+    FROM above a
+    JOIN tree t ON t.trace_id = a.trace_id AND t.span_id = a.ancestor
+    JOIN tree o ON o.trace_id = a.trace_id AND o.span_id = a.span_id
+    WHERE t.service IS NOT DISTINCT FROM o.service AND (t.kind IN ('server', 'consumer') OR t.parent IS NULL)
+    GROUP BY ALL)
+SELECT s.eid, coalesce(e.request, s.span_id) AS request, coalesce(t.name, s.operation) AS name
+FROM signed s LEFT JOIN entries e USING (trace_id, span_id)
+LEFT JOIN tree t ON t.trace_id = s.trace_id AND t.span_id = coalesce(e.request, s.span_id)
+QUALIFY row_number() OVER (PARTITION BY s.eid ORDER BY t.start_ns) = 1"""
+
+# (2) a broken request is charged to the root of its own last error, else to the deepest error below it
+_BREAKS = """
+CREATE TABLE breaks AS
+WITH own AS (
+    SELECT b.spec, b.trace_id, b.span_id, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
+           max(r.root) AS cause_eid
+    FROM broken b JOIN signed s ON s.trace_id = b.trace_id AND s.span_id = b.span_id JOIN roots r ON r.last = s.eid
+    GROUP BY ALL),
+below AS (
+    SELECT b.spec, b.trace_id, b.span_id, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
+           arg_max(c.root, (a.depth, -c.root)) AS cause_eid
+    FROM (SELECT * FROM broken ANTI JOIN own USING (spec, trace_id, span_id)) b
+    JOIN above a ON a.trace_id = b.trace_id AND a.ancestor = b.span_id
+    JOIN signed s ON s.trace_id = a.trace_id AND s.span_id = a.span_id
+    JOIN charged c USING (eid) GROUP BY ALL)
+SELECT * FROM own UNION ALL SELECT * FROM below"""
+
+# (3) groups by what they burn in the window, then by events; errors that were passed on count for their root only
+_RANKED = """
+WITH roots AS (
+    SELECT s.*, r.name AS request_name FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
+    JOIN requests r ON r.eid = s.eid WHERE s.at_ns <= $high),
+burned AS (
+    SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
+    FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint)
+SELECT fingerprint, any_value(service) AS service, mode(request_name ORDER BY request_name) AS operation,
+       mode(type ORDER BY type) AS type, any_value(root_type) AS root_type, any_value(own) AS own,
+       any_value(merged) AS merged, mode(template ORDER BY template) AS template,
+       count(*) FILTER (at_ns > $low) AS events, count(DISTINCT trace_id) FILTER (at_ns > $low) AS traces,
+       count(*) AS ever, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(DISTINCT path) AS paths,
+       (SELECT count(*) FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
+        WHERE c.root <> c.eid AND r.fingerprint = roots.fingerprint
+          AND p.at_ns > $low AND p.at_ns <= $high) AS passed_on,
+       coalesce(any_value(b.share), 0) AS burned, coalesce(any_value(b.requests), 0) AS broken
+FROM roots LEFT JOIN burned b USING (fingerprint) GROUP BY fingerprint HAVING events > 0
+ORDER BY round(coalesce(any_value(b.share), 0), 9) DESC, events DESC, ever DESC, fingerprint LIMIT $top"""
+
+_EVENTS = """
+SELECT s.eid, s.trace_id, r.request, r.name, s.at_ns FROM signed s
+JOIN charged c ON c.eid = s.eid AND c.root = s.eid JOIN requests r ON r.eid = s.eid
+WHERE s.fingerprint = ? AND s.at_ns <= ? ORDER BY s.at_ns DESC, s.trace_id, s.eid"""
+
+_STACK = """
+SELECT err.stack FROM signed s JOIN err USING (eid)
+WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stack <> '' ORDER BY s.at_ns, s.eid LIMIT 1"""
+
+_BROKEN_TREES = """
+SELECT DISTINCT child.trace_id FROM tree child
+LEFT JOIN tree p ON p.trace_id = child.trace_id AND p.span_id = child.parent
+WHERE child.parent IS NOT NULL AND p.span_id IS NULL"""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What triage looks at and how: the window's ends, the recordings, the service's own frames."""
+
+    low_ns: int
+    high_ns: int
+    recorded: Recorded
+    prefixes: tuple[str, ...]
+    shifts: Sequence[changes.Shift]
+    told: Sequence[Change] = ()
+
+
+def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int) -> None:
+    """Make tables `requests` and `breaks`: which request each error happened in, which requests each root broke."""
+    import pyarrow as pa
+
+    con.execute(_REQUESTS)
+    parts = []
+    for n, spec in enumerate(specs):
+        query, values = requests(spec)
+        within = f"SELECT * FROM ({query}) WHERE at_ns > {low_ns} AND at_ns <= {high_ns}"
+        parts.append(store.sql(
+            f"""SELECT {n} AS spec, trace_id, span_id, weight,
+                       (SELECT sum(weight) FROM ({within})) * {1 - spec.target} AS allowed
+                FROM ({within}) WHERE bad""", values * 2).arrow())  # fmt: skip
+    keep(con, "broken", pa.concat_tables(parts, promote_options="permissive"))
+    con.execute(_BREAKS)
+
+
+def suspects(con: Any, store: Store, look: Look, *, top: int) -> tuple[Suspect, ...]:
+    """The groups with errors in the window, most burned budget first."""
+    rows = dicts_named(con, _RANKED, {"low": look.low_ns, "high": look.high_ns, "top": top})
+    torn = {row["trace_id"] for row in dicts(con, _BROKEN_TREES)}
+    return tuple(_suspect(con, store, look, row, torn) for row in rows)
+
+
+def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: set[str]) -> Suspect:
+    events = dicts(con, _EVENTS, [row["fingerprint"], look.high_ns])
+    here = [e for e in events if e["at_ns"] > look.low_ns and e["name"] == row["operation"]]
+    shapes.draw(con, store, shapes.Group(
+        service=row["service"], name=row["operation"], traces=tuple(e["trace_id"] for e in here),
+        spans=tuple(e["request"] for e in here), low_ns=look.low_ns, high_ns=look.high_ns))  # fmt: skip
+    apart = contrast(con)
+    shown, controls = exemplars.choose(con, look.recorded, whole=dict.fromkeys(torn, False))
+    shown = shown or tuple(dict.fromkeys(e["trace_id"] for e in events))[:1]
+    rise, change = _change(store, look, row, events)
+    traces = dict.fromkeys((*shown, *(e["trace_id"] for e in events)))
+    return Suspect(
+        fingerprint=row["fingerprint"],
+        title=_title(row),
+        service=row["service"] or "",
+        operation=row["operation"] or "",
+        events=row["events"],
+        traces=row["traces"],
+        first_seen=moment(row["first_ns"]),
+        last_seen=moment(row["last_ns"]),
+        exemplars=shown,
+        controls=controls,
+        exception_type=row["type"] or None,
+        exception_message=row["template"] or None,
+        frames=_frames(con, row["fingerprint"], shown, look.prefixes),
+        recordings=tuple(dict.fromkeys(id for trace in traces for id in look.recorded.get(trace, ()))),
+        contrast=apart,
+        change=change,
+        budget_burned=round(float(row["burned"]), 9),
+        onset=(moment(rise.low_ns), moment(rise.high_ns)) if rise else None,
+        why=_why(row, apart, change),
+    )
+
+
+def _change(
+    store: Store, look: Look, row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+) -> tuple[Onset | None, Change | None]:
+    failing = {(e["trace_id"], e["request"]) for e in events}
+    seen = changes.requests_of(store, row["service"], row["operation"], failing, last_ns=look.high_ns)
+    rise = onset(seen.start_ns, seen.failing)
+    change = changes.linked(store, look.shifts, seen, rise, service=row["service"])
+    return rise, change or changes.told_by_user(look.told, rise, service=row["service"])
+
+
+def _frames(con: Any, fingerprint: str, shown: Sequence[str], prefixes: tuple[str, ...]) -> tuple[Any, ...]:
+    for trace in shown:
+        found = con.execute(_STACK, [fingerprint, trace]).fetchall()
+        stack = frames.parse(found[0][0]) if found else None
+        if stack:
+            return frames.shown(stack.frames, prefixes)
+    return ()
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    kind = (row["type"] or row["root_type"] or "").split(".")[-1]
+    what = row["template"] or ("" if row["own"].startswith("@ ") else f"in {row['own']}")
+    return ": ".join(part for part in (kind, what) if part)[:160] or f"failed {row['operation']}"
+
+
+def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None) -> str:
+    where = f"operation {row['own'][2:]}" if row["own"].startswith("@ ") else f"function {row['own']}"
+    told = [f"one group by service {row['service']}, {row['root_type'] or 'no type'}, {where} and message "
+            f"“{row['merged'] or '(none)'}”, reached by {_count(row['paths'] or 1, 'path')}"]  # fmt: skip
+    if row["broken"]:
+        told.append(f"it breaks {row['broken']:,.0f} requests of the objectives, {row['burned']:.1f}x what they allow")
+    else:
+        told.append("it breaks no objective: the requests that it happens in are answered as promised")
+    if row["passed_on"]:
+        told.append(f"{_count(row['passed_on'], 'error')} of other spans passed it on and are not counted again")
+    if row["ever"] > row["events"]:
+        told.append(f"{row['ever'] - row['events']:,} more before the window")
+    told.append(f"failing requests differ most by {apart[0].attribute} = {apart[0].value}" if apart
+                else "no attribute sets its requests apart")  # fmt: skip
+    if change:
+        told.append(f"it follows the {change.kind} of {change.after}")
+    return "; ".join(told)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def dicts_named(con: Any, query: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a query with named parameters, as mappings."""
+    found = con.execute(query, dict(params))
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

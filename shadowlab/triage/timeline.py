@@ -1,0 +1,42 @@
+"""Requests and errors over time, in slices of a round length."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from shadowlab.records import ErrorBucket
+from shadowlab.triage import burn
+from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.slo import ObjectiveSpec
+
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
+MOST = 60
+
+
+def timeline(
+    con: Any, store: Store, spec: ObjectiveSpec, shown: Collection[str], *, low_ns: int, high_ns: int
+) -> tuple[ErrorBucket, ...]:
+    """Requests that `spec` counts from `low_ns` to `high_ns`, and how many the fingerprints `shown` broke, per slice.
+
+    Slices without a request are there, with zeros.
+    """
+    if high_ns <= low_ns:
+        return ()
+    width = next((s for s in _STEPS if (high_ns - low_ns) / 1e9 / s <= MOST), 86400 * 7) * 10**9
+    query, values = burn.requests(spec)
+    keep(con, "counted", store.sql(
+        f"""SELECT at_ns // {width} AS slice, sum(weight)::BIGINT AS total,
+                   coalesce(sum(weight) FILTER (bad), 0)::BIGINT AS bad
+            FROM ({query}) WHERE at_ns > {low_ns} AND at_ns <= {high_ns} GROUP BY 1""", values).arrow())  # fmt: skip
+    events = dicts(con, f"""
+        SELECT s.at_ns // {width} AS slice, s.fingerprint, count(*) AS n
+        FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
+        WHERE s.at_ns > {low_ns} AND s.at_ns <= {high_ns} GROUP BY ALL ORDER BY ALL""")  # fmt: skip
+    counted = {row["slice"]: row for row in dicts(con, "SELECT * FROM counted")}
+    told = []
+    for at in range((low_ns + 1) // width, high_ns // width + 1):
+        row = counted.get(at, {"total": 0, "bad": 0})
+        by = {e["fingerprint"]: e["n"] for e in events if e["slice"] == at and e["fingerprint"] in shown}
+        told.append(ErrorBucket(at=burn.moment(at * width), total=row["total"], bad=row["bad"], by_fingerprint=by))
+    return tuple(told)
