@@ -5,7 +5,9 @@ and forks a child for each run (`inside`). `recording` and `fixture` read what t
 `ledger` say what a replay is worth.
 """
 
+from shadowlab.replay.event import from_event
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.plain_test import to_pytest
 from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
 from shadowlab.replay.replaying import replay
 from shadowlab.replay.results import MirrorResult, RunResult
@@ -19,11 +21,13 @@ __all__ = [
     "RunResult",
     "Runner",
     "apply",
+    "from_event",
     "is_recording",
     "listed",
     "load",
     "replay",
     "snapshot",
     "take_in",
+    "to_pytest",
     "tree_of",
 ]

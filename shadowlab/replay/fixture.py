@@ -27,6 +27,10 @@ _Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.x
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
+class NewerFormat(errors.RecordingError):
+    """A recording that a later shadowlab wrote."""
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What came in."""
 
@@ -73,6 +77,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Names that were read, and the values that may be known."""
 
     read: tuple[_Name, ...] = ()
+    unset: tuple[_Name, ...] = ()
+    """Those of them that had no value."""
     values: dict[_Name, str] = {}
 
 
@@ -210,11 +216,10 @@ def parse(document: Any, *, where: str) -> Fixture:
         )
     told = document.get("schema", SCHEMA)
     if told != SCHEMA:
-        newer = isinstance(told, str) and told.startswith(_FAMILY)
-        raise errors.RecordingError(
-            f"{where}: schema {str(told)[:60]!r}, this shadowlab reads {SCHEMA!r}",
-            hint="read it with a newer shadowlab" if newer else "this file is something else than a recording",
-        )
+        what = f"{where}: schema {str(told)[:60]!r}, this shadowlab reads {SCHEMA!r}"
+        if isinstance(told, str) and told.startswith(_FAMILY):
+            raise NewerFormat(what, hint="read it with a newer shadowlab")
+        raise errors.RecordingError(what, hint="this file is something else than a recording")
     try:
         fixture = msgspec.convert(_whole(document), Fixture)
         _ = (fixture.time_ns, fixture.request.content, fixture.response and fixture.response.content)

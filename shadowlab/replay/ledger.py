@@ -85,7 +85,7 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
 
 def _environment(fixtures: Sequence[Fixture]) -> Effect:
     values = {name for fixture in fixtures for name in fixture.environment.values}
-    stand_ins = {name for fixture in fixtures for name in fixture.environment.read} - values
+    stand_ins = {name for f in fixtures for name in f.environment.read if name not in f.environment.unset} - values
     how = f"cleared; {len(values)} recorded values"
     if stand_ins:
         how += f"; {len(stand_ins)} whose value was not recorded have a stand-in, another one in the twin"

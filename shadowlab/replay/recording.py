@@ -10,6 +10,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.records import Recording, Rejected
-from shadowlab.replay.fixture import Fixture, is_fixture, parse
+from shadowlab.records import IngestedFile, Recording, Rejected
+from shadowlab.replay.fixture import Fixture, NewerFormat, is_fixture, parse
+from shadowlab.replay.inside.tape import bare
 
 LARGEST_RECORDING = 16 << 20
 """Bytes of one recording's JSON."""
@@ -36,6 +38,10 @@ class _Damaged(errors.RecordingError):
     """A file that ends too early; what came before may be whole."""
 
 
+class _Refused(errors.RecordingError):
+    """A file that is not taken at all."""
+
+
 def is_recording(path: str | os.PathLike[str]) -> bool:
     """Whether a file or folder holds recordings, judged by its first document."""
     place = Path(path)
@@ -47,28 +53,72 @@ def is_recording(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def take_in(
-    case: Case, paths: Sequence[str | os.PathLike[str]], *, progress: Progress | None = None
-) -> tuple[list[Recording], list[Rejected]]:
-    """Keep the recordings of `paths` in the case: what was kept (or was there already), and what was not and why.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TakenIn:
+    """What became of the files that were named."""
+
+    recordings: tuple[Recording, ...] = ()
+    """Those that were added to the case; what lay there already is not counted again."""
+    files: tuple[IngestedFile, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    """Single recordings that could not be kept."""
+    refused: tuple[Rejected, ...] = ()
+    """Files of which nothing could be kept."""
+
+
+def take_in(case: Case, paths: Sequence[str | os.PathLike[str]], *, progress: Progress | None = None) -> TakenIn:
+    """Keep the recordings of `paths` in the case.
 
     A path is a file (one JSON document, or JSON lines, plain or gzip) or a folder of such files; snapshots lie in
-    `blobs/` beside. Raises `RecordingError` when a path cannot be read or holds no recording at all.
+    `blobs/` beside. A file of which nothing can be read, or of a newer format, is refused whole.
     """
-    kept: list[Recording] = []
-    rejected: list[Rejected] = []
+    taken = TakenIn()
     with case.writing("recordings"):
         for path in paths:
-            files = _files(Path(path))
-            taken = len(kept)
+            try:
+                files = _files(Path(path))
+            except errors.RecordingError as exc:
+                taken = _added(taken, refused=_refusal(Path(path), exc))
+                continue
             for n, file in enumerate(files):
                 if progress is not None:
                     progress(f"reading {file.name}", n, len(files))
-                _take_file(case, file, kept, rejected)
-            if len(kept) == taken:
-                reason = rejected[-1].reason if rejected else "it is empty"
-                raise errors.RecordingError(f"{path}: no recording could be read: {reason}")
-    return kept, rejected
+                taken = _take_file(case, file, taken)
+    return taken
+
+
+def shown(fixture: Fixture) -> dict[str, Any]:
+    """What a person may see of a recording: names and sizes, never a body and never a header's value."""
+    return {
+        "id": fixture.id,
+        "service": fixture.service,
+        "kind": fixture.kind,
+        "summary": fixture.summary,
+        "time": fixture.time,
+        "commit": fixture.commit,
+        "trace_id": fixture.trace_id,
+        "control": fixture.control,
+        "missing": list(fixture.missing),
+        "request": {"method": fixture.request.method, "path": fixture.request.path,
+                    "headers": [name for name, _ in fixture.request.headers],
+                    "body_bytes": len(fixture.request.content)},
+        "response": fixture.response and {"status": fixture.response.status,
+                                          "headers": [name for name, _ in fixture.response.headers],
+                                          "body_bytes": len(fixture.response.content)},
+        "error": fixture.error and msgspec.to_builtins(fixture.error),
+        "outbound": [f"{call.method} {bare(call.url)} -> {call.status or (call.error and call.error.type)}"
+                     for call in fixture.outbound],
+        "environment": sorted({*fixture.environment.read, *fixture.environment.values}),
+        "flags": fixture.flags,
+        "db_snapshot": fixture.db_snapshot,
+    }  # fmt: skip
+
+
+def keep(case: Case, fixture: Fixture) -> Recording:
+    """Keep one recording in the case."""
+    with case.writing("recordings"):
+        _keep(case, fixture)
+    return _noun(fixture, (case.recordings / f"{fixture.id}.json").read_bytes())
 
 
 def load(case: Case, id: str) -> Fixture:
@@ -99,31 +149,54 @@ def snapshot(case: Case, fixture: Fixture) -> bytes | None:
     return _unpacked(case.recordings, fixture.db_snapshot)
 
 
-def _take_file(case: Case, file: Path, kept: list[Recording], rejected: list[Rejected]) -> None:
+def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
+    kept: list[Recording | None] = []
+    rejected: list[Rejected] = []
     number = 1
     try:
         for number, document in _documents(file):
             if len(kept) >= MOST_RECORDINGS:
-                raise errors.RecordingError(
-                    f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once"
-                )
+                raise _Refused(f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once")
             try:
                 fixture = parse(_with_snapshot(case, document, file.parent), where=f"{file}: line {number}")
+            except NewerFormat:
+                raise
             except errors.RecordingError as exc:
-                if "newer" in (exc.hint or ""):
-                    raise
                 rejected.append(Rejected(file=str(file), position=f"line {number}", reason=str(exc.args[0])))
                 continue
             kept.append(_keep(case, fixture))
     except _Damaged as exc:
         rejected.append(Rejected(file=str(file), position=f"after line {number}", reason=str(exc.args[0])))
+    except errors.RecordingError as exc:
+        return _added(taken, refused=_refusal(file, exc))
+    if not kept:
+        return _added(taken, refused=Rejected(file=str(file), position="line 1", reason=rejected[-1].reason))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    added = [recording for recording in kept if recording is not None]
+    told = IngestedFile(file=str(file), format="recording", sha256=digest, rows=len(added))
+    return TakenIn(
+        recordings=(*taken.recordings, *added),
+        files=(*taken.files, told),
+        rejected=(*taken.rejected, *rejected),
+        refused=taken.refused,
+    )
 
 
-def _keep(case: Case, fixture: Fixture) -> Recording:
+def _added(taken: TakenIn, *, refused: Rejected) -> TakenIn:
+    return replace(taken, refused=(*taken.refused, refused))
+
+
+def _refusal(file: Path, exc: errors.RecordingError) -> Rejected:
+    return Rejected(file=str(file), position="the whole file", reason=str(exc.args[0]))
+
+
+def _keep(case: Case, fixture: Fixture) -> Recording | None:
+    """The recording that was added, None when it lay there already."""
     content = json.dumps(msgspec.to_builtins(fixture), indent=1, ensure_ascii=False).encode() + b"\n"
     place = case.recordings / f"{fixture.id}.json"
-    if not place.exists() or place.read_bytes() != content:
-        _write(place, content)
+    if place.exists() and place.read_bytes() == content:
+        return None
+    _write(place, content)
     return _noun(fixture, content)
 
 

@@ -64,7 +64,7 @@ def replay(
         notes.append(f"{len(fixtures) - len(usable)} of {len(fixtures)} recordings cannot be replayed")
     return _record(
         [f for f, _ in wanted], runs, judged, world, sandbox=sandbox, suspect=suspect, revision=revision,
-        parents=parents, missing=missing, notes=tuple(notes),
+        parents=parents, missing=missing, notes=tuple(notes), seed=seed,
     )  # fmt: skip
 
 
@@ -150,6 +150,7 @@ def _record(
     parents: tuple[str, ...],
     missing: tuple[str, ...],
     notes: tuple[str, ...],
+    seed: int,
 ) -> Replay:
     flat = [run for each in runs for run in each]
     sensitive = sorted({part for one in judged for part in one.sensitive})
@@ -178,6 +179,7 @@ def _record(
         missing=missing,
         notes=notes,
         parents=parents,
+        seed=seed,
     )
 
 

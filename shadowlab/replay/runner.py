@@ -289,7 +289,8 @@ def _runtime() -> tuple[str, ...]:
 def _environment(fixture: Fixture, hooks: Hooks, twin: bool) -> dict[str, str]:
     """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place."""
     told = fixture.environment
-    values = {name: _STAND_IN[twin] for name in told.read if name not in told.values and not _reserved(name)}
+    unknown = [name for name in told.read if name not in told.values and name not in told.unset]
+    values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
     values |= {name: value for name, value in told.values.items() if not _reserved(name)}
     if fixture.db_environment:
         values[fixture.db_environment] = _located(told.values.get(fixture.db_environment, ""))

@@ -1,0 +1,97 @@
+"""Make a recording of a bare JSON event, for a source whose entrypoint is `callable(event)`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.records import Recording
+from shadowlab.replay import recording
+from shadowlab.replay.fixture import SCHEMA, parse
+from shadowlab.source import Source
+
+TIME = "2025-01-01T00:00:00Z"
+"""The time of an event that names none."""
+SEED = 1337
+"""The seed of an event that names none."""
+
+
+def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None = None) -> Recording:
+    """Keep a JSON event as a recording; `replay` goes on from it.
+
+    The event is handed to the callable as it is. Its `time` and `rand_seed` are taken where it has them, else `TIME`
+    and `SEED`. `fixtures` is a folder of JSON files, each an outbound exchange or a list of them: `method` (GET),
+    `url`, `status` (200), `headers`, `body`; the callable's `session` answers from them in the order of file names.
+    Raises `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
+    """
+    document = _read(event)
+    service = source.service("HEAD")
+    told = document if isinstance(document, dict) else {}
+    taken = {
+        "schema": SCHEMA,
+        "service": service.name,
+        "kind": "function",
+        "commit": source.revision("HEAD"),
+        "request": {"method": "CALL", "path": service.entrypoint, "query": "", "headers": [],
+                    "body": document, "body_encoding": "json"},
+        "time": _time(told),
+        "rand_seed": _seed(told),
+        "outbound": list(_exchanges(fixtures)) if fixtures else [],
+    }  # fmt: skip
+    taken["id"] = hashlib.sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:32]
+    return recording.keep(case, parse(taken, where=str(event)))
+
+
+def _time(told: dict[str, Any]) -> str:
+    return told["time"] if isinstance(told.get("time"), str) else TIME
+
+
+def _seed(told: dict[str, Any]) -> int:
+    seed = told.get("rand_seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else SEED
+
+
+def _exchanges(folder: Path) -> Iterator[dict[str, Any]]:
+    if not folder.is_dir():
+        raise errors.RecordingError(f"{folder} is no folder", hint="name a folder of JSON files, one a recorded call")
+    number = 0
+    for file in sorted(folder.glob("*.json")):
+        document = _read(file)
+        for entry in document if isinstance(document, list) else [document]:
+            if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
+                raise errors.RecordingError(f"{file}: a call without a `url`", hint='write {"url": …, "body": …}')
+            yield _exchange(entry, number)
+            number += 1
+
+
+def _exchange(entry: dict[str, Any], number: int) -> dict[str, Any]:
+    headers = entry.get("headers") or []
+    body = entry.get("body")
+    default = "none" if body is None else "utf-8" if isinstance(body, str) else "json"
+    return {
+        "seq": number,
+        "client": "session",
+        "method": str(entry.get("method", "GET")).upper(),
+        "url": entry["url"],
+        "status": entry.get("status", None if entry.get("error") else 200),
+        "headers": [[str(k), str(v)] for k, v in headers.items()] if isinstance(headers, dict) else headers,
+        "body": body,
+        "body_encoding": entry.get("body_encoding", default),
+        "error": entry.get("error"),
+    }
+
+
+def _read(file: Path) -> Any:
+    try:
+        if file.stat().st_size > recording.LARGEST_RECORDING:
+            raise errors.RecordingError(f"{file}: more than {recording.LARGEST_RECORDING >> 20} MiB")
+        return json.loads(file.read_bytes())
+    except OSError as exc:
+        raise errors.RecordingError(f"{file} cannot be read: {exc.strerror}", hint="name a JSON file") from exc
+    except (ValueError, RecursionError) as exc:
+        raise errors.RecordingError(f"{file} is not JSON: {exc}", hint="name a JSON file") from exc
