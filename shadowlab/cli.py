@@ -183,9 +183,9 @@ def gate(inv: Any, candidate: int, alpha: float, seed: int) -> Any:
 @_JSON
 def judge(control: str, candidate: str, margin: float, alpha: float, as_json: bool) -> None:
     """Judge a canary from counts alone, such as `--control 7/1200 --candidate 1/1180`."""
-    from shadowlab import investigation, terminal
+    from shadowlab import apart, terminal
 
-    told = investigation.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
+    told = apart.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
     sys.exit(terminal.show(told, as_json=as_json))
 
 
@@ -217,12 +217,13 @@ def report(inv: Any, template: str, parameters: tuple[tuple[str, str], ...]) -> 
 @_JSON
 def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
     """Is what lies in a case, or a report, what was written there?"""
-    from shadowlab import investigation, terminal
+    from shadowlab import apart, terminal
+    from shadowlab.investigation import open_investigation
 
     if target.is_file():
-        told = investigation.verify_notebook(target, signers=signers)
+        told = apart.verify_notebook(target, signers=signers)
     else:
-        told = investigation.open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
+        told = open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
     sys.exit(terminal.show(told, as_json=as_json))
 
 
@@ -262,9 +263,9 @@ def show(inv: Any, what: str | None) -> Any:
 @click.argument("file", type=_FILE)
 def pack(case: Path, file: Path) -> None:
     """Write CASE as one portable FILE, keys left out; the same bytes when packed twice."""
-    from shadowlab import investigation
+    from shadowlab import apart
 
-    click.echo(investigation.pack(case, file))
+    click.echo(apart.pack(case, file))
 
 
 @main.command()
@@ -272,9 +273,9 @@ def pack(case: Path, file: Path) -> None:
 @_CASE
 def unpack(file: Path, case: Path) -> None:
     """Make the CASE that a packed FILE holds; CASE must be new."""
-    from shadowlab import investigation
+    from shadowlab import apart
 
-    click.echo(investigation.unpack(file, case).path)
+    click.echo(apart.unpack(file, case).path)
 
 
 @main.command()
