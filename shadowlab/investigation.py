@@ -219,7 +219,192 @@ class Investigation:
         )
         return self._keep("gate", report, evidence, alpha=alpha, seed=seed)
 
-    def _progress(wanted: Callable[[str, int, int], None] | str | None) -> Callable[[str, int, int], None] | None:
+    def judge(
+        self, control: tuple[int, int], candidate: tuple[int, int], *, margin: float = 0.001, alpha: float = 0.05
+    ) -> Judgement:
+        """Control against candidate from counts alone, as (failures, total)."""
+        return apart.judge(control, candidate, margin=margin, alpha=alpha)
+
+    def rollout(self, gates: GateReport | None = None) -> Plan:
+        """Write the plan of a gated patch: pull request, canary, rollback. Files only; nothing is deployed."""
+        from shadowlab import rollout
+
+        gates, evidence = gates or self._need(GateReport, "gate"), Evidence(self.case)
+        plan = rollout.plan(
+            self.case,
+            gates,
+            self._need(Proposal, "propose"),
+            self._need(Diagnosis, "diagnose"),
+            self.latest(Triage),
+            source=self.source,
+        )
+        return self._keep("rollout", plan, evidence)
+
+    def report(self, template: str = "incident", **parameters: Any) -> Report:
+        """Fill a notebook template from the case and run it: an executed notebook and a page, signed."""
+        from shadowlab import report
+
+        evidence = Evidence(self.case)
+        parents = tuple(r.digest for kind in _STORY if (r := self.latest(kind)) is not None)
+        done = report.render(self.case, template, parameters, progress=self.progress)
+        return self._keep("report", changed(done, parents=parents), evidence, template=template)
+
+    def verify(self, *, rerun: bool = False, signers: Sequence[str] = ()) -> Verification:
+        """Is what lies in the case what was written there? `rerun` re-executes replay and gates instead of trusting."""
+        from shadowlab.audit import verify
+        from shadowlab.rerun import rerun as again
+
+        told = verify.verify(self.case, signers=signers)
+        return again(self, told) if rerun else told
+
+    # --- looking ---
+
+    def sql(
+        self,
+        query: str,
+        *,
+        tables: Mapping[str, Any] | None = None,
+        timeout: float = 60.0,
+        memory: str = "2GB",
+    ) -> Rows:
+        """Ask the telemetry, read-only, without file or network access; `@name` runs a query of the package.
+
+        `tables` maps names to DataFrames or Arrow tables that the query may read too.
+        """
+        from shadowlab import telemetry
+
+        return telemetry.user_sql(self.case, query, tables=tables, timeout_s=timeout, memory=memory)
+
+    def trace(self, trace_id: str) -> Trace:
+        """One trace with its logs; raises `QueryError` when the case has no such trace."""
+        from shadowlab import telemetry
+
+        with telemetry.store(self.case) as store:
+            return telemetry.trace(store, trace_id)
+
+    @property
+    def recordings(self) -> list[Recording]:
+        """Every recording of the case, oldest first."""
+        from shadowlab.replay import recording
+
+        return recording.listed(self.case)
+
+    @property
+    def ledger(self) -> list[dict[str, Any]]:
+        """What was done, oldest first."""
+        from shadowlab.audit import ledger
+
+        return ledger.entries(self.case)
+
+    @property
+    def plots(self) -> Plots:
+        """The figures: `burn`, `timeline`, `contrast`, `services`, `waterfall`, `gates`."""
+        from shadowlab.plots import Plots
+
+        return Plots(self)
+
+    @property
+    def source(self) -> Source:
+        """The service's repository; raises `SourceError` when the case does not know one."""
+        kept = self.case.settings().get("source")
+        if not kept:
+            raise errors.SourceError(
+                f"{self.case.path} does not know the service's source", hint="name its repository with --source"
+            )
+        return open_source(self.case.path / kept)
+
+    def latest(self, kind: type[R]) -> R | None:
+        """The newest kept record of a type, such as `shadowlab.Triage`."""
+        kept = self.case.latest(kind.__name__)
+        return kept.bind(self) if isinstance(kept, kind) else None
+
+    def show(self, what: str | None = None) -> Shown | Record:
+        """What is in the case, or the trace, recording, suspect or record that `what` names."""
+        from shadowlab.inspection import look
+
+        return look(self, what)
+
+    def to_pytest(self, replay: Replay, *, out: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+        """Write a replay as a plain pytest file with its fixture; see `Replay.to_pytest`."""
+        from shadowlab import replay as stage
+
+        return stage.to_pytest(self.case, replay, self.source, out=Path(out) if out else self.case.patches)
+
+    def from_event(self, event: str | os.PathLike[str], *, fixtures: str | os.PathLike[str] | None = None) -> Recording:
+        """A recording from a bare JSON event, for a source whose entrypoint is `callable(event)`."""
+        from shadowlab import replay
+
+        evidence = Evidence(self.case)
+        made = replay.from_event(
+            self.case, Path(event), source=self.source, fixtures=Path(fixtures) if fixtures else None
+        )
+        return self._keep("from-event", made, evidence, event=Path(event).name)
+
+    def remember_source(self, path: str | os.PathLike[str]) -> None:
+        """Name the service's repository; the case keeps it, relative to itself."""
+        found = open_source(Path(path))
+        kept = os.path.relpath(found.path, self.case.path.resolve())
+        if self.case.settings().get("source") != kept:
+            self.case.remember(source=kept)
+
+    # --- what the verbs share ---
+
+    def _keep(self, verb: str, record: R, evidence: Evidence, **arguments: object) -> R:
+        from shadowlab.audit import ledger
+
+        with self.case.writing(verb):
+            self.case.keep(record)
+            ledger.append(
+                self.case,
+                verb=verb,
+                at=datetime.now(UTC),
+                arguments=arguments,
+                record={"type": record.type, "digest": record.digest, "parents": list(record.parents)},
+                files=evidence.written(),
+                version=shadowlab.__version__,
+            )
+        return record.bind(self)
+
+    def _need(self, kind: type[R], verb: str) -> R:
+        kept = self.latest(kind)
+        if kept is None:
+            raise errors.UsageError(
+                f"{self.case.path} has no {kind.__name__} yet", hint=f"run `shadowlab {verb} {self.case.path}` first"
+            )
+        return kept
+
+    def _parents(self, kind: type[Record]) -> tuple[str, ...]:
+        kept = self.latest(kind)
+        return (kept.digest,) if kept else ()
+
+
+_STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
+
+
+def open_investigation(
+    path: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    create: bool = True,
+    progress: Callable[[str, int, int], None] | str | None = "auto",
+    lock_timeout: float = 10.0,
+) -> Investigation:
+    """The investigation of the case in folder `path`, made when there is none and `create` is set.
+
+    `source` is the service's repository, remembered by the case. `progress` is called with (what, done, total);
+    `"auto"` shows bars in a notebook and nothing elsewhere. Raises `CaseError`, `SourceError`.
+    """
+    inv = Investigation(open_case(path, create=create, lock_timeout=lock_timeout), progress=_progress(progress))
+    if source is not None:
+        inv.remember_source(source)
+    if "IPython" in sys.modules:
+        from shadowlab.plots import show_in_notebooks
+
+        show_in_notebooks()
+    return inv
+
+
+def _progress(wanted: Callable[[str, int, int], None] | str | None) -> Callable[[str, int, int], None] | None:
     if wanted != "auto":
         return None if isinstance(wanted, str) else wanted
     if "ipykernel" not in sys.modules:
