@@ -39,32 +39,37 @@ class Turn:
 def turn(chain: Sequence[Commit], probe: Probe, *, first: Sequence[str] = ()) -> Turn | None:
     """Where the failure begins on `chain`, whose last commit fails; None when the chain has nothing before it.
 
-    Looks at the revisions named in `first` (likely culprits) and their parents before it halves. A revision that shows
-    neither the failure nor a pass, since it does not start or fails otherwise, is stepped around; when nothing else is
-    left the turn stays open.
+    Looks at the revisions named in `first` (likely culprits, likeliest first) and their parents, then at what came
+    before the chain, then halves. A revision that shows neither the failure nor a pass, since it does not start or
+    fails otherwise, is stepped around; when nothing else is left the turn stays open.
     """
     chain = tuple(chain)
     if not chain or chain[0].parent is None:
         return None
-    low, high, ending = -1, len(chain) - 1, probe(chain[0].parent)
-    if ending == "same":
-        return Turn(chain, low, high, ending)
+    places = {commit.revision: n for n, commit in enumerate(chain)}
+    order = [n for revision in first if revision in places for n in (places[revision] - 1, places[revision])]
+    low, high = -1, len(chain) - 1
+    ending: Ending | None = None
     skipped: set[int] = set()
-    hints = [n for n, commit in enumerate(chain) if commit.revision in first]
-    hints = [n for hint in hints for n in (hint - 1, hint)]
     while True:
         left = [n for n in range(low + 1, high) if n not in skipped]
-        if not left:
-            return Turn(chain, low, high, ending)
-        near = [n for n in hints if n in left]
+        near = [n for n in order if n in left or (n == low == -1 and ending is None)]
+        if ending is None and not near:
+            near = [-1]
+        if not near and not left:
+            return Turn(chain, low, high, ending or "other")
         middle = near[0] if near else min(left, key=lambda n: abs(2 * n - low - high))
-        match probe(chain[middle].revision):
-            case "passes":
-                low, ending = middle, "passes"
-            case "same":
-                high = middle
-            case _:
-                skipped.add(middle)
+        seen = probe(chain[middle].revision if middle >= 0 else chain[0].parent)
+        if middle == -1:
+            ending = seen
+            if seen == "same":
+                return Turn(chain, low, high, seen)
+        elif seen == "passes":
+            low, ending = middle, seen
+        elif seen == "same":
+            high = middle
+        else:
+            skipped.add(middle)
 
 
 def first_parents(commits: Sequence[Commit], tip: str) -> tuple[Commit, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from shadowlab import errors
 from shadowlab.case import Case
@@ -63,9 +64,8 @@ def diagnose(
     span = deployed(source, good=good, bad=bad)
     touches = rank(source, span, cuts)
     suspect = _suspect(triage, replay)
-    bench = _bench(case, source, bad, failing, sandbox, progress)
-    why_not = _unfit(replay, bench)
-    found, culprit = _hypotheses(source, span, touches, failure, tree, cuts, suspect, bench, why_not)
+    with _bench(case, source, bad, failing, sandbox, progress) as bench:
+        found, culprit = _hypotheses(source, span, touches, failure, tree, cuts, suspect, bench, _unfit(replay, bench))
     return Diagnosis(
         parents=(replay.digest, *((triage.digest,) if triage else ())),
         hypotheses=found,
@@ -100,14 +100,15 @@ def _bench(
     failing: Sequence[Attempt],
     sandbox: str,
     progress: Callable[[str, int, int], None] | None,
-) -> Bench | None:
+) -> AbstractContextManager[Bench | None]:
     from shadowlab.replay import recording
 
     chosen = [a for a in failing if a.outcome_key == failing[0].outcome_key][:MAX_RECORDINGS]
     if not chosen:
-        return None
+        return nullcontext()
     fixtures = [recording.load(case, attempt.recording) for attempt in chosen]
-    return Bench(source, bad, fixtures, chosen, lambda fixture: recording.snapshot(case, fixture), sandbox, progress)
+    held = {f.db_snapshot: recording.snapshot(case, f) for f in fixtures}
+    return Bench(source, bad, fixtures, chosen, lambda f: held[f.db_snapshot], sandbox=sandbox, progress=progress)
 
 
 def _unfit(replay: Replay, bench: Bench | None) -> str | None:
@@ -140,7 +141,7 @@ def _hypotheses(
         commits = suspects.untried(source, span, touches, why_not or "no exception was seen")
         of_values = values.untried(told, seen, why_not or "no exception was seen")
     else:
-        bench.expected = 4 + len(span.commits).bit_length() + min(len(touches), suspects.MAX_TAKEN_BACK) + len(told)
+        bench.expected = 4 + min(len(touches), suspects.MAX_TAKEN_BACK) + len(told)
         commits = suspects.tried(source, span, touches, bench, failure)
         of_values = values.tried(told, seen, bench)
     found = (*commits.hypotheses, *of_values)

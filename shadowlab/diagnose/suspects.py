@@ -12,7 +12,7 @@ from shadowlab.diagnose.trials import NOTHING, Bench, Trial
 from shadowlab.records import Commit, Failure, Hypothesis, Intervention, Location, Status
 from shadowlab.source import Source
 
-MAX_TAKEN_BACK = 5
+MAX_TAKEN_BACK = 3
 """Commits that are taken back alone, nearest to the slice first."""
 
 
@@ -39,17 +39,21 @@ def untried(source: Source, span: Range, touches: Sequence[Touch], why: str) -> 
 
 def tried(source: Source, span: Range, touches: Sequence[Touch], bench: Bench, failure: Failure) -> Verdicts:
     """The commits after bisection, after taking the likely ones back alone, and what each trial proves."""
-    likely = [t.commit.revision for t in touches if t.score >= 3][:2]
-    found = turn(first_parents(span.commits, span.bad), lambda revision: bench.at(revision).ending, first=likely)
+    chain = first_parents(span.commits, span.bad)
+    likely = [t.commit for t in touches if t.score >= 3 and t.commit.parent][:2]
+    for commit in likely[:1]:
+        bench.look_ahead(commit.parent or "", commit.revision, taken_back=commit)
+    found = turn(chain, lambda revision: bench.at(revision).ending, first=[c.revision for c in likely])
     if found is None:
         return untried(source, span, touches, "there is no earlier revision to replay")
     culprit = _descend(source, found.culprit, bench) if found.culprit else None
-    near = [t.commit for t in touches if t.score > 0][:MAX_TAKEN_BACK]
-    taken_back = {c.revision: _taken_back(bench, c) for c in dict.fromkeys([*([culprit] if culprit else []), *near])}
+    closest = [t.commit for t in touches if t.score >= 2][:MAX_TAKEN_BACK]
+    taken_back = {c.revision: bench.without(c) for c in dict.fromkeys([*([culprit] if culprit else []), *closest])}
     court = _Court(source, span, bench, failure, found, culprit, taken_back)
     said = tuple(court.judge(t) for t in touches)
     shown = tuple(h for h, t in zip(said, touches, strict=True) if h.interventions or t.score > 0)
-    return Verdicts(shown, culprit or (near[0] if near and found.remaining else None))
+    near = next((t.commit for t in touches if t.score > 0 and found.remaining), None)
+    return Verdicts(shown, culprit or near)
 
 
 def _descend(source: Source, commit: Commit, bench: Bench) -> Commit:
@@ -59,10 +63,6 @@ def _descend(source: Source, commit: Commit, bench: Bench) -> Commit:
         return commit
     found = turn(first_parents(brought, brought[-1].revision), lambda revision: bench.at(revision).ending)
     return (found.culprit if found else None) or commit
-
-
-def _taken_back(bench: Bench, commit: Commit) -> Trial | None:
-    return bench.without(commit.revision, commit.parent) if commit.parent else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 from shadowlab import errors
-from shadowlab.records import Attempt, Intervention
+from shadowlab.records import Attempt, Commit, Intervention
 from shadowlab.replay import Fixture, Hooks, Runner, RunResult
 from shadowlab.replay.trees import tree_of
-from shadowlab.source import Service, Source
+from shadowlab.source import Source
 
 Ending = Literal["same", "passes", "other"]
 """The failure shows; it is gone and an ordinary answer came; something else happened."""
@@ -47,90 +49,161 @@ class Trial:
         )  # fmt: skip
 
 
-@dataclass(slots=True)
-class Bench:
-    """Failing recordings, the source they fail on, and a memory of what was tried."""
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """One trial to run: the failing revision, or another one, with at most one thing changed."""
 
-    source: Source
-    bad: str
-    fixtures: Sequence[Fixture]
-    attempts: Sequence[Attempt]
-    """What the replay said of the same recordings, in the same order."""
-    snapshots: Callable[[Fixture], bytes | None]
-    sandbox: str = "embedded"
-    progress: Callable[[str, int, int], None] | None = None
-    expected: int = 8
-    """About how many trials there will be, for the progress bar."""
-    _done: dict[str, Trial] = field(default_factory=dict)
+    what: str
+    revision: str
+    patch: str | None = None
+    hooks: Hooks | None = None
+
+
+class Bench:
+    """Failing recordings, the source they fail on, and a memory of what was tried. Use as a context manager."""
+
+    def __init__(
+        self,
+        source: Source,
+        bad: str,
+        fixtures: Sequence[Fixture],
+        attempts: Sequence[Attempt],
+        snapshots: Callable[[Fixture], bytes | None],
+        *,
+        sandbox: str = "embedded",
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        """`attempts` is what the replay said of `fixtures`, in the same order; `bad` is the revision that fails."""
+        self.source, self.bad = source, bad
+        self.expected = 6
+        self._fixtures, self._attempts, self._snapshots = fixtures, attempts, snapshots
+        self._sandbox, self._progress = sandbox, progress
+        self._done: dict[str, Trial] = {}
+        self._ahead: dict[str, Future[list[list[RunResult]]]] = {}
+        self._unchanged: dict[str, RunResult] = {}
+        self._failing: Runner | None = None
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._pool = self._open.enter_context(ThreadPoolExecutor(max_workers=2))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for future in self._ahead.values():
+            future.cancel()
+        self._open.close()
 
     def at(self, revision: str) -> Trial:
         """The recordings at another revision of the source; at `bad` itself it is the unchanged trial."""
-        what = NOTHING if revision == self.bad else f"source at {revision[:9]} instead of {self.bad[:9]}"
-        return self._once(what, lambda: self._run_at(what, revision, None, None))
+        return self._trial(self._at(revision))
 
-    def without(self, revision: str, parent: str) -> Trial | None:
+    def without(self, commit: Commit) -> Trial | None:
         """The recordings at `bad` with one commit taken back; None when it cannot be taken back alone."""
-        what = f"only {revision[:9]} taken back"
+        setup = self._without(commit)
         try:
-            return self._once(what, lambda: self._run_at(what, self.bad, self.source.diff(revision, parent), None))
+            return self._trial(setup) if setup else None
         except errors.PatchError:
             return None
 
     def with_patch(self, what: str, patch: str) -> Trial:
         """The recordings at `bad` with a patch; raises `PatchError` when it does not apply."""
-        return self._once(what, lambda: self._run_at(what, self.bad, patch, None))
+        return self._trial(_Setup(what, self.bad, patch))
 
     def swapped(self, what: str, substitute: Mapping[str, Any]) -> Trial:
         """The recordings at `bad` with one argument of one function replaced."""
-        return self._once(what, lambda: self._run_at(what, self.bad, None, Hooks(substitute=substitute)))
+        return self._trial(_Setup(what, self.bad, None, Hooks(substitute=substitute)))
 
-    def _once(self, what: str, run: Callable[[], Trial]) -> Trial:
-        if what not in self._done:
-            if self.progress is not None:
+    def look_ahead(self, *revisions: str, taken_back: Commit | None = None) -> None:
+        """Begin trials that will be asked for soon, two at a time."""
+        setups = [self._at(revision) for revision in revisions]
+        alone = self._without(taken_back) if taken_back else None
+        for setup in [*setups, *([alone] if alone else [])]:
+            if setup.what not in self._done and setup.what not in self._ahead:
+                self._ahead[setup.what] = self._pool.submit(self._run, setup)
+
+    def _at(self, revision: str) -> _Setup:
+        what = NOTHING if revision == self.bad else f"source at {revision[:9]} instead of {self.bad[:9]}"
+        return _Setup(what, revision)
+
+    def _without(self, commit: Commit) -> _Setup | None:
+        back = self.source.diff(commit.revision, commit.parent) if commit.parent else ""
+        return _Setup(f"only {commit.revision[:9]} taken back", self.bad, back) if back else None
+
+    def _trial(self, setup: _Setup) -> Trial:
+        if setup.what not in self._done:
+            if self._progress is not None:
                 done = len(self._done)
-                self.progress(f"trying {what}", done, max(self.expected, done + 1))
-            self._done[what] = run()
-        return self._done[what]
+                self._progress(f"trying {setup.what}", done, max(self.expected, done + 1))
+            self._done[setup.what] = self._tried(setup)
+        return self._done[setup.what]
 
-    def _run_at(self, what: str, revision: str, patch: str | None, hooks: Hooks | None) -> Trial:
+    def _tried(self, setup: _Setup) -> Trial:
+        ahead = self._ahead.pop(setup.what, None)
         try:
-            service = self._service(revision)
-            with (
-                tree_of(self.source, revision, patch) as tree,
-                Runner(tree, service, sandbox=self.sandbox, snapshots=self.snapshots) as runner,
-            ):
-                results = runner.run_many([(f, REPEATS) for f in self.fixtures], perturb=False, hooks=hooks)
-        except errors.SourceError as exc:
-            return Trial(what, "other", "", f"it does not start: {exc.args[0]}")
-        return self._judged(what, results, swapped=hooks is not None)
+            results = ahead.result() if ahead else self._run(setup)
+        except (errors.SourceError, errors.SandboxError) as exc:
+            if setup.what == NOTHING:
+                raise
+            return Trial(setup.what, "other", "", f"it does not start: {str(exc.args[0])[:200]}")
+        return self._judged(setup, results)
 
-    def _service(self, revision: str) -> Service:
-        """What `shadowlab.toml` says there; a revision from before it is run as the failing one is."""
+    def _run(self, setup: _Setup) -> list[list[RunResult]]:
+        """Each recording at least twice; the unpatched failing tree stays up for the trials that change a value."""
+        wanted = [(fixture, REPEATS) for fixture in self._fixtures]
+        if setup.revision == self.bad and setup.patch is None:
+            self._failing = self._failing or self._open.enter_context(self._runner(setup))
+            return self._failing.run_many(wanted, perturb=False, hooks=setup.hooks)
+        with self._runner(setup) as runner:
+            return runner.run_many(wanted, perturb=False, hooks=setup.hooks)
+
+    @contextmanager
+    def _runner(self, setup: _Setup) -> Iterator[Runner]:
         try:
-            return self.source.service(revision)
-        except errors.SourceError:
-            return self.source.service(self.bad)
+            service = self.source.service(setup.revision)
+        except errors.SourceError:  # from before shadowlab.toml: it is run as the failing revision is
+            service = self.source.service(self.bad)
+        with (
+            tree_of(self.source, setup.revision, setup.patch) as tree,
+            Runner(tree, service, sandbox=self._sandbox, snapshots=self._snapshots) as runner,
+        ):
+            yield runner
 
-    def _judged(self, what: str, results: Sequence[Sequence[RunResult]], *, swapped: bool) -> Trial:
+    def _judged(self, setup: _Setup, results: Sequence[Sequence[RunResult]]) -> Trial:
         flat = tuple(result for group in results for result in group)
-        endings = [
-            _ending(result, fixture, attempt)
-            for group, fixture, attempt in zip(results, self.fixtures, self.attempts, strict=True)
+        if setup.what == NOTHING:
+            self._unchanged = {group[0].recording: group[0] for group in results}
+        endings = {
+            _ending(result, attempt, self._unchanged.get(result.recording))
+            for group, attempt in zip(results, self._attempts, strict=True)
             for result in group
-        ]
+        }
+        ending: Ending = endings.pop() if len(endings) == 1 else "other"
         told = _told(flat)
-        ending: Ending = endings[0] if len(set(endings)) == 1 else "other"
-        if swapped and any(result.substituted == 0 for result in flat):
+        if setup.hooks and any(result.substituted == 0 for result in flat):
             ending, told = "other", f"no such value was met; {told}"
-        return Trial(what, ending, flat[0].key, told, flat)
+        return Trial(setup.what, ending, flat[0].key, told, flat)
 
 
-def _ending(result: RunResult, fixture: Fixture, attempt: Attempt) -> Ending:
-    """A pass is an answer below 400 (a function: any result) without an exception: a refusal is no proof of a cure."""
+def _ending(result: RunResult, attempt: Attempt, unchanged: RunResult | None) -> Ending:
+    """How one run ended, against the recorded failure and against a run in which nothing was changed.
+
+    A pass is an answer below 400 without an exception (a plain function: any result). A refusal, 4xx, is a pass only
+    where the request got as far as the failing one had: the same outbound calls and rows. Otherwise a revision that
+    does not know the route yet would count as a cure.
+    """
     if result.key == attempt.outcome_key or _same_error(result, attempt):
         return "same"
-    answered = fixture.kind == "function" or (result.status is not None and 200 <= result.status < 400)
-    return "passes" if result.state == "finished" and result.error is None and answered else "other"
+    if result.state != "finished" or result.error is not None:
+        return "other"
+    if result.status is None or 200 <= result.status < 400:
+        return "passes"
+    return "passes" if result.status < 500 and unchanged is not None and _as_far(result, unchanged) else "other"
+
+
+def _as_far(result: RunResult, unchanged: RunResult) -> bool:
+    worked = bool(unchanged.outbound or unchanged.database)
+    same = result.outbound[: len(unchanged.outbound)] == unchanged.outbound and result.database == unchanged.database
+    return worked and same
 
 
 def _same_error(result: RunResult, attempt: Attempt) -> bool:
