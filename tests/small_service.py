@@ -35,7 +35,7 @@ async def create_charge(request: Request) -> Response:
 
 
 @app.get("/health")
-def health() -> dict[str, str]:
+async def health() -> dict[str, str]:
     return {"status": "ok"}
 """,
     "lib/__init__.py": "",

@@ -1,0 +1,138 @@
+"""The whole judgement of one candidate on a small service with recorded traffic."""
+
+from dataclasses import replace
+
+import pytest
+import small_service as small
+
+from shadowlab import errors, gates
+from shadowlab.gates import bench, replays, shadow
+from shadowlab.records import GateReport, Verdict, from_json
+
+FAILING = (f"{36:032x}", f"{72:032x}")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return small.build(tmp_path_factory.mktemp("service"))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return small.case_with(tmp_path_factory.mktemp("folder"), small.traffic(720, every=36))
+
+
+@pytest.fixture(scope="module")
+def diagnosis(source):
+    return replace(small.diagnosis(source), recordings=FAILING, suspect_change=source.commits("HEAD~1", "HEAD")[0])
+
+
+@pytest.fixture(scope="module")
+def report(case, source, diagnosis):
+    return gates.gate(case, small.candidate(), diagnosis, small.replay(source), source=source, parents=("a" * 64,))
+
+
+@pytest.fixture
+def on_bench(case, source, diagnosis):
+    def make(diff):
+        return bench.prepared(
+            small.candidate(diff), source=source, revision="HEAD", diagnosis=diagnosis, replay=small.replay(source),
+            case=case,
+        )  # fmt: skip
+
+    return make
+
+
+def named(gates):
+    return {gate.name: gate for gate in gates}
+
+
+def test_an_honest_fix_passes_every_gate(report):
+    assert report.verdict is Verdict.PASS, [g for g in report.gates if g.verdict is not Verdict.PASS]
+    assert list(named(report.gates)) == [
+        "policy", "shortcuts", "secrets", "ruff", "mypy", "tests", "new test red-green", "contract",
+        "replay red-green-red", "answers as before the change", "passing unchanged", "speed", "shadow run: errors",
+        "shadow run: latency",
+    ]  # fmt: skip
+
+
+def test_the_report_says_it_in_the_words_of_the_constraints(report):
+    told = {name: gate.observed for name, gate in named(report.gates).items()}
+    assert told["policy"].startswith("diff fits 25 lines")
+    assert told["contract"] == "leaves the OpenAPI document as it was"
+    assert told["speed"].startswith("keeps 5 ms")
+    assert told["shadow run: errors"] == "error rate of control 20/720 (2.8%), of candidate 0/720 (0)"
+    assert told["replay red-green-red"] == "2/2 red, green, red"
+
+
+def test_the_report_is_a_record_that_can_be_read_again(report):
+    assert isinstance(report, GateReport)
+    assert report.parents == ("a" * 64,)
+    assert from_json(report.to_json()) == report
+
+
+def test_the_shadow_run_carries_its_numbers(report):
+    statistic = named(report.gates)["shadow run: errors"].statistic
+    assert (statistic.n_control, statistic.n_candidate, statistic.limit) == (720, 720, 0.001)
+    assert statistic.interval[1] < 0 < statistic.e_value
+    assert statistic.p < 0.05
+
+
+def test_a_patch_that_answers_something_empty_is_green_and_still_fails(on_bench):
+    empty = small.edit(
+        "lib/serializer.py", "    return json", "    if 'surcharge' in value:\n        value = {}\n    return json"
+    )
+    with on_bench(empty) as made:
+        told = named(replays.red_green_red(made))
+    assert told["replay red-green-red"].verdict is Verdict.PASS
+    assert told["answers as before the change"].verdict is Verdict.FAIL
+    assert "$.amount" in told["answers as before the change"].detail
+
+
+def test_a_patch_that_fixes_nothing_stays_red(on_bench):
+    with on_bench(small.edit("lib/serializer.py", "sort_keys=True", "sort_keys=True, indent=None")) as made:
+        gate = replays.red_green_red(made)[0]
+    assert gate.verdict is Verdict.FAIL
+    assert "still fails with the patch: 500 TypeError" in gate.detail
+
+
+def test_a_patch_that_changes_what_worked_is_seen(on_bench):
+    with on_bench(small.edit("lib/serializer.py", "sort_keys=True", "default=str, indent=1")) as made:
+        gate = replays.unchanged(made)[0]
+    assert gate.verdict is Verdict.FAIL
+    assert "body" in gate.detail
+
+
+def test_a_slow_patch_does_not_keep_its_budget(source, tmp_path, diagnosis):
+    slow = small.edit(
+        "lib/serializer.py", "    return json", "    for _ in range(600_000):\n        pass\n    return json"
+    )
+    busy = small.case_with(tmp_path, [small.fixture(n, {}) for n in range(1, 61)])
+    with bench.prepared(
+        small.candidate(slow), source=source, revision="HEAD", diagnosis=diagnosis, replay=small.replay(source),
+        case=busy,
+    ) as made:  # fmt: skip
+        told = named(shadow.shadow_run(made))
+    assert told["speed"].verdict is Verdict.FAIL
+    assert told["shadow run: latency"].verdict is Verdict.FAIL
+
+
+def test_without_recordings_nothing_passes(source, tmp_path, diagnosis):
+    empty = small.case_with(tmp_path, [small.fixture(1, None)])
+    made = bench.prepared(
+        small.candidate(), source=source, revision="HEAD", diagnosis=replace(diagnosis, recordings=()),
+        replay=small.replay(source), case=empty,
+    )  # fmt: skip
+    with made as ready:
+        judged = [*replays.red_green_red(ready), *shadow.shadow_run(ready)]
+    assert {gate.verdict for gate in judged} == {Verdict.INCONCLUSIVE}
+
+
+def test_a_sandbox_that_is_not_there_is_said_before_anything_runs(case, source, diagnosis):
+    with pytest.raises(errors.SandboxError, match="no sandbox"):
+        gates.gate(case, small.candidate(), diagnosis, small.replay(source), source=source, sandbox="castle")
+
+
+def test_an_alpha_that_cannot_be_is_refused(case, source, diagnosis):
+    with pytest.raises(errors.UsageError, match="alpha"):
+        gates.gate(case, small.candidate(), diagnosis, small.replay(source), source=source, alpha=1)
