@@ -1,0 +1,138 @@
+"""From the log to segments: through the same door as a file, then the log is dropped.
+
+Killed in between, the log is still there and is taken in again; what is in a segment already adds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.records import Ingest, Rejected
+from shadowlab.telemetry.ingest import ingest
+from shadowlab.telemetry.receiver import log
+from shadowlab.telemetry.receiver.log import Kind
+from shadowlab.telemetry.receiver.spelling import as_json
+
+Request = tuple[Kind, bytes]
+ORIGIN: Final = ".received-"
+"""How the names of files begin that hand over what was received."""
+_ONE_TURN: Final = 48 << 20
+"""Bytes of log that are taken in at once, at most (one file may be larger)."""
+_REFUSED: Final = "refused"
+
+
+def drain(case: Case, paths: Sequence[Path]) -> Ingest:
+    """Turn sealed log files into segments and remove them; gives what they added.
+
+    A request that cannot be loaded is put aside, in `refused/` beside the log, and is in `rejected`. Raises `OSError`
+    and `ShadowlabError` when the case cannot be written now; every log that was not taken in is still there.
+    """
+    total = Ingest(redaction="default")
+    for turn in _turns(paths):
+        total = added(total, _drain_turn(case, turn))
+    return total
+
+
+def added(one: Ingest, other: Ingest) -> Ingest:
+    """Two Ingests as one; files are not listed, they were the log's."""
+    return Ingest(
+        spans=one.spans + other.spans,
+        logs=one.logs + other.logs,
+        metric_points=one.metric_points + other.metric_points,
+        rejected=(*one.rejected, *other.rejected)[:1000],
+        redacted=one.redacted + other.redacted,
+        redaction=other.redaction,
+    )
+
+
+def _turns(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    turn: list[Path] = []
+    size = 0
+    for path in paths:
+        length = path.stat().st_size
+        if turn and size + length > _ONE_TURN:
+            yield turn
+            turn, size = [], 0
+        turn.append(path)
+        size += length
+    if turn:
+        yield turn
+
+
+def _drain_turn(case: Case, paths: Sequence[Path]) -> Ingest:
+    total = Ingest(redaction="default")
+    found = [(path, log.read(path)) for path in paths]
+    for redaction, group in groupby(found, key=lambda told: told[1].header.redaction if told[1].header else "default"):
+        told = list(group)
+        requests = [request for _, content in told for request in content.records]
+        damage = tuple(_damage(path, content.damaged) for path, content in told if content.damaged)
+        done = _load(case, requests, redaction, paths[0].parent)
+        total = added(total, added(done, Ingest(rejected=damage, redaction=redaction)))
+    for path in paths:
+        path.unlink()
+    log.sync_folder(paths[0].parent)
+    return total
+
+
+def _damage(path: Path, size: int) -> Rejected:
+    reason = f"{size:,} bytes are no whole record: a write that was cut short, never acknowledged, or a damaged disk"
+    return Rejected(file=path.name, position="end", reason=reason)
+
+
+def _load(case: Case, requests: Sequence[Request], redaction: str, folder: Path) -> Ingest:
+    """Ingest requests; where that fails for their sake, halve them until the one that is to blame is alone."""
+    import duckdb
+
+    if not requests:
+        return Ingest(redaction=redaction)
+    try:
+        with _handed_over(requests, folder) as paths:
+            done = ingest(case, paths, redact=None if redaction == "off" else redaction)
+        reason = done.refused[0].reason if done.refused else None
+    except (duckdb.IOException, duckdb.InterruptException) as exc:
+        raise errors.TelemetryError(f"cannot write a segment: {str(exc).splitlines()[0]}") from exc
+    except duckdb.Error as exc:
+        reason, done = str(exc).splitlines()[0], Ingest(redaction=redaction)
+    if reason is None:
+        return done
+    if len(requests) == 1:
+        return Ingest(rejected=(_put_aside(folder, requests[0], reason),), redaction=redaction)
+    middle = len(requests) // 2
+    halves = (_load(case, part, redaction, folder) for part in (requests[:middle], requests[middle:]))
+    return added(added(Ingest(spans=done.spans, logs=done.logs, metric_points=done.metric_points), next(halves)), next(halves))
+
+
+@contextlib.contextmanager
+def _handed_over(requests: Sequence[Request], folder: Path) -> Iterator[list[Path]]:
+    with tempfile.TemporaryDirectory(prefix=".handed-", dir=folder) as name:
+        digest = hashlib.sha256()
+        place = Path(name) / ".lines"
+        with place.open("wb") as file:
+            for kind, body in requests:
+                line = body if kind in _JSON else as_json(kind, body)
+                digest.update(line)
+                file.write(line + b"\n")
+        # The content names the file: taken in twice, it is known.
+        yield [place.rename(place.with_name(f"{ORIGIN}{digest.hexdigest()[:16]}.jsonl"))]
+
+
+_JSON: Final = (Kind.TRACES_JSON, Kind.LOGS_JSON, Kind.METRICS_JSON)
+
+
+def _put_aside(folder: Path, request: Request, reason: str) -> Rejected:
+    kind, body = request
+    name = f"{hashlib.sha256(body).hexdigest()[:16]}-{kind.name.lower().replace('_', '.')}"
+    aside = folder / _REFUSED
+    aside.mkdir(mode=0o700, exist_ok=True)
+    place = aside / f".{name}"
+    place.write_bytes(body)
+    place.chmod(0o600)
+    return Rejected(file=f"{_REFUSED}/{place.name}", position="whole request", reason=reason)
