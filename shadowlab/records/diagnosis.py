@@ -40,6 +40,8 @@ class Intervention:
     flipped: bool
     """Whether the failure went away and nothing else came in its place."""
     runs: int
+    answers: str = ""
+    """SHA-256 over status and body of every recording's answer; empty when the runs differ or nothing ran."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
