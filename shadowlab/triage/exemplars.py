@@ -17,6 +17,7 @@ telling AS (
     QUALIFY count(*) OVER (PARTITION BY key) BETWEEN 2 AND 40)
 SELECT c.rid, c.trace_id, c.at_ns, c.failing, list([t.key, t.value] ORDER BY t.key, t.value) AS shape
 FROM chosen c LEFT JOIN (SELECT pairs.* FROM pairs SEMI JOIN telling USING (key, value)) t USING (rid)
+WHERE c.trace_id IS NOT NULL
 GROUP BY ALL ORDER BY c.rid"""
 
 Shape = frozenset[tuple[str, str]]

@@ -2,8 +2,8 @@
 
 The row is split where two constant rates explain it best. Given how many requests failed, and were the rate constant,
 which ones failed is a matter of chance: Fisher's exact test says how odd the split is, times the number of splits that
-could have been best (Bonferroni). The interval holds every split whose likelihood is within a factor of 150 of the best:
-a fault that shows in some requests only has begun before the first that failed, and misses it once in 150 times.
+could have been best (Bonferroni). The interval holds every split whose likelihood is within a factor of 150 of the
+best one's: a fault that shows in some requests only began before the first that failed; once in 150 times it is missed.
 """
 
 from __future__ import annotations

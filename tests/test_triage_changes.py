@@ -1,0 +1,141 @@
+"""Which change a suspect follows, and that none is an answer."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from otlp import START, attributes
+from story import SECOND, Story, number_of, opened, triaged
+
+from shadowlab import triage
+from shadowlab.errors import TelemetryError
+from shadowlab.triage import burn, changes
+from shadowlab.triage.onset import onset
+
+HOUR = timedelta(hours=1)
+
+
+def at(seconds: float):
+    return burn.moment(START + round(seconds * SECOND))
+
+
+def requests(story: Story, version, *, seed: int = 1, seconds: int = 3600, bad=("2.0",), rate: float = 0.1) -> None:
+    """A request a second whose version `version(second, random)` says; those of versions `bad` fail at a rate."""
+    r = random.Random(seed)
+    for n in range(seconds):
+        told = story.span(n, version=(running := version(n, r)), error=(fails := running in bad and r.random() < rate))
+        if fails:
+            story.fails(told, "ValueError", "no price")
+
+
+def test_a_rise_is_found_with_an_interval_that_holds_it():
+    r = np.random.default_rng(4)
+    held = 0
+    for _ in range(50):
+        failing = np.concatenate([r.random(600) < 0.002, r.random(400) < 0.05])
+        found = onset(np.arange(1000), failing)
+        held += found is not None and found.low_ns <= 600 <= found.high_ns
+    assert held >= 47
+
+
+def test_a_steady_rate_has_no_onset():
+    r = np.random.default_rng(5)
+    assert sum(onset(np.arange(800), r.random(800) < 0.05) is not None for _ in range(100)) <= 2
+
+
+def test_a_deploy_whose_new_version_fails_is_linked(tmp_path: Path):
+    story = Story()
+    requests(story, lambda n, r: "2.0" if n >= 2400 else "1.0")
+    change = triaged(story, tmp_path, window=HOUR).top.change
+    assert change is not None
+    assert (change.kind, change.before, change.after, change.at) == ("deploy", "1.0", "2.0", at(2400))
+    assert change.evidence[1] == "1.0: 0 of 2,400"
+
+
+def test_a_rolling_deploy_is_linked_while_both_run(tmp_path: Path):
+    story = Story()
+    requests(story, lambda n, r: "2.0" if r.random() < (n - 1200) / 1200 else "1.0", rate=0.3)
+    change = triaged(story, tmp_path, window=HOUR).top.change
+    assert change is not None
+    assert change.after == "2.0"
+
+
+def test_after_a_rollback_the_deploy_is_linked_and_the_rollback_shown(tmp_path: Path):
+    story = Story()
+    requests(story, lambda n, r: "2.0" if 1200 <= n < 2400 else "1.0")
+    found = triaged(story, tmp_path, window=HOUR)
+    assert found.top.change is not None
+    assert found.top.change.after == "2.0"
+    assert [(c.kind, c.after) for c in found.changes] == [("deploy", "2.0"), ("rollback", "1.0")]
+
+
+def test_a_decoy_deploy_of_an_innocent_service_is_not_linked(tmp_path: Path):
+    story, r = Story(), random.Random(2)
+    for n in range(3600):
+        trace = story.trace()
+        front = story.span(n, service="front", version="9" if n >= 1800 else "8", trace=trace, name="GET /")
+        told = story.span(n, trace=trace, parent=number_of(front), version="1.0")
+        if n >= 2400 and r.random() < 0.1:
+            story.fails(told, "ValueError", "no price")
+    found = triaged(story, tmp_path, window=HOUR)
+    assert found.top.onset is not None
+    assert found.top.change is None
+    assert [c.service for c in found.changes] == ["front"]
+
+
+def test_a_deploy_that_the_old_version_fails_with_too_is_not_linked(tmp_path: Path):
+    story, r = Story(), random.Random(3)
+    for n in range(3600):  # a dependency breaks at 2400, a rolling deploy happens at the same time
+        version = "2.0" if n >= 2300 and r.random() < 0.5 else "1.0"
+        told = story.span(n, version=version)
+        if n >= 2400 and r.random() < 0.1:
+            story.fails(told, "ValueError", "no price")
+    assert triaged(story, tmp_path, window=HOUR).top.change is None
+
+
+def test_a_flag_flipped_without_a_deploy_is_linked(tmp_path: Path):
+    story, r = Story(), random.Random(6)
+    for n in range(3600):
+        told = story.span(n)
+        on = n >= 2000 and r.random() < 0.5
+        flag = {"feature_flag.key": "surcharge", "feature_flag.result.variant": "on" if on else "off"}
+        if on and r.random() < 0.2:
+            story.fails(told, "ValueError", "no price")
+        event = {
+            "timeUnixNano": told["startTimeUnixNano"],
+            "name": "feature_flag.evaluation",
+            "attributes": attributes(flag),
+        }
+        told["events"] = [*told.get("events", []), event]
+    change = triaged(story, tmp_path, window=HOUR).top.change
+    assert change is not None
+    assert (change.kind, change.before, change.after) == ("flag", "surcharge=off", "surcharge=on")
+
+
+def test_a_change_that_somebody_told_is_linked_by_time_alone_and_says_so(tmp_path: Path):
+    story, r = Story(), random.Random(7)
+    for n in range(3600):
+        told = story.span(n)
+        if n >= 2400 and r.random() < 0.1:
+            story.fails(told, "ValueError", "no price")
+    path = tmp_path / "changes.jsonl"
+    path.write_text(
+        json.dumps({"kind": "config", "service": "shop", "at": at(2399).isoformat(), "after": "pool=5"}) + "\n"
+    )
+    with opened(story, tmp_path) as store:
+        found, _ = triage.triage(store, window=HOUR, told_changes=changes.load(path))
+    assert found.top.change is not None
+    assert found.top.change.after == "pool=5"
+    assert "by time alone" in found.top.change.evidence[-1]
+
+
+def test_a_changes_file_that_cannot_be_read_names_its_line(tmp_path: Path):
+    path = tmp_path / "changes.jsonl"
+    path.write_text('{"kind": "config", "at": "2026-11-18T12:00:00Z", "after": "x"}\n{"kind": "config"}\n')
+    with pytest.raises(TelemetryError, match="line 2 is no change"):
+        changes.load(path)

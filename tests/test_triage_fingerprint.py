@@ -1,0 +1,187 @@
+"""Which errors are the same."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from assets.stacks import STACKS
+from story import SHOP, Story, number_of, opened, python_stack
+
+from shadowlab import telemetry, triage
+from shadowlab.triage import mask
+from shadowlab.triage.fingerprint import merge
+
+
+@pytest.mark.parametrize(
+    ("text", "template"),
+    [
+        ("user 'alice' not found", "user <str> not found"),
+        ("order ord_8f3kd92 failed after 1200ms", "order <n> failed after <amount>"),
+        ("connect ECONNREFUSED 10.0.0.1:5432", "connect ECONNREFUSED <addr>"),
+        ("mail to joe.x+1@example.com bounced", "mail to <email> bounced"),
+        ("job 4bf92f35-77b3-4da6-a3ce-929d0e0e4736 at 2026-11-18T12:00:00.123Z", "job <id> at <time>"),
+        ("can't open '/var/lib/x/1.txt'", "can't open <str>"),
+        ("no such file: /var/lib/x/1.txt", "no such file: <path>"),
+        ('could not parse {"a": {"b": 1}}', "could not parse <json>"),
+        ("GET https://shop.example/orders/7?x=1 failed", "GET <url> failed"),
+        ("bad values [1, 2, 3]", "bad values [<list>]"),
+        ("object at 0x7f00aa", "object at <hex>"),
+        ("'NoneType' object has no attribute 'foo'", "'NoneType' object has no attribute 'foo'"),
+        ("f() got an unexpected keyword argument 'surcharge'", "f() got an unexpected keyword argument 'surcharge'"),
+        ("unsupported operand type(s) for +: 'int' and 'str'", "unsupported operand type(s) for +: 'int' and 'str'"),
+        ("HTTP 503 from gateway", "HTTP <n> from gateway [5xx]"),
+        ("HTTP 404 from gateway", "HTTP <n> from gateway [4xx]"),
+        ("[Errno 111] Connection refused", "[Errno <n>] Connection refused [111]"),
+        ("SQLSTATE[23000]: duplicate", "SQLSTATE[<n>]: duplicate [23000]"),
+    ],
+)
+def test_parameters_are_masked_and_names_stay(text: str, template: str):
+    assert mask.templates([text]) == [template]
+
+
+def test_masking_does_not_depend_on_the_other_texts():
+    texts = [f"user {n} of 'team {n}' at 10.0.0.{n}: code {n * 37}" for n in range(200)]
+    alone = [mask.templates([text])[0] for text in texts[:5]]
+    random.Random(3).shuffle(texts)
+    assert set(mask.templates(texts)) == set(alone) == {"user <n> of <str> at <addr>: code <n>"}
+
+
+def test_a_word_of_many_values_is_a_parameter_and_a_word_of_two_is_not():
+    many = [f"customer {name} has no plan" for name in ("ann", "bob", "cyd", "dan", "eve", "fay")]
+    told = merge([*many, "VM Started", "VM Paused"])
+    assert {told[text] for text in many} == {"customer <*> has no plan"}
+    assert told["VM Started"] != told["VM Paused"]
+    assert merge(reversed(many)) == {text: told[text] for text in reversed(many)}
+
+
+def fingerprints(story: Story, folder: Path) -> dict[tuple[str, str], str]:
+    """The fingerprint of each error, by trace and span."""
+    case = story.case(folder)
+    with telemetry.store(case) as store:
+        _, table = triage.triage(store, top=1)
+    telemetry.set_fingerprints(case, table)
+    with telemetry.store(case) as store:
+        rows = store.sql("SELECT trace_id, span_id, fingerprint FROM errors").rows()
+    return {(row["trace_id"], row["span_id"]): row["fingerprint"] for row in rows}
+
+
+def test_every_error_of_the_case_gets_a_fingerprint_whatever_the_window(tmp_path: Path):
+    story = Story()
+    for n in range(20):
+        story.fails(story.span(n * 600, error=True), "ValueError", f"no price for {n}")
+    found = fingerprints(story, tmp_path)
+    assert len(found) == 20
+    assert len(set(found.values())) == 1
+    assert None not in found.values()
+
+
+def test_line_numbers_do_not_part_and_functions_do(tmp_path: Path):
+    story = Story()
+    for n, (function, line) in enumerate([("price", 12), ("price", 99), ("tax", 12)]):
+        stack = python_stack(SHOP[0], ("/srv/shop/lib/price.py", function), error="ValueError: no", line=line)
+        story.fails(story.span(n, error=True), "ValueError", "no", stack)
+    found = fingerprints(story, tmp_path)
+    assert sorted(list(found.values()).count(f) for f in set(found.values())) == [1, 2]
+
+
+def test_a_wrapped_exception_counts_as_its_cause(tmp_path: Path):
+    story = Story()
+    plain = python_stack(*SHOP, error="KeyError: 'amount'")
+    link = "\nThe above exception was the direct cause of the following exception:\n\n"
+    wrapped = plain + link + python_stack(SHOP[0], error="shop.Failed: cannot price")
+    story.fails(story.span(0, error=True), "KeyError", "'amount'", plain)
+    story.fails(story.span(1, error=True), "shop.Failed", "cannot price", wrapped)
+    other = wrapped.replace("KeyError: 'amount'", "ZeroDivisionError: division by zero")
+    story.fails(story.span(2, error=True), "shop.Failed", "cannot price", other)
+    found = list(fingerprints(story, tmp_path).values())
+    assert len(set(found)) == 2
+
+
+def test_errors_without_a_stack_are_told_apart_by_operation_and_code(tmp_path: Path):
+    story = Story()
+    for n in range(12):
+        told = story.span(n, error=True, name=("GET /a", "GET /b")[n % 2], rpc__grpc__status_code=(14, 4)[n // 2 % 2])
+        told["status"]["message"] = f"attempt {n} failed"
+    assert len(set(fingerprints(story, tmp_path).values())) == 4
+
+
+def test_any_order_gives_the_same_groups_and_the_same_record(tmp_path: Path):
+    def tell(order: list[int], folder: Path):
+        story = Story()
+        for n in range(60):
+            trace = story.trace()
+            server = story.span(n * 20, trace=trace, error=n % 3 == 0)
+            if n % 3 == 0:
+                story.fails(server, ("ValueError", "KeyError")[n % 2], f"bad thing {n}")
+        for spans in story.told.values():
+            spans[:] = [spans[i] for i in order]
+        folder.mkdir()
+        with opened(story, folder) as store:
+            return triage.triage(store)[0]
+
+    order = list(range(60))
+    first = tell(order, tmp_path / "one")
+    random.Random(7).shuffle(order)
+    assert tell(order, tmp_path / "other").digest == first.digest
+
+
+def test_more_of_the_same_makes_no_more_groups(tmp_path: Path):
+    words = ["lorem", "ipsum", "dolor", "sit", "amet", "consetetur", "sadipscing", "elitr", "sed", "diam", "nonumy"]
+
+    def groups(count: int, folder: Path) -> int:
+        story, r = Story(), random.Random(count)
+        for n in range(count):
+            message = (
+                f"user {r.choice(words)} not allowed", f"took {r.random():.3f}s for order-{r.getrandbits(40):x}",
+                f"key {r.getrandbits(64):016x} at 10.{r.randrange(9)}.0.{r.randrange(255)}:{r.randrange(9999)} gone",
+            )[n % 3]  # fmt: skip
+            story.fails(story.span(n * 0.1, error=True), "ValueError", message)
+        folder.mkdir()
+        return len(set(fingerprints(story, folder).values()))
+
+    assert groups(150, tmp_path / "few") == groups(750, tmp_path / "many") == 3
+
+
+def test_eight_languages_make_eight_groups_on_any_line(tmp_path: Path):
+    story = Story()
+    for n, (text, _, (kind, message)) in enumerate(STACKS.values()):
+        for line in (42, 43):
+            story.fails(story.span(n * 2 + line, error=True), kind, message, text.replace("42", str(line)))
+    found = fingerprints(story, tmp_path)
+    assert len(set(found.values())) == 8
+
+
+def test_a_passed_on_error_counts_for_its_root_only(tmp_path: Path):
+    story = Story()
+    for n in range(30):
+        trace = story.trace()
+        front = story.span(n * 10, service="front", trace=trace, name="GET /", error=True)
+        call = story.span(n * 10, service="front", trace=trace, kind=3, parent=number_of(front), name="GET", error=True)
+        shop = story.span(n * 10, trace=trace, parent=number_of(call), error=True)
+        story.fails(shop, "KeyError", "'amount'")
+        story.fails(front, "front.Upstream", "shop answered 500", python_stack(("/srv/front/app.py", "home")))
+    with opened(story, tmp_path) as store:
+        found, _ = triage.triage(store)
+    assert [(s.service, s.exception_type, s.events) for s in found.suspects] == [("shop", "KeyError", 30)]
+    assert "60 errors of other spans passed it on" in found.top.why
+    assert found.services[0].service == "shop"
+
+
+def test_a_fault_beside_something_handled_stays_a_fault_of_its_own(tmp_path: Path):
+    story = Story()
+    for n in range(60):
+        trace = story.trace()
+        bad = n % 2 == 0
+        server = story.span(n * 10, trace=trace, error=bad, ms=50)
+        if n % 10 == 0:  # a gateway timeout that is handled, now and then in a request that fails for another reason
+            call = story.span(n * 10, trace=trace, kind=3, parent=number_of(server), name="POST gateway", error=True)
+            story.fails(call, "httpx.ReadTimeout", "timed out", python_stack(("/srv/shop/gateway.py", "call")))
+        if bad:
+            story.fails(server, "TypeError", "not serializable")
+    with opened(story, tmp_path) as store:
+        found, _ = triage.triage(store)
+    assert [(s.exception_type, s.events) for s in found.suspects] == [("TypeError", 30), ("httpx.ReadTimeout", 6)]
+    assert found.suspects[1].budget_burned == 0
+    assert "breaks no objective" in found.suspects[1].why

@@ -1,0 +1,83 @@
+"""Stack texts to frames, in eight languages."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from assets.stacks import STACKS
+
+from shadowlab.triage import frames
+
+
+def own(text: str, prefixes: tuple[str, ...] = ()) -> str:
+    stack = frames.parse(text)
+    assert stack is not None
+    root = stack.chain[-1]
+    return [frames.place(f.file, f.function) for f in root.frames if frames.in_app(f.file, f.function, prefixes)][-1]
+
+
+@pytest.mark.parametrize("language", STACKS)
+def test_the_deepest_own_function_and_the_root_cause_are_found(language: str):
+    text, place, root = STACKS[language]
+    stack = frames.parse(text)
+    assert stack is not None
+    assert stack.language == language
+    assert (stack.chain[-1].type, stack.chain[-1].message) == root
+    assert own(text) == place
+
+
+@pytest.mark.parametrize("language", STACKS)
+def test_line_numbers_and_folders_do_not_change_the_place(language: str):
+    text, place, _ = STACKS[language]
+    moved = re.sub(r"(?<=[:( ])\d+(?=[:)\n,]| \+)", lambda n: str(int(n[0]) + 7), text)
+    assert own(moved.replace("/app/", "/srv/release-9/app/")) == place
+
+
+def test_generated_names_lose_what_changes_from_run_to_run():
+    one = STACKS["java"][0]
+    other = one.replace("Lambda$123/0x0000000800c8b440", "Lambda$77/0x0000000800aaaaaa")
+    assert [f.function for f in frames.parse(one).frames] == [f.function for f in frames.parse(other).frames]
+
+
+def test_an_exception_while_another_was_handled_stands_alone():
+    text = STACKS["python"][0].replace(
+        "The above exception was the direct cause of the following exception",
+        "During handling of the above exception, another exception occurred",
+    )
+    assert [raised.type for raised in frames.parse(text).chain] == ["RuntimeError"]
+
+
+def test_production_frames_become_paths_of_the_source_tree():
+    stack = frames.parse(STACKS["python"][0])
+    shown = frames.shown(stack.chain[-1].frames, ("/srv/shop/",))
+    assert [(f.file, f.in_app) for f in shown] == [
+        ("lib/serializer.py", True), ("/usr/lib/python3.11/json/__init__.py", False)]  # fmt: skip
+    assert shown[0].text == "return json.dumps(value)"
+
+
+def test_what_python_itself_prints_is_read(tmp_path: Path):
+    import traceback
+
+    try:
+        raise KeyError("amount")
+    except KeyError:
+        stack = frames.parse(traceback.format_exc())
+    assert (stack.chain[0].type, stack.chain[0].message) == ("KeyError", "'amount'")
+    assert stack.frames[-1].function == "test_what_python_itself_prints_is_read"
+
+
+def test_a_text_without_frames_gives_none():
+    assert frames.parse("") is None
+    assert frames.parse("gateway timed out after 30 s") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\n" * 60_000, " at (" * 12_000, "a" * 60_000, "#0 " + "(" * 60_000, ' File "' * 8_000, "x in y:1 " * 7_000,
+     "\tat a.b(" * 7_000 + "\n", "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000],
+)  # fmt: skip
+def test_hostile_text_is_read_in_little_time(text: str):
+    began = time.process_time()
+    frames.parse(text)
+    assert time.process_time() - began < 2
