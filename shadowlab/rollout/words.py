@@ -1,0 +1,42 @@
+"""Telemetry's and patches' words in Markdown: shown as they are, never obeyed."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_LONGEST = 400
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:/&$^=\"'])")
+
+
+def code(text: object, *, longest: int = _LONGEST) -> str:
+    """A code span that holds `text` and nothing else: no link, mention or HTML. Not for a table's cell."""
+    told = _one_line(str(text), longest)
+    if not told:
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", told)), default=0))
+    pad = " " if told[0] in "` " or told[-1] in "` " else ""
+    return f"{fence}{pad}{told}{pad}{fence}"
+
+
+def escaped(text: object, *, longest: int = _LONGEST) -> str:
+    """Plain words: every sign that Markdown might act on is escaped, mentions are broken."""
+    # A word joiner after the sign: nobody is notified by what an attacker wrote into an exception.
+    return _PUNCTUATION.sub(r"\\\1", _one_line(str(text), longest)).replace("@", "@\u2060")
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A code block that `text` cannot end."""
+    clean = "".join(letter for letter in text if letter in "\n\t" or _shown(letter))
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", clean)), default=0))
+    return f"{fence}{language}\n{clean.rstrip()}\n{fence}"
+
+
+def _one_line(text: str, longest: int) -> str:
+    clean = " ".join("".join(letter if _shown(letter) else " " for letter in text).split())
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"
+
+
+def _shown(letter: str) -> bool:
+    """Whether a character can be seen; controls and marks that turn the direction of text cannot."""
+    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
