@@ -102,7 +102,7 @@ def _json(signal: Signal, kind: Kind, body: bytes) -> Parsed:
     bad = request.without_ids(_valid_text) if signal is Signal.TRACES else 0
     if bad:
         line = _json_without(line)
-    return Parsed(kind, line if count > bad else b"", count - bad, bad, f"{bad} {_NO_IDS}" if bad else "")
+    return Parsed(kind, line if count > bad else b"", count - bad, bad, f"{_NO_IDS}: {bad}" if bad else "")
 
 
 def _json_without(line: bytes) -> bytes:
@@ -132,11 +132,13 @@ def _protobuf(signal: Signal, kind: Kind, body: bytes) -> Parsed:
         request = request_type.FromString(body)
     except (DecodeError, RecursionError):
         raise Refused.bad(f"the body is no OTLP/protobuf request of {signal}") from None
+    if body and not request.ListFields():
+        raise Refused.bad(f"the body is no OTLP/protobuf request of {signal}: it has no {_KEYS[signal]}")
     records = count(request)
     bad = _drop_without_ids(request) if signal is Signal.TRACES else 0
     if bad:
         body = request.SerializeToString()
-    return Parsed(kind, body if records > bad else b"", records - bad, bad, f"{bad} {_NO_IDS}" if bad else "")
+    return Parsed(kind, body if records > bad else b"", records - bad, bad, f"{_NO_IDS}: {bad}" if bad else "")
 
 
 def _drop_without_ids(request: Any) -> int:

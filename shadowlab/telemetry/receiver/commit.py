@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Final
 
 from shadowlab.telemetry.receiver.log import Log
@@ -19,7 +18,7 @@ class Committer:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._asked: queue.SimpleQueue[tuple[bytes, Future[None]] | Future[Path | None] | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[tuple[bytes, Future[None]] | Future[int] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="shadowlab-log", daemon=True)
         self.waiting = 0
         """Bytes handed in and not yet on the disk."""
@@ -37,21 +36,11 @@ class Committer:
         self._asked.put((record, done))
         return done
 
-    def seal(self) -> Path | None:
-        """End the file that is being written, after everything submitted before; gives it, if there is one."""
-        done: Future[Path | None] = Future()
+    def seal(self) -> int:
+        """End the file that is being written; every file with a lower number than it gives is whole."""
+        done: Future[int] = Future()
         self._asked.put(done)
         return done.result()
-
-    @property
-    def writing(self) -> Path | None:
-        """The file that is being written."""
-        return self._log.path
-
-    @property
-    def size(self) -> int:
-        """Bytes in it."""
-        return self._log.size
 
     def close(self) -> None:
         """Write what was submitted, seal the file, end the thread."""
@@ -72,9 +61,7 @@ class Committer:
             self._commit(batch)
             batch.clear()
             if isinstance(asked, Future):
-                path = self._log.path
-                self._log.seal()
-                asked.set_result(path)
+                asked.set_result(self._log.seal())
             elif asked is None:
                 self._log.seal()
                 return

@@ -99,15 +99,19 @@ def _load(case: Case, requests: Sequence[Request], redaction: str, folder: Path)
         reason = done.refused[0].reason if done.refused else None
     except (duckdb.IOException, duckdb.InterruptException) as exc:
         raise errors.TelemetryError(f"cannot write a segment: {str(exc).splitlines()[0]}") from exc
-    except duckdb.Error as exc:
-        reason, done = str(exc).splitlines()[0], Ingest(redaction=redaction)
+    except (OSError, errors.ShadowlabError):
+        raise
+    except Exception as exc:  # whatever one request can cause: it must not keep the others from being stored
+        reason, done = f"{type(exc).__name__}: {str(exc)[:200]}", Ingest(redaction=redaction)
     if reason is None:
         return done
     if len(requests) == 1:
         return Ingest(rejected=(_put_aside(folder, requests[0], reason),), redaction=redaction)
     middle = len(requests) // 2
     halves = (_load(case, part, redaction, folder) for part in (requests[:middle], requests[middle:]))
-    return added(added(Ingest(spans=done.spans, logs=done.logs, metric_points=done.metric_points), next(halves)), next(halves))
+    return added(
+        added(Ingest(spans=done.spans, logs=done.logs, metric_points=done.metric_points), next(halves)), next(halves)
+    )
 
 
 @contextlib.contextmanager

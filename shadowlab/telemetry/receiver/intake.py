@@ -44,6 +44,8 @@ class Intake:
         self.committer, self.status, self.limits = committer, status, limits
         self._token = token.encode() if token else None
         self.open = True
+        self.active = 0
+        """Requests that are being taken."""
         self._reading = 0
 
     def admit(self, authorization: str | None) -> None:
@@ -64,6 +66,13 @@ class Intake:
 
     async def take(self, signal: Signal, encoding: Encoding, body: bytes, coding: str = "") -> Parsed:
         """Keep a request; returns when it is on the disk. Raises `Refused`."""
+        self.active += 1
+        try:
+            return await self._take(signal, encoding, body, coding)
+        finally:
+            self.active -= 1
+
+    async def _take(self, signal: Signal, encoding: Encoding, body: bytes, coding: str) -> Parsed:
         if len(body) > _SMALL:
             parsed = await asyncio.get_running_loop().run_in_executor(None, self._parse, signal, encoding, body, coding)
         else:

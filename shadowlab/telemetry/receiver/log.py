@@ -41,6 +41,9 @@ class Kind(IntEnum):
     METRICS_PROTOBUF = 7
 
 
+_KINDS: Final = frozenset(int(kind) for kind in Kind)
+
+
 class Header(msgspec.Struct, frozen=True, kw_only=True):
     """How a log was written."""
 
@@ -69,13 +72,18 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.glob(f".[0-9]*{_SUFFIX}"))
 
 
+def number(path: Path) -> int:
+    """A log file's number: later files have larger ones."""
+    return int(path.name.strip(".").split(".")[0])
+
+
 class Log:
     """The file that is being written. One thread appends; `seal` may be called by that thread only."""
 
     def __init__(self, folder: Path, header: Header) -> None:
         self.folder, self.header = folder, header
         self._fd: int | None = None
-        self._next = max((int(p.name.strip(".").split(".")[0]) for p in files(folder)), default=0) + 1
+        self._next = max(map(number, files(folder)), default=0) + 1
         self.path: Path | None = None
         self.size = 0
         """Bytes in the file that are on the disk."""
@@ -93,11 +101,12 @@ class Log:
             raise
         self.size += len(content)
 
-    def seal(self) -> None:
-        """Close the file; the next `append` begins another."""
+    def seal(self) -> int:
+        """Close the file; the next `append` begins another. Every file with a lower number than it gives is closed."""
         if self._fd is not None:
             os.close(self._fd)
         self._fd, self.path, self.size = None, None, 0
+        return self._next
 
     def _open(self) -> int:
         path = self.folder / f".{self._next:012d}{_SUFFIX}"
@@ -152,7 +161,7 @@ def _records(content: memoryview) -> Iterator[tuple[Kind, memoryview]]:
         if end > len(content) or not length:
             return
         body = content[at + _HEAD.size : end]
-        if zlib.crc32(body, zlib.crc32(bytes((kind,)))) == crc and kind in Kind:
+        if zlib.crc32(body, zlib.crc32(bytes((kind,)))) == crc and kind in _KINDS:
             yield Kind(kind), body
         at = end
 

@@ -163,7 +163,10 @@ def _point(which: str, point: Any) -> dict[str, Any]:
         case "gauge" | "sum":
             told |= _number(point)
         case "histogram":
-            told |= {"bucketCounts": [str(n) for n in point.bucket_counts], "explicitBounds": list(point.explicit_bounds)}
+            told |= {
+                "bucketCounts": [str(n) for n in point.bucket_counts],
+                "explicitBounds": list(point.explicit_bounds),
+            }
         case "exponential_histogram":
             told |= {"scale": point.scale, "zeroCount": str(point.zero_count), "zeroThreshold": point.zero_threshold}
             told |= {"positive": _buckets(point.positive), "negative": _buckets(point.negative)}
@@ -194,5 +197,9 @@ def _buckets(buckets: Any) -> dict[str, Any]:
 
 
 def _exemplar(exemplar: Any) -> dict[str, Any]:
-    told = {"timeUnixNano": str(exemplar.time_unix_nano), "traceId": exemplar.trace_id.hex(), "spanId": exemplar.span_id.hex()}
+    told = {
+        "timeUnixNano": str(exemplar.time_unix_nano),
+        "traceId": exemplar.trace_id.hex(),
+        "spanId": exemplar.span_id.hex(),
+    }
     return {**told, "filteredAttributes": _attributes(exemplar.filtered_attributes), **_number(exemplar)}

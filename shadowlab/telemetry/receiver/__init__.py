@@ -1,0 +1,12 @@
+"""Receive OTLP while it happens: nothing is answered before it is on the disk, and it is SQL a moment later.
+
+>>> from shadowlab.telemetry import receiver
+>>> receiver.receive(case, receiver.Listen())  # doctest: +SKIP
+"""
+
+from shadowlab.telemetry.receiver.intake import Limits
+from shadowlab.telemetry.receiver.listen import Address, Listen
+from shadowlab.telemetry.receiver.service import Tell, Told, receive, recover
+from shadowlab.telemetry.receiver.status import Status
+
+__all__ = ["Address", "Limits", "Listen", "Status", "Tell", "Told", "receive", "recover"]
