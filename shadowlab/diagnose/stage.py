@@ -54,7 +54,7 @@ def diagnose(
     Raises `SourceError` when `bad` is no revision of the source, `SandboxError` when the sandbox is not to be had.
     """
     bad = source.revision(bad or replay.revision or "HEAD")
-    failing = _failing(replay)
+    failing = failing_attempts(replay)
     failure = failing[0].error if failing else replay.error
     tree = Tree(source.files(bad), lambda file: source.read(file, bad))
     frames = map_frames(failure.frames if failure else (), prefixes=source.service(bad).frames, files=tree.files)
@@ -64,7 +64,7 @@ def diagnose(
     span = deployed(source, good=good, bad=bad)
     touches = rank(source, span, cuts)
     suspect = _suspect(triage, replay)
-    with _bench(case, source, bad, failing, sandbox, progress) as bench:
+    with open_bench(case, source, bad, failing, sandbox=sandbox, progress=progress) as bench:
         found, culprit = _hypotheses(source, span, touches, failure, tree, cuts, suspect, bench, _unfit(replay, bench))
     return Diagnosis(
         parents=(replay.digest, *((triage.digest,) if triage else ())),
@@ -81,7 +81,7 @@ def diagnose(
     )
 
 
-def _failing(replay: Replay) -> tuple[Attempt, ...]:
+def failing_attempts(replay: Replay) -> tuple[Attempt, ...]:
     """The attempts that show the failure, those of the same outcome as the first of them first."""
     failed = [a for a in replay.runs if a.error is not None or (a.status is not None and a.status >= 500)]
     failed.sort(key=lambda a: a.outcome is not Outcome.REPRODUCED)
@@ -93,14 +93,16 @@ def _suspect(triage: Triage | None, replay: Replay) -> Suspect | None:
     return next((s for s in triage.suspects if s.fingerprint == replay.suspect), None) if triage else None
 
 
-def _bench(
+def open_bench(
     case: Case,
     source: Source,
     bad: str,
     failing: Sequence[Attempt],
+    *,
     sandbox: str,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> AbstractContextManager[Bench | None]:
+    """A bench for the failing attempts of one replay, for at most `MAX_RECORDINGS` of them; None when there is none."""
     from shadowlab.replay import recording
 
     chosen = [a for a in failing if a.outcome_key == failing[0].outcome_key][:MAX_RECORDINGS]

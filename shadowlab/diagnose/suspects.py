@@ -131,7 +131,7 @@ class _Court:
         told: tuple[Intervention, ...] = tuple(trial.intervention(before) for trial in trials)
         cause = _named(touch.commit)
         if status is Status.CONFIRMED:
-            cause = f"{cause}: since then {self.failure.type}: {self.failure.message}"
+            cause = f"{cause} brings the {self.failure.type}"
         return Hypothesis(
             cause=cause, status=status, kind="commit", location=_location(self.source, self.span, touch),
             evidence=(touch.why, *evidence, *self.span.said), interventions=told,
@@ -139,7 +139,7 @@ class _Court:
 
 
 def _named(commit: Commit) -> str:
-    return f"commit {commit.revision[:9]} {commit.subject}"
+    return f"commit {commit.revision[:9]} “{commit.subject}”"
 
 
 def _location(source: Source, span: Range, touch: Touch) -> Location | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from shadowlab import errors
-from shadowlab.records import Attempt, Commit, Intervention
+from shadowlab.records import Attempt, Commit, Intervention, digest_of
 from shadowlab.replay import Fixture, Hooks, Runner, RunResult
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Source
@@ -41,11 +42,20 @@ class Trial:
         """How often a recording was run."""
         return len(self.results)
 
+    @property
+    def answers(self) -> str:
+        """SHA-256 over status and body of each recording's answer; empty when runs of one differ or nothing ran."""
+        seen: dict[str, set[tuple[int | None, str]]] = {}
+        for result in self.results:
+            seen.setdefault(result.recording, set()).add((result.status, hashlib.sha256(result.body).hexdigest()))
+        steady = all(len(answers) == 1 for answers in seen.values())
+        return digest_of([[name, *answers.pop()] for name, answers in sorted(seen.items())]) if seen and steady else ""
+
     def intervention(self, before: Trial) -> Intervention:
         """The trial as a record, against the unchanged one."""
         return Intervention(
             changed=self.changed, before_key=before.key, after_key=self.key,
-            flipped=before.ending == "same" and self.ending == "passes", runs=self.runs,
+            flipped=before.ending == "same" and self.ending == "passes", runs=self.runs, answers=self.answers,
         )  # fmt: skip
 
 
