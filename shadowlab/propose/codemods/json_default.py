@@ -119,9 +119,8 @@ class _Edit:
         tab = self.parsed.module.default_indent
         line = self.parsed.text.splitlines()[self.parsed.lines(self.call)[0] - 1]
         indent = line[: len(line) - len(line.lstrip())] + tab
-        joined = ", ".join(
-            self.parsed.module.code_for_node(arg.with_changes(comma=cst.MaybeSentinel.DEFAULT)) for arg in call.args
-        )
+        plain = (arg.with_changes(comma=cst.MaybeSentinel.DEFAULT) for arg in call.args)
+        joined = ", ".join(self.parsed.module.code_for_node(arg) for arg in plain)
         one_line = len(indent) + len(joined) <= self.site.line_length
 
         def fold(*, deeper: bool) -> cst.ParenthesizedWhitespace:
