@@ -17,6 +17,7 @@ _WORDS = re.compile(r"[A-Za-z]{4,}")
 _REDACTED = "[redacted"
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _NEAR_S = 120.0
+_LIBRARY = re.compile(r"/(site|dist)-packages/|/lib/python\d")
 
 
 def divergence(fixture: Fixture, run: RunResult, prefixes: Sequence[str]) -> str | None:
@@ -80,7 +81,7 @@ def in_app(file: str, prefixes: Sequence[str]) -> str | None:
     """A production frame's path in the tree; None when it is a library's."""
     for prefix in prefixes:
         root = prefix.rstrip("/") + "/"
-        if file.startswith(root):
+        if file.startswith(root) and not _LIBRARY.search(file):
             return file[len(root) :]
     return None
 

@@ -162,7 +162,9 @@ class Runner:
         environment = _environment(fixtures[0], Hooks(), False)
         server = self._server(environment, perturbed=False, fixture=fixtures[0])
         job = {
-            "mirror": [_job(fixture, Hooks()) for fixture in fixtures],
+            "mirror": [
+                {**_job(f, Hooks()), "answer": f.response.content.hex() if f.response else ""} for f in fixtures
+            ],
             "snapshot": self._placed(server, snapshot) if snapshot else None,
         }
         told = bytearray()

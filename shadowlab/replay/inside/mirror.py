@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from .clock import REAL_PERF_NS
 from .entry import Answer
+from .names import Names
 from .outcome import name_of
 from .seams import Seams
 
@@ -20,12 +21,13 @@ def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], told: BinaryI
     """Ask once per request and tell one JSON line each: status, error, real latency, digest of the body."""
     # Collections would hit arbitrary requests; between two they hit none.
     gc.disable()
+    names = Names()
     seams.watch.on = seams.watch.deny = True
     for number, request in enumerate(requests):
+        asked, body = _today(names, request)
         seams.begin(request)
-        body = bytes.fromhex(request["body"])
         started = REAL_PERF_NS()
-        answer = ask(request["request"], body)
+        answer = ask(asked, body)
         took_ns = REAL_PERF_NS() - started
         line = {
             "status": answer["status"],
@@ -34,8 +36,26 @@ def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], told: BinaryI
             "body": hashlib.sha256(answer["body"]).hexdigest(),
             "unrecorded": len(seams.tape.unrecorded),
         }
+        names.learn(bytes.fromhex(request["answer"]), answer["body"])
         del answer
         told.write(json.dumps(line).encode() + b"\n")
         if number % 50 == 49:
             gc.collect(0)
     told.flush()
+
+
+def _today(names: Names, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The request and its body with today's ids, its tape as well."""
+    body, asked = bytes.fromhex(request["body"]), request["request"]
+    if not names.known:
+        return asked, body
+    for call in request["outbound"]:
+        call["url"] = names.put(call["url"])
+    try:
+        body = names.put(body.decode()).encode()
+    except UnicodeDecodeError:
+        return asked, body
+    headers = [
+        [name, str(len(body)) if name.lower() == "content-length" else value] for name, value in asked["headers"]
+    ]
+    return {**asked, "path": names.put(asked["path"]), "query": names.put(asked["query"]), "headers": headers}, body

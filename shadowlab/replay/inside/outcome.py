@@ -76,7 +76,7 @@ def _frames(found: TracebackType | None, places: Places) -> list[dict[str, Any]]
     frames = []
     for frame, line in traceback.walk_tb(found):
         file = frame.f_code.co_filename
-        if file.startswith(places.tree):
+        if file.startswith(places.tree) and "-packages/" not in file:
             frames.append({"file": file[len(places.tree) :], "function": frame.f_code.co_qualname, "line": line})
     return frames[-_DEEPEST:]
 
