@@ -1,4 +1,4 @@
-"""Bundled incidents: where they lie, and the repository of the service that misbehaves."""
+"""What ships beside the code: incidents, tutorials, and the repository of the service that misbehaves."""
 
 from __future__ import annotations
 

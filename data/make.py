@@ -1,0 +1,67 @@
+"""Make a bundled incident again by running its service, or check the one that is here.
+
+    python data/make.py payments-decimal            some minutes
+    python data/make.py payments-decimal --check    some seconds; writes nothing
+
+data/README.md says what happens then.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(HERE.parent))
+
+
+def main() -> int:
+    """Exit code 0 when the incident is made, or is as its `expected.json` says; 1 when not; 2 when it cannot be."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("incident", choices=sorted(path.parent.name for path in HERE.glob("*/run")))
+    words.add_argument("--check", action="store_true", help="check what is here")
+    words.add_argument("--root", type=Path, default=Path("/srv/payments-api"), help="where it runs [%(default)s]")
+    words.add_argument("--python", type=Path, default=Path("/usr/bin/python3"), help="what runs it [%(default)s]")
+    said = words.parse_args()
+    incident = HERE / said.incident
+    sys.path.insert(0, str(incident / "run"))
+    return check(incident) if said.check else make(incident, said.root, said.python)
+
+
+def check(incident: Path) -> int:
+    """Print what is wrong with the files."""
+    from facts import check as wrong
+
+    found = wrong(incident)
+    print("\n".join(found) or f"{incident.name}: all files say what expected.json says")
+    return 1 if found else 0
+
+
+def make(incident: Path, root: Path, python: Path) -> int:
+    """Run the service and put what comes of it into the incident's folder."""
+    from facts import expected, pack
+    from scene import SceneError, play, scene
+
+    start = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {what}", flush=True)
+
+    try:
+        with scene(root, python, say) as made:
+            load = play(made)
+            say(f"{sum(load.counts.values()):,} requests were asked: {dict(load.counts.most_common())}")
+            pack(made.work, incident)
+    except SceneError as exc:
+        print(exc, file=sys.stderr)
+        return 2
+    found = expected(incident)
+    (incident / "expected.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    say("packed; checking")
+    return check(incident)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
