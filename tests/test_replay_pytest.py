@@ -1,0 +1,99 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import orders
+
+from shadowlab import replay
+from shadowlab.case import Case, open_case
+from shadowlab.records import Replay
+from shadowlab.source import Source
+
+
+def replayed(folder: Path) -> tuple[Case, Source, Replay]:
+    case = open_case(folder / "case")
+    source = orders.repository(folder / "shop")
+    replay.take_in(case, [orders.written(folder / "tapes", orders.document(1))])
+    done = replay.replay(case, [f"{1:032x}"], source=source, revision="HEAD", suspect="a1b2c3d4e5f60718")
+    return case, source, done
+
+
+def pytest_in(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the folder's tests where shadowlab cannot be imported."""
+    (folder / "conftest.py").write_text("import sys\n\nsys.modules['shadowlab'] = None\n")
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_replay_becomes_plain_pytest_that_is_red_before_the_fix_and_green_after(tmp_path: Path) -> None:
+    case, source, done = replayed(tmp_path)
+    test, *beside = replay.to_pytest(case, done, source, out=source.path)
+    assert test == source.path / "tests/replay/test_a1b2c3d4e5f60718.py"
+    assert [path.suffix for path in beside] == [".json", ".xz"]
+    red = pytest_in(source.path)
+    assert red.returncode == 1
+    assert f"TypeError: {orders.DECIMAL}" in red.stdout
+    replay.apply(source.path, orders.FIX)
+    green = pytest_in(source.path)
+    assert (green.returncode, "1 passed" in green.stdout) == (0, True), green.stdout
+    assert "freeze_time" in test.read_text()
+    assert "import shadowlab" not in test.read_text()
+
+
+def test_the_written_test_is_tidy(tmp_path: Path) -> None:
+    case, source, done = replayed(tmp_path)
+    test, *_ = replay.to_pytest(case, done, source, out=tmp_path / "out")
+    for words in (["check", "--select", "E,F,I,B,UP,SIM,PT"], ["format", "--check"]):
+        checked = subprocess.run(
+            [sys.executable, "-m", "ruff", *words, "--isolated", "--line-length", "120", str(test)], capture_output=True
+        )
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_a_hostile_recording_cannot_write_code_into_the_test(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    source = orders.repository(tmp_path / "shop")
+    path = '/x"""\nimport os; os.mkdir("pwned")\n"""@ENTRYPOINT@'
+    request = {**orders.document(1)["request"], "path": path}
+    replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1, request=request))])
+    done = replay.replay(case, [f"{1:032x}"], source=source, revision="HEAD")
+    test, *_ = replay.to_pytest(case, done, source, out=tmp_path / "out")
+    compile(test.read_text(), str(test), "exec")
+    assert "\nimport os" not in test.read_text()
+
+
+def test_an_event_becomes_a_recording_and_a_test(tmp_path: Path) -> None:
+    files = {
+        "shadowlab.toml": '[service]\nname = "jobs"\nentrypoint = "job:run"\n',
+        "job.py": "def run(event):\n    return {'share': event['part'] / event['whole']}\n",
+    }
+    source, case = orders.repository(tmp_path / "jobs", files), open_case(tmp_path / "case")
+    (tmp_path / "event.json").write_text(json.dumps({"part": 1, "whole": 0}))
+    made = replay.from_event(case, tmp_path / "event.json", source=source)
+    assert (made.kind, made.summary) == ("function", "CALL job:run -> no response")
+    done = replay.replay(case, [made.id], source=source, revision="HEAD")
+    assert (done.outcome, done.reproduced) == ("reproduced", 2)
+    assert done.error is not None
+    assert (done.error.type, done.error.message) == ("ZeroDivisionError", "division by zero")
+    replay.to_pytest(case, done, source, out=source.path)
+    assert "ZeroDivisionError" in pytest_in(source.path).stdout
+
+
+def test_a_function_s_session_answers_from_the_fixtures(tmp_path: Path) -> None:
+    files = {
+        "shadowlab.toml": '[service]\nname = "jobs"\nentrypoint = "job:run"\n',
+        "job.py": (
+            "import random, time\n\n\ndef run(event, session):\n"
+            "    rate = session.get('http://rates/eur', params={'day': 'mon'}).json()['rate']\n"
+            "    return {'sum': event['n'] * rate, 'at': time.time(), 'luck': random.random()}\n"
+        ),
+    }
+    source, case = orders.repository(tmp_path / "jobs", files), open_case(tmp_path / "case")
+    (tmp_path / "event.json").write_text('{"n": 3}')
+    (tmp_path / "calls").mkdir()
+    (tmp_path / "calls/rate.json").write_text(json.dumps({"url": "http://rates/eur?day=mon", "body": {"rate": 2}}))
+    made = replay.from_event(case, tmp_path / "event.json", source=source, fixtures=tmp_path / "calls")
+    with replay.Runner(source.path, source.service("HEAD")) as runner:
+        run = runner.run(replay.load(case, made.id), repeats=1, perturb=False)[0]
+    assert json.loads(run.body) == {"sum": 6, "at": 1735689600.0, "luck": 0.6177528569514706}
