@@ -89,6 +89,17 @@ def test_a_patch_that_answers_something_empty_is_green_and_still_fails(on_bench)
     assert "$.amount" in told["answers as before the change"].detail
 
 
+def test_a_patch_that_answers_another_amount_is_no_pass(on_bench):
+    half = small.edit(
+        "lib/serializer.py", "    return json",
+        "    if 'surcharge' in value:\n        value = {**value, 'amount': '5.00', 'surcharge': '0'}\n    return json",
+    )  # fmt: skip
+    with on_bench(half) as made:
+        gate = named(replays.red_green_red(made))["answers as before the change"]
+    assert gate.verdict is Verdict.INCONCLUSIVE
+    assert "another number in $.amount" in gate.detail
+
+
 def test_a_patch_that_fixes_nothing_stays_red(on_bench):
     with on_bench(small.edit("lib/serializer.py", "sort_keys=True", "sort_keys=True, indent=None")) as made:
         gate = replays.red_green_red(made)[0]

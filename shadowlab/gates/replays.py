@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from shadowlab import errors
 from shadowlab.gates import tapes
@@ -14,6 +15,7 @@ from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, Runner, RunResult
 from shadowlab.replay.recording import snapshot
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
 RED = "replay red-green-red"
 _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
 
@@ -131,47 +133,65 @@ def _as_before(bench: Bench, fixtures: Sequence[Fixture], green: Sequence[RunRes
     known = [(g, run) for g, run in zip(good, green, strict=True) if not _failed(g) and not _failed(run)]
     if not known:
         return ()
-    reasons = [f"{_short(run)}: {why}" for g, run in known if (why := _other_shape(g, run))]
+    lost = [f"{_short(run)}: {why}" for g, run in known if (why := _lost(g, run))]
+    moved = [
+        f"{_short(run)}: another number in {why}" for g, run in known if not _lost(g, run) and (why := _moved(g, run))
+    ]
+    equal = sum(g.body == run.body for g, run in known)
     return (
         Gate(
             name="answers as before the change",
-            verdict=Verdict.FAIL if reasons else Verdict.PASS,
-            observed=f"{len(known) - len(reasons)}/{len(known)} alike",
-            limit=f"status and fields of {change.parent[:9]}, the commit before the suspect",
-            detail="; ".join(reasons[:5]) or "same status, no field lost, no type of a field changed",
+            verdict=Verdict.FAIL if lost else Verdict.INCONCLUSIVE if moved else Verdict.PASS,
+            observed=f"{len(known) - len(lost) - len(moved)}/{len(known)} alike, {equal} to the byte",
+            limit=f"status, fields and numbers as {change.parent[:9]} answered, the commit before the suspect",
+            detail="; ".join((lost + moved)[:5]) or "same status, no field lost, no number or type of a field changed",
         ),
     )
 
 
-def _other_shape(good: RunResult, run: RunResult) -> str | None:
+def _lost(good: RunResult, run: RunResult) -> str | None:
+    """What an answer no longer has, or has in another type."""
     if good.status != run.status:
         return f"{run.status} where it was {good.status}"
     was, now = _fields(good.body), _fields(run.body)
     if was is None or now is None:
         return None if (was is None) == (now is None) else "JSON on one side only"
-    lost = sorted(path for path, kind in was.items() if now.get(path) != kind)
-    return f"lost or changed: {', '.join(lost[:5])}" if lost else None
+    found = sorted(path for path, (kind, _) in was.items() if now.get(path, ("", ""))[0] != kind)
+    return f"lost or changed: {', '.join(found[:5])}" if found else None
 
 
-def _fields(body: bytes) -> dict[str, str] | None:
-    """Paths of a JSON document with the kind of value at each; None when it is none."""
+def _moved(good: RunResult, run: RunResult) -> str | None:
+    """Fields with another number: of the same kind, so a caller would take it for true."""
+    was, now = _fields(good.body) or {}, _fields(run.body) or {}
+    return ", ".join(sorted(path for path, (_, number) in was.items() if now.get(path, ("", number))[1] != number)[:5])
+
+
+def _fields(body: bytes) -> dict[str, tuple[str, str]] | None:
+    """Paths of a JSON document with kind and number at each, the last of a list's; None when it is none."""
     try:
-        return dict(_walk(json.loads(body), "$"))
+        return {path: (kind, number) for path, kind, number in _walk(json.loads(body), "$")}
     except (ValueError, RecursionError):
         return None
 
 
-def _walk(value: object, path: str) -> list[tuple[str, str]]:
+def _walk(value: object, path: str) -> Iterator[tuple[str, str, str]]:
     match value:
         case dict():
-            return [(path, "object"), *(found for key in value for found in _walk(value[key], f"{path}.{key}"))]
+            yield path, "object", ""
+            for key in value:
+                yield from _walk(value[key], f"{path}.{key}")
         case list():
-            return [(path, "list"), *(found for item in value for found in _walk(item, f"{path}[]"))]
+            yield path, "list", ""
+            for item in value:
+                yield from _walk(item, f"{path}[]")
         case bool() | None:
-            return [(path, type(value).__name__)]
+            yield path, type(value).__name__, str(value)
         case int() | float():
-            return [(path, "number")]
-    return [(path, "text")]
+            yield path, "number", str(value)
+        case str() if _NUMBER.fullmatch(value):
+            yield path, "text", value
+        case _:
+            yield path, "text", ""
 
 
 def _differs(a: RunResult, b: RunResult) -> list[str]:
