@@ -116,6 +116,29 @@ def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool) -> An
     return inv.ingest(*paths, redact=None if no_redact else redact)
 
 
+@_verb("receive", create=True)
+@click.option("--http", default="127.0.0.1:4318", show_default=True, metavar="HOST:PORT", help="OTLP/HTTP, or off.")
+@click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC, such as 127.0.0.1:4317; needs shadowlab[grpc].")
+@click.option("--token-file", type=_FILE, help="Take only what comes with this bearer token.")
+@click.option("--tls-cert", type=_FILE, help="PEM certificate.")
+@click.option("--tls-key", type=_FILE, help="Its key.")
+@click.option("--redact", default="default", show_default=True, help="Redaction policy.")
+@click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
+def receive(
+    inv: Any, http: str, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None,
+    redact: str, no_redact: bool,
+) -> Any:  # fmt: skip
+    """Receive OTLP from SDKs and collectors until Ctrl-C; what is acknowledged is durable, and SQL a moment later."""
+    from shadowlab.statusline import StatusLine
+
+    if bool(tls_cert) != bool(tls_key):
+        raise errors.UsageError("a certificate needs its key, and a key its certificate", hint="give both files")
+    tls = (tls_cert, tls_key) if tls_cert else None
+    with StatusLine() as line:
+        policy = None if no_redact else redact
+        return inv.receive(http=http, grpc=grpc, redact=policy, token_file=token_file, tls=tls, tell=line)
+
+
 @_verb("triage")
 @click.option("--slo", type=_FILE, help="OpenSLO v1 objectives; remembered by the case.")
 @click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as changed
 from datetime import UTC, datetime, timedelta
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from shadowlab.inspection import Shown
     from shadowlab.plots import Plots
     from shadowlab.telemetry import Rows, Trace
+    from shadowlab.telemetry.receiver import Told
 
 R = TypeVar("R", bound=Record)
 OBJECTIVES = "objectives.yaml"
@@ -73,6 +75,7 @@ class Investigation:
         names = [os.fspath(path) for path in paths]
         if not names:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
+        self._take_in_log()
         evidence = Evidence(self.case)
         tapes = [name for name in names if recording.is_recording(Path(name))]
         told = [name for name in names if name not in tapes]
@@ -94,6 +97,43 @@ class Investigation:
         given = [Path(name).name for name in names]
         return self._keep("ingest", record, evidence, files=given, redaction=record.redaction)
 
+    def receive(
+        self,
+        *,
+        http: str | None = "127.0.0.1:4318",
+        grpc: str | None = None,
+        redact: str | None = "default",
+        token_file: str | os.PathLike[str] | None = None,
+        tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
+        stop: threading.Event | None = None,
+        tell: Callable[[Told], None] | None = None,
+    ) -> Ingest:
+        """Receive OTLP until `stop` is set, or Ctrl-C; gives what the case gained. What is answered is on the disk.
+
+        Addresses are `HOST:PORT`, `off` or None closes a door; `tls` is a certificate and its key. `tell` hears about
+        once a second what goes on. Raises `CaseError` when another receiver is at the case, `UsageError`.
+        """
+        from shadowlab.telemetry import receiver
+
+        certificate = (Path(tls[0]), Path(tls[1])) if tls else None
+        listen = receiver.Listen.read(
+            http=http, grpc=grpc, token_file=Path(token_file) if token_file else None, tls=certificate
+        )
+        self._take_in_log()
+        evidence = Evidence(self.case)
+        done = receiver.receive(self.case, listen, redact=redact, stop=stop, tell=tell)
+        return self._keep("receive", done, evidence, http=http or "off", grpc=grpc or "off", redaction=done.redaction)
+
+    def _take_in_log(self) -> None:
+        """What a killed receiver left in its log is evidence too."""
+        from shadowlab.telemetry import receiver
+
+        if receiver.left_over(self.case):
+            evidence = Evidence(self.case)
+            done = receiver.recover(self.case)
+            if done is not None:
+                self._keep("recover", done, evidence, redaction=done.redaction)
+
     def triage(
         self,
         *,
@@ -108,6 +148,7 @@ class Investigation:
         """
         from shadowlab import telemetry, triage
 
+        self._take_in_log()
         evidence = Evidence(self.case)
         place = Path(slo) if slo else self.case.path / OBJECTIVES
         objectives = triage.slo.load(place) if slo or place.exists() else None

@@ -6,7 +6,7 @@
 
 from shadowlab.telemetry.receiver.intake import Limits
 from shadowlab.telemetry.receiver.listen import Address, Listen
-from shadowlab.telemetry.receiver.service import Tell, Told, receive, recover
+from shadowlab.telemetry.receiver.service import Tell, Told, left_over, receive, recover
 from shadowlab.telemetry.receiver.status import Status
 
-__all__ = ["Address", "Limits", "Listen", "Status", "Tell", "Told", "receive", "recover"]
+__all__ = ["Address", "Limits", "Listen", "Status", "Tell", "Told", "left_over", "receive", "recover"]

@@ -16,7 +16,7 @@ from shadowlab.telemetry.receiver.intake import Intake
 from shadowlab.telemetry.receiver.refusal import Refused
 
 _DISCARDED: Final = 4
-"""A body this many times too large is still read, and dropped, so that the client hears why; a larger one is cut off."""
+"""A body this many times too large is read to its end, so that the client hears why; a larger one is cut off."""
 _SLOWEST_S: Final = 60.0
 
 

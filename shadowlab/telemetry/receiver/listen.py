@@ -51,17 +51,20 @@ class Listen:
 
     @classmethod
     def read(
-        cls, *, http: str | None, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None
+        cls,
+        *,
+        http: str | None = None,
+        grpc: str | None = None,
+        token_file: Path | None = None,
+        tls: tuple[Path, Path] | None = None,
     ) -> Self:
-        """From a command's words; `off` closes the HTTP door. Raises `UsageError`."""
-        if (tls_cert is None) != (tls_key is None):
-            raise errors.UsageError("a certificate needs its key, and a key its certificate", hint="give both files")
-        doors = {"http": http, "grpc": grpc}
-        read = {name: Address.read(text) if text and text != "off" else None for name, text in doors.items()}
-        if not any(read.values()):
+        """From a command's words; `off` closes a door, `tls` is a certificate and its key. Raises `UsageError`."""
+        doors = [Address.read(text) if text and text != "off" else None for text in (http, grpc)]
+        if not any(doors):
             raise errors.UsageError("nowhere to listen", hint="name an address with --http or --grpc")
+        certificate, key = tls or (None, None)
         token = _token(token_file) if token_file else None
-        return cls(http=read["http"], grpc=read["grpc"], token=token, certificate=tls_cert, key=tls_key)
+        return cls(http=doors[0], grpc=doors[1], token=token, certificate=certificate, key=key)
 
     @property
     def warnings(self) -> tuple[str, ...]:

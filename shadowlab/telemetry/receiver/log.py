@@ -8,7 +8,7 @@ A file starts with the magic and one record that says how it was written; then a
     body    bytes    as it was sent, unpacked
 
 all little-endian. What follows the last whole record was never acknowledged: the writer answers after `fdatasync`.
-File names start with a dot: they are no evidence yet, hold what was not redacted yet, and are readable by the owner only.
+File names start with a dot, and only the owner may read them: what they hold is no evidence yet and was not redacted.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Log:
 def read(path: Path) -> Content:
     """All whole records of a file. A record whose checksum fails is stepped over; raises `OSError`."""
     content = memoryview(path.read_bytes())
-    if content[: len(MAGIC)] != MAGIC:
+    if bytes(content[: len(MAGIC)]) != MAGIC:
         return Content(None, (), len(content))
     header: Header | None = None
     records: list[tuple[Kind, bytes]] = []

@@ -13,6 +13,10 @@ from shadowlab import errors
 from shadowlab.case import Case
 
 
+class Held(errors.CaseError):
+    """Somebody else is at the log."""
+
+
 def folder(case: Case) -> Path:
     """The folder of the log, below the case's telemetry."""
     return case.telemetry / "incoming"
@@ -20,7 +24,7 @@ def folder(case: Case) -> Path:
 
 @contextlib.contextmanager
 def held(case: Case, who: str) -> Iterator[Path]:
-    """Be the one who reads and writes the log; gives its folder. Raises `CaseError` that names the holder.
+    """Be the one who reads and writes the log; gives its folder. Raises `Held` that names the holder.
 
     The lock is the kernel's (`flock`): a killed receiver leaves none behind.
     """
@@ -32,7 +36,7 @@ def held(case: Case, who: str) -> Iterator[Path]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(fd, 300, 0).decode(errors="replace") or "another process"
-            raise errors.CaseError(
+            raise Held(
                 f"{case.path} is being received into by {holder}",
                 hint="send there, or stop it first; another case takes another receiver",
             ) from None

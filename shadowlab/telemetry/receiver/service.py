@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import importlib.util
 import signal
 import threading
 import time
@@ -15,7 +17,7 @@ from typing import Any, Final
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry.receiver import drain, http, log, place
+from shadowlab.telemetry.receiver import drain, log, place
 from shadowlab.telemetry.receiver.commit import Committer
 from shadowlab.telemetry.receiver.intake import Intake, Limits
 from shadowlab.telemetry.receiver.listen import Address, Listen
@@ -33,26 +35,34 @@ class Told:
     status: Status
     rate: float
     doors: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 Tell = Callable[[Told], None]
 
 
+def left_over(case: Case) -> bool:
+    """Whether there is a log that no segment holds: a receiver is at work, or was killed."""
+    return bool(log.files(place.folder(case)))
+
+
 def recover(case: Case) -> Ingest | None:
     """Take in the log that a killed receiver left; `None` when there is none, or a receiver is at work.
 
-    Raises `OSError` and `ShadowlabError` when the case cannot be written; the log is still there then.
+    Raises `CaseError` when the case cannot be written; the log is still there then.
     """
-    if not log.files(place.folder(case)):
+    if not left_over(case):
         return None
     try:
         with place.held(case, "taking in a log") as folder:
             found = log.files(folder)
             return drain.drain(case, found) if found else None
-    except errors.CaseError as exc:
-        if "received into" in str(exc):
-            return None
-        raise
+    except place.Held:
+        return None
+    except OSError as exc:
+        raise errors.CaseError(
+            f"what was received into {case.path} cannot be stored: {exc.strerror}", hint="it is still in the log"
+        ) from exc
 
 
 def receive(
@@ -70,13 +80,18 @@ def receive(
     `CaseError` when another receiver is at it, `UsageError` for an address, certificate or policy that cannot be used.
     """
     privacy.macros(redact)
+    if listen.grpc and importlib.util.find_spec("grpc") is None:
+        raise errors.UsageError(
+            "--grpc needs the package grpcio, which is not installed", hint="pip install 'shadowlab[grpc]'"
+        )
     stop = stop or threading.Event()
     with place.held(case, f"receiving on {_spoken(listen)}") as folder:
         committer = Committer(log.Log(folder, log.Header(redaction=redact or "off")))
         receiver = _Receiver(case, folder, committer, limits or Limits(), listen)
-        with _stopping_on_signals(stop), receiver.open():
-            receiver.work(stop, tell)
-        return receiver.finish()
+        with _stopping_on_signals(stop):
+            with receiver.open():
+                receiver.work(stop, tell)
+            return receiver.finish()
 
 
 class _Receiver:
@@ -86,60 +101,54 @@ class _Receiver:
         self.intake = Intake(committer, self.status, limits, listen.token)
         self.gained = Ingest()
         self.doors: tuple[str, ...] = ()
+        self._closers: list[Callable[[], Any]] = []
         self._failures = 0
         self._retry_at = 0.0
 
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
-        """Doors open, log writing; both closed in that order."""
-        self.committer.start()
+        """Log writing, doors open; closed the other way round."""
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever, name="shadowlab-doors", daemon=True)
+        self.committer.start()
         thread.start()
         try:
-            with self._doors(loop):
-                yield
+            asyncio.run_coroutine_threadsafe(self._open(), loop).result()
+            yield
         finally:
+            asyncio.run_coroutine_threadsafe(self._close(), loop).result()
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
             self.committer.close()
 
-    @contextlib.contextmanager
-    def _doors(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
-        opened = _run(loop, self._open())
-        try:
-            yield
-        finally:
-            _run(loop, self._close(opened))
+    async def _open(self) -> None:
+        from shadowlab.telemetry.receiver import http, rpc
 
-    async def _open(self) -> list[Callable[[], Any]]:
         context = self.listen.context()
-        closers: list[Callable[[], Any]] = []
-        doors = []
-        if self.listen.http:
-            server, port = _bound(self.listen.http, lambda a: http.serve(self.intake, a.host, a.port, context))
-            doors.append(f"{'https' if context else 'http'}://{Address(self.listen.http.host, port)}")
-            server_close = server
+        if address := self.listen.http:
+            with _binding(address):
+                server, port = http.serve(self.intake, address.host, address.port, context)
+            self._closers.append(functools.partial(self._leave_http, server))
+            self.doors += (f"{'https' if context else 'http'}://{Address(address.host, port)}",)
+        if address := self.listen.grpc:
+            with _binding(address):
+                calls, port = await rpc.serve(self.intake, address, self.listen)
+            self._closers.append(functools.partial(calls.stop, _LEAVE_S))
+            self.doors += (f"grpc://{Address(address.host, port)}",)
 
-            async def close() -> None:
-                server_close.stop()
-                await self._idle()
-                await server_close.close_all_connections()
-
-            closers.append(close)
-        self.doors = tuple(doors)
-        return closers
-
-    async def _close(self, closers: list[Callable[[], Any]]) -> None:
+    async def _close(self) -> None:
         self.intake.open = False
-        for close in closers:
+        for close in self._closers:
             await close()
 
-    async def _idle(self) -> None:
+    async def _leave_http(self, server: Any) -> None:
+        server.stop()
         deadline = time.monotonic() + _LEAVE_S
         while self.intake.active and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)  # the last answers are on their way
+        await server.close_all_connections()
 
     def work(self, stop: threading.Event, tell: Tell | None) -> None:
         """Turn the log into segments, about once an interval, until it is time to leave."""
@@ -149,7 +158,7 @@ class _Receiver:
             if now > since:
                 pace, before, since = (self.status.records - before) / (now - since), self.status.records, now
             if tell:
-                tell(Told(self.status, pace, self.doors))
+                tell(Told(self.status, pace, self.doors, self.listen.warnings))
             if stop.wait(self.limits.interval_s):
                 return
             self._measure()
@@ -185,17 +194,14 @@ class _Receiver:
             self.status.drained(done.spans + done.logs + done.metric_points)
 
 
-def _bound(address: Address, listen: Callable[[Address], Any]) -> Any:
+@contextlib.contextmanager
+def _binding(address: Address) -> Iterator[None]:
     try:
-        return listen(address)
+        yield
     except OSError as exc:
         raise errors.UsageError(
             f"cannot listen on {address}: {exc.strerror}", hint="name another port, or 0 for a free one"
         ) from exc
-
-
-def _run(loop: asyncio.AbstractEventLoop, work: Any) -> Any:
-    return asyncio.run_coroutine_threadsafe(work, loop).result()
 
 
 def _spoken(listen: Listen) -> str:
