@@ -88,9 +88,8 @@ def judged(source, diff, tests, families):
 
 @pytest.mark.parametrize("name", READ_AND_REFUSED)
 def test_a_cheating_patch_is_refused_before_it_runs(source, name):
-    quick = [family for family in stage.READ if family.names[0] != "mypy"]
     with_refusals = None if name in ("leads out of the tree", "names an absolute path", "writes into git",
-                                     "makes a symbolic link") else quick  # fmt: skip
+                                     "makes a symbolic link") else stage.READ  # fmt: skip
     verdict, gates = judged(source, READ_AND_REFUSED[name], (small.TEST_ID,), with_refusals)
     assert verdict is Verdict.FAIL, gates
     assert any(gates[gate].verdict is Verdict.FAIL for gate in ("policy", "shortcuts", "secrets") if gate in gates)
@@ -99,8 +98,8 @@ def test_a_cheating_patch_is_refused_before_it_runs(source, name):
 @pytest.mark.parametrize("name", RUN_AND_FAILED)
 def test_a_cheating_patch_that_runs_fails(source, name):
     tests = ("tests/test_surcharge.py::test_a",) if "test that" in name else (small.TEST_ID,)
-    families = [family for family in stage.RUN if family.names[0] != "contract"]
-    families = families[:1] if name in ("forges passing results", "breaks what worked") else families[1:]
+    gate = "tests" if name in ("forges passing results", "breaks what worked") else "new test red-green"
+    families = [family for family in stage.RUN if family.names == (gate,)]
     verdict, _ = judged(source, RUN_AND_FAILED[name], () if name == "brings no test" else tests, families)
     assert verdict is Verdict.FAIL
 
@@ -113,5 +112,5 @@ def test_a_refused_patch_is_never_run(source):
 
 
 def test_a_secret_of_a_cheating_patch_is_not_repeated(source):
-    _, gates = judged(source, READ_AND_REFUSED["carries a secret"], (), stage.READ[:3])
+    _, gates = judged(source, READ_AND_REFUSED["carries a secret"], (), stage.READ)
     assert "QWERTYUIOP" not in str(gates)

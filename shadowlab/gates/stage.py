@@ -31,16 +31,16 @@ READ = (
     Family(names=("policy",), check=policy.policy),
     Family(names=("shortcuts",), check=shortcuts.shortcuts),
     Family(names=("secrets",), check=leaks.secrets),
+)
+"""Gates that read the patch; what they refuse is not run."""
+RUN = (
     Family(names=("ruff",), check=static.ruff),
     Family(names=("mypy",), check=static.mypy),
-)
-"""Gates that only read the patch."""
-RUN = (
     Family(names=("tests",), check=suite.tests),
     Family(names=("new test red-green",), check=suite.new_test),
     Family(names=("contract",), check=contract.contract),
 )
-"""Gates that run patched code, each on copies of its own."""
+"""Gates that start tools or patched code, each on copies of its own, two at a time."""
 REPLAYED = (
     Family(names=(replays.RED,), check=replays.red_green_red),
     Family(names=("passing unchanged",), check=replays.unchanged),
@@ -89,8 +89,8 @@ def judged(bench: Bench, *, progress: Progress | None = None) -> tuple[Gate, ...
     mirrored = Family(names=shadow.NAMES, check=partial(shadow.shadow_run, progress=progress))
     if bench.refusals:
         return policy.policy(bench)
-    read = _side_by_side(bench, READ, tell)
-    if any(gate.verdict is Verdict.FAIL for gate in read if gate.name in ("policy", "shortcuts")):
+    read = [gate for family in READ for gate in _answered(bench, family, tell)]
+    if any(gate.verdict is not Verdict.PASS for gate in read):
         return (*read, *(g for family in (*RUN, *REPLAYED, mirrored) for g in _not_run(family, _REFUSED)))
     run = _side_by_side(bench, RUN, tell)
     # One after the other, and nothing beside them: the last of them measures time.

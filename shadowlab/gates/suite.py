@@ -188,7 +188,9 @@ def _run(words: Sequence[str], tree: Path, *, beside: PurePosixPath | None = Non
     if beside is not None:
         (tree / beside / name).write_text(_PLANTED)
         extra = [str(beside / name)] if any((tree / word.split("::")[0]).exists() for word in words[3:]) else []
-    judged = (*words, *extra, "-p", "no:cacheprovider", "--maxfail=0", "-o", "junit_family=xunit1",
+    # Hypothesis' plugin loads its whole library into every run; tests that use Hypothesis load it themselves.
+    lean = () if any("hypothesis" in word for word in words) else ("-p", "no:hypothesispytest")
+    judged = (*words, *extra, *lean, "-p", "no:cacheprovider", "--maxfail=0", "-o", "junit_family=xunit1",
               f"--junitxml={out / 'results.xml'}")  # fmt: skip
     ran = confine.run(judged, tree, timeout_s=_SECONDS)
     cases = _read(out / "results.xml")
