@@ -12,7 +12,7 @@ from shadowlab.case import Case
 from shadowlab.diagnose.syntax import Tree
 from shadowlab.diagnose.trials import Bench
 from shadowlab.propose.codemods import Site
-from shadowlab.records import Candidate, Diagnosis, Risk, Status
+from shadowlab.records import Candidate, Diagnosis, Intervention, Risk, Status
 from shadowlab.source import Service, Source
 
 
@@ -33,10 +33,18 @@ class Question:
     @property
     def good_answers(self) -> str:
         """Digest of what the failing requests were answered before the confirmed commit; empty when not known."""
-        for hypothesis in self.diagnosis.hypotheses:
-            if hypothesis.kind == "commit" and hypothesis.status is Status.CONFIRMED:
-                return next((i.answers for i in hypothesis.interventions if i.flipped and i.answers), "")
-        return ""
+        return next((i.answers for i in self._confirmed_commit if i.flipped and i.answers), "")
+
+    @property
+    def good_revision(self) -> str:
+        """The parent of the confirmed commit; empty when none is confirmed."""
+        change = self.diagnosis.suspect_change
+        return change.parent or "" if change and self._confirmed_commit else ""
+
+    @property
+    def _confirmed_commit(self) -> tuple[Intervention, ...]:
+        confirmed = (h for h in self.diagnosis.hypotheses if h.status is Status.CONFIRMED and h.kind == "commit")
+        return next((h.interventions for h in confirmed), ())
 
     def text(self, file: str) -> str | None:
         """A file's text at the failing revision, None when there is no such text file."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 
 from shadowlab import errors
+from shadowlab.diagnose.trials import Bench, Trial
 from shadowlab.propose.question import Draft, Question
+from shadowlab.replay import RunResult
 
-AS_BEFORE, GREEN, CHANGED, UNTRIED, RED = 0, 1, 2, 3, 4
+AS_BEFORE, ALIKE, GREEN, CHANGED, UNTRIED, RED = range(6)
 
 
 def tried(draft: Draft, question: Question) -> Draft:
     """The draft with its rank, and with what the replay said in its rationale.
 
     `AS_BEFORE`: the failing requests are answered byte for byte as before the commit that brought the failure, so the
-    contract is kept; `GREEN`: they pass, and what was answered before is not known; `CHANGED`: they no longer fail, and
-    are answered otherwise than before; `RED`: they still fail, or the diff does not apply.
+    contract is kept; `ALIKE`: with the same JSON types; `GREEN`: they pass, and what was answered before is not known;
+    `CHANGED`: they no longer fail, and are answered otherwise than before; `RED`: they still fail, or the diff does not
+    apply.
     """
     if question.bench is None:
         return replace(draft, rank=UNTRIED, rationale=f"{draft.rationale} It was not tried in the replay.")
@@ -27,11 +31,37 @@ def tried(draft: Draft, question: Question) -> Draft:
         trial = question.bench.with_patch(what, draft.diff)
     except errors.PatchError as exc:
         return replace(draft, rank=RED, rationale=f"{draft.rationale} {exc.args[0]}.")
+    rank, said = _ranked(trial, question, question.bench)
+    return replace(draft, rank=rank, rationale=f"{draft.rationale} In the replay with the diff: {trial.told}{said}.")
+
+
+def _ranked(trial: Trial, question: Question, bench: Bench) -> tuple[int, str]:
+    """The rank of a trial, and what it says, to be put behind the trial's own words."""
     if question.good_answers and trial.answers == question.good_answers:
-        rank, said = AS_BEFORE, f"{trial.told}, byte for byte as before the commit that brought the failure"
-    elif trial.results and all(result.error is None and (result.status or 200) < 500 for result in trial.results):
-        known = bool(question.good_answers) or trial.ending != "passes"
-        rank, said = (CHANGED, f"{trial.told}, but not what was answered before") if known else (GREEN, trial.told)
-    else:
-        rank, said = RED, f"{trial.told}: not mended"
-    return replace(draft, rank=rank, rationale=f"{draft.rationale} In the replay with the diff: {said}.")
+        return AS_BEFORE, ", byte for byte as before the commit that brought the failure"
+    if not trial.results or any(result.error or (result.status or 200) >= 500 for result in trial.results):
+        return RED, ": not mended"
+    if not question.good_answers:
+        return (GREEN, "") if trial.ending == "passes" else (CHANGED, ": it no longer fails, and is refused")
+    before = bench.at(question.good_revision)
+    if [_shape(result) for result in trial.results] == [_shape(result) for result in before.results]:
+        return ALIKE, ", with the JSON types of before, but other values"
+    return CHANGED, ", but not with what was answered before"
+
+
+def _shape(result: RunResult) -> object:
+    """Status and the JSON types of a body, without its values; a body that is no JSON stands for itself."""
+    try:
+        return result.status, _types(json.loads(result.body))
+    except (ValueError, RecursionError):
+        return result.status, result.body
+
+
+def _types(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _types(item) for key, item in value.items()}
+        case list():
+            return [_types(item) for item in value]
+        case _:
+            return type(value).__name__

@@ -46,6 +46,7 @@ from uuid import NAMESPACE_URL, uuid5
 import httpx
 
 NAMES = {"a": uuid5(NAMESPACE_URL, "a")}
+LIMITS = httpx.Limits(max_connections=5)
 
 
 class Answer:
@@ -68,6 +69,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import httpx
 
 NAMES = {"a": uuid5(NAMESPACE_URL, "a")}
+LIMITS = httpx.Limits(max_connections=5)
 
 
 def _json_default(value: object) -> str:
@@ -212,7 +214,7 @@ def to_json(value: object) -> str:
 
 EXAMPLES = (
     Example("one plain call", _site("Decimal", "to_json", 8), "str", _PLAIN, _PLAIN_AFTER),
-    Example("a laid out call, a name more in an import", _site("UUID", "body", 16), "str", _LAID_OUT, _LAID_OUT_AFTER),
+    Example("a laid out call, a name more in an import", _site("UUID", "body", 17), "str", _LAID_OUT, _LAID_OUT_AFTER),
     Example("an older style, kept", _site("datetime", "store", 7), "isoformat", _OLD_STYLE, _OLD_STYLE_AFTER),
     Example("a line that would grow too long", _site("Decimal", "encode", 5, 72), "float", _LONG, _LONG_AFTER),
     Example("a line far too long", _site("Decimal", "write", 5, 40), "str", _LONGER, _LONGER_AFTER),
