@@ -49,16 +49,29 @@ class Plots:
 
         return views.missing("triage") if triage is None else views.picture(plots.plot_services(triage))
 
-    def waterfall(self, trace: Trace | str) -> Any:
-        """One trace's spans over time, with its logs; a static picture."""
+    def waterfall(self, trace: Trace | Triage | Suspect | str) -> Any:
+        """One trace's spans over time, with its logs; a static picture.
+
+        Of a triage or a suspect it is the first exemplar.
+        """
         from shadowlab.views import waterfall
 
-        found = self._inv.trace(trace) if isinstance(trace, str) else trace
+        found = self._trace(trace)
         return waterfall.draw(
             [_row(span) for span in found.spans if span.start_ns is not None],
             [asdict(log) for log in found.logs if log.at_ns is not None],
             trace_id=found.trace_id,
         )
+
+    def _trace(self, trace: Trace | Triage | Suspect | str) -> Trace:
+        match trace:
+            case Triage():
+                return self._trace(trace.top)
+            case Suspect():
+                return self._inv.trace(trace.exemplars[0])
+            case str():
+                return self._inv.trace(trace)
+        return trace
 
     def gates(self, report: GateReport | None) -> Shown:
         """Every interval of a gate report against its limit."""
