@@ -219,6 +219,7 @@ class Runner:
             command=(sys.executable, *options, str(_INSIDE / "__main__.py"), str(work / "control"), steady),
             environment={**_BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", "HOME": str(work), **environment},
             readable=(str(self._tree), *_runtime()),
+            system=(*_SYSTEM, os.path.realpath(sys.executable)),
             work=work,
             limits=self._limits,
             perturbed=perturbed,

@@ -1,5 +1,6 @@
 """Start the fork server: `python -P -s -B .../inside SOCKET steady|random`; *steady* fixes addresses."""
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -34,4 +35,7 @@ if __name__ == "__main__":
         os.environ["SHADOWLAB_STEADY"] = "1"
         _steady_addresses()
     os.environ.pop("SHADOWLAB_STEADY", None)
+    if sys.argv[2] == "random":
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     _start()

@@ -26,6 +26,7 @@ _COMMON = {
     "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427,
     "open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433,
     "pidfd_open": 434, "clone3": 435, "pidfd_getfd": 438, "mount_setattr": 442, "memfd_secret": 447,
+    "process_madvise": 440, "process_mrelease": 448, "fchmodat2": 452, "setxattrat": 463, "removexattrat": 466,
 }  # fmt: skip
 _X86_64 = {
     "connect": 42, "accept": 43, "sendto": 44, "bind": 49, "listen": 50, "accept4": 288, "socket": 41,
@@ -38,6 +39,11 @@ _X86_64 = {
     "swapon": 167, "swapoff": 168, "acct": 163, "settimeofday": 164, "clock_settime": 227, "adjtimex": 159,
     "clock_adjtime": 305, "sethostname": 170, "setdomainname": 171, "personality": 135, "iopl": 172, "ioperm": 173,
     "quotactl": 179, "syslog": 103, "fanotify_init": 300, "shmget": 29, "msgget": 68, "semget": 64, "mq_open": 240,
+    "chmod": 90, "fchmod": 91, "fchmodat": 268, "chown": 92, "fchown": 93, "lchown": 94, "fchownat": 260,
+    "utime": 132, "utimes": 235, "futimesat": 261, "utimensat": 280, "setxattr": 188, "lsetxattr": 189,
+    "fsetxattr": 190, "removexattr": 197, "lremovexattr": 198, "fremovexattr": 199, "setpriority": 141,
+    "sched_setparam": 142, "sched_setscheduler": 144, "sched_setaffinity": 203, "sched_setattr": 314,
+    "ioprio_set": 251, "inotify_add_watch": 254, "vhangup": 153,
     "prlimit64": 302, "ioctl": 16, "lookup_dcookie": 212, "move_pages": 279, "migrate_pages": 256, "kcmp": 312,
 }  # fmt: skip
 _AARCH64 = {
@@ -51,13 +57,20 @@ _AARCH64 = {
     "swapon": 224, "swapoff": 225, "acct": 89, "settimeofday": 170, "clock_settime": 112, "adjtimex": 171,
     "clock_adjtime": 266, "sethostname": 161, "setdomainname": 162, "personality": 92, "quotactl": 60,
     "syslog": 116, "fanotify_init": 262, "shmget": 194, "msgget": 186, "semget": 190, "mq_open": 180,
+    "fchmod": 52, "fchmodat": 53, "fchownat": 54, "fchown": 55, "utimensat": 88, "setxattr": 5, "lsetxattr": 6,
+    "fsetxattr": 7, "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "setpriority": 140,
+    "sched_setparam": 118, "sched_setscheduler": 119, "sched_setaffinity": 122, "sched_setattr": 274,
+    "ioprio_set": 30, "inotify_add_watch": 27, "vhangup": 58,
     "prlimit64": 261, "ioctl": 29, "lookup_dcookie": 18, "move_pages": 239, "migrate_pages": 238, "kcmp": 272,
 }  # fmt: skip
 _MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 
+# Landlock does not see changes of mode, owner, times and attributes, nor priorities: the filter has to.
 # Allowed under conditions, or to the fork server only; all other names are refused outright.
 _JUDGED = {"sendto", "clone", "clone3", "fork", "vfork", "socketpair", "kill", "tkill", "tgkill", "rt_sigqueueinfo",
            "rt_tgsigqueueinfo", "prlimit64", "ioctl"}  # fmt: skip
+REFUSED_OUTRIGHT = frozenset({*_COMMON, *_X86_64, *_AARCH64} - _JUDGED)
+"""Calls that are refused whatever their arguments."""
 
 
 def confine(libc: ctypes.CDLL, *, child: bool) -> bool:

@@ -17,7 +17,9 @@ class Launch:
     command: tuple[str, ...]
     environment: Mapping[str, str]
     readable: tuple[str, ...]
-    """Paths that it may read."""
+    """Paths that it may read: tree, interpreter, packages."""
+    system: tuple[str, ...] = ()
+    """Further paths of the host that the interpreter needs."""
     work: Path
     """The one folder that it may write; the supervisor's socket lies in it."""
     limits: Mapping[str, int]
@@ -68,9 +70,11 @@ def names() -> tuple[str, ...]:
 
 
 def _known() -> dict[str, Callable[[], Sandbox]]:
+    from shadowlab.replay.sandboxes.bwrap import Bwrap
+    from shadowlab.replay.sandboxes.docker import Docker
     from shadowlab.replay.sandboxes.embedded import Embedded, Unconfined
 
-    return {"embedded": Embedded, "unconfined": Unconfined}
+    return {"embedded": Embedded, "bwrap": Bwrap, "docker": Docker, "unconfined": Unconfined}
 
 
 def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
