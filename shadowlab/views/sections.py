@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from shadowlab.records import Diagnosis, Effect, GateReport, Location, Plan, Proposal, Replay, Slice, Statistic, Triage
 from shadowlab.views.shown import Page
 from shadowlab.views.sidebyside import in_full, side_by_side
-from shadowlab.views.style import MONO, QUIET, VERMILLION, WASH, badge
+from shadowlab.views.style import INK, MONO, QUIET, VERMILLION, WASH, badge
 from shadowlab.views.tables import Markup, cell, code, grid, name
 
 R = TypeVar("R")
@@ -162,11 +162,10 @@ def _slice(part: Slice) -> str:
         mark = f"color:{VERMILLION};font-weight:600" if number == part.failing_line else ""
         sign = "▶" if number == part.failing_line else " "
         lines.append(f"<span style='{mark}'>{sign}{number:5} {html.escape(line)}\n</span>")
-    style = (
-        f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};padding:.8em;margin:.2em 0 1em;text-align:left"
-    )
-    name = f"{part.file}: {part.function}"
-    return f'<div><code>{html.escape(name)}</code><pre style="{style}">{"".join(lines)}</pre></div>'
+    look = f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};color:{INK}"
+    place = "padding:.8em;margin:.2em 0 1em;text-align:left"
+    title = html.escape(f"{part.file}: {part.function}")
+    return f'<div><code>{title}</code><pre style="{look};{place}">{"".join(lines)}</pre></div>'
 
 
 @_of("propose")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from shadowlab.views.shown import Page
-from shadowlab.views.style import BLUE, LINE, MONO, QUIET, VERMILLION, WASH
+from shadowlab.views.style import BLUE, INK, LINE, MONO, QUIET, VERMILLION, WASH
 
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
 _OLD, _NEW = "#fbe9df", "#dcebf5"
@@ -48,7 +48,9 @@ def side_by_side(diff: str) -> Page:
 def in_full(diff: str) -> Page:
     """A unified diff as it is, each line with its sign, coloured; it can be copied and applied."""
     lines = "".join(f"<span style='{_sign_style(line)}'>{html.escape(line)}\n</span>" for line in diff.splitlines())
-    style = f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};padding:.8em;margin:0;text-align:left"
+    style = (
+        f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};color:{INK};padding:.8em;margin:0;text-align:left"
+    )
     return Page(f'<pre class="patch" style="{style}">{lines}</pre>', f"a patch of {len(diff.splitlines())} lines")
 
 
@@ -113,10 +115,10 @@ def _html(row: Line) -> str:
 
 def _half(side: Side, content: str, tint: str) -> str:
     number = str(side[0]) if side else ""
-    style = f"background:{tint};vertical-align:top" if tint and side else "vertical-align:top"
+    style = f"background:{tint};color:{INK};vertical-align:top" if tint and side else "vertical-align:top"
     wrap = "text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;padding:0 .4em"
     return (
-        f"<td style='{style};color:{QUIET};text-align:right;padding:0 .5em'>{number}</td>"
+        f"<td style='{style};opacity:.65;text-align:right;padding:0 .5em'>{number}</td>"
         f"<td style='{style};{wrap}'>{content}</td>"
     )
 
