@@ -120,7 +120,8 @@ def macros(policy: str | None) -> str:
     The key is read from the variables that `key_variables` gives. Raises `UsageError` for an unknown policy.
     """
     if policy is None:
-        return "CREATE MACRO redacted_text(v) AS v; CREATE MACRO redacted_value(k, v) AS v;"
+        return """CREATE MACRO redacted_text(v) AS v; CREATE MACRO redacted_value(k, v) AS v;
+            CREATE MACRO has_secret(v) AS false; CREATE MACRO secret_key(k) AS false;"""
     if policy not in POLICIES:
         raise errors.UsageError(f"no redaction policy {policy!r}", hint=f"there is: {', '.join(POLICIES)}")
     before = _quoted(f"^(?:{_BEFORE}|{_BEFORE_URL_PASSWORD})")
@@ -137,7 +138,8 @@ def macros(policy: str | None) -> str:
         WHEN regexp_full_match(m, {_quoted(_CARD)}) THEN
              CASE WHEN luhn(regexp_replace(m, '[^0-9]', '', 'g')) THEN pseudonym('card', m) ELSE m END
         ELSE pseudonym('email', m) END;
-    CREATE MACRO redacted_text(v) AS CASE WHEN regexp_matches(v, {_quoted(_ANY)}) THEN
+    CREATE MACRO has_secret(v) AS regexp_matches(v, {_quoted(_ANY)});
+    CREATE MACRO redacted_text(v) AS CASE WHEN has_secret(v) THEN
         list_reduce(list_sort(list_transform(list_distinct(regexp_extract_all(v, {_quoted(_ANY)})),
             lambda m: {{'size': -length(m), 'text': m}})).list_transform(lambda m: m.text),
             lambda acc, m: replace(acc, m, replacement(m)), v) ELSE v END;

@@ -9,7 +9,7 @@ from typing import Final
 from shadowlab import privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry import segments
+from shadowlab.telemetry import inputs, segments
 from shadowlab.telemetry.loading import Loading
 
 Progress = Callable[[str, int, int], None]
@@ -29,11 +29,12 @@ def ingest(
     with case.writing("ingest"):
         segments.sweep(case)
         with Loading(case, redact, CORRELATION) as loading:
-            for number, path in enumerate(paths):
+            listed = list(inputs.expand(paths))
+            for number, given in enumerate(listed):
                 if progress:
-                    progress(f"reading {Path(path).name}", number, len(paths))
-                loading.take(Path(path))
+                    progress("ingest", number, len(listed))
+                loading.take(given)
+            loading.publish()
             if progress:
-                progress("writing", len(paths), len(paths))
-            loading.flush()
+                progress("ingest", len(listed), len(listed))
             return loading.record()

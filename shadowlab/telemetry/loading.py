@@ -1,4 +1,4 @@
-"""One run of ingest: files into staging tables, staging tables into a segment."""
+"""One run of ingest: files into portions, portions into staging tables, staging tables into a segment."""
 
 from __future__ import annotations
 
@@ -6,162 +6,219 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import connection, segments
-from shadowlab.telemetry.readers import otlp_json
+from shadowlab.telemetry import connection, inputs, segment, segments, store
+from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
+from shadowlab.telemetry.readers import Faults, Reader, base, json_lines, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
-from shadowlab.telemetry.store import attach_all, make_segment, name_of
 
-STAGES: Final = ("stage_spans", "stage_logs", "stage_metrics")
-_KEYS: Final = {"stage_spans": "span_new", "stage_logs": "log_new", "stage_metrics": "metric_new"}
-_FLUSH_AT: Final = 400_000
+_STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
+_APPEND_AT: Final = 150_000
+"""Staged rows that are moved into the segment at once: many small files share one turn."""
+_PUBLISH_AT: Final = 4_000_000
+"""Rows after which a segment is closed at the next end of a file."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """One file whose rows are staged or in the open segment."""
+
+    told: IngestedFile
+    first: dict[str, int]
+    """Per stage, the first row id that is its own."""
+    size: int = 0
+    rows: int = 0
 
 
 class Loading:
-    """Staging tables in memory that spill beside the case; `take` files, then `flush` them into one segment."""
+    """An open segment that nobody sees yet, and the staging tables in memory that spill beside the case."""
 
     def __init__(self, case: Case, redact: str | None, correlation: Sequence[str]) -> None:
-        self.case, self.redact, self.correlation = case, redact, correlation
+        self.case, self.redact, self.correlation = case, redact or "off", correlation
+        self.policy = redact
         self.rejected: list[Rejected] = []
         self.refused: list[Rejected] = []
         self.files: list[IngestedFile] = []
-        self.counts = dict.fromkeys(STAGES, 0)
+        self.counts = dict.fromkeys(_STAGES, 0)
         self.redacted = 0
-        self._waiting: list[tuple[IngestedFile, dict[str, tuple[int, int]]]] = []
-        self._segments = list(segments.manifest(case).segments)
-        self.spill = Path(tempfile.mkdtemp(prefix=".spill-", dir=case.telemetry))
-        self.con = connection.connect(spill=self.spill)
+        self._taken: list[_Taken] = []
+        self._listed = list(segments.manifest(case).segments)
+        self._open: tuple[Path, Path] | None = None
+        self._in_segment = dict.fromkeys(_STAGES, 0)
+        self._spool = Path(tempfile.mkdtemp(prefix=".spool-", dir=case.telemetry))
+        self.con = connection.connect(spill=self._spool)
 
     def __enter__(self) -> Self:
         for name, value in privacy.key_variables(self.case.key("redaction")).items():
             self.con.execute(f"SET VARIABLE {name} = $value", {"value": value})
-        self.con.execute(privacy.macros(self.redact))
+        self.con.execute(privacy.macros(self.policy))
         self.con.execute(connection.statements("macros"))
         self.con.execute(connection.statements("stage"))
-        otlp_json.prepare(self.con)
-        self.con.execute(connection.statements("otlp_json"))
-        attach_all(self.con, self.case.telemetry, [s for s in self._segments if s.kind == "telemetry"])
+        json_lines.prepare(self.con)
+        store.attach_all(self.con, self.case.telemetry, self._known())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.con.close()
-        shutil.rmtree(self.spill, ignore_errors=True)
+        if self._open:
+            self._open[0].unlink(missing_ok=True)
+        shutil.rmtree(self._spool, ignore_errors=True)
 
-    def take(self, path: Path) -> None:
-        """Stage one file, or refuse it whole."""
+    def _known(self) -> list[Segment]:
+        return [s for s in self._listed if s.kind == "telemetry"]
+
+    def take(self, given: Input) -> None:
+        """Load one file, or refuse it whole."""
+        faults = Faults(given.name)
+        try:
+            with inputs.opened(given) as raw:
+                self._take(given, Hashed(raw), faults)
+        except errors.TelemetryError as exc:
+            self.refused.append(Rejected(file=given.name, position="whole file", reason=str(exc.args[0])))
+        else:
+            self.rejected += faults.rejected()
+            if sum(self._in_segment.values()) > _PUBLISH_AT:
+                self.publish()
+
+    def _take(self, given: Input, packed: Hashed, faults: Faults) -> None:
+        try:
+            stream = Unpacked(packed)
+            head = stream.peek(base.HEAD)
+        except OSError as exc:
+            raise errors.TelemetryError(f"cannot be unpacked: {exc}") from exc
+        if not head.strip():
+            raise errors.TelemetryError("is empty")
+        reader = reader_for(head)
+        path = given.path
+        if path and not stream.compression and path.is_file() and path.stat().st_size <= base.PORTION:
+            stream.whole = path
+        if path and (digest := self._loaded_before(path)):
+            self.files.append(IngestedFile(file=given.name, format=reader.name, sha256=digest, rows=0))
+            return
+        taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
+        self._taken.append(taken)
+        if not self._stage(reader, stream, faults):
+            self._taken.remove(taken)
+            why = f": {faults.listed[0].position}: {faults.listed[0].reason}" if faults.listed else ""
+            raise errors.TelemetryError(f"holds no {reader.name} that can be read{why}")
+        taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
+        taken.size = packed.size
+        if self._staged() > _APPEND_AT:
+            self._append()
+
+    def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
         import duckdb
 
-        try:
-            told = self._told(path)
-            if told.rows < 0:
-                return
-            before = self._sizes()
-            self.con.execute("BEGIN")
+        found = 0
+        for portion in reader.portions(stream, self._spool, faults):
+            if self._staged() > _APPEND_AT:
+                self._append()
             try:
-                self.rejected += otlp_json.stage(self.con, path, self.spill)
-            except BaseException:
-                self.con.execute("ROLLBACK")
-                raise
-            self.con.execute("COMMIT")
-        except errors.TelemetryError as exc:
-            self.refused.append(Rejected(file=str(path), position="whole file", reason=str(exc.args[0])))
-        except duckdb.Error as exc:
-            reason = f"cannot be read: {str(exc).splitlines()[0][:300]}"
-            self.refused.append(Rejected(file=str(path), position="whole file", reason=reason))
-        else:
-            after = self._sizes()
-            self._waiting.append((told, {name: (before[name], after[name]) for name in STAGES}))
-            if sum(after.values()) > _FLUSH_AT:
-                self.flush()
+                found += portion.stage(self.con)
+            except duckdb.Error as exc:
+                faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
+        return found
 
-    def _told(self, path: Path) -> IngestedFile:
-        try:
-            with path.open("rb") as file:
-                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-                size = file.tell()
-        except OSError as exc:
-            raise errors.TelemetryError(f"cannot be read: {exc.strerror}") from exc
-        if size == 0:
-            raise errors.TelemetryError("is empty")
-        told = IngestedFile(file=str(path), format="otlp-json", sha256=sha256, rows=0)
-        known = segments.Manifest(segments=tuple(self._segments)).knows(sha256, self.redact or "off")
-        if known or any(waiting.sha256 == sha256 for waiting, _ in self._waiting):
-            self.files.append(told)
-            return IngestedFile(file=str(path), format="otlp-json", sha256=sha256, rows=-1)
-        return told
+    def _loaded_before(self, path: Path) -> str | None:
+        """The digest of a file that was loaded already; only a file of a known size is worth hashing first."""
+        known = {o.sha256: o.size for s in self._listed for o in s.origins if o.redaction == self.redact}
+        known |= {t.told.sha256: t.size for t in self._taken}
+        if not path.is_file() or path.stat().st_size not in known.values():
+            return None
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest if digest in known else None
 
-    def _sizes(self) -> dict[str, int]:
-        return {name: self._one(f"SELECT count(*) FROM {name}") for name in STAGES}
+    def _last_rows(self) -> dict[str, int]:
+        return {s: self._one(f"SELECT coalesce(max(rowid), -1) FROM {table}") + 1 for s, table in _STAGES.items()}
 
-    def flush(self) -> None:
-        """Write what is staged as one segment and publish it."""
-        if not self._waiting:
+    def _staged(self) -> int:
+        return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
+
+    def _append(self) -> None:
+        """Move what is staged into the open segment."""
+        if self._open is None:
+            self._open = segments.new_path(self.case, "telemetry")
+            segment.create(self.con, self._open[0])
+        known = [store.name_of(s) for s in self._known()]
+        added = segment.append(self.con, correlation=self.correlation, known=known)
+        self.redacted += added.redacted
+        self._settle()
+        for signal, rows in added.rows.items():
+            self._in_segment[signal] += rows
+        tables = ("stage_resources", *_STAGES.values())
+        self.con.execute("; ".join(f"DROP TABLE {table} CASCADE" for table in tables))
+        self.con.execute(connection.statements("stage"))
+        for taken in self._taken:
+            taken.first = dict.fromkeys(_STAGES, 0)
+
+    def _settle(self) -> None:
+        """Count for each file the new rows that came from it: rows are staged file by file."""
+        for number, taken in enumerate(self._taken):
+            ends = self._taken[number + 1].first if number + 1 < len(self._taken) else None
+            for signal in _STAGES:
+                until = f" AND pos < {ends[signal]}" if ends else ""
+                query = f"SELECT count(*) FROM {signal}_new WHERE pos >= {taken.first[signal]}{until}"
+                taken.rows += self._one(query)
+
+    def publish(self) -> None:
+        """Close the open segment and show it to readers; nothing happens when no row is new."""
+        if not self._taken:
             return
-        beside, place = segments.new_path(self.case, "telemetry")
-        self.con.execute(f"ATTACH {connection.quoted(str(beside))} AS segment")
-        known = [name_of(s) for s in self._segments if s.kind == "telemetry"]
-        make_segment(self.con, "segment", correlation=self.correlation, known=known)
-        added = {name: self._one(f"SELECT count(*) FROM {key}") for name, key in _KEYS.items()}
-        origins = [self._settle(told, ranges) for told, ranges in self._waiting]
-        self.redacted += self._count_redacted()
-        self.con.execute("CHECKPOINT segment")
-        self.con.execute("DETACH segment")
-        self._publish(beside, place, added, origins)
-        self._waiting.clear()
-        for name in (*STAGES, "stage_resources"):
-            self.con.execute(f"TRUNCATE {name}")
+        if self._staged():
+            self._append()
+        done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
+        if self._open and sum(self._in_segment.values()):
+            self._put_in_place(*self._open)
+        elif self._open:
+            self.con.execute("DETACH segment")
+            self._open[0].unlink()
+        self._open = None
+        for signal, rows in self._in_segment.items():
+            self.counts[signal] += rows
+        self._in_segment = dict.fromkeys(_STAGES, 0)
+        self.files += done
+        self._taken.clear()
 
-    def _settle(self, told: IngestedFile, ranges: dict[str, tuple[int, int]]) -> Origin:
-        rows = sum(
-            self._one(f"SELECT count(*) FROM {_KEYS[name]} WHERE pos >= {low} AND pos < {high}")
-            for name, (low, high) in ranges.items()
-        )
-        self.files.append(IngestedFile(file=told.file, format=told.format, sha256=told.sha256, rows=rows))
-        return Origin(file=Path(told.file).name, sha256=told.sha256, redaction=self.redact or "off")
-
-    def _publish(self, beside: Path, place: Path, added: dict[str, int], origins: list[Origin]) -> None:
-        segment = Segment(
+    def _put_in_place(self, beside: Path, place: Path) -> None:
+        segment.finish(self.con)
+        segments.put_in_place(beside, place)
+        origins = [
+            Origin(file=Path(t.told.file).name, sha256=t.told.sha256, size=t.size, redaction=self.redact)
+            for t in self._taken
+        ]
+        made = Segment(
             file=place.name,
             origins=tuple(origins),
-            spans=added["stage_spans"],
-            logs=added["stage_logs"],
-            metric_points=added["stage_metrics"],
+            spans=self._in_segment["span"],
+            logs=self._in_segment["log"],
+            metric_points=self._in_segment["metric_point"],
         )
-        if sum(added.values()):
-            segments.put_in_place(beside, place)
-            self._segments.append(segment)
-            attach_all(self.con, self.case.telemetry, [segment])
-            segments.publish(self.case, tuple(self._segments))
-        else:
-            beside.unlink()
-        for name in STAGES:
-            self.counts[name] += added[name]
+        self._listed.append(made)
+        segments.publish(self.case, tuple(self._listed))
+        store.attach_all(self.con, self.case.telemetry, [made])
 
-    def _count_redacted(self) -> int:
-        if self.redact is None:
-            return 0
-        return int(self._one(connection.statements("count_redacted")))
-
-    def _one(self, query: str) -> Any:
-        return self.con.execute(query).fetchall()[0][0] or 0
+    def _one(self, query: str) -> int:
+        return int(self.con.execute(query).fetchall()[0][0] or 0)
 
     def record(self) -> Ingest:
         """What this run added."""
         return Ingest(
-            spans=self.counts["stage_spans"],
-            logs=self.counts["stage_logs"],
-            metric_points=self.counts["stage_metrics"],
+            spans=self.counts["span"],
+            logs=self.counts["log"],
+            metric_points=self.counts["metric_point"],
             rejected=tuple(self.rejected),
             refused=tuple(self.refused),
-            redacted=int(self.redacted),
-            redaction=self.redact or "off",
+            redacted=self.redacted,
+            redaction=self.redact,
             files=tuple(self.files),
         )

@@ -27,6 +27,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     file: str
     sha256: str
     redaction: str
+    size: int = 0
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +47,6 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     format: int = FORMAT
     segments: tuple[Segment, ...] = ()
-
-    def knows(self, sha256: str, redaction: str) -> bool:
-        """Whether a file with these bytes was loaded under this redaction."""
-        return any(o.sha256 == sha256 and o.redaction == redaction for s in self.segments for o in s.origins)
 
 
 def manifest(case: Case) -> Manifest:

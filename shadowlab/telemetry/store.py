@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.telemetry import connection, segments
+from shadowlab.telemetry import connection, segment, segments
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.segments import Segment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-PARTS: Final = ("spans", "events", "links", "logs", "metric_points", "resources", "trace_parts", "deploy_parts")
 VIEWS: Final = (
     "spans", "errors", "events", "links", "logs", "metric_points", "traces", "edges", "self_time", "critical_path",
     "deploys", "gen_ai_calls",
@@ -92,53 +91,37 @@ def attach_all(con: DuckDBPyConnection, folder: Path, listed: Sequence[Segment])
     """Attach segments read-only, each under `name_of` it."""
     import duckdb
 
-    for segment in listed:
-        path = folder / segment.file
+    for one in listed:
+        path = folder / one.file
         try:
-            con.execute(f"ATTACH {connection.quoted(str(path))} AS {name_of(segment)} (READ_ONLY)")
+            con.execute(f"ATTACH {connection.quoted(str(path))} AS {name_of(one)} (READ_ONLY)")
         except duckdb.Error as exc:
             raise errors.CaseError(
                 f"{path} is no segment that can be read: {exc}", hint="`shadowlab verify CASE` says what was changed"
             ) from exc
 
 
-def name_of(segment: Segment) -> str:
+def name_of(one: Segment) -> str:
     """The name under which a segment is attached."""
-    return "segment_" + segment.file.removesuffix(".duckdb").replace("-", "_")
+    return "segment_" + one.file.removesuffix(".duckdb").replace("-", "_")
 
 
 def define_views(con: DuckDBPyConnection, told: Sequence[str], marked: Sequence[str]) -> None:
     """Make the views of DESIGN.md over attached databases `told`, with fingerprints from `marked`."""
     if not told:
-        con.execute(f"ATTACH ':memory:' AS {_NO_ROWS}")
-        make_segment(con, _NO_ROWS, correlation=(), known=())
+        segment.create(con, ":memory:", _NO_ROWS)
+        segment.finish(con, _NO_ROWS)
         told = (_NO_ROWS,)
-    for part in PARTS:
+    for part in segment.PARTS:
         union = " UNION ALL BY NAME ".join(f"SELECT * FROM {name}.{part}" for name in told)
-        if part == "resources" and len(told) > 1:
-            union = f"SELECT DISTINCT ON (resource_id) * FROM ({union})"
         con.execute(f"CREATE VIEW part_{part} AS {union}")
+    for part in ("spans", "logs", "metric_points"):
+        union = " UNION ALL BY NAME ".join(
+            f"SELECT p.*, r.attributes AS resource_attributes FROM {name}.{part} p "
+            f"LEFT JOIN {name}.resources r ON r.resource_ix = p.resource_ix" for name in told
+        )  # fmt: skip
+        con.execute(f"CREATE VIEW whole_{part} AS {union}")
     prints = " UNION ALL ".join(f"SELECT error_id, fingerprint FROM {name}.fingerprints" for name in marked)
     nothing = "SELECT NULL::UBIGINT AS error_id, NULL::VARCHAR AS fingerprint WHERE false"
     con.execute(f"CREATE VIEW part_fingerprints AS {prints or nothing}")
     con.execute(connection.statements("views"))
-
-
-def make_segment(con: DuckDBPyConnection, name: str, *, correlation: Sequence[str], known: Sequence[str]) -> None:
-    """Fill the attached database `name` from the staging tables, leaving out rows that the databases `known` hold."""
-    if not _has_staging(con):
-        con.execute(connection.statements("macros"))
-        con.execute(connection.statements("stage"))
-    script = connection.statements("segment").replace("segment.", f"{name}.")
-    keys = [f"a[{connection.quoted(key)}]" for key in correlation]
-    script = script.replace("{correlation}", f"coalesce({', '.join(keys)})" if keys else "NULL::VARCHAR")
-    for part in ("spans", "logs", "metric_points"):
-        union = " UNION ALL ".join(f"SELECT row_id FROM {other}.{part}" for other in known)
-        nothing = "SELECT 0::UBIGINT AS row_id WHERE false"
-        script = script.replace(f"{{known_{part}}}", f"({union or nothing})")
-    con.execute(script)
-
-
-def _has_staging(con: DuckDBPyConnection) -> bool:
-    query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'stage_spans'"
-    return bool(con.execute(query).fetchall()[0][0])

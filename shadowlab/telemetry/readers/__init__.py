@@ -1,1 +1,35 @@
 """One file a format: each puts what it reads into the staging tables of `sql/stage.sql`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shadowlab import errors
+from shadowlab.telemetry.readers.base import Faults, Portion, Reader
+from shadowlab.telemetry.readers.otlp_json import OtlpJson
+
+__all__ = ["READERS", "Faults", "Portion", "Reader", "reader_for"]
+
+READERS: Sequence[Reader] = (OtlpJson(),)
+"""In the order in which they are asked."""
+
+
+def reader_for(head: bytes) -> Reader:
+    """The reader that recognises how a file starts; raises `TelemetryError` when none does."""
+    for reader in READERS:
+        if reader.recognises(head):
+            return reader
+    raise errors.TelemetryError("is no telemetry that shadowlab reads: " + _looks_like(head))
+
+
+def _looks_like(head: bytes) -> str:
+    text = head.lstrip()[:200].lower()
+    if not text:
+        return "it holds nothing"
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<")):
+        return "it looks like HTML or XML"
+    if text[:1] in (b"{", b"["):
+        return "it is JSON, but has no spans, logs or metrics near its start"
+    if b"\0" in head or any(byte > 127 for byte in head[:64]):
+        return "it looks like binary of another kind"
+    return "it looks like plain text"

@@ -54,6 +54,7 @@ class Status:
         """Count what segments gained."""
         with self._counting:
             self.drains["done"] += 1
+            self.healthy = True
             self.stored += rows
 
     def failed(self, reason: str) -> None:

@@ -1,14 +1,36 @@
--- From lists of {k, v, t} to what the views show. A key that comes twice keeps its first value, as the SDKs do.
-CREATE MACRO keys_of(list) AS list_transform(list, lambda a: a.k);
-CREATE MACRO map_of(list) AS map_from_entries(list_transform(
-    CASE WHEN len(list_distinct(keys_of(list))) = len(list) THEN list
-         ELSE list_filter(list, lambda a, i: list_position(keys_of(list), a.k) = i) END,
-    lambda a: {'k': a.k, 'v': a.v}));
-CREATE MACRO types_of(list) AS array_to_string(list_transform(list, lambda a: a.t), '');
+-- What staging and segments share. Pairs are lists of {k, v, t}: key, text, one letter of type.
+CREATE MACRO span_kind(kind) AS CASE kind
+    WHEN '1' THEN 'internal' WHEN '2' THEN 'server' WHEN '3' THEN 'client' WHEN '4' THEN 'producer' WHEN '5' THEN 'consumer'
+    WHEN 'SPAN_KIND_INTERNAL' THEN 'internal' WHEN 'SPAN_KIND_SERVER' THEN 'server' WHEN 'SPAN_KIND_CLIENT' THEN 'client'
+    WHEN 'SPAN_KIND_PRODUCER' THEN 'producer' WHEN 'SPAN_KIND_CONSUMER' THEN 'consumer' ELSE 'unspecified' END;
+CREATE MACRO span_status(code) AS CASE code
+    WHEN '1' THEN 'ok' WHEN '2' THEN 'error' WHEN 'STATUS_CODE_OK' THEN 'ok' WHEN 'STATUS_CODE_ERROR' THEN 'error'
+    ELSE 'unset' END;
+CREATE MACRO temporality_of(t) AS CASE t
+    WHEN '1' THEN 'delta' WHEN '2' THEN 'cumulative' WHEN 'AGGREGATION_TEMPORALITY_DELTA' THEN 'delta'
+    WHEN 'AGGREGATION_TEMPORALITY_CUMULATIVE' THEN 'cumulative' END;
+CREATE MACRO severity_of(n) AS coalesce(TRY_CAST(n AS INTEGER), list_position(
+    ['TRACE', 'TRACE2', 'TRACE3', 'TRACE4', 'DEBUG', 'DEBUG2', 'DEBUG3', 'DEBUG4', 'INFO', 'INFO2', 'INFO3', 'INFO4',
+     'WARN', 'WARN2', 'WARN3', 'WARN4', 'ERROR', 'ERROR2', 'ERROR3', 'ERROR4', 'FATAL', 'FATAL2', 'FATAL3', 'FATAL4'],
+    replace(n, 'SEVERITY_NUMBER_', '')));
 CREATE MACRO severity_word(number, text) AS CASE
     WHEN number BETWEEN 1 AND 4 THEN 'trace' WHEN number BETWEEN 5 AND 8 THEN 'debug' WHEN number BETWEEN 9 AND 12 THEN 'info'
     WHEN number BETWEEN 13 AND 16 THEN 'warn' WHEN number BETWEEN 17 AND 20 THEN 'error'
     WHEN number BETWEEN 21 AND 24 THEN 'fatal' ELSE lower(text) END;
+CREATE MACRO redacted_pairs(pairs) AS list_transform(pairs, lambda a: {'k': a.k, 'v': redacted_value(a.k, a.v), 't': a.t});
+-- A key that comes twice keeps its first value; both count in the record's identity.
+CREATE MACRO map_of(pairs) AS map_from_entries(list_transform(list_filter(pairs, lambda a, i:
+    list_position(list_transform(pairs, lambda b: b.k), a.k) = i), lambda a: {'k': a.k, 'v': a.v}));
+CREATE MACRO types_of(pairs) AS array_to_string(list_transform(pairs, lambda a: a.t), '');
 CREATE MACRO was_redacted(v) AS coalesce(
     contains(v, '<') AND regexp_matches(v, '<(?:secret|token|email|card):[0-9a-f]{12}>'), false);
-CREATE MACRO redacted_in(list) AS coalesce(len(list_filter(list, lambda a: was_redacted(a.v))), 0);
+CREATE MACRO redacted_in(pairs) AS coalesce(len(list_filter(pairs, lambda a: was_redacted(a.v))), 0);
+CREATE MACRO redacted_values(map) AS len(list_filter(map_values(map), lambda v: was_redacted(v)));
+CREATE MACRO pair_value(pairs, key) AS list_filter(pairs, lambda a: a.k = key)[1].v;
+CREATE MACRO flags_of(events, key, variant) AS map_of(list_concat(
+    CASE WHEN key IS NULL THEN [] ELSE [{'k': key, 'v': variant}] END,
+    list_transform(list_filter(coalesce(events, []), lambda e: starts_with(e.name, 'feature_flag')), lambda e: {
+        'k': pair_value(e.attributes, 'feature_flag.key'),
+        'v': coalesce(pair_value(e.attributes, 'feature_flag.result.variant'),
+                      pair_value(e.attributes, 'feature_flag.variant'),
+                      pair_value(e.attributes, 'feature_flag.result.value'))})));

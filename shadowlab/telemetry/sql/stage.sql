@@ -1,25 +1,25 @@
--- Where every reader puts what it read, redacted already; not yet sorted, promoted or compared. Lives in memory, spills.
--- `raw` leads to the resource, `content` is a hash of everything else.
+-- Where every reader puts what it read, as it was; `segment.py` redacts, compares, promotes and sorts it.
+-- `raw` leads to the resource, `shape` to the list of attribute keys. Lives in memory, spills to disk.
 CREATE TABLE stage_resources(raw UBIGINT, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[]);
 
 CREATE TABLE stage_spans(
-    raw UBIGINT, content UBIGINT, scope_name VARCHAR, scope_version VARCHAR,
+    raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
     trace_id VARCHAR, span_id VARCHAR, parent_span_id VARCHAR, trace_state VARCHAR, flags BIGINT,
     name VARCHAR, kind VARCHAR, start_ns BIGINT, end_ns BIGINT, status VARCHAR, status_message VARCHAR,
-    attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[],
+    shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR,
     events STRUCT(at_ns BIGINT, name VARCHAR, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], dropped BIGINT)[],
     links STRUCT(trace_id VARCHAR, span_id VARCHAR, trace_state VARCHAR, flags BIGINT,
                  attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], dropped BIGINT)[],
     dropped_attributes BIGINT, dropped_events BIGINT, dropped_links BIGINT);
 
 CREATE TABLE stage_logs(
-    raw UBIGINT, content UBIGINT, scope_name VARCHAR, scope_version VARCHAR,
+    raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
     at_ns BIGINT, observed_ns BIGINT, severity_number INTEGER, severity_text VARCHAR, body VARCHAR, body_type VARCHAR,
     trace_id VARCHAR, span_id VARCHAR, flags BIGINT, event_name VARCHAR,
-    attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], dropped_attributes BIGINT);
+    shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR, dropped_attributes BIGINT);
 
-CREATE TABLE stage_metrics(
-    raw UBIGINT, content UBIGINT, scope_name VARCHAR, scope_version VARCHAR,
+CREATE TABLE stage_metric_points(
+    raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
     name VARCHAR, description VARCHAR, unit VARCHAR, kind VARCHAR, temporality VARCHAR, monotonic BOOLEAN,
     start_ns BIGINT, at_ns BIGINT, value DOUBLE, value_int BIGINT, count BIGINT, sum DOUBLE, min DOUBLE, max DOUBLE,
     bucket_counts BIGINT[], explicit_bounds DOUBLE[],
@@ -28,4 +28,4 @@ CREATE TABLE stage_metrics(
     quantiles STRUCT(quantile DOUBLE, value DOUBLE)[],
     exemplars STRUCT(at_ns BIGINT, value DOUBLE, trace_id VARCHAR, span_id VARCHAR,
                      attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[])[],
-    attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], flags BIGINT);
+    shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR, flags BIGINT);

@@ -1,11 +1,12 @@
 -- The SQL that users and tools may rely on; `docs/schema.md` describes every column. `part_*` are all segments' tables.
 CREATE VIEW spans AS
-SELECT s.trace_id, s.span_id, s.parent_span_id, s.service, s.name, s.kind, s.start_ns, s.end_ns, s.duration_ns, s.status,
-    s.status_message, s.http_request_method, s.http_route, s.http_response_status_code, s.service_version, s.attributes,
-    r.attributes AS resource_attributes,
-    s.* EXCLUDE (trace_id, span_id, parent_span_id, service, name, kind, start_ns, end_ns, duration_ns, status,
-        status_message, http_request_method, http_route, http_response_status_code, service_version, attributes)
-FROM part_spans s LEFT JOIN part_resources r ON r.resource_id = s.resource_id;
+SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns,
+    coalesce(start_ns + duration_ns, lone_end_ns) AS end_ns, duration_ns, status, status_message,
+    http_request_method, http_route, http_response_status_code, service_version, attributes, resource_attributes,
+    * EXCLUDE (trace_id, span_id, parent_span_id, service, name, kind, start_ns, duration_ns, lone_end_ns, status,
+        status_message, http_request_method, http_route, http_response_status_code, service_version, attributes,
+        resource_attributes, resource_ix)
+FROM whole_spans;
 
 CREATE VIEW events AS SELECT trace_id, span_id, service, span_name, at_ns, name, attributes, * EXCLUDE (
     trace_id, span_id, service, span_name, at_ns, name, attributes) FROM part_events;
@@ -14,14 +15,14 @@ CREATE VIEW links AS SELECT trace_id, span_id, linked_trace_id, linked_span_id, 
     trace_id, span_id, linked_trace_id, linked_span_id, trace_state, attributes) FROM part_links;
 
 CREATE VIEW logs AS
-SELECT l.trace_id, l.span_id, l.service, l.at_ns, l.severity, l.body, l.attributes, r.attributes AS resource_attributes,
-    l.* EXCLUDE (trace_id, span_id, service, at_ns, severity, body, attributes)
-FROM part_logs l LEFT JOIN part_resources r ON r.resource_id = l.resource_id;
+SELECT trace_id, span_id, service, at_ns, severity, body, attributes, resource_attributes,
+    * EXCLUDE (trace_id, span_id, service, at_ns, severity, body, attributes, resource_attributes, resource_ix)
+FROM whole_logs;
 
 CREATE VIEW metric_points AS
-SELECT m.service, m.name, m.kind, m.unit, m.start_ns, m.at_ns, m.value, m.attributes, r.attributes AS resource_attributes,
-    m.* EXCLUDE (service, name, kind, unit, start_ns, at_ns, value, attributes)
-FROM part_metric_points m LEFT JOIN part_resources r ON r.resource_id = m.resource_id;
+SELECT service, name, kind, unit, start_ns, at_ns, value, attributes, resource_attributes,
+    * EXCLUDE (service, name, kind, unit, start_ns, at_ns, value, attributes, resource_attributes, resource_ix)
+FROM whole_metric_points;
 
 CREATE VIEW errors AS
 WITH told AS (
@@ -29,7 +30,7 @@ WITH told AS (
            service_version, row_id AS error_id
     FROM part_events WHERE name = 'exception'
     UNION ALL
-    SELECT trace_id, span_id, service, name, coalesce(end_ns, start_ns), error_type, status_message, NULL,
+    SELECT trace_id, span_id, service, name, coalesce(start_ns + duration_ns, start_ns, lone_end_ns), error_type, status_message, NULL,
            service_version, row_id
     FROM part_spans WHERE status = 'error' AND exceptions = 0)
 SELECT t.trace_id, t.span_id, t.service, t.operation, t.at_ns, t.exception_type, t.exception_message, t.stack, f.fingerprint,
@@ -48,10 +49,13 @@ SELECT p.service AS caller, c.service AS callee, count(*) AS calls, count_if(c.s
 FROM part_spans c JOIN part_spans p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
 WHERE p.service <> c.service GROUP BY ALL;
 
+CREATE VIEW timed_spans AS
+SELECT row_id, trace_id, span_id, parent_span_id, service, name, start_ns, duration_ns, start_ns + duration_ns AS end_ns FROM part_spans;
+
 CREATE VIEW self_time AS
 WITH clipped AS (
     SELECT p.trace_id, p.span_id, p.row_id, greatest(c.start_ns, p.start_ns) AS a, least(c.end_ns, p.end_ns) AS b
-    FROM part_spans p JOIN part_spans c ON c.trace_id = p.trace_id AND c.parent_span_id = p.span_id
+    FROM timed_spans p JOIN timed_spans c ON c.trace_id = p.trace_id AND c.parent_span_id = p.span_id
     WHERE c.end_ns > p.start_ns AND c.start_ns < p.end_ns AND c.end_ns > c.start_ns),
 marked AS (
     SELECT *, max(b) OVER (PARTITION BY trace_id, row_id ORDER BY a, b
@@ -60,24 +64,24 @@ covered AS (
     SELECT trace_id, row_id, sum(greatest(0, b - greatest(a, coalesce(reached, a))))::BIGINT AS ns FROM marked GROUP BY ALL)
 SELECT s.trace_id, s.span_id, s.service, s.name, s.start_ns, s.duration_ns,
     s.duration_ns - coalesce(c.ns, 0) AS self_ns
-FROM part_spans s LEFT JOIN covered c ON c.trace_id = s.trace_id AND c.row_id = s.row_id;
+FROM timed_spans s LEFT JOIN covered c ON c.trace_id = s.trace_id AND c.row_id = s.row_id;
 
 CREATE VIEW critical_path AS
 WITH RECURSIVE steps AS (
     SELECT trace_id, span_id, parent_span_id, service, name, start_ns, end_ns, end_ns AS until_ns, row_id, 0 AS depth, 0 AS hops
-    FROM part_spans WHERE parent_span_id IS NULL
+    FROM timed_spans WHERE parent_span_id IS NULL
     UNION
     SELECT n.* FROM (
         SELECT c.trace_id, c.span_id, c.parent_span_id, c.service, c.name, c.start_ns, c.end_ns,
                least(c.end_ns, p.until_ns) AS until_ns, c.row_id, p.depth + 1 AS depth, p.hops + 1 AS hops
-        FROM steps p JOIN part_spans c ON c.trace_id = p.trace_id AND c.parent_span_id = p.span_id AND c.start_ns < p.until_ns
+        FROM steps p JOIN timed_spans c ON c.trace_id = p.trace_id AND c.parent_span_id = p.span_id AND c.start_ns < p.until_ns
         WHERE p.hops < 500
         QUALIFY row_number() OVER (PARTITION BY p.trace_id, p.row_id, p.until_ns
                                    ORDER BY least(c.end_ns, p.until_ns) DESC, c.start_ns, c.row_id) = 1
         UNION ALL
         SELECT c.trace_id, c.span_id, c.parent_span_id, c.service, c.name, c.start_ns, c.end_ns,
                least(c.end_ns, p.start_ns) AS until_ns, c.row_id, p.depth, p.hops + 1
-        FROM steps p JOIN part_spans c
+        FROM steps p JOIN timed_spans c
           ON c.trace_id = p.trace_id AND c.parent_span_id = p.parent_span_id AND c.start_ns < p.start_ns AND c.end_ns <= p.start_ns
         WHERE p.hops < 500
         QUALIFY row_number() OVER (PARTITION BY p.trace_id, p.row_id, p.until_ns ORDER BY c.end_ns DESC, c.start_ns, c.row_id) = 1
@@ -95,7 +99,7 @@ FROM seen WINDOW w AS (PARTITION BY service ORDER BY first_seen_ns);
 
 CREATE VIEW gen_ai_calls AS
 SELECT trace_id, span_id, service, name, start_ns, duration_ns, status, gen_ai_operation_name AS operation,
-    coalesce(attributes['gen_ai.provider.name'], attributes['gen_ai.system']) AS provider,
+    gen_ai_provider_name AS provider,
     attributes['gen_ai.request.model'] AS request_model, attributes['gen_ai.response.model'] AS response_model,
     TRY_CAST(coalesce(attributes['gen_ai.usage.input_tokens'], attributes['gen_ai.usage.prompt_tokens']) AS BIGINT) AS input_tokens,
     TRY_CAST(coalesce(attributes['gen_ai.usage.output_tokens'], attributes['gen_ai.usage.completion_tokens']) AS BIGINT)
@@ -103,5 +107,4 @@ SELECT trace_id, span_id, service, name, start_ns, duration_ns, status, gen_ai_o
     attributes['gen_ai.response.finish_reasons'] AS finish_reasons,
     attributes['gen_ai.conversation.id'] AS conversation_id, attributes['gen_ai.tool.name'] AS tool_name
 FROM part_spans
-WHERE gen_ai_operation_name IS NOT NULL OR attributes['gen_ai.system'] IS NOT NULL
-   OR attributes['gen_ai.provider.name'] IS NOT NULL;
+WHERE gen_ai_operation_name IS NOT NULL OR gen_ai_provider_name IS NOT NULL;

@@ -1,4 +1,4 @@
-INSERT INTO stage_metrics BY NAME
+INSERT INTO stage_metric_points BY NAME
 WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
      scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeMetrics) AS s FROM requests),
      metrics AS (SELECT raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
@@ -14,9 +14,10 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
         UNION ALL SELECT raw, scope, m, 'summary', NULL, NULL, unnest(m.summary.dataPoints) FROM metrics),
      typed AS (
         SELECT raw, scope.name AS scope_name, scope.version AS scope_version, m.name AS name,
-            redacted_text(m.description) AS description, m.unit AS unit, kind,
+            nullif(m.description, '') AS description, nullif(m.unit, '') AS unit, kind,
             temporality_of(temporality) AS temporality, TRY_CAST(monotonic AS BOOLEAN) AS monotonic,
-            TRY_CAST(p.startTimeUnixNano AS BIGINT) AS start_ns, TRY_CAST(p.timeUnixNano AS BIGINT) AS at_ns,
+            p.timeUnixNano AS at_text, nullif(TRY_CAST(p.startTimeUnixNano AS BIGINT), 0) AS start_ns,
+            TRY_CAST(p.timeUnixNano AS BIGINT) AS at_ns,
             coalesce(TRY_CAST(p.asDouble AS DOUBLE), TRY_CAST(p.asInt AS DOUBLE)) AS value,
             TRY_CAST(p.asInt AS BIGINT) AS value_int, TRY_CAST(p.count AS BIGINT) AS count,
             TRY_CAST(p.sum AS DOUBLE) AS sum, TRY_CAST(p.min AS DOUBLE) AS min, TRY_CAST(p.max AS DOUBLE) AS max,
@@ -29,10 +30,12 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
             TRY_CAST(p.negative.bucketCounts AS BIGINT[]) AS negative_counts,
             list_transform(p.quantileValues, lambda q: {'quantile': TRY_CAST(q.quantile AS DOUBLE),
                 'value': TRY_CAST(q.value AS DOUBLE)}) AS quantiles,
-            list_transform(p.exemplars, lambda e: {'at_ns': TRY_CAST(e.timeUnixNano AS BIGINT),
+            CASE WHEN len(p.exemplars) > 0 THEN list_transform(p.exemplars, lambda e: {
+                'at_ns': TRY_CAST(e.timeUnixNano AS BIGINT),
                 'value': coalesce(TRY_CAST(e.asDouble AS DOUBLE), TRY_CAST(e.asInt AS DOUBLE)),
-                'trace_id': hex_id(e.traceId), 'span_id': hex_id(e.spanId),
-                'attributes': attributes_of(e.filteredAttributes)}) AS exemplars,
-            attributes_of(p.attributes) AS attributes, TRY_CAST(p.flags AS BIGINT) AS flags
+                'trace_id': hex_trace(e.traceId), 'span_id': hex_id(e.spanId),
+                'attributes': pairs_in(e.filteredAttributes)}) END AS exemplars,
+            keys_in(p.attributes) AS keys, vals_in(p.attributes) AS vals, types_in(p.attributes) AS types,
+            nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags
         FROM points)
-SELECT *, hash(*COLUMNS(* EXCLUDE (raw))) AS content FROM typed;
+SELECT * EXCLUDE (at_text), hash(keys) AS shape, is_odd(at_text, at_ns) OR name IS NULL AS odd FROM typed;

@@ -1,0 +1,188 @@
+"""What people name: files, folders, globs, addresses, standard input; packed or not."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final, cast
+
+from shadowlab import errors
+
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_MOST_GROWTH: Final = 400
+"""Bytes out for a byte in, beyond which a packed file is a bomb; real telemetry packs 10 to 60 times."""
+_HARMLESS: Final = 256 << 20
+_BLOCK: Final = 1 << 20
+
+
+@dataclass(slots=True)
+class Input:
+    """One thing to read."""
+
+    name: str
+    """As it was named, for people."""
+    place: str
+    """A path, an address, or `-`."""
+    sha256: str = ""
+    """Of the bytes as they were; known once they were read to the end."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where it lies on this machine."""
+        return None if self.place == "-" or "://" in self.place else Path(self.place)
+
+
+def expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Input]:
+    """Each file that the paths name, in their order; the files of a folder or glob by name, without hidden ones."""
+    for given in paths:
+        name = os.fspath(given)
+        if name == "-":
+            yield Input("standard input", "-")
+        elif "://" in name:
+            yield from _remote(name)
+        elif os.path.isdir(name):
+            found = (p for p in sorted(Path(name).rglob("*")) if p.is_file())
+            yield from (Input(str(p), str(p)) for p in found if not _hidden(p.relative_to(name)))
+        elif not os.path.exists(name) and glob.has_magic(name):
+            found_names = sorted(n for n in glob.glob(name, recursive=True) if os.path.isfile(n))
+            yield from (Input(n, n) for n in found_names or [name])
+        else:
+            yield Input(name, name)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _remote(name: str) -> Iterator[Input]:
+    import fsspec
+
+    if not glob.has_magic(name):
+        yield Input(name, name)
+        return
+    try:
+        listed = fsspec.open_files(name, "rb")
+        yield from (Input(f"{name} ({file.path})", file.full_name) for file in listed)
+    except Exception as exc:  # every backend has errors of its own
+        raise errors.TelemetryError(f"{name}: {exc}", hint="check the address and its credentials") from exc
+
+
+@contextmanager
+def opened(given: Input) -> Iterator[BinaryIO]:
+    """The bytes of an input as they are; raises `TelemetryError` when it cannot be opened."""
+    try:
+        with closing(_open(given.place)) as stream:
+            yield stream
+    except OSError as exc:
+        raise errors.TelemetryError(f"cannot be read: {exc.strerror or exc}") from exc
+
+
+def _open(place: str) -> BinaryIO:
+    if place == "-":
+        return cast(BinaryIO, os.fdopen(os.dup(sys.stdin.fileno()), "rb"))
+    if "://" in place:
+        import fsspec
+
+        try:
+            return cast(BinaryIO, fsspec.open(place, "rb").open())
+        except OSError:
+            raise
+        except Exception as exc:  # every backend has errors of its own
+            raise errors.TelemetryError(f"cannot be opened: {exc}") from exc
+    return open(place, "rb")
+
+
+@dataclass(slots=True)
+class Hashed:
+    """A stream that hashes what is read from it; `peek` looks ahead."""
+
+    stream: BinaryIO
+    size: int = 0
+    _hash: Any = field(default_factory=hashlib.sha256)
+    _ahead: bytes = b""
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, without taking them; fewer at the end."""
+        while len(self._ahead) < size and (block := self.stream.read(size - len(self._ahead))):
+            self._ahead += block
+        return self._ahead[:size]
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file's `read`."""
+        if self._ahead:
+            block, self._ahead = (self._ahead, b"") if size < 0 else (self._ahead[:size], self._ahead[size:])
+            if size < 0:
+                block += self.stream.read()
+        else:
+            block = self.stream.read(size)
+        self._hash.update(block)
+        self.size += len(block)
+        return block
+
+    def sha256(self) -> str:
+        """Of everything, the rest of the stream included."""
+        while self.read(_BLOCK):
+            pass
+        return str(self._hash.hexdigest())
+
+
+class Unpacked:
+    """A stream unpacked by what its first bytes say: gzip, zstd, or as it is. Refuses what grows beyond all measure."""
+
+    def __init__(self, packed: Hashed) -> None:
+        import pyarrow
+
+        self._packed = packed
+        head = packed.peek(4)
+        self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if head == _ZSTD else None
+        self._stream: Any = packed
+        if self.compression:
+            self._stream = pyarrow.CompressedInputStream(_AsFile(packed), self.compression)
+        self._size = 0
+        self._ahead = b""
+        self.whole: Path | None = None
+        """The file itself, when it lies on this machine, is not packed and is small enough to be read at once."""
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, without taking them; fewer at the end."""
+        while len(self._ahead) < size and (block := self._more(size - len(self._ahead))):
+            self._ahead += block
+        return self._ahead[:size]
+
+    def read(self, size: int = _BLOCK) -> bytes:
+        """Up to `size` bytes; none at the end. Raises `OSError` for damage, and for a bomb."""
+        if self._ahead:
+            block, self._ahead = self._ahead[:size], self._ahead[size:]
+            return block
+        return self._more(size)
+
+    def _more(self, size: int) -> bytes:
+        block = bytes(self._stream.read(size))
+        self._size += len(block)
+        if self.compression and self._size > _HARMLESS and self._size > _MOST_GROWTH * max(self._packed.size, 1):
+            raise OSError(f"unpacks to more than {_MOST_GROWTH} times its size; stopped after {self._size >> 20} MiB")
+        return block
+
+
+class _AsFile:
+    """What pyarrow needs of a Python file."""
+
+    def __init__(self, stream: Hashed) -> None:
+        self._stream = stream
+        self.closed = False
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(size)
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True

@@ -1,0 +1,72 @@
+"""What every reader is: it recognises a file by its first bytes and cuts it into portions that can be staged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shadowlab.records import Rejected
+from shadowlab.telemetry.inputs import Unpacked
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+HEAD: Final = 1 << 16
+"""Bytes that `Reader.recognises` sees."""
+PORTION: Final = 256 << 20
+"""Bytes of a portion: what is staged at a time, and so what bounds memory."""
+LONGEST: Final = 64 << 20
+"""Bytes of the longest line, document or message that is read."""
+MOST_REJECTED: Final = 1000
+"""Rejected records that one file lists; the rest is counted."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """What of one file could not be kept."""
+
+    file: str
+    listed: list[Rejected] = field(default_factory=list)
+    more: int = 0
+
+    def add(self, position: str, reason: str) -> None:
+        """One record that could not be kept."""
+        if len(self.listed) < MOST_REJECTED:
+            self.listed.append(Rejected(file=self.file, position=position, reason=reason[:500]))
+        else:
+            self.more += 1
+
+    def rejected(self) -> list[Rejected]:
+        """All of them, with a last entry for those that were only counted."""
+        if not self.more:
+            return self.listed
+        return [*self.listed, Rejected(file=self.file, position="after that", reason=f"{self.more} more records")]
+
+
+class Portion(Protocol):
+    """A part of a file that fits in memory."""
+
+    @property
+    def position(self) -> str:
+        """Where in its file it starts, for people."""
+
+    def stage(self, con: DuckDBPyConnection) -> int:
+        """Put the records into the staging tables; gives how many requests there were, good or empty.
+
+        Leaves nothing staged when it raises `duckdb.Error`.
+        """
+
+
+class Reader(Protocol):
+    """One format."""
+
+    name: str
+    """As `IngestedFile.format` says it."""
+
+    def recognises(self, head: bytes) -> bool:
+        """Whether a file that starts with these bytes is of this format."""
+
+    def portions(self, stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
+        """Cut an unpacked stream into portions; `spool` is a folder for what must lie on the disk for a while."""

@@ -1,0 +1,212 @@
+"""Stage a file of OTLP/JSON lines: with DuckDB's typed reader where it can, line by line where it must."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from shadowlab.telemetry.connection import quoted, statements
+from shadowlab.telemetry.readers import dialects
+from shadowlab.telemetry.readers.base import LONGEST, Faults
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_KV: Final = (
+    "STRUCT(key VARCHAR, value STRUCT(stringValue VARCHAR, intValue VARCHAR, doubleValue VARCHAR, boolValue VARCHAR, "
+    "bytesValue VARCHAR, arrayValue JSON, kvlistValue JSON))[]"
+)
+_ANY: Final = _KV.removeprefix("STRUCT(key VARCHAR, value ").removesuffix(")[]")
+_RESOURCE: Final = f"resource STRUCT(attributes {_KV})"
+_SCOPE: Final = "scope STRUCT(name VARCHAR, version VARCHAR)"
+_SPAN: Final = f"""STRUCT(traceId VARCHAR, spanId VARCHAR, parentSpanId VARCHAR, traceState VARCHAR, flags VARCHAR,
+    name VARCHAR, kind VARCHAR, startTimeUnixNano VARCHAR, endTimeUnixNano VARCHAR, attributes {_KV},
+    events STRUCT(timeUnixNano VARCHAR, name VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR)[],
+    links STRUCT(traceId VARCHAR, spanId VARCHAR, traceState VARCHAR, flags VARCHAR, attributes {_KV},
+                 droppedAttributesCount VARCHAR)[],
+    status STRUCT(message VARCHAR, code VARCHAR), droppedAttributesCount VARCHAR, droppedEventsCount VARCHAR,
+    droppedLinksCount VARCHAR)"""
+_LOG: Final = f"""STRUCT(timeUnixNano VARCHAR, observedTimeUnixNano VARCHAR, severityNumber VARCHAR,
+    severityText VARCHAR, body {_ANY}, attributes {_KV}, traceId VARCHAR, spanId VARCHAR, flags VARCHAR,
+    eventName VARCHAR, droppedAttributesCount VARCHAR)"""
+_BUCKETS: Final = 'STRUCT("offset" VARCHAR, bucketCounts VARCHAR[])'
+_POINT: Final = f"""STRUCT(attributes {_KV}, startTimeUnixNano VARCHAR, timeUnixNano VARCHAR, asDouble VARCHAR,
+    asInt VARCHAR, "count" VARCHAR, "sum" VARCHAR, "min" VARCHAR, "max" VARCHAR, bucketCounts VARCHAR[],
+    explicitBounds VARCHAR[], scale VARCHAR, zeroCount VARCHAR, zeroThreshold VARCHAR, positive {_BUCKETS},
+    negative {_BUCKETS}, quantileValues STRUCT(quantile VARCHAR, "value" VARCHAR)[], flags VARCHAR,
+    exemplars STRUCT(timeUnixNano VARCHAR, asDouble VARCHAR, asInt VARCHAR, traceId VARCHAR, spanId VARCHAR,
+                     filteredAttributes {_KV})[])[]"""
+_METRIC: Final = f"""STRUCT(name VARCHAR, description VARCHAR, unit VARCHAR,
+    gauge STRUCT(dataPoints {_POINT}),
+    sum STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR, isMonotonic VARCHAR),
+    histogram STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR),
+    exponentialHistogram STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR),
+    summary STRUCT(dataPoints {_POINT}))"""
+_OUTLINE: Final = {
+    name: f"STRUCT({_RESOURCE}, {old} JSON)[]" for name, (_, old, _) in dialects.SIGNALS.items()
+}  # fmt: skip
+_TYPED: Final = {
+    "json_spans": {"resourceSpans": f"STRUCT({_RESOURCE}, scopeSpans STRUCT({_SCOPE}, spans {_SPAN}[])[])[]"},
+    "json_logs": {"resourceLogs": f"STRUCT({_RESOURCE}, scopeLogs STRUCT({_SCOPE}, logRecords {_LOG}[])[])[]"},
+    "json_metrics": {"resourceMetrics": f"STRUCT({_RESOURCE}, scopeMetrics STRUCT({_SCOPE}, metrics {_METRIC}[])[])[]"},
+}
+_STAGES: Final = ("stage_spans", "stage_logs", "stage_metric_points")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonLines:
+    """OTLP/JSON, a request a line; positions count lines from `first_line`."""
+
+    path: Path
+    faults: Faults
+    spool: Path
+    first_line: int = 1
+    word: str = "line"
+
+    @property
+    def position(self) -> str:
+        """As `Portion.position`."""
+        return f"from {self.word} {self.first_line}"
+
+    def stage(self, con: DuckDBPyConnection) -> int:
+        """As `Portion.stage`; lines and records that cannot be kept go to `faults`."""
+        import duckdb
+
+        for limit in (16 << 20, LONGEST):
+            con.execute("BEGIN")
+            try:
+                if found := _fast(con, self.path, limit):
+                    con.execute("COMMIT")
+                    return found
+                con.execute("ROLLBACK")
+                break
+            except duckdb.Error as exc:
+                con.execute("ROLLBACK")
+                if "maximum_object_size" not in str(exc):
+                    break
+        clean = self.spool / "clean.jsonl"
+        try:
+            return _fast(con, clean, LONGEST, strict=False) if self._sift(clean) else 0
+        finally:
+            clean.unlink(missing_ok=True)
+
+    def _sift(self, clean: Path) -> int:
+        kept = 0
+        with self.path.open("rb") as told, clean.open("wb") as out:
+            for number, line in enumerate(told, self.first_line):
+                if not line.strip():
+                    continue
+                for request in self._requests(line, number):
+                    out.write(json.dumps(request, separators=(",", ":")).encode("utf-8", "replace") + b"\n")
+                    kept += 1
+        return kept
+
+    def _requests(self, line: bytes, number: int) -> list[dict[str, Any]]:
+        def fault(position: str, reason: str) -> None:
+            self.faults.add(f"{self.word} {number}{position and ', '}{position}", reason)
+
+        if len(line) > LONGEST:
+            fault("", f"longer than {LONGEST >> 20} MiB")
+            return []
+        try:
+            return list(dialects.requests(json.loads(line), fault))
+        except RecursionError:
+            fault("", "nested too deeply")
+        except ValueError as exc:
+            fault("", f"not JSON: {exc}")
+        return []
+
+
+def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = True) -> int:
+    """Stage with typed reads; 0 when there is something that only `_sift` can tell apart."""
+    outline = _source(path, _OUTLINE, limit)
+    seen = ", ".join(f"count({name})" for name in _OUTLINE)
+    none = " AND ".join(f"{name} IS NULL" for name in _OUTLINE)
+    old = " + ".join(
+        f"count_if(len(list_filter({name}, lambda r: r.{old} IS NOT NULL)) > 0)"
+        for name, (_, old, _) in dialects.SIGNALS.items()
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE outline AS SELECT * FROM {outline}")
+    total, *counts, foreign, dated = con.execute(
+        f"SELECT count(*), {seen}, count_if({none}), {old} FROM outline"
+    ).fetchall()[0]
+    if strict and (foreign or dated):
+        return 0
+    before = {stage: _last(con, stage) for stage in _STAGES}
+    for (statement, columns), requests in zip(_TYPED.items(), counts, strict=True):
+        if requests:
+            con.execute(statements(statement).replace("{source}", _source(path, columns, limit)))
+    if strict and any(_odd(con, stage, last) for stage, last in before.items()):
+        return 0
+    con.execute(statements("json_resources").replace("{source}", "outline"))
+    return int(total)
+
+
+def _last(con: DuckDBPyConnection, stage: str) -> int:
+    return int(con.execute(f"SELECT coalesce(max(rowid), -1) FROM {stage}").fetchall()[0][0])
+
+
+def _odd(con: DuckDBPyConnection, stage: str, last: int) -> bool:
+    return bool(con.execute(f"SELECT count(*) FROM {stage} WHERE odd AND rowid > {last}").fetchall()[0][0])
+
+
+def _source(path: Path, columns: dict[str, str], limit: int) -> str:
+    kinds = ", ".join(f"'{name}': '{kind}'" for name, kind in columns.items())
+    return (
+        f"read_json({quoted(str(path))}, format='newline_delimited', records=true, compression='none', "
+        f"maximum_object_size={limit}, columns={{{kinds}}})"
+    )
+
+
+def plain_json(text: str | None) -> str | None:
+    """An OTLP array or key-value list as plain JSON text: `{"values": [{"intValue": "1"}]}` gives `[1]`.
+
+    Raises `ValueError` when it is nested beyond all measure; text that is no such value comes back as it is.
+    """
+    if text is None:
+        return None
+    try:
+        document = json.loads(text)
+        return json.dumps(_entries(document.get("values") or [], 0), ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except (AttributeError, TypeError, KeyError):
+        return text
+
+
+def _entries(entries: list[Any], depth: int) -> Any:
+    if depth > dialects.DEEPEST:
+        raise RecursionError
+    if any("key" in entry for entry in entries):
+        return {entry["key"]: _plain(entry.get("value"), depth) for entry in entries}
+    return [_plain(entry, depth) for entry in entries]
+
+
+def _plain(value: Any, depth: int) -> Any:
+    match value:
+        case {"arrayValue": {"values": list() as inner}}:
+            return (
+                [_plain(entry, depth + 1) for entry in inner]
+                if depth < dialects.DEEPEST
+                else _entries(inner, depth + 1)
+            )
+        case {"kvlistValue": {"values": list() as inner}}:
+            return _entries(inner, depth + 1)
+        case {"arrayValue": _}:
+            return []
+        case {"kvlistValue": _}:
+            return {}
+        case {"intValue": number}:
+            return int(number)
+        case {"stringValue": plain} | {"doubleValue": plain} | {"boolValue": plain} | {"bytesValue": plain}:
+            return plain
+        case _:
+            return None
+
+
+def prepare(con: DuckDBPyConnection) -> None:
+    """Teach a connection what the staging statements use."""
+    con.create_function("plain_json", plain_json, ["VARCHAR"], "VARCHAR")
+    con.execute(statements("otlp_json"))

@@ -1,0 +1,149 @@
+"""Attributes by shape: spans of one kind carry the same keys in one order; look at a key once a shape, not once a row.
+
+The few commonest shapes get an expression each that builds their map by position: DuckDB's `map()` checks every row for
+keys that come twice, which costs more than reading the JSON did. Only keys under which a secret was seen pay for
+redaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shadowlab.telemetry.connection import quoted
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+MOST_SHAPES: Final = 48
+MOST_KEYS: Final = 64
+
+SPAN_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "http_request_method": ("http.request.method", "http.method"),
+    "http_route": ("http.route",),
+    "http_response_status_code": ("http.response.status_code", "http.status_code"),
+    "url_path": ("url.path", "http.target"),
+    "server_address": ("server.address", "net.peer.name", "http.host"),
+    "db_system_name": ("db.system.name", "db.system"),
+    "db_query_text": ("db.query.text", "db.statement"),
+    "rpc_system": ("rpc.system.name", "rpc.system"),
+    "rpc_method": ("rpc.method",),
+    "messaging_system": ("messaging.system",),
+    "error_type": ("error.type",),
+    "gen_ai_operation_name": ("gen_ai.operation.name",),
+    "gen_ai_provider_name": ("gen_ai.provider.name", "gen_ai.system"),
+    "recording_id": ("shadowlab.recording.id",),
+}
+"""Columns of `spans` and the attributes that fill them, the current name of the semantic conventions first."""
+
+LOG_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "exception_type": ("exception.type",),
+    "exception_message": ("exception.message",),
+    "stack": ("exception.stacktrace",),
+}
+_FLAG: Final = {
+    "flag": ("feature_flag.key",),
+    "flag_variant": ("feature_flag.result.variant", "feature_flag.variant"),
+    "flag_value": ("feature_flag.result.value",),
+}
+_KINDS: Final = {"http_response_status_code": "INTEGER"}
+_HOT: Final = """
+    WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM (SELECT any_value(keys) AS keys FROM {stage} GROUP BY shape)),
+         told AS (SELECT unnest(keys) AS k, unnest(vals) AS v FROM {stage})
+    SELECT k FROM keyed WHERE secret_key(k)
+    UNION SELECT DISTINCT k FROM told WHERE length(v) > 5 AND has_secret(v)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What one portion's attributes look like. Make one with `find`."""
+
+    promoted: Mapping[str, tuple[str, ...]]
+    """The signal's columns, `correlation_id` and the parts of a feature flag, with the keys that fill them."""
+    hot: frozenset[str]
+    """Keys under which something must be redacted."""
+    common: tuple[tuple[int, tuple[str, ...]], ...]
+    """Rank and keys of the commonest shapes."""
+
+    def expressions(self) -> dict[str, str]:
+        """What the statements that move a signal need: `map`, `extra`, `promoted` and each `value_of_...`."""
+        listed = [f"{self._column(name)} AS {name}" for name in self.promoted if name not in _FLAG]
+        values = {f"value_of_{name}": self._value(name) for name in _FLAG}
+        return {"map": self._map(), "extra": self._extra(), "promoted": ", ".join(listed), **values}
+
+    def _value(self, name: str) -> str:
+        plain = f"s.vals[h.p_{name}]"
+        if self.hot.isdisjoint(self.promoted[name]):
+            return plain
+        return f"redacted_value(s.keys[h.p_{name}], {plain})"
+
+    def _column(self, name: str) -> str:
+        match name:
+            case "url_path":
+                return f"nullif(split_part({self._value(name)}, '?', 1), '')"
+            case "http_response_status_code":
+                return f"TRY_CAST({self._value(name)} AS INTEGER)"
+            case _:
+                return self._value(name)
+
+    def _map(self) -> str:
+        branches = "".join(f" WHEN {rank} THEN {self._by_position(keys)}" for rank, keys in self.common)
+        value = (
+            "CASE WHEN h.hot THEN redacted_value(s.keys[i], s.vals[i]) ELSE s.vals[i] END" if self.hot else "s.vals[i]"
+        )
+        checked = f"map(h.first_keys, list_transform(h.firsts, lambda i: {value}))"
+        return f"CASE h.rank{branches} ELSE {checked} END" if branches else checked
+
+    def _by_position(self, keys: Sequence[str]) -> str:
+        listed = []
+        for number, key in enumerate(keys, 1):
+            plain = f"s.vals[{number}]"
+            value = f"redacted_value({quoted(key)}, {plain})" if key in self.hot else plain
+            listed.append(f"{quoted(key)}: {value}")
+        return f"{{{', '.join(listed)}}}::MAP(VARCHAR, VARCHAR)"
+
+    def _extra(self) -> str:
+        """What tells records apart whose maps are equal: the values of keys that come again."""
+        return """CASE WHEN len(h.firsts) < len(s.keys)
+            THEN hash(list_transform(s.vals, lambda v, i: redacted_value(s.keys[i], v))) END"""
+
+
+def columns(promoted: Mapping[str, tuple[str, ...]]) -> str:
+    """The declared columns, with `correlation_id`, for a CREATE TABLE."""
+    return ", ".join([*(f"{name} {_KINDS.get(name, 'VARCHAR')}" for name in promoted), "correlation_id VARCHAR"])
+
+
+def find(
+    con: DuckDBPyConnection, signal: str, promoted: Mapping[str, tuple[str, ...]], correlation: Sequence[str]
+) -> Shapes:
+    """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, whether a key is hot."""
+    wanted = {**promoted, "correlation_id": tuple(correlation), **_FLAG}
+    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"stage_{signal}s")).fetchall() if key)
+    positions = ", ".join(f"{_position(keys)} AS p_{name}" for name, keys in wanted.items())
+    is_hot = f"list_has_any(keys, [{', '.join(map(quoted, sorted(hot)))}])" if hot else "false"
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {signal}_shapes AS
+        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM stage_{signal}s GROUP BY shape),
+             listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
+                               lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts FROM seen)
+        SELECT shape, keys, firsts, list_transform(firsts, lambda i: keys[i]) AS first_keys,
+            row_number() OVER (ORDER BY n DESC, shape) - 1 AS rank, coalesce({is_hot}, false) AS hot, {positions}
+        FROM listed"""
+    )
+    rows = con.execute(
+        f"SELECT rank, keys FROM {signal}_shapes WHERE rank < {MOST_SHAPES} AND len(keys) <= {MOST_KEYS} "
+        "AND len(firsts) = len(keys) ORDER BY rank"
+    ).fetchall()
+    return Shapes(wanted, hot, tuple((rank, tuple(keys)) for rank, keys in rows if _are_names(keys)))
+
+
+def _position(keys: Sequence[str]) -> str:
+    if not keys:
+        return "NULL::INTEGER"
+    return f"coalesce({', '.join(f'nullif(list_position(keys, {quoted(key)}), 0)' for key in keys)})"
+
+
+def _are_names(keys: Sequence[str]) -> bool:
+    """Whether a struct can have these fields: names that differ by more than their case."""
+    return bool(keys) and all(keys) and len({key.casefold() for key in keys}) == len(keys)
