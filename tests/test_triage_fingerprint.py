@@ -27,7 +27,7 @@ from shadowlab.triage.fingerprint import merge
         ('could not parse {"a": {"b": 1}}', "could not parse <json>"),
         ("GET https://shop.example/orders/7?x=1 failed", "GET <url> failed"),
         ("bad values [1, 2, 3]", "bad values [<list>]"),
-        ("object at 0x7f00aa", "object at <hex>"),
+        ("object at 0x7f00aa", "object at <n>"),
         ("'NoneType' object has no attribute 'foo'", "'NoneType' object has no attribute 'foo'"),
         ("f() got an unexpected keyword argument 'surcharge'", "f() got an unexpected keyword argument 'surcharge'"),
         ("unsupported operand type(s) for +: 'int' and 'str'", "unsupported operand type(s) for +: 'int' and 'str'"),

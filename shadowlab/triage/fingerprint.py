@@ -25,18 +25,33 @@ _MANY = 5
 _MANY_ALONE = 12
 """The same for a message of that one word."""
 
+# A stack without the message after its type, without PHP's arguments, without numbers that say where and not what: what
+# is left is read once for all stacks that differ in these alone.
+_BARE = """CASE WHEN length(exception_message) > 12
+    THEN replace(replace(stack, ': ' || exception_message, ': '), chr(10) || exception_message, chr(10))
+    ELSE stack END"""
+_PHP = "regexp_replace(bare, '(\\): [^\\n(]*\\()[^\\n]*\\)', '\\1)', 'g')"
+_NUMBERS = "([:(+$ #,/\\[]|line |::h|[bd]__)(0x[0-9a-f]+|[0-9a-f]{16}|[0-9]+)"
+_SHAPED = f"""
+CREATE TABLE shaped AS
+SELECT eid, regexp_replace(CASE WHEN contains(bare, '#0 ') THEN {_PHP} ELSE bare END, '{_NUMBERS}', '\\10', 'g')
+       AS shape
+FROM (SELECT eid, {_BARE} AS bare FROM err WHERE stack <> '')"""
+
 _SIGNATURES = """
 CREATE TABLE signed AS
 SELECT err.eid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns, err.exception_type AS type,
-       s.sid, s.path, s.causes,
-       coalesce(nullif(s.root_type, ''), nullif(err.exception_type, ''), 'code ' || c.code, '') AS root_type,
+       s.path, s.causes,
+       coalesce(nullif(r.root_type, ''), nullif(err.exception_type, ''), 'code ' || c.code, '') AS root_type,
        coalesce(thrown.template, '') AS template,
        coalesce(CASE WHEN s.wrapped THEN root.template ELSE thrown.template END, '') AS root_template,
        coalesce(nullif(s.own, ''), '@ ' || operations.template, '') AS own
 FROM err
-LEFT JOIN stacks s USING (stack)
+LEFT JOIN shaped USING (eid)
+LEFT JOIN stacks s USING (shape)
+LEFT JOIN causes r ON s.wrapped AND r.stack = err.stack
 LEFT JOIN texts thrown ON thrown.text = err.exception_message
-LEFT JOIN texts root ON root.text = s.root_message
+LEFT JOIN texts root ON root.text = r.root_message
 LEFT JOIN texts operations ON operations.text = err.operation
 LEFT JOIN codes c ON c.trace_id = err.trace_id AND c.span_id = err.span_id AND err.exception_type IS NULL
 ORDER BY err.eid"""
@@ -56,33 +71,38 @@ def identify(con: Any, prefixes: Sequence[str] = ()) -> None:
     con.execute("""
         CREATE TABLE messages AS
         SELECT exception_message AS text FROM err WHERE exception_message IS NOT NULL
-        UNION SELECT root_message FROM stacks WHERE wrapped UNION SELECT operation FROM err WHERE stack IS NULL
-        OR exception_type IS NULL OR stack IN (SELECT stack FROM stacks WHERE own = '')""")
+        UNION SELECT root_message FROM causes
+        UNION SELECT operation FROM err LEFT JOIN shaped USING (eid) LEFT JOIN stacks USING (shape)
+        WHERE coalesce(own, '') = ''""")
     con.execute(f"CREATE TABLE texts AS {mask.query('messages')}")
     con.execute(_SIGNATURES)
     named = _named(dicts(con, _DISTINCT))
-    keep(con, "named", _table(named))
+    keep(con, "named", _typed(named, _NAMED))
     con.execute("""
         CREATE OR REPLACE TABLE signed AS
         SELECT signed.*, named.fingerprint, named.merged FROM signed
-        JOIN named USING (service, root_type, root_template, own) ORDER BY eid""")
+        JOIN named ON named.service IS NOT DISTINCT FROM signed.service AND named.root_type = signed.root_type
+        AND named.root_template = signed.root_template AND named.own = signed.own ORDER BY eid""")
 
 
 def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:
-    """Table `stacks`: what each distinct stack text says."""
-    texts = [row[0] for row in con.execute("SELECT DISTINCT stack FROM err WHERE stack <> '' ORDER BY 1").fetchall()]
-    columns: dict[str, list[Any]] = defaultdict(list)
-    for sid, text in enumerate(texts):
-        for key, value in {"stack": text, "sid": sid, **_read(text, prefixes)}.items():
-            columns[key].append(value)
-    keep(con, "stacks", _typed(columns, _STACKS))
+    """Tables `shaped`, `stacks` and `causes`: what each distinct stack says, read once for all that differ in lines."""
+    con.execute(_SHAPED)
+    shapes = [row[0] for row in con.execute("SELECT DISTINCT shape FROM shaped ORDER BY 1").fetchall()]
+    keep(con, "stacks", _typed([{"shape": text, **_read(text, prefixes)} for text in shapes], _STACKS))
+    wrapped = con.execute("""
+        SELECT DISTINCT stack FROM err JOIN shaped USING (eid) JOIN stacks USING (shape) WHERE wrapped ORDER BY 1""")
+    told = [(row[0], frames.parse(row[0])) for row in wrapped.fetchall()]
+    roots = [
+        {"stack": text, "root_type": s.chain[-1].type, "root_message": s.chain[-1].message} for text, s in told if s
+    ]
+    keep(con, "causes", _typed(roots, dict.fromkeys(("stack", "root_type", "root_message"), "string")))
 
 
 def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
     stack = frames.parse(text)
     if stack is None:
-        return {"own": "", "path": "", "root_type": "", "root_message": "", "wrapped": False, "causes": []}
-    root, wrapped = stack.chain[-1], len(stack.chain) > 1 and bool(stack.chain[-1].type)
+        return {"own": "", "path": "", "wrapped": False, "causes": []}
     own = [[f for f in raised.frames if frames.in_app(f.file, f.function, prefixes)] for raised in stack.chain]
     deepest = next((chain[-1] for chain in reversed(own) if chain), None)
     deepest = deepest or next((r.frames[-1] for r in reversed(stack.chain) if r.frames), None)
@@ -90,9 +110,7 @@ def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
     return {
         "own": frames.place(deepest.file, deepest.function) if deepest else "",
         "path": _hash([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
-        "root_type": root.type if wrapped else "",
-        "root_message": root.message if wrapped else "",
-        "wrapped": wrapped,
+        "wrapped": len(stack.chain) > 1 and bool(stack.chain[-1].type),
         "causes": [raised.type for raised in stack.chain[1:] if raised.type],
     }
 
@@ -110,22 +128,17 @@ def _read_codes(con: Any) -> None:
         FROM tree WHERE status = 'error' AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM err)""")
 
 
-def _named(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A fingerprint for each distinct signature, words that take many values merged within one function."""
-    rows = list(rows)
     families: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in rows:
         families[row["service"], row["root_type"], row["own"]].add(row["root_template"])
     merged = {key: merge(texts) for key, texts in families.items()}
-    told: dict[str, list[Any]] = defaultdict(list)
+    told = []
     for row in rows:
         template = merged[row["service"], row["root_type"], row["own"]][row["root_template"]]
-        for key in ("service", "root_type", "root_template", "own"):
-            told[key].append(row[key])
-        told["merged"].append(template)
-        told["fingerprint"].append(
-            _hash([VERSION, mask.VERSION, row["service"], row["root_type"], template, row["own"]])
-        )
+        parts = [VERSION, mask.VERSION, row["service"], row["root_type"], template, row["own"]]
+        told.append({**row, "merged": template, "fingerprint": _hash(parts)})
     return told
 
 
@@ -159,17 +172,12 @@ def _hash(parts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-_STACKS = {"stack": "string", "sid": "int64", "own": "string", "path": "string", "root_type": "string",
-           "root_message": "string", "wrapped": "bool_", "causes": "list"}  # fmt: skip
+_STACKS = {"shape": "string", "own": "string", "path": "string", "wrapped": "bool_", "causes": "list"}
+_NAMED = dict.fromkeys(("service", "root_type", "root_template", "own", "merged", "fingerprint"), "string")
 
 
-def _typed(columns: Mapping[str, list[Any]], types: Mapping[str, str]) -> Any:
+def _typed(rows: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> Any:
     import pyarrow as pa
 
     kinds = {key: pa.list_(pa.string()) if kind == "list" else getattr(pa, kind)() for key, kind in types.items()}
-    return pa.table({key: pa.array(columns.get(key, []), kind) for key, kind in kinds.items()})
-
-
-def _table(columns: Mapping[str, list[Any]]) -> Any:
-    names = ("service", "root_type", "root_template", "own", "merged", "fingerprint")
-    return _typed(columns, dict.fromkeys(names, "string"))
+    return pa.table({key: pa.array([row[key] for row in rows], kind) for key, kind in kinds.items()})

@@ -56,8 +56,8 @@ def parse(text: str) -> Stack | None:
     from shadowlab.triage import stacks
 
     text = text[:_MAX_TEXT]
-    for language, mark, read in stacks.READERS:
-        if mark.search(text):
+    for language, holds, mark, read in stacks.READERS:
+        if any(part in text for part in holds) and mark.search(text):
             chain = tuple(Raised(r.type, r.message, r.frames[-_MAX_FRAMES:]) for r in read(text))
             if any(raised.frames for raised in chain):
                 return Stack(language, chain)

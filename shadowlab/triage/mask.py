@@ -19,7 +19,7 @@ _TYPES = (
 )
 _WORD = r"[A-Za-z_$][\w$.]{0,60}"
 
-_LISTED = r"<(?:n|str|hex|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|hex|id|amount|time)>)+"
+_LISTED = r"<(?:n|str|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|id|amount|time)>)+"
 
 # Kept words are wrapped in these while quoted text is masked; hostile input cannot hold them, they are taken out first.
 _OPEN, _CLOSE = "\x01", "\x02"
@@ -53,7 +53,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (_OPEN, rf"[{_OPEN}{_CLOSE}]", "'"),
     (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
     ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
-    ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<hex>"),
+    ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<n>"),
     ("", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
      r"|hours?|h|days?)\b)", "<amount>"),
     ("", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),

@@ -163,20 +163,22 @@ def rust(text: str) -> Iterator[Raised]:
         yield Raised("", cause, ())
 
 
-READERS: tuple[tuple[str, re.Pattern[str], Callable[[str], Iterator[Raised]]], ...] = (
-    ("python", re.compile(r'^[ |+]*File "[^"\n]+", line \d+, in ', re.MULTILINE), python),
-    ("php", re.compile(r"^#\d+ (?:[^\n]+\(\d+\):|\[internal function\]|\{main\})", re.MULTILINE), php),
-    ("ruby", re.compile(r"^[^\n]+:\d+:in [`'][^\n]+'", re.MULTILINE), ruby),
-    ("go", re.compile(r"^[ \t]+[^\s:][^:\n]*\.go:\d+", re.MULTILINE), go),
-    (
-        "rust",
-        re.compile(r"panicked at |^stack backtrace:|^[ \t]+at [^\n]+\.rs:\d+", re.MULTILINE | re.IGNORECASE),
-        rust,
-    ),
-    ("javascript", re.compile(r"^[ \t]*at [^\n]*:\d+:\d+\)?\s*$", re.MULTILINE), javascript),
-    ("java", _JAVA_MARK, java),
-    ("dotnet", re.compile(r"^[ \t]*at [\w.<>`+$\[\],|]+\([^\n]*\)(?: in [^\n]+:line \d+)?\s*$", re.MULTILINE), dotnet),
+_JS_MARK = re.compile(r"^[ \t]*at [^\n]*:\d+:\d+\)?\s*$", re.MULTILINE)
+_RUST_MARK = re.compile(r"panicked at |^stack backtrace:|^[ \t]+at [^\n]+\.rs:\d+", re.MULTILINE | re.IGNORECASE)
+_NET_MARK = re.compile(r"^[ \t]*at [\w.<>`+$\[\],|]+\([^\n]*\)(?: in [^\n]+:line \d+)?\s*$", re.MULTILINE)
+_PHP_MARK = re.compile(r"^#\d+ (?:[^\n]+\(\d+\):|\[internal function\]|\{main\})", re.MULTILINE)
+
+READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iterator[Raised]]], ...] = (
+    ("python", ('", line ',), re.compile(r'^[ |+]*File "[^"\n]+", line \d+, in ', re.MULTILINE), python),
+    ("php", ("#0 ",), _PHP_MARK, php),
+    ("ruby", (":in `", ":in '"), re.compile(r"^[^\n]+:\d+:in [`'][^\n]+'", re.MULTILINE), ruby),
+    ("go", (".go:",), re.compile(r"^[ \t]+[^\s:][^:\n]*\.go:\d+", re.MULTILINE), go),
+    ("rust", ("panicked at ", "ack backtrace:", ".rs:"), _RUST_MARK, rust),
+    ("javascript", ("at ",), _JS_MARK, javascript),
+    ("java", ("at ",), _JAVA_MARK, java),
+    ("dotnet", ("at ",), _NET_MARK, dotnet),
 )
+"""Language, what its texts hold (one of these, cheaply looked for), the mark that tells it, its reader."""
 
 _CLEANERS = tuple(
     (re.compile(pattern), to)
@@ -189,7 +191,7 @@ _CLEANERS = tuple(
         (r"<>c(?:__DisplayClass[\d_]+)?\.<(\w+)>b__[\d_]+", r"\1.lambda"),
         (r"<(\w+)>g__(\w+)\|[\d_]+", r"\1.\2"),
         (r"`\d+", ""),
-        (r"::h[0-9a-f]{16}$", ""),
+        (r"::h(?:[0-9a-f]{16}|0)$", ""),
         (r"(?:::)?\{\{closure\}\}(?:#\d+)?|\{closure#\d+\}", ""),
         (r"\{closure(?::[^}]*)?\}", "{closure}"),
         (r"class@anonymous\S*", "class@anonymous"),

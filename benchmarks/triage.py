@@ -1,0 +1,50 @@
+"""How well triage groups, blames and keeps up: figures on seeded data with the truth beside, and floors.
+
+Run: python benchmarks/triage.py groups|services|speed|logs [options]; `--help` says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+import tracebacks
+from faults import Event, causes, events
+from grouping import exact, fingerprints, floors, scores
+
+TUNED_ON, HELD_OUT = (1, 2, 3), (101, 102, 103, 104, 105)
+
+
+def main() -> None:
+    """Measure what is asked for and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("groups", "tracebacks"))
+    parser.add_argument("--events", type=int, default=20_000, help="events per seed (default 20,000)")
+    parser.add_argument("--seeds", type=int, nargs="*", default=HELD_OUT, help="seeds that nothing was tuned on")
+    arguments = parser.parse_args()
+    match arguments.what:
+        case "groups":
+            told = {seed: events(seed, causes(seed, 120), arguments.events) for seed in arguments.seeds}
+        case _:
+            told = {seed: tracebacks.events(seed, min(arguments.events, 4_000)) for seed in arguments.seeds}
+    groups(told)
+
+
+def groups(told: Mapping[int, Sequence[Event]]) -> None:
+    """Pairwise quality of fingerprints and of three floors, per seed."""
+    print("| seed | method | precision | recall | F1 | exact | groups (true) | events per CPU second |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for seed, listed in told.items():
+        truth = [e.truth for e in listed]
+        found, spent = fingerprints(listed)
+        for name, labels in {"fingerprint": found, **floors(listed)}.items():
+            p, r, f1 = scores(labels, truth)
+            speed = f"{len(listed) / spent:,.0f}" if name == "fingerprint" else ""
+            sizes = f"{len(set(labels))} ({len(set(truth))})"
+            print(
+                f"| {seed} | {name} | {p:.3f} | {r:.3f} | {f1:.3f} | {exact(labels, truth):.3f} | {sizes} | {speed} |"
+            )
+
+
+if __name__ == "__main__":
+    main()
