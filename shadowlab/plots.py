@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import views
@@ -10,7 +9,7 @@ from shadowlab.records import GateReport, Suspect, Triage
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
-    from shadowlab.telemetry import Trace, TraceSpan
+    from shadowlab.telemetry import Trace
 
 Shown = views.Page | views.Picture
 
@@ -49,29 +48,19 @@ class Plots:
 
         return views.missing("triage") if triage is None else views.picture(plots.plot_services(triage))
 
-    def waterfall(self, trace: Trace | Triage | Suspect | str) -> Any:
+    def waterfall(self, trace: Trace | Suspect | Triage | str | None) -> Shown:
         """One trace's spans over time, with its logs; a static picture.
 
-        Of a triage or a suspect it is the first exemplar.
+        Of a suspect it is the first exemplar, of a triage its top suspect's.
         """
         from shadowlab.views import waterfall
 
-        found = self._trace(trace)
-        return waterfall.draw(
-            [_row(span) for span in found.spans if span.start_ns is not None],
-            [asdict(log) for log in found.logs if log.at_ns is not None],
-            trace_id=found.trace_id,
-        )
-
-    def _trace(self, trace: Trace | Triage | Suspect | str) -> Trace:
-        match trace:
-            case Triage():
-                return self._trace(trace.top)
-            case Suspect():
-                return self._inv.trace(trace.exemplars[0])
-            case str():
-                return self._inv.trace(trace)
-        return trace
+        asked = _top(trace) if isinstance(trace, Suspect | Triage) else trace
+        named = next(iter(asked.exemplars), None) if isinstance(asked, Suspect) else asked
+        if named is None:
+            return views.missing("triage")
+        found = self._inv.trace(named) if isinstance(named, str) else named
+        return waterfall.draw(*_rows(found), trace_id=found.trace_id)
 
     def gates(self, report: GateReport | None) -> Shown:
         """Every interval of a gate report against its limit."""
@@ -87,7 +76,10 @@ def _top(found: Suspect | Triage | None) -> Suspect | None:
 def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """A trace's spans and logs as rows; exceptions stand among the logs."""
     spans: list[dict[str, Any]] = []
-    logs = [{"at_ns": g.at_ns or 0, "span_id": g.span_id, "severity": g.severity, "body": g.body} for g in trace.logs]
+    logs = [
+        {"at_ns": log.at_ns or trace.start_ns, "span_id": log.span_id, "severity": log.severity, "body": log.body}
+        for log in trace.logs
+    ]
     for span in trace.spans:
         start = span.start_ns or trace.start_ns
         bar = {name: getattr(span, name) for name in ("span_id", "parent_span_id", "name", "kind", "status")}
@@ -100,10 +92,6 @@ def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
                 sign = {"at_ns": event["at_ns"] or start, "span_id": span.span_id}
                 logs.append({**sign, "severity": "EXCEPTION", "body": body})
     return spans, logs
-
-
-def _row(span: TraceSpan) -> dict[str, Any]:
-    return {**asdict(span), "end_ns": (span.start_ns or 0) + (span.duration_ns or 0)}
 
 
 def show_in_notebooks() -> None:
