@@ -19,12 +19,14 @@ kind = "function"
 frames = ["/srv/till/"]
 """
 APP = """\
+import json
+
 from prices import total
 from writing import to_json
 
 
 def handle(event):
-    return to_json({"id": event["id"], "total": total(event)})
+    return json.loads(to_json({"id": event["id"], "total": total(event)}))
 """
 PRICES = """\
 from decimal import Decimal
