@@ -29,11 +29,17 @@ def service() -> Service:
     return parse_service((TREE / "shadowlab.toml").read_text(), where="orders")
 
 
+def copied(tree: Path, folder: Path) -> Source:
+    """A folder of assets as a git repository."""
+    shutil.copytree(tree, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return repository(folder, {})
+
+
 def repository(folder: Path, files: dict[str, str] | None = None) -> Source:
     """The shop, or other files, as a git repository."""
     if files is None:
-        shutil.copytree(TREE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text in (files or {}).items():
+        return copied(TREE, folder)
+    for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     for words in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "Begin"]):

@@ -11,6 +11,9 @@ from pathlib import Path
 from shadowlab import errors
 from shadowlab.source import Source
 
+_THEN = 1_577_836_800
+"""2020-01-01, what a replay's clock says while the service is imported."""
+
 
 @contextlib.contextmanager
 def tree_of(source: Source, revision: str, patch: str | None = None) -> Iterator[Path]:
@@ -28,14 +31,23 @@ def apply(folder: Path, patch: str, *, reverse: bool = False) -> None:
     """Apply a unified diff to a private copy; raises `PatchError`. Paths cannot lead out of the folder."""
     if not patch.strip():
         raise errors.PatchError("the patch is empty", hint="name a unified diff, as `git diff` writes it")
-    words = ["git", "apply", "--whitespace=nowarn", *(["--reverse"] if reverse else []), "-"]
+    content = (patch if patch.endswith("\n") else f"{patch}\n").encode()
+    _git(folder, content, "--whitespace=nowarn", *(["--reverse"] if reverse else []))
+    # A replay may look at a file's time: it must not be that of the patching.
+    for line in _git(folder, content, "--numstat", "-z").split(b"\0"):
+        path = folder / os.fsdecode(line.rpartition(b"\t")[2])
+        if line and path.is_file() and not path.is_symlink():
+            os.utime(path, (_THEN, _THEN))
+
+
+def _git(folder: Path, patch: bytes, *words: str) -> bytes:
     # Without a ceiling git would take the paths as those of a repository that happens to lie above.
     environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "GIT_CEILING_DIRECTORIES": str(folder.parent),
                    "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}  # fmt: skip
-    content = patch if patch.endswith("\n") else f"{patch}\n"
-    done = subprocess.run(words, cwd=folder, input=content.encode(), capture_output=True, env=environment)
+    done = subprocess.run(["git", "apply", *words, "-"], cwd=folder, input=patch, capture_output=True, env=environment)
     if done.returncode:
         told = done.stderr.decode(errors="replace").strip().removeprefix("error: ").splitlines() or ["git refused it"]
         raise errors.PatchError(
             f"the patch does not apply: {told[0][:300]}", hint="make it again against the revision that is replayed"
         )
+    return done.stdout

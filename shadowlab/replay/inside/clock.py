@@ -27,6 +27,8 @@ class Clock:
         self.monotonic_ns = _START_MONOTONIC_NS
         self.readings = 0
         self.how = ""
+        self.began_ns = time.time_ns()
+        """Real time, when it was made."""
         self._traveller: Any = None
 
     def install(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import collections
 import concurrent.futures
 import heapq
+import itertools
 import selectors
 import sys
 import threading
@@ -112,8 +113,24 @@ def take_turns_in_anyio() -> None:
     put(module.AsyncIOBackend, run_sync_in_worker_thread=classmethod(run_sync), takes_turns=True)
 
 
+class _Turn(concurrent.futures.Future[Any]):
+    """A future whose place in a set does not depend on where it lies in memory."""
+
+    made = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = next(self.made)
+
+    def __hash__(self) -> int:
+        return self._number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
 def _submit(pool: Any, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-    future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    future = _Turn()
     future.set_running_or_notify_cancel()
 
     def work() -> None:

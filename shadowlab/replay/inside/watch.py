@@ -5,11 +5,14 @@ A detector, not a security boundary: C code does not pass here. The boundary is 
 
 from __future__ import annotations
 
+import _thread
 import os
 import socket
 import sys
 import threading
 from typing import Any
+
+from .put import put
 
 _DENIED = {
     "socket.connect": "network",
@@ -32,7 +35,6 @@ _DENIED_NAMES = {
     "socket.gethostbyaddr": "network",
     "socket.getnameinfo": "network",
 }
-_SEEN = {"ctypes.dlopen": "native code", "os.putenv": "", "_thread.start_new_thread": "threads"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 
@@ -50,6 +52,15 @@ class Watch:
     def install(self) -> None:
         """Begin to see events; it cannot be undone."""
         sys.addaudithook(self._hook)
+        # Python 3.11 has no audit event for threads.
+        start = _thread.start_new_thread
+
+        def started(function: Any, *args: Any) -> int:
+            self._thread(function)
+            return start(function, *args)
+
+        put(_thread, start_new_thread=started)
+        put(threading, _start_new_thread=started)
 
     def note(self, seam: str, what: str, *, denied: bool = False) -> None:
         """Write one event down; at most 200 different ones."""
@@ -70,8 +81,6 @@ class Watch:
             self.note("network", f"{event} {_first(args)}", denied=self.deny)
             if self.deny:
                 raise socket.gaierror(socket.EAI_AGAIN, "a replay may not look names up")
-        elif event == "_thread.start_new_thread":
-            self._thread(args)
 
     def _opened(self, args: tuple[Any, ...]) -> None:
         path, _, flags = args
@@ -85,11 +94,11 @@ class Watch:
         seam = "randomness" if path in ("/dev/urandom", "/dev/random") else "files"
         self.note(seam, f"{'write' if writes else 'read'} {path}")
 
-    def _thread(self, args: tuple[Any, ...]) -> None:
-        owner = getattr(args[0], "__self__", None) if args else None
-        if isinstance(owner, threading.Thread) and owner.name.startswith(self.own_threads):
-            return
-        self.note("threads", f"a thread of its own: {getattr(owner, 'name', 'unnamed')}")
+    def _thread(self, function: Any) -> None:
+        owner = getattr(function, "__self__", None)
+        name = owner.name if isinstance(owner, threading.Thread) else "unnamed"
+        if self.on and not name.startswith(self.own_threads):
+            self.note("threads", f"a thread of its own: {name}")
 
 
 def _first(args: tuple[Any, ...]) -> str:
