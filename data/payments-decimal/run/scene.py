@@ -198,6 +198,7 @@ def service(made: Scene, revision: str, start: datetime, **more: str) -> Iterato
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{OTLP}",
         "OTEL_SEMCONV_STABILITY_OPT_IN": "http",
         "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS_SERVER_REQUEST": "x-client",
+        "OTEL_METRICS_EXEMPLAR_FILTER": "always_off",  # exemplars draw at random, from what a replay draws again
         "OTEL_METRIC_EXPORT_INTERVAL": "86400000",  # sent by order, once in a minute of the service's clock
         "RECORDINGS": str(made.work / "recordings"),
         "SHADOWLAB_RECORDER_KEY": hashlib.sha256(revision.encode()).hexdigest(),
