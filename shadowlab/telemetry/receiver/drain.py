@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Final
@@ -88,30 +89,40 @@ def _damage(path: Path, size: int) -> Rejected:
 
 
 def _load(case: Case, requests: Sequence[Request], redaction: str, folder: Path) -> Ingest:
-    """Ingest requests; where that fails for their sake, halve them until the one that is to blame is alone."""
-    import duckdb
+    """Ingest requests; where that fails for their sake, halve them until the one that is to blame is alone.
 
+    What is loaded twice on the way adds nothing.
+    """
     if not requests:
         return Ingest(redaction=redaction)
+    done, reason = _ingested(case, requests, redaction, folder)
+    if reason is None:
+        return done
+    gained = replace(done, rejected=(), refused=(), files=())
+    if len(requests) == 1:
+        return replace(gained, rejected=(_put_aside(folder, requests[0], reason),))
+    middle = len(requests) // 2
+    for part in (requests[:middle], requests[middle:]):
+        gained = added(gained, _load(case, part, redaction, folder))
+    return gained
+
+
+def _ingested(case: Case, requests: Sequence[Request], redaction: str, folder: Path) -> tuple[Ingest, str | None]:
+    """What was gained, and why not all of it could be kept."""
+    import duckdb
+
     try:
         with _handed_over(requests, folder) as paths:
             done = ingest(case, paths, redact=None if redaction == "off" else redaction)
-        reason = done.refused[0].reason if done.refused else None
     except (duckdb.IOException, duckdb.InterruptException) as exc:
         raise errors.TelemetryError(f"cannot write a segment: {str(exc).splitlines()[0]}") from exc
     except (OSError, errors.ShadowlabError):
         raise
     except Exception as exc:  # whatever one request can cause: it must not keep the others from being stored
-        reason, done = f"{type(exc).__name__}: {str(exc)[:200]}", Ingest(redaction=redaction)
-    if reason is None:
-        return done
-    if len(requests) == 1:
-        return Ingest(rejected=(_put_aside(folder, requests[0], reason),), redaction=redaction)
-    middle = len(requests) // 2
-    halves = (_load(case, part, redaction, folder) for part in (requests[:middle], requests[middle:]))
-    return added(
-        added(Ingest(spans=done.spans, logs=done.logs, metric_points=done.metric_points), next(halves)), next(halves)
-    )
+        return Ingest(redaction=redaction), f"{type(exc).__name__}: {str(exc)[:200]}"
+    # It was parsed before it was acknowledged: whatever is left out of it now was lost if it were not put aside.
+    lost = (*done.refused, *done.rejected)
+    return done, lost[0].reason if lost else None
 
 
 @contextlib.contextmanager
