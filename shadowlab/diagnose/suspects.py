@@ -52,7 +52,8 @@ def tried(source: Source, span: Range, touches: Sequence[Touch], bench: Bench, f
     court = _Court(source, span, bench, failure, found, culprit, taken_back)
     said = tuple(court.judge(t) for t in touches)
     shown = tuple(h for h, t in zip(said, touches, strict=True) if h.interventions or t.score > 0)
-    near = next((t.commit for t in touches if t.score > 0 and found.remaining), None)
+    remaining = {c.revision for c in found.remaining}
+    near = next((t.commit for t in touches if t.commit.revision in remaining), None)
     return Verdicts(shown, culprit or near)
 
 

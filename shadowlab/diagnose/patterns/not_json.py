@@ -44,10 +44,24 @@ def guess(clue: Clue) -> Iterator[Guess]:
 
 
 def _makers(clue: Clue, name: str) -> Iterator[str]:
-    """Lines of the slice that the failing value passes through and that name the type or a function returning it."""
+    """Functions of the slice that say they return the type, and lines on the value's way that name it.
+
+    A function that says it returns something else is left out: it may use the type, and hands on another.
+    """
     for c in clue.cuts:
         parsed = clue.tree.file(c.function.file)
-        lines = parsed.text.splitlines() if parsed else []
-        for number in sorted(c.flow.lines):
-            if number <= len(lines) and re.search(rf"\b{re.escape(name)}\b", lines[number - 1]):
+        returns = c.function.node.returns
+        if parsed is None:
+            continue
+        if c.failing_line is None and returns is not None:
+            if _names(name, parsed.code(returns.annotation)):
+                yield f"{c.function.file}:{c.function.start_line} {c.function.qualname} returns a {name}"
+            continue
+        lines = parsed.text.splitlines()
+        for number in sorted(n for n in c.flow.lines if n <= len(lines)):
+            if _names(name, lines[number - 1]):
                 yield f"{c.function.file}:{number} in {c.function.qualname} makes or names a {name}"
+
+
+def _names(name: str, text: str) -> bool:
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
