@@ -17,10 +17,11 @@ from typing import Any, Final
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry.receiver import drain, log, place
+from shadowlab.telemetry.receiver import compaction, drain, log, place
 from shadowlab.telemetry.receiver.commit import Committer
 from shadowlab.telemetry.receiver.intake import Intake, Limits
 from shadowlab.telemetry.receiver.listen import Address, Listen
+from shadowlab.telemetry.receiver.merging import Merging
 from shadowlab.telemetry.receiver.status import Status
 
 _LEAVE_S: Final = 10.0
@@ -73,11 +74,13 @@ def receive(
     limits: Limits | None = None,
     stop: threading.Event | None = None,
     tell: Tell | None = None,
+    retire: compaction.Retire | None = None,
 ) -> Ingest:
     """Receive until `stop` is set, or SIGINT or SIGTERM comes; gives what the case gained.
 
-    What was answered is on the disk. `tell` is called about once a second, first when every door is open. Raises
-    `CaseError` when another receiver is at it, `UsageError` for an address, certificate or policy that cannot be used.
+    What was answered is on the disk. `tell` is called about once a second, first when every door is open; `retire`
+    before segments that a ledger may have named are merged into another. Raises `CaseError` when another receiver is
+    at it, `UsageError` for an address, certificate or policy that cannot be used.
     """
     privacy.macros(redact)
     if listen.grpc and importlib.util.find_spec("grpc") is None:
@@ -88,8 +91,9 @@ def receive(
     with place.held(case, f"receiving on {_spoken(listen)}") as folder:
         committer = Committer(log.Log(folder, log.Header(redaction=redact or "off")))
         receiver = _Receiver(case, folder, committer, limits or Limits(), listen)
+        merging = Merging(case, folder, receiver.status, retire)
         with _stopping_on_signals(stop):
-            with receiver.open():
+            with merging.going_on(), receiver.open():
                 receiver.work(stop, tell)
             return receiver.finish()
 

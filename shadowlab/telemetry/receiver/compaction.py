@@ -1,0 +1,149 @@
+"""Merge the small segments that a receiver makes, eight of a size into one, while others read and write.
+
+The merged segment is built without the case's lock, from files that never change. Those that it replaces stay in the
+manifest for a while, as `retired`: who read the manifest before can still open them.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.telemetry import connection, segment, segments
+from shadowlab.telemetry.receiver.drain import ORIGIN
+from shadowlab.telemetry.segments import Segment
+from shadowlab.telemetry.store import attach_all, name_of
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+Retire = Callable[[Case, Sequence[str]], None]
+"""Told which files of the telemetry folder go, under the case's lock, before they do."""
+WIDTH: Final = 8
+_SMALLEST: Final = 20_000
+_LARGEST: Final = 2_000_000
+_MEMORY: Final = "400MB"
+_ORDER: Final = {
+    "spans": "start_ns, row_id", "events": "at_ns, row_id", "links": "trace_id, row_id", "logs": "at_ns, row_id",
+    "metric_points": "name, at_ns, row_id",
+}  # fmt: skip
+_OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
+
+
+def due(listed: Sequence[Segment]) -> tuple[Segment, ...]:
+    """The segments to merge next: eight or more of one size, the smallest first; none when there are not so many."""
+    ours = sorted((s for s in listed if _is_ours(s) and _rows(s) < _LARGEST), key=lambda s: (_tier(s), s.file))
+    for _, group in groupby(ours, key=_tier):
+        told = tuple(group)
+        if len(told) >= WIDTH:
+            return told
+    return ()
+
+
+def compact(case: Case, chosen: Sequence[Segment], place: Path, retire: Retire | None = None) -> bool:
+    """Put one segment in the place of `chosen`; `False` when another writer has replaced one of them meanwhile.
+
+    `place` is a folder on the case's disk. Raises `OSError` and `ShadowlabError`; the case is as it was then.
+    """
+    import duckdb
+
+    with tempfile.TemporaryDirectory(prefix=".merged-", dir=place) as folder:
+        beside = Path(folder) / "segment.duckdb"
+        try:
+            _build(case, chosen, beside, Path(folder))
+        except duckdb.Error as exc:
+            raise errors.TelemetryError(f"cannot merge segments: {str(exc).splitlines()[0]}") from exc
+        with case.writing("merging segments"):
+            return _swap(case, chosen, beside, retire)
+
+
+def forget(case: Case, names: Sequence[str]) -> None:
+    """Remove retired segments."""
+    with case.writing("removing merged segments"):
+        kept = tuple(s for s in segments.manifest(case).segments if s.kind != "retired" or s.file not in names)
+        segments.publish(case, kept)
+        segments.sweep(case)
+
+
+def retired(case: Case) -> list[str]:
+    """Names of segments that were merged into others and are still there."""
+    return [s.file for s in segments.manifest(case).segments if s.kind == "retired"]
+
+
+def _is_ours(one: Segment) -> bool:
+    received = bool(one.origins) and all(origin.file.startswith(ORIGIN) for origin in one.origins)
+    return one.kind == "telemetry" and (received or one.file.endswith("-received.duckdb"))
+
+
+def _rows(one: Segment) -> int:
+    return one.spans + one.logs + one.metric_points
+
+
+def _tier(one: Segment) -> int:
+    return 0 if _rows(one) < _SMALLEST else 1 + int(math.log(_rows(one) / _SMALLEST, WIDTH))
+
+
+def _swap(case: Case, chosen: Sequence[Segment], beside: Path, retire: Retire | None) -> bool:
+    listed = segments.manifest(case).segments
+    names = {one.file for one in chosen}
+    if not names <= {one.file for one in listed if one.kind == "telemetry"}:
+        return False
+    if retire:
+        retire(case, sorted(names))
+    _, place = segments.new_path(case, "received")
+    segments.put_in_place(beside, place)
+    merged = Segment(
+        file=place.name,
+        spans=sum(one.spans for one in chosen),
+        logs=sum(one.logs for one in chosen),
+        metric_points=sum(one.metric_points for one in chosen),
+    )
+    kept = (msgspec.structs.replace(one, kind="retired") if one.file in names else one for one in listed)
+    segments.publish(case, (*kept, merged))
+    return True
+
+
+def _build(case: Case, chosen: Sequence[Segment], beside: Path, spill: Path) -> None:
+    with connection.closing(connection.connect(memory=_MEMORY, spill=spill)) as con:
+        con.execute("SET threads = 1")  # the receiver needs the other one
+        attach_all(con, case.telemetry, chosen)
+        segment.create(con, beside)
+        names = [name_of(one) for one in chosen]
+        _merge_resources(con, names)
+        for part, order in _ORDER.items():
+            con.execute(f"INSERT INTO segment.{part} BY NAME {_merged(part, names)} ORDER BY {order}")
+        segment.finish(con)
+
+
+def _merge_resources(con: DuckDBPyConnection, names: Sequence[str]) -> None:
+    """One row a resource; `moved` says which number it had in each segment."""
+    union = " UNION ALL ".join(f"SELECT {n} AS source, * FROM {name}.resources" for n, name in enumerate(names))
+    con.execute(f"CREATE TEMP TABLE told AS {union}")
+    con.execute(
+        "INSERT INTO segment.resources BY NAME "
+        "SELECT (row_number() OVER (ORDER BY resource_id) - 1)::INTEGER AS resource_ix, resource_id, "
+        "any_value(attributes) AS attributes FROM told GROUP BY resource_id"
+    )
+    con.execute(
+        "CREATE TEMP TABLE moved AS SELECT t.source, t.resource_ix AS before, r.resource_ix AS after "
+        "FROM told t JOIN segment.resources r USING (resource_id)"
+    )
+
+
+def _merged(part: str, names: Sequence[str]) -> str:
+    if part not in _OF_A_RESOURCE:
+        return " UNION ALL BY NAME ".join(f"SELECT * FROM {name}.{part}" for name in names)
+    one = (
+        f"SELECT p.* REPLACE (m.after AS resource_ix) FROM {name}.{part} p "
+        f"LEFT JOIN moved m ON m.source = {n} AND m.before = p.resource_ix"
+        for n, name in enumerate(names)
+    )
+    return " UNION ALL BY NAME ".join(one)
