@@ -95,13 +95,15 @@ class Source:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _git(self, *words: str) -> str:
-        done = subprocess.run([*_GIT, "-C", self.path, *words], capture_output=True, text=True, errors="replace")
+        # Bytes: Python's text mode would turn a file's CRLF into LF, and no diff against it would apply.
+        done = subprocess.run([*_GIT, "-C", self.path, *words], capture_output=True)
         if done.returncode:
-            reason = done.stderr.strip().splitlines()[-1:] or [f"no such revision or file: {words[-1]}"]
+            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            reason = told[0] if told else f"no such revision or file: {words[-1]}"
             raise errors.SourceError(
-                f"{self.path}: {reason[0]}", hint="name a revision and a file that the repository has"
+                f"{self.path}: {reason}", hint="name a revision and a file that the repository has"
             )
-        return done.stdout
+        return done.stdout.decode(errors="replace")
 
 
 def open_source(path: str | Path) -> Source:

@@ -94,7 +94,7 @@ def grow(folder: Path, steps: Sequence[Step] = GROWN) -> Source:
                 place.unlink()
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text)
+            place.write_bytes(text.encode())
         git(folder, "add", "-A")
         git(folder, "commit", "-q", "--allow-empty", "-m", subject)
     return open_source(folder)

@@ -33,7 +33,7 @@ def test_a_codemods_test_fails_before_and_passes_after(codemod: Codemod, example
     call = "".join(f"\n{name}()" for name in made.test_names)
     (tmp_path / "run.py").write_text(made.test + call + "\n")
     for text, passes in ((example.before, False), (made.text, True)):
-        home.write_text(text)
+        home.write_bytes(text.encode())
         done = subprocess.run([sys.executable, "-B", "run.py"], cwd=tmp_path, capture_output=True, text=True)
         assert (done.returncode == 0) is passes, done.stderr
 
@@ -42,7 +42,7 @@ def test_what_a_codemod_makes_is_clean_under_ruff_and_mypy_strict(tmp_path: Path
     for number, (codemod, example) in enumerate(e.values for e in EVERY):
         made = codemod.rewrite(example.before, example.site, example.variant)
         if isinstance(made, Rewrite) and "->" in example.before:
-            (tmp_path / f"made_{number}.py").write_text(made.text)
+            (tmp_path / f"made_{number}.py").write_bytes(made.text.encode())
     rules = ["check", "--isolated", "--select", "E,F,I,B,UP", "--line-length", "88", "."]
     ruff = subprocess.run([sys.executable, "-m", "ruff", *rules], cwd=tmp_path, capture_output=True, text=True)
     assert ruff.returncode == 0, ruff.stdout

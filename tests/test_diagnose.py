@@ -112,6 +112,28 @@ def test_trading_one_failure_for_another_confirms_nothing(tmp_path: Path):
     assert not any(i.flipped for i in guilty.interventions)
 
 
+def test_a_commit_that_began_it_is_only_supported_when_a_later_one_carries_it_too(tmp_path: Path):
+    twice = histories.APP.replace('event["id"]', '__import__("decimal").Decimal(event["id"])')
+    source = grow(tmp_path / "till", [*GROWN, ("Keep ids exact", {"app.py": twice})])
+    case, replay = replayed(tmp_path, source)
+    diagnosis = diagnose(case, replay, source=source, good=revision(source, "Sell things"))
+    assert about(diagnosis, "Add a fee").status is Status.SUPPORTED
+    assert about(diagnosis, "Decimal reaches the JSON encoder").status is Status.CONFIRMED
+
+
+def test_a_file_with_crlf_is_read_and_taken_back_as_it_is(tmp_path: Path):
+    steps = [
+        GROWN[0],
+        ("Add a fee", {"prices.py": FAULTY.replace("\n", "\r\n")}),
+        ("Say what it is", {"README.md": "A till."}),
+    ]
+    source = grow(tmp_path / "till", steps)
+    case, replay = replayed(tmp_path, source)
+    diagnosis = diagnose(case, replay, source=source, good=revision(source, "Sell things"))
+    assert about(diagnosis, "Add a fee").status is Status.CONFIRMED
+    assert any("taken back" in i.changed for i in about(diagnosis, "Add a fee").interventions)
+
+
 def test_a_revision_that_does_not_start_is_stepped_around(tmp_path: Path):
     steps = [*GROWN[:3], ("Break the start", {"app.py": "import nothing_like_it\n" + histories.APP}),
              ("Mend the start", {"app.py": histories.APP}), *GROWN[3:]]  # fmt: skip

@@ -218,8 +218,10 @@ EXAMPLES = (
     Example("an older style, kept", _site("datetime", "store", 7), "isoformat", _OLD_STYLE, _OLD_STYLE_AFTER),
     Example("a line that would grow too long", _site("Decimal", "encode", 5, 72), "float", _LONG, _LONG_AFTER),
     Example("a line far too long", _site("Decimal", "write", 5, 40), "str", _LONGER, _LONGER_AFTER),
+    Example("lines that end in CRLF", _site("Decimal", "to_json", 8), "str", _PLAIN.replace("\n", "\r\n"),
+            _PLAIN_AFTER.replace("\n", "\r\n")),
     Example("a built-in needs no import", _site("set", "tags", 5), "sorted", _SET, _SET_AFTER),
     Example("a default is there", _site("Decimal", "to_json", 5), "str", _DEFAULT_THERE, None, "already"),
     Example("a library writes it", _site("Decimal", "answer", 5), "str", _IN_A_LIBRARY, None, "a library does it"),
     Example("the name is taken", _site("Decimal", "to_json", 9), "str", _NAME_TAKEN, None, "something else"),
-)
+)  # fmt: skip
