@@ -85,7 +85,7 @@ class Contrast:
     support: int = 0
     """Requests that have it, failing or passing."""
     kind: str = "value"
-    """`value`, `number` (above or below a bound), or `pair` (two attributes that only together explain)."""
+    """`value`, `number` (beyond a bound), `set` (one of several values), `pair` (two that only together tell)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +113,7 @@ class Suspect(Record):
     service: str
     operation: str
     events: int
+    """Errors in the window; `first_seen` and `last_seen` are those of the whole case, up to triage's time."""
     traces: int
     first_seen: datetime
     last_seen: datetime
@@ -130,7 +131,7 @@ class Suspect(Record):
     controls: tuple[str, ...] = ()
     """Trace ids of passing requests of the same operation, each the nearest in shape to one exemplar."""
     budget_burned: float = 0.0
-    """Requests that it broke in the window, over the requests that the objectives allow to break in it."""
+    """Requests that it broke in the window, over those that the objectives allow to break in it (one at the least)."""
     onset: tuple[datetime, datetime] | None = None
     """When its rate changed: the ends of a 99 % interval; None when no change of rate is proved."""
     why: str = ""

@@ -183,7 +183,7 @@ def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[
     longer = [times.spoken(n) for n in WINDOWS if n > covered]
     if longer and objectives:
         told.append(
-            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {times.spoken(covered)} before: "
+            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {str(covered).removesuffix(':00')} before: "
             f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
         )
     for o in objectives:

@@ -102,11 +102,13 @@ def _shifts(service: str, flag: str | None, rows: Sequence[Mapping[str, Any]]) -
     """Walk a service's slices of time: a version that was not there in the last few begins."""
     last_slice: dict[Version, int] = {}
     spans: dict[Version, int] = {}
+    began = min(row["slice"] for row in rows)
     for row in rows:
         version = (row["value"], row["revision"])
         gone = row["slice"] - last_slice.get(version, -(10**9)) > _ABSENT
         others = {v: n for v, n in last_slice.items() if v != version}
-        if gone and others:
+        # What is seen from the start on began before, nobody knows when.
+        if gone and others and row["slice"] - began > _ABSENT:
             before = max(others, key=lambda v: (others[v], spans[v], str(v)))
             kind = "flag" if flag else ("rollback" if version in last_slice else "deploy")
             until = _until(rows, before, row["slice"], row["first_ns"])

@@ -1,9 +1,10 @@
 """What sets failing requests apart from passing ones of the same operation and window, with honest statistics.
 
 Every attribute value is tested with Fisher's exact test (one-sided: more common among the failing), every attribute of
-many numbers with a rank test (Mann and Whitney), every two attributes of few values together. Benjamini and Hochberg's
-procedure runs over all that was tested. What cannot be significant whatever the outcome is not tested (Tarone 1990);
-that choice, and every other one made before testing, does not look at who failed.
+many numbers with a rank test (Mann and Whitney), every attribute of some values as a whole (total variation, by seeded
+permutation), every two attributes of few values together. Benjamini and Hochberg's procedure runs over all of these.
+What cannot be significant whatever the outcome is not tested (Tarone 1990); that choice, and every other one made before
+testing, does not look at who failed.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ _PAIRED_FEATURES = 40
 _NUMBERS = 12
 """An attribute of more different numbers than this is a measure, not a category."""
 
+_MOST_VALUES = 60
+_DRAWS = 4_000
+
 _VALUES = """
 WITH sized AS (
     SELECT p.key, p.value, count(*) AS support, count(*) FILTER (c.failing) AS a,
@@ -36,15 +40,15 @@ SELECT support, a, members, members_too, list([key, value] ORDER BY key, value) 
        any_value(wb) AS wb
 FROM sized GROUP BY support, a, members, members_too ORDER BY same"""
 
+# (1) an attribute that has numbers alone, and many; a request that has several counts with its largest
 _MEASURES = f"""
-WITH numbers AS (
-    SELECT key, rid, try_cast(value AS DOUBLE) AS number FROM pairs QUALIFY
-    count(DISTINCT value) OVER (PARTITION BY key) > {_NUMBERS})
+WITH keys AS (
+    SELECT key FROM pairs GROUP BY key
+    HAVING count(DISTINCT value) > {_NUMBERS} AND bool_and(coalesce(isfinite(try_cast(value AS DOUBLE)), false))),
+largest AS (
+    SELECT key, rid, max(try_cast(value AS DOUBLE)) AS number FROM pairs SEMI JOIN keys USING (key) GROUP BY key, rid)
 SELECT key, list(number ORDER BY rid) AS numbers, list(failing ORDER BY rid) AS failing
-FROM (SELECT n.key, n.rid, max(n.number) AS number, any_value(c.failing) AS failing,
-             count(*) FILTER (n.number IS NULL OR NOT isfinite(n.number)) OVER (PARTITION BY n.key) AS words
-      FROM numbers n JOIN chosen c USING (rid) GROUP BY n.key, n.rid, n.number)
-WHERE words = 0 GROUP BY key HAVING count(DISTINCT failing) = 2 ORDER BY key"""
+FROM largest JOIN chosen USING (rid) GROUP BY key ORDER BY key"""
 
 _GENERAL = (
     "cloud.provider", "cloud.region", "region", "cloud.availability_zone", "zone", "deployment.environment.name",
@@ -82,20 +86,28 @@ def contrast(con: Any, *, q: float = Q) -> tuple[Contrast, ...]:
     sizes = _sizes(con)
     if min(sizes.failing, sizes.passing) < 3:
         return ()
-    single = _values(con, sizes) + _measures(con, sizes)
-    tested = single + _together(con, sizes)
+    tested = _values(con, sizes) + _measures(con, sizes) + _sets(con, sizes) + _together(con, sizes)
     found = [c for c in _adjusted(tested) if c.q <= q and c.effect >= _LEAST_EFFECT]
-    alone = [c for c in found if c.kind != "pair"]
+    alone = _alone(found)
     best = max((c.effect for c in alone), default=0.0)
     pairs = [c for c in found if c.kind == "pair" and c.effect >= best + _LEAST_EFFECT][:3]
     shown = sorted(alone + pairs, key=lambda c: (-round(c.effect, 6), c.q, _generality(c.attribute), c.value))
     return tuple(shown[:_MOST_SHOWN])
 
 
+def _alone(found: Sequence[Contrast]) -> list[Contrast]:
+    """Values and numbers; a set takes the place of its values where it explains clearly more than the best of them."""
+    values = [c for c in found if c.kind in ("value", "number")]
+    best = {c.attribute: c.effect for c in sorted(values, key=lambda c: c.effect)}
+    sets = {c.attribute: c for c in found if c.kind == "set"}
+    better = {key: c for key, c in sets.items() if c.effect >= best.get(key, 0.0) + _LEAST_EFFECT}
+    return [c for c in values if c.attribute not in better] + list(better.values())
+
+
 def looked_at(con: Any) -> int:
     """How many things `contrast` tests."""
     sizes = _sizes(con)
-    return len(_values(con, sizes) + _measures(con, sizes) + _together(con, sizes))
+    return len(_values(con, sizes) + _measures(con, sizes) + _sets(con, sizes) + _together(con, sizes))
 
 
 def _sizes(con: Any) -> _Sizes:
@@ -191,6 +203,45 @@ def _bound(key: str, numbers: Any, failing: Any, sizes: _Sizes) -> Contrast:
     told = _shares(a, b, sizes, a * weights[0], b * weights[1])
     sign = ">=" if gain[at] >= 0 else "<"
     return replace(told, attribute=key, value=f"{sign} {bounds[at]:g}", kind="number")
+
+
+def _sets(con: Any, sizes: _Sizes) -> list[Tested]:
+    """Attributes of some values as a whole: how far the failing requests' values lie from those of the passing ones."""
+    rows = dicts(con, f"""
+        WITH sized AS (
+            SELECT key, value, count(*) AS support, count(*) FILTER (failing) AS a,
+                   coalesce(sum(weight) FILTER (failing), 0) AS wa, coalesce(sum(weight) FILTER (NOT failing), 0) AS wb
+            FROM pairs JOIN chosen USING (rid) GROUP BY key, value)
+        SELECT key, list({{value: value, support: support, a: a, wa: wa, wb: wb}} ORDER BY value) AS values
+        FROM sized GROUP BY key HAVING count(*) BETWEEN 3 AND {_MOST_VALUES} ORDER BY key""")  # fmt: skip
+    return [told for row in rows if (told := _set(row["key"], row["values"], sizes)) is not None]
+
+
+def _set(key: str, values: Sequence[Mapping[str, Any]], sizes: _Sizes) -> Tested | None:
+    import numpy as np
+
+    support, a = np.array([v["support"] for v in values]), np.array([v["a"] for v in values])
+    failing, passing = int(a.sum()), int((support - a).sum())
+    if failing < 3 or passing < 3:
+        return None
+    seen = float(np.clip(a / failing - (support - a) / passing, 0, None).sum())
+    p = _by_chance(support, failing, passing, seen, _DRAWS)
+    p = _by_chance(support, failing, passing, seen, 10 * _DRAWS) if p < 2 / _DRAWS else p
+    over = [v for v in values if v["a"] / failing > (v["support"] - v["a"]) / passing]
+    hits, others = sum(v["a"] for v in over), sum(v["support"] - v["a"] for v in over)
+    told = _shares(hits, others, sizes, sum(v["wa"] for v in over), sum(v["wb"] for v in over))
+    names = [v["value"] for v in sorted(over, key=lambda v: (-v["a"], v["value"]))]
+    said = "one of " + ", ".join(names[:_NUMBERS]) + (", …" if len(names) > _NUMBERS else "")
+    return Tested(replace(told, attribute=key, value=said, kind="set"), p)
+
+
+def _by_chance(support: Any, failing: int, passing: int, seen: float, draws: int) -> float:
+    """How often labels that mean nothing part the values as far as was seen, by so many seeded draws."""
+    import numpy as np
+
+    drawn = np.random.default_rng(0).multivariate_hypergeometric(support, failing, size=draws, method="marginals")
+    apart = np.clip(drawn / failing - (support - drawn) / passing, 0, None).sum(axis=1)
+    return (1 + int((apart >= seen - 1e-12).sum())) / (1 + draws)
 
 
 def _together(con: Any, sizes: _Sizes) -> list[Tested]:

@@ -31,12 +31,13 @@ def plot_burn(triage: Triage) -> Any:
         if factor == 1.0 or factor <= 2 * highest:
             figure.add_hline(y=factor, line={"dash": "dash", "color": style.QUIET, "width": 1})
             figure.add_annotation(
-                x=1, xref="paper", y=factor, text=words, showarrow=False, xanchor="right", yanchor="bottom",
+                x=1, xref="paper", y=factor, text=words, showarrow=False, xanchor="left", yanchor="middle", xshift=6,
                 font={"size": 10, "color": style.QUIET},
             )  # fmt: skip
     figure.update_layout(
-        barmode="group", xaxis={"title": {"text": "window"}, "type": "category"}, yaxis_rangemode="tozero"
-    )
+        barmode="group", xaxis={"title": {"text": "window"}, "type": "category"}, yaxis_rangemode="tozero",
+        margin={"r": 165},
+    )  # fmt: skip
     return figure
 
 
@@ -67,7 +68,7 @@ def plot_timeline(triage: Triage) -> Any:
         bargap=0.05,
         xaxis={"type": "date"},
         yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False,
-                "title": {"text": "requests per slice"}},
+                "tickmode": "auto", "title": {"text": "requests per slice"}},
     )  # fmt: skip
     return figure
 
@@ -121,8 +122,9 @@ def _figure(title: str, unit: str) -> Any:
     figure = go.Figure()
     figure.update_layout(**style.layout())
     figure.update_layout(
-        title={"text": title, "font": {"size": 15}}, height=380, margin={"l": 60, "r": 60, "t": 70, "b": 60},
-        legend={"orientation": "h", "y": -0.2}, yaxis={"title": {"text": unit}},
+        title={"text": title, "font": {"size": 15}}, height=380, margin={"l": 60, "r": 60, "t": 70, "b": 100},
+        legend={"orientation": "h", "yref": "container", "y": 0.01, "yanchor": "bottom"},
+        yaxis={"title": {"text": unit}},
     )  # fmt: skip
     return figure
 

@@ -15,7 +15,7 @@ from shadowlab.triage.burn import WEIGHT
 from shadowlab.triage.scene import Store, keep
 from shadowlab.triage.selector import FAILED
 
-MOST = 10_000
+MOST = 4_000
 
 _CHOSEN = f"""
 WITH own AS (

@@ -103,11 +103,10 @@ def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: i
     parts = []
     for n, spec in enumerate(specs):
         query, values = requests(spec)
-        within = f"SELECT * FROM ({query}) WHERE at_ns > {low_ns} AND at_ns <= {high_ns}"
         parts.append(store.sql(
-            f"""SELECT {n} AS spec, trace_id, span_id, weight,
-                       (SELECT sum(weight) FROM ({within})) * {1 - spec.target} AS allowed
-                FROM ({within}) WHERE bad""", values * 2).arrow())  # fmt: skip
+            f"""SELECT {n} AS spec, trace_id, span_id, weight, greatest(1, total * {1 - spec.target}) AS allowed
+                FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
+                      WHERE at_ns > {low_ns} AND at_ns <= {high_ns}) WHERE bad""", values).arrow())  # fmt: skip
     keep(con, "broken", pa.concat_tables(parts, promote_options="permissive"))
     con.execute(_BREAKS)
 
@@ -173,9 +172,10 @@ def _frames(con: Any, fingerprint: str, shown: Sequence[str], prefixes: tuple[st
 
 
 def _title(row: Mapping[str, Any]) -> str:
-    kind = (row["type"] or row["root_type"] or "").split(".")[-1]
-    what = row["template"] or ("" if row["own"].startswith("@ ") else f"in {row['own']}")
-    return ": ".join(part for part in (kind, what) if part)[:160] or f"failed {row['operation']}"
+    kind = (row["type"] or row["root_type"] or "error").split(".")[-1]
+    if row["template"]:
+        return f"{kind}: {row['template']}"[:160]
+    return f"{kind} in {row['own'].removeprefix('@ ') or row['operation']}"[:160]
 
 
 def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None) -> str:
