@@ -177,15 +177,14 @@ def test_the_new_test_is_red_before_for_the_diagnosed_reason_and_green_after(on_
     assert "TypeError: Object of type Decimal" in gate.detail
 
 
-def test_confined_code_reaches_neither_network_nor_neighbours(tmp_path):
+def test_confined_code_reaches_neither_network_nor_neighbours_where_that_is_said(tmp_path):
     tree = tmp_path / "run" / "tree"
     tree.mkdir(parents=True)
     beside = tmp_path / "beside"
     ran = confine.run([sys.executable, "-I", "-c", f"open({str(beside)!r}, 'w')"], tree, timeout_s=20)
-    assert confine.can_hold()
-    assert (ran.code, beside.exists()) == (1, False)
+    assert ("no write outside of the copy" in ran.held) is (ran.code == 1) is not beside.exists()
     words = [sys.executable, "-I", "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 1)"]
-    assert "Network is unreachable" in confine.run(words, tree, timeout_s=20).told
+    assert "Network is unreachable" in confine.run(words, tree, timeout_s=20).told or "no network" not in ran.held
 
 
 def test_confined_code_is_stopped_when_its_time_is_up(tmp_path):

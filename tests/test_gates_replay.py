@@ -7,7 +7,7 @@ import small_service as small
 
 from shadowlab import errors, gates
 from shadowlab.gates import bench, replays, shadow
-from shadowlab.records import GateReport, Verdict, from_json
+from shadowlab.records import GateReport, Proposal, Verdict, from_json
 
 FAILING = (f"{36:032x}", f"{72:032x}")
 
@@ -61,7 +61,7 @@ def test_the_report_says_it_in_the_words_of_the_constraints(report):
     assert told["policy"].startswith("diff fits 25 lines")
     assert told["contract"] == "leaves the OpenAPI document as it was"
     assert told["speed"].startswith("keeps 5 ms")
-    assert told["shadow run: errors"] == "error rate of control 20/720 (2.8%), of candidate 0/720 (0)"
+    assert told["shadow run: errors"] == "error rate of control 20/380 (5.3%), of candidate 0/380 (0) on POST /charges"
     assert told["replay red-green-red"] == "2/2 red, green, red"
 
 
@@ -73,7 +73,7 @@ def test_the_report_is_a_record_that_can_be_read_again(report):
 
 def test_the_shadow_run_carries_its_numbers(report):
     statistic = named(report.gates)["shadow run: errors"].statistic
-    assert (statistic.n_control, statistic.n_candidate, statistic.limit) == (720, 720, 0.001)
+    assert (statistic.n_control, statistic.n_candidate, statistic.limit) == (380, 380, 0.001)
     assert statistic.interval[1] < 0 < statistic.e_value
     assert statistic.p < 0.05
 
@@ -120,7 +120,8 @@ def test_a_slow_patch_does_not_keep_its_budget(source, tmp_path, diagnosis):
     )
     busy = small.case_with(tmp_path, [small.fixture(n, {}) for n in range(1, 61)])
     with bench.prepared(
-        small.candidate(slow), source=source, revision="HEAD", diagnosis=diagnosis, replay=small.replay(source),
+        small.candidate(slow), source=source, revision="HEAD", diagnosis=replace(diagnosis, recordings=()),
+        replay=small.replay(source),
         case=busy,
     ) as made:  # fmt: skip
         told = named(shadow.shadow_run(made))
@@ -137,6 +138,16 @@ def test_without_recordings_nothing_passes(source, tmp_path, diagnosis):
     with made as ready:
         judged = [*replays.red_green_red(ready), *shadow.shadow_run(ready)]
     assert {gate.verdict for gate in judged} == {Verdict.INCONCLUSIVE}
+
+
+def test_the_proposals_constraints_are_found_among_the_parents(source, tmp_path, diagnosis):
+    case = small.case_with(tmp_path, [small.fixture(1, None)])
+    proposal = Proposal(candidates=(small.candidate(),), request={"constraints": {"max_diff_lines": 3}})
+    case.keep(proposal)
+    told = gates.gate(
+        case, small.candidate(), diagnosis, small.replay(source), source=source, parents=(proposal.digest,)
+    )
+    assert named(told.gates)["policy"].observed == "diff does not fit 3 lines: 9 in 1 file"
 
 
 def test_a_sandbox_that_is_not_there_is_said_before_anything_runs(case, source, diagnosis):

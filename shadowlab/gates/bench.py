@@ -16,7 +16,8 @@ from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.gates import patch
 from shadowlab.gates.roles import Part, Role, parted
-from shadowlab.records import Candidate, Diagnosis, Gate, Replay
+from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay
+from shadowlab.replay import listed
 from shadowlab.source import Service, Source
 
 Progress = Callable[[str, int, int], None]
@@ -65,6 +66,8 @@ class Bench:
     seed: int = 0
     sandbox: str = "embedded"
     digests: Mapping[str, str] = field(default_factory=dict)
+    recordings: tuple[Recording, ...] = ()
+    """What was recorded of the service, by time."""
 
     def parts_of(self, role: Role) -> tuple[Part, ...]:
         """The changed files of one role."""
@@ -128,6 +131,7 @@ def prepared(
             case=case, candidate=candidate, diagnosis=diagnosis, replay=replay, source=source, revision=revision,
             service=service, base=base, patched=patched, tested=tested, parts=parts, refusals=refusals,
             limits=limits or Limits(), alpha=alpha, seed=seed, sandbox=sandbox,
+            recordings=() if case is None or refusals else tuple(listed(case)),
             digests={"base": digest(base), "patched": digest(patched), "tested": digest(tested)},
         )  # fmt: skip
 

@@ -8,7 +8,8 @@ shift 3
 "$python" -I -S -c 'import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh22x", b"lo", 0x41))'
 mount --make-rprivate /
-dev=$(mktemp -d "$folder/dev.XXXXXX")
+mount --bind "$folder" /mnt
+dev=$(mktemp -d /mnt/dev.XXXXXX)
 for name in null zero full random urandom; do
     : > "$dev/$name"
     mount --bind "/dev/$name" "$dev/$name"
@@ -16,7 +17,6 @@ done
 mkdir "$dev/shm"
 mount --rbind "$dev" /dev
 mount -t tmpfs -o size=64m,nosuid,nodev shadowlab /dev/shm
-mount --bind "$folder" /mnt
 IFS=:
 for place in $covered; do
     if [ -d "$place" ]; then mount -t tmpfs -o size=1m,nosuid,nodev shadowlab "$place"; fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.gates import contract, leaks, policy, replays, shadow, shortcuts, static, suite
 from shadowlab.gates.bench import Bench, Check, Escaped, Limits, Progress, prepared
-from shadowlab.records import Candidate, Diagnosis, Gate, GateReport, Replay, Verdict, overall
+from shadowlab.records import Candidate, Diagnosis, Gate, GateReport, Proposal, Replay, Verdict, overall
 from shadowlab.replay import sandboxes
 from shadowlab.source import Source
 
@@ -64,23 +65,34 @@ def gate(
 ) -> GateReport:
     """Decide whether a candidate may go on: pass only when every gate passes.
 
-    `constraints` are those of the proposal's request; missing ones have the defaults of `Limits`. A patch that the
-    reading gates refuse is not run. Raises `PatchError` when the diff cannot be read or does not apply, `SandboxError`
-    when there is no such sandbox, `UsageError` for an alpha that cannot be.
+    `constraints` are those of the proposal's request, found among `parents` when not given; missing ones have the
+    defaults of `Limits`. A patch that the reading gates refuse is not run. Raises `PatchError` when the diff cannot be
+    read or does not apply, `SandboxError` when there is no such sandbox, `UsageError` for an alpha that cannot be.
     """
     if not 0 < alpha < 0.5:
         raise errors.UsageError(f"alpha {alpha} is not between 0 and 0.5", hint="0.05 is usual")
     sandboxes.named(sandbox)
+    limits = Limits.of(_constraints(case, parents) if constraints is None else constraints)
     revision = diagnosis.revision or replay.revision or source.revision()
     with prepared(
         candidate, source=source, revision=revision, diagnosis=diagnosis, replay=replay, case=case,
-        limits=Limits.of(constraints), alpha=alpha, seed=seed, sandbox=sandbox,
+        limits=limits, alpha=alpha, seed=seed, sandbox=sandbox,
     ) as bench:  # fmt: skip
         gates = judged(bench, progress=progress)
         return GateReport(
             verdict=overall(gates), gates=gates, candidate=candidate, revision=revision, service=bench.service.name,
             alpha=alpha, seed=seed, sandbox=sandbox, parents=parents,
         )  # fmt: skip
+
+
+def _constraints(case: Case, parents: tuple[str, ...]) -> Mapping[str, Any]:
+    """What the proposal that the candidate comes from was asked to keep to."""
+    for parent in parents:
+        with contextlib.suppress(errors.CaseError):
+            record = case.record(parent)
+            if isinstance(record, Proposal):
+                return dict(record.request.get("constraints", {}))
+    return {}
 
 
 def judged(bench: Bench, *, progress: Progress | None = None) -> tuple[Gate, ...]:

@@ -10,11 +10,12 @@ from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.gates.bench import Bench
 from shadowlab.records import Recording
-from shadowlab.replay import Fixture, Runner, listed, load
+from shadowlab.replay import Fixture, Runner, load
 from shadowlab.replay.recording import snapshot
 
-MOST_FAILING = 20
-MOST_PASSING = 60
+MOST_FAILING = 10
+MOST_PASSING = 40
+MOST_MIRRORED = 1200
 
 
 def failing(bench: Bench) -> list[Fixture]:
@@ -32,16 +33,26 @@ def passing(bench: Bench) -> list[Fixture]:
 
 
 def mirrored(bench: Bench) -> tuple[list[Fixture], bytes | None]:
-    """Requests in the order in which they came, from the first whose database is known, and that database.
+    """The stretch of traffic in which every request was recorded, in its order, and the database as it began.
 
-    A service without a recorded database is mirrored from its first request. A request that was cut is left out.
+    It begins with the first recording without a database of its own (only a mirroring recorder writes those), or
+    rather with the next one that has one, because from there on the state is known. A service without a database is
+    mirrored from its first request. A request that was cut is left out.
     """
     fixtures = [load(_case(bench), record.id) for record in _own(bench)]
     fixtures = [fixture for fixture in fixtures if not fixture.truncated]
-    first = next((n for n, fixture in enumerate(fixtures) if fixture.db_snapshot), None)
+    alone = next((n for n, f in enumerate(fixtures) if f.db_environment and not f.db_snapshot), 0)
+    first = next((n for n, f in enumerate(fixtures) if n >= alone and f.db_snapshot), None)
     if first is None:
-        return [fixture for fixture in fixtures if not fixture.db_environment], None
-    return fixtures[first:], snapshot(_case(bench), fixtures[first])
+        return [fixture for fixture in fixtures if not fixture.db_environment][:MOST_MIRRORED], None
+    return fixtures[first : first + MOST_MIRRORED], snapshot(_case(bench), fixtures[first])
+
+
+def operation(fixture: Fixture) -> str:
+    """`POST /charges/*/refunds`: method and path, whatever looks like an id masked."""
+    parts = fixture.request.path.split("/")
+    masked = ("*" if any(letter.isdigit() for letter in part) or len(part) > 32 else part for part in parts[:12])
+    return f"{fixture.request.method} {'/'.join(masked)}"
 
 
 @contextlib.contextmanager
@@ -58,7 +69,7 @@ def runner(bench: Bench, tree: Path) -> Iterator[Runner]:
 
 def _own(bench: Bench) -> Sequence[Recording]:
     name = bench.service.name
-    return [record for record in listed(_case(bench)) if record.service in ("", name)]
+    return [record for record in bench.recordings if record.service in ("", name)]
 
 
 def _case(bench: Bench) -> Case:
