@@ -4,9 +4,11 @@ for (const figure of document.querySelectorAll("figure.plot")) {
   const live = document.createElement("div");
   live.className = "live";
   figure.append(live);
-  const draw = () =>
-    Plotly.newPlot(live, spec.data, { height: 340, ...spec.layout }, { responsive: true, displayModeBar: false })
-      .then(() => figure.classList.add("drawn"));
+  const draw = () => {
+    figure.classList.add("drawn"); // first, so that plotly sees how wide it may be
+    return Plotly.newPlot(live, spec.data, { height: 340, ...spec.layout, autosize: true }, { responsive: true, displayModeBar: false })
+      .catch(() => figure.classList.remove("drawn"));
+  };
   new IntersectionObserver((seen, watch) => {
     if (!seen.some((entry) => entry.isIntersecting)) return;
     watch.disconnect();

@@ -66,7 +66,8 @@ def _cell(cell: Mapping[str, Any]) -> str:
     if cell["cell_type"] != "code" or not source.strip():
         return ""
     shown = "".join(_outputs(cell.get("outputs", [])))
-    return f'<section class="cell"><details><summary>code</summary>{_python(source)}</details>{shown}</section>'
+    kind = "cell" if shown else "cell silent"
+    return f'<section class="{kind}"><details><summary>code</summary>{_python(source)}</details>{shown}</section>'
 
 
 def _markdown(source: str) -> str:

@@ -5,6 +5,7 @@
 """
 
 from shadowlab.views.compare import compare
+from shadowlab.views.ledger import ledger
 from shadowlab.views.sections import (
     attempts,
     commits,
@@ -14,7 +15,6 @@ from shadowlab.views.sections import (
     held,
     hypotheses,
     interventions,
-    ledger,
     missing,
     objectives,
     patch,

@@ -58,7 +58,7 @@ def bars(trace: Any, x: Axis, y: Axis, colour: str, stack: Stack) -> str:
     wide = gap * 0.8 * share
     parts = []
     for n, (middle, value) in enumerate(zip(places, values, strict=False)):
-        if middle is None or not value:
+        if middle is None or value is None:
             continue
         base = float(_of(trace.base, n) or 0.0)
         if stack.mode in ("stack", "relative"):
@@ -72,7 +72,8 @@ def bars(trace: Any, x: Axis, y: Axis, colour: str, stack: Stack) -> str:
         span = sorted((across.pixel(low), across.pixel(top)))
         (left, right), (up, down) = (span, ends) if lying else (ends, span)
         fill = _of(trace.marker.color, n) or colour
-        parts.append(element("rect", x=left, y=up, width=max(right - left, 0.4), height=max(down - up, 0.4), fill=fill))
+        size = {"width": max(right - left, 0.4), "height": max(down - up, 0.4)}
+        parts.append(element("rect", x=left, y=up, **size, fill=fill) if value else "")
         parts += _bar_text(trace, n, (left, up, right, down), lying)
     return "".join(parts) + "".join(_intervals(trace, listed(trace.x), listed(trace.y), x, y, colour))
 

@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from shadowlab.records import Diagnosis, Effect, GateReport, Location, Plan, Proposal, Replay, Slice, Statistic, Triage
+from shadowlab.records import (
+    Diagnosis,
+    Effect,
+    GateReport,
+    Intervention,
+    Location,
+    Plan,
+    Proposal,
+    Replay,
+    Slice,
+    Statistic,
+    Triage,
+)
 from shadowlab.views.shown import Page
 from shadowlab.views.sidebyside import in_full, side_by_side
 from shadowlab.views.style import INK, MONO, QUIET, VERMILLION, WASH, badge
 from shadowlab.views.tables import Markup, cell, code, grid, name
 
 R = TypeVar("R")
+_LONG = 40
+"""Lines of a function that is shown whole."""
 
 
 def missing(verb: str) -> Page:
@@ -121,13 +135,16 @@ def _spot(location: Location | None) -> str:
 @_of("diagnose")
 def interventions(diagnosis: Diagnosis) -> Page:
     """What was changed in the replay, one thing at a time, and whether the failure went away."""
-    rows: list[Sequence[object]] = []
+    tried: dict[Intervention, list[str]] = {}
     for h in diagnosis.hypotheses:
         for i in h.interventions:
-            flipped = Markup(badge("confirmed" if i.flipped else "refuted"))
-            went = "the failure went away" if i.flipped else "the failure stayed"
-            rows.append((i.changed, went, flipped, i.runs, name(i.before_key[:12]), name(i.after_key[:12])))
-    columns = ("changed in the replay", "what became of it", "so the cause is", "runs", "outcome before", "after")
+            tried.setdefault(i, []).append(h.cause)
+    rows: list[Sequence[object]] = []
+    for i, causes in tried.items():
+        became = "the failure went away" if i.flipped else "the failure stayed"
+        keys = (name(i.before_key[:12]), name(i.after_key[:12]))
+        rows.append((Markup(f"<b>{cell(i.changed)}</b>"), became, i.runs, *keys, tuple(causes)))
+    columns = ("changed in the replay", "what became of it", "runs", "outcome before", "after", "speaks to")
     return grid(columns, rows, alt="interventions")
 
 
@@ -156,12 +173,25 @@ def slices(diagnosis: Diagnosis) -> Page:
     return Page(told or "<p>No source was sliced.</p>", f"{len(diagnosis.slice)} functions")
 
 
+def _near(number: int, part: Slice) -> bool:
+    """Whether a line is shown: a short function's all, a long one's head and what is around the failing line."""
+    if part.end_line - part.start_line < _LONG or number < part.start_line + 10:
+        return True
+    return part.failing_line is not None and abs(number - part.failing_line) <= 10
+
+
 def _slice(part: Slice) -> str:
-    lines = []
+    lines, last = [], part.start_line - 1
     for number, line in enumerate(part.source.splitlines(), part.start_line):
+        if not _near(number, part):
+            continue
+        if number > last + 1:
+            lines.append(f"       … {number - last - 1} lines\n")
         mark = f"color:{VERMILLION};font-weight:600" if number == part.failing_line else ""
-        sign = "▶" if number == part.failing_line else " "
+        sign, last = "▶" if number == part.failing_line else " ", number
         lines.append(f"<span style='{mark}'>{sign}{number:5} {html.escape(line)}\n</span>")
+    if last < part.end_line:
+        lines.append(f"       … {part.end_line - last} lines\n")
     look = f"white-space:pre-wrap;font:12px/1.5 {MONO};background:{WASH};color:{INK}"
     place = "padding:.8em;margin:.2em 0 1em;text-align:left"
     title = html.escape(f"{part.file}: {part.function}")
@@ -211,23 +241,30 @@ def gates(report: GateReport) -> Page:
 @_of("gate")
 def statistics(report: GateReport) -> Page:
     """The numbers behind the statistical gates."""
-    rows = [(g.name, Markup(badge(g.verdict.value)), *_statistic(g.statistic)) for g in report.gates if g.statistic]
+    rows = [_statistic(g.name, g.verdict.value, g.statistic) for g in report.gates if g.statistic]
     columns = ("gate", "verdict", "observed", "interval", "limit", "n control", "n candidate", "p", "e-value", "method")
     return grid(columns, rows, alt="gate statistics")
 
 
-def _statistic(s: Statistic) -> Sequence[object]:
-    low, high = (_number(v, s.unit) for v in s.interval)
-    interval = Markup(f"[{low}, {high}] <span style='color:{QUIET}'>at {s.level:.0%}</span>")
-    seen = (_number(s.estimate, s.unit), interval, _number(s.limit, s.unit), s.n_control, s.n_candidate)
-    return *seen, _number(s.p), _number(s.e_value), s.method
+def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
+    unit = f"<br><span style='color:{QUIET}'>{html.escape(s.unit)}</span>" if s.unit else ""
+    low, high = (_number(v) for v in s.interval)
+    interval = Markup(f"<span style='white-space:nowrap'>{low} to {high}</span><br>"
+                      f"<span style='color:{QUIET}'>at {s.level:.0%}</span>")  # fmt: skip
+    seen = (
+        Markup(f"<span style='white-space:nowrap'>{html.escape(gate)}</span>{unit}"),
+        Markup(badge(verdict)),
+        _number(s.estimate),
+        interval,
+    )
+    return *seen, _number(s.limit), s.n_control, s.n_candidate, _number(s.p), _number(s.e_value), s.method
 
 
-def _number(value: float | None, unit: str = "") -> Markup:
+def _number(value: float | None) -> Markup:
     if value is None:
         return Markup("–")
     told = f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
-    return Markup(html.escape(f"{told} {unit}".strip()))
+    return Markup(f"<span style='white-space:nowrap'>{told}</span>")
 
 
 @_of("rollout")
@@ -237,15 +274,3 @@ def steps(plan: Plan) -> Page:
     rows += [("approvals", ", ".join(plan.approvals)), ("labels", ", ".join(plan.labels))]
     rows += [("rollback", plan.rollback), ("files", tuple(code(file) for file in plan.files))]
     return grid(("step", "what"), rows, alt="rollout plan")
-
-
-def ledger(entries: Sequence[Mapping[str, Any]]) -> Page:
-    """The audit ledger: who did what when, each entry chained to the one before."""
-    rows: list[Sequence[object]] = []
-    for e in entries:
-        record = e.get("record") or {}
-        words = " ".join(f"{k}={v}" for k, v in (e.get("arguments") or {}).items() if v not in (None, "", [], {}))
-        made = f"{record.get('type', '')} {str(record.get('digest', ''))[:12]}".strip()
-        chain = (name(str(e.get("previous", ""))[:12]), name(str(e.get("digest", ""))[:12]))
-        rows.append((e.get("seq"), str(e.get("at", ""))[:19], e.get("verb"), words[:160], name(made), *chain))
-    return grid(("", "at (UTC)", "verb", "with", "made", "previous", "entry"), rows, alt="audit ledger")

@@ -28,7 +28,7 @@ def draw(figure: Any) -> str:
     title = plain(str(layout.title.text or ""))
     named = [t for t in traces if t.name and t.showlegend is not False]
     legend = named if layout.showlegend is not False and (len(named) > 1 or layout.showlegend) else []
-    box = _box(figure, traces, wide, high, top=16 + 28 * bool(title) + 24 * bool(legend))
+    box = _box(figure, traces, wide, high, top=_top(layout, bool(title), bool(legend)))
     axes = _axes(figure, traces, box)
     colours = {id(t): (layout.colorway or CYCLE)[n % len(layout.colorway or CYCLE)] for n, t in enumerate(traces)}
     parts = [_frame(layout, name, axes, box) for name in axes if name[0] == "x"]
@@ -42,6 +42,11 @@ def draw(figure: Any) -> str:
     parts += [label(12, 26, cut(title, wide - 24, 15), font_size=15, font_weight=600)] if title else []
     parts += _legend(legend, colours, box[0], 20 + 28 * bool(title))
     return document(wide, high, *parts, title=title or "figure", family=SANS, colour=INK, paper=PAPER)
+
+
+def _top(layout: Any, title: bool, legend: bool) -> float:
+    """Room above the plotting area: what title and legend need, more when the figure asks for it."""
+    return max(16.0 + 28 * title + 24 * legend, min(float(layout.margin.t or 0), 100.0))
 
 
 def plain(text: str) -> str:

@@ -59,7 +59,7 @@ def width_of(text: str, size: float = 12, *, mono: bool = False) -> float:
     if mono:
         return len(text) * size * 0.602
     narrow = sum(c in "il.,:;|!'()[] jft" for c in text)
-    return (len(text) - narrow) * size * 0.575 + narrow * size * 0.32
+    return (len(text) - narrow) * size * 0.63 + narrow * size * 0.36
 
 
 def cut(text: str, room: float, size: float = 12, *, mono: bool = False) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -58,8 +59,9 @@ def cell(value: object) -> str:
 
 
 def code(text: str) -> Markup:
-    """`text` in typewriter letters; long words may be broken."""
-    return Markup(f"<code style='overflow-wrap:anywhere'>{html.escape(text)}</code>")
+    """`text` in typewriter letters, which may be broken after a `/`, `:`, `,` or `=` and in very long words."""
+    told = re.sub(r"([/:,=]+)", r"\1\0", re.sub(r"(\w{40})(?=\w)", r"\1\0", text))
+    return Markup(f"<code>{html.escape(told).replace(chr(0), '<wbr>')}</code>")
 
 
 def name(text: str) -> Markup:

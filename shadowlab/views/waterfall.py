@@ -181,10 +181,12 @@ def _log_lines(logs: Sequence[Row], low: int, floor: float) -> tuple[list[str], 
         parts.append(
             label(96, floor, f"+{spelled_ns(log['at_ns'] - low)}", font_size=11, fill=QUIET, text_anchor="end")
         )
-        parts.append(label(108, floor, str(log.get("severity") or "")[:9], font_size=11, fill=colour, font_weight=600))
-        body = cut(" ".join(str(log.get("body") or "").split()), _WIDE - 190, 11, mono=True)
-        parts.append(label(176, floor, body, font_size=11, font_family=MONO, fill=colour))
+        parts.append(
+            label(108, floor, str(log.get("severity") or "")[:9].lower(), font_size=11, fill=colour, font_weight=600)
+        )
+        body = cut(" ".join(str(log.get("body") or "").split()), _WIDE - 204, 11, mono=True)
+        parts.append(label(190, floor, body, font_size=11, font_family=MONO, fill=colour))
     if len(logs) > _MOST_LOGS:
         floor += 19
-        parts.append(label(176, floor, f"{len(logs) - _MOST_LOGS} more are not shown", font_size=11, fill=QUIET))
+        parts.append(label(190, floor, f"{len(logs) - _MOST_LOGS} more are not shown", font_size=11, fill=QUIET))
     return parts, floor
