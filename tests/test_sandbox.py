@@ -94,6 +94,11 @@ def test_a_false_result_stays_the_run_s_own(embedded: Runner, world: dict[str, A
     assert forged.state in ("finished", "crashed")
 
 
+def test_a_replay_that_fills_the_disk_is_ended(embedded: Runner, world: dict[str, Any]) -> None:
+    run = act(embedded, world, "many large files")
+    assert (run.state, run.reason) == ("crashed", "it wrote more than it may")
+
+
 def test_what_is_enforced_is_said(embedded: Runner, world: dict[str, Any]) -> None:
     act(embedded, world, "a fork")
     told = " | ".join(embedded.enforced)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import shutil
 import site
 import sys
 import sysconfig
@@ -19,8 +18,9 @@ import msgspec
 from shadowlab import errors
 from shadowlab.replay import sandboxes
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.folders import Folder
 from shadowlab.replay.results import MirrorResult, RunResult, result_of
-from shadowlab.replay.server import Ended, Server, work_folder
+from shadowlab.replay.server import Ended, Server
 from shadowlab.source import Service
 
 DATABASE = "/proc/self/cwd/replay.sqlite"
@@ -29,10 +29,11 @@ LIMITS = {
     "cpu_s": 30,
     "memory": 4 << 30,
     "file_size": 256 << 20,
+    "disk": 512 << 20,
     "files": 512,
     "processes": 64,
 }
-"""Per replay: seconds of processor, bytes of addresses, bytes a file; per fork server: open files, processes."""
+"""Per replay: seconds of processor, bytes of addresses, bytes a file and in all; per server: open files, processes."""
 _INSIDE = Path(__file__).with_name("inside")
 _STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
 
@@ -77,8 +78,7 @@ class Runner:
         self._timeout_s = timeout_s
         self._limits = {**LIMITS, **limits}
         self._servers: dict[tuple[bool, tuple[tuple[str, str], ...]], Server] = {}
-        self._folders: list[Path] = []
-        self._blobs: dict[str, Path] = {}
+        self._folders: list[Folder] = []
         self._places: dict[int, Path] = {}
 
     def __enter__(self) -> Self:
@@ -93,7 +93,7 @@ class Runner:
             server.close()
         self._servers.clear()
         for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
         self._folders.clear()
 
     @property
@@ -131,6 +131,8 @@ class Runner:
     ) -> list[list[RunResult]]:
         """The same for several recordings, `(fixture, repeats)` each; results in their order, the twin's last."""
         hooks = hooks or Hooks()
+        if perturb:
+            self._launch_twins(wanted, hooks)
         results: list[list[RunResult]] = [[] for _ in wanted]
         total = sum(repeats + perturb for _, repeats in wanted)
         done = 0
@@ -189,18 +191,30 @@ class Runner:
         for (_, fixture), end in zip(turns, ended, strict=True):
             yield _result(fixture, end, twin, self._timeout_s)
 
-    def _server(self, environment: dict[str, str], *, perturbed: bool, fixture: Fixture | None) -> Server:
+    def _launch_twins(self, wanted: Sequence[tuple[Fixture, int]], hooks: Hooks) -> None:
+        """Let the servers that come last import the service while the first ones run."""
+        for twin in (False, True):
+            for environment in _grouped(wanted, hooks, twin):
+                self._launched(dict(environment), perturbed=twin)
+
+    def _launched(self, environment: dict[str, str], *, perturbed: bool) -> Server:
         key = (perturbed, tuple(sorted(environment.items())))
         if key not in self._servers:
-            work = work_folder()
-            self._folders.append(work)
+            folder = Folder()
+            self._folders.append(folder)
+            work = folder.path
             server = Server(self._sandbox, self._launch(environment, work, perturbed), self._config(work, perturbed))
-            server.__enter__()
+            server.launch()
             self._servers[key] = server
             self._places[id(server)] = work
-            if fixture is not None:
-                self._rehearse(server, fixture)
         return self._servers[key]
+
+    def _server(self, environment: dict[str, str], *, perturbed: bool, fixture: Fixture) -> Server:
+        server = self._launched(environment, perturbed=perturbed)
+        if not server.kind:
+            server.wait()
+            self._rehearse(server, fixture)
+        return server
 
     def _rehearse(self, server: Server, fixture: Fixture) -> None:
         """Run once so that what is imported late is imported once, not in every child."""
@@ -343,8 +357,9 @@ def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float) -> RunRe
     if end.why == "timeout":
         reason = f"it had not ended after {timeout_s:g} s"
         return RunResult(recording=fixture.id, perturbed=twin, state="timeout", reason=reason)
-    if end.why == "died":
-        return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason="the process died")
+    if end.why != "finished":
+        reason = "the process died" if end.why == "died" else end.why
+        return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason=reason)
     try:
         return result_of(fixture.id, end.content, perturbed=twin)
     except errors.SandboxError as exc:

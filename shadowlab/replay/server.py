@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import socket
 import struct
 import tempfile
@@ -16,12 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.replay.folders import memory
 from shadowlab.replay.sandboxes import Box, Launch, Sandbox
 
 _FORK, _KILL, _LOAD = b"F", b"K", b"L"
 _LARGEST_RESULT = 64 << 20
 _LARGEST_MESSAGE = 4 << 20
 _START_S = 60.0
+_WEIGH_S = 0.2
 
 
 @dataclass(slots=True)
@@ -31,7 +34,7 @@ class Ended:
     number: int
     content: bytes
     why: str
-    """`finished`, `timeout`, or how it died."""
+    """`finished`, `timeout`, `died`, or why it was ended."""
 
 
 @dataclass(slots=True)
@@ -41,7 +44,8 @@ class _Running:
     on_line: Callable[[bytes], None] | None
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
-    timed_out: bool = False
+    ended: str = ""
+    """Why it was ended from here."""
     status: int | None = None
 
 
@@ -54,34 +58,44 @@ class Server:
         self._config = config
         self._box: Box | None = None
         self._control: socket.socket | None = None
+        self._listener: socket.socket | None = None
         self._next = 0
+        self._weighed = 0.0
         self.held: dict[str, Any] = {}
         self.steady = False
         self.clock = ""
         self.kind = ""
 
     def __enter__(self) -> Server:
-        place = self._launch.work / "control"
-        with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
-            listener.bind(str(place))
-            place.chmod(0o666)
-            listener.listen(1)
-            listener.settimeout(0.2)
-            try:
-                self._box = self._sandbox.start(self._launch)
-                self._control = self._accepted(listener)
-            except BaseException:
-                self.close()
-                raise
-            finally:
-                # One connection only: nobody else may speak to the supervisor.
-                place.unlink(missing_ok=True)
+        self.launch()
+        self.wait()
+        return self
+
+    def launch(self) -> None:
+        """Start the server; it imports the service by itself while others run."""
+        work = self._launch.work
+        (work / "config.json").write_text(json.dumps(self._config))
+        (work / "config.json").chmod(0o644)
+        place = work / "control"
+        self._listener = socket.socket(socket.AF_UNIX)
         try:
+            self._listener.bind(str(place))
+            place.chmod(0o666)
+            self._listener.listen(1)
+            self._listener.settimeout(0.2)
+            self._box = self._sandbox.start(self._launch)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self) -> None:
+        """Wait until it is ready; raises `SourceError` when the service does not import."""
+        try:
+            self._control = self._accepted()
             self._greet()
         except BaseException:
             self.close()
             raise
-        return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
@@ -91,9 +105,17 @@ class Server:
         if self._control is not None:
             self._control.close()
             self._control = None
+        self._deafen()
         if self._box is not None:
             self._box.kill()
             self._box = None
+
+    def _deafen(self) -> None:
+        """Take no further connection: nobody else may speak to the supervisor."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            (self._launch.work / "control").unlink(missing_ok=True)
 
     def run(
         self,
@@ -137,11 +159,13 @@ class Server:
             raise errors.SandboxError("the fork server has ended")
         return self._control
 
-    def _accepted(self, listener: socket.socket) -> socket.socket:
+    def _accepted(self) -> socket.socket:
         deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._listener is not None:
             with contextlib.suppress(TimeoutError):
-                return listener.accept()[0]
+                control = self._listener.accept()[0]
+                self._deafen()
+                return control
             if self._box is None or not self._box.alive():
                 break
         told = self._box.told() if self._box else ""
@@ -151,8 +175,6 @@ class Server:
         )
 
     def _greet(self) -> None:
-        content = json.dumps(self._config).encode()
-        self._connected.sendall(struct.pack("<I", len(content)) + content)
         hello = self._message(time.monotonic() + _START_S)
         self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
         ready = self._message(time.monotonic() + _START_S)
@@ -200,7 +222,7 @@ class Server:
     ) -> None:
         number, self._next = self._next, self._next + 1
         reader, writer = os.pipe()
-        with tempfile.TemporaryFile(dir=_memory()) as file:
+        with tempfile.TemporaryFile(dir=memory()) as file:
             file.write(json.dumps(job).encode())
             file.seek(0)
             socket.send_fds(self._connected, [struct.pack("<cI", _FORK, number)], [file.fileno(), writer])
@@ -216,9 +238,10 @@ class Server:
             elif isinstance(key.fileobj, int) and self._drained(key.fileobj, running[key.fileobj]):
                 self._finish(key.fileobj, running, done, watch)
         now = time.monotonic()
+        self._weigh(running, now)
         for reader, run in list(running.items()):
-            if now > run.deadline and not run.timed_out:
-                run.timed_out = True
+            if now > run.deadline and not run.ended:
+                run.ended = "timeout"
                 self._connected.sendall(struct.pack("<cI", _KILL, run.number))
                 run.deadline = now + 5
             elif now > run.deadline:
@@ -226,6 +249,16 @@ class Server:
             if run.size > _LARGEST_RESULT:
                 self._connected.sendall(struct.pack("<cI", _KILL, run.number))
                 self._finish(reader, running, done, watch)
+
+    def _weigh(self, running: dict[int, _Running], now: float) -> None:
+        """End those that have written more than they may; a file's own limit holds meanwhile."""
+        if now - self._weighed < _WEIGH_S:
+            return
+        self._weighed = now
+        for run in running.values():
+            if not run.ended and _size(self._launch.work / f"{run.number:08d}") > self._launch.limits["disk"]:
+                run.ended = "it wrote more than it may"
+                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
 
     def _hear(self, running: dict[int, _Running]) -> None:
         message = self._message(time.monotonic() + 5)
@@ -252,16 +285,16 @@ class Server:
         run = running.pop(reader)
         watch.unregister(reader)
         os.close(reader)
+        shutil.rmtree(self._launch.work / f"{run.number:08d}", ignore_errors=True)
         content = b"".join(run.parts)
-        why = "timeout" if run.timed_out else "finished" if content or run.on_line else "died"
+        why = run.ended or ("finished" if content or run.on_line else "died")
         done[run.number] = Ended(run.number, content, why)
 
 
-def _memory() -> str | None:
-    """A folder in memory for jobs, where there is one."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-
-
-def work_folder() -> Path:
-    """A new private folder for one fork server."""
-    return Path(tempfile.mkdtemp(prefix="shadowlab-run-"))
+def _size(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(place, name)).st_blocks * 512
+    return total

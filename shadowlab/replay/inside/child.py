@@ -67,7 +67,8 @@ class Child:
 
     def _replay(self, job: dict[str, Any], work: str) -> dict[str, Any]:
         seams, places = self._seams, outcome.Places(self._config["tree"], work)
-        before = set(sys.modules)
+        # Only a rehearsal looks: reading every name would copy a page for nearly each.
+        before = set(sys.modules) if job.get("rehearse") else set()
         cpu = os.times_result(seams.real_times())
         seams.begin(job)
         failed: str | None = None

@@ -65,6 +65,7 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
         "processes": limits["processes"] if processes else 0,
         "memory": limits["memory"],
         "file_size": limits["file_size"],
+        "disk": limits["disk"],
         "cpu_s": limits["cpu_s"],
         "network": _network_refused(),
         "host_files": _host_files_refused(),

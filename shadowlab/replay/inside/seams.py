@@ -28,8 +28,7 @@ class Seams:
         self.watch = Watch(inside)
 
     def install(self) -> None:
-        """Put all of them in place. The tape is first: HTTP clients bind clocks early."""
-        self.tape.install()
+        """Put all of them in place, but for the tape, which waits for the service to import its HTTP clients."""
         self.clock.install()
         self.chance.install()
         self.database.install()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import importlib.util
 import io
 import json
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,7 +25,7 @@ class Tape:
         self._clock = clock
         self._calls: list[dict[str, Any]] = []
         self._used: list[bool] = []
-        self._tolerant = False
+        self._patched: set[str] = set()
         self.log: list[dict[str, Any]] = []
         self.unrecorded: list[str] = []
 
@@ -72,11 +72,15 @@ class Tape:
         return ", ".join(_differs(call, used, method, url) for call, used in ranked[:_NEAREST])
 
     def install(self) -> None:
-        """Take the place of the clients' transports; before the service is imported."""
-        for name, patch in (("httpx", self._httpx), ("requests", self._requests), ("urllib.request", self._urllib)):
-            if importlib.util.find_spec(name.partition(".")[0]) is not None:
+        """Take the place of the transports of those clients that the service has imported; may be called again."""
+        clients = {"httpx": self._httpx, "requests": self._requests, "urllib.request": self._urllib}
+        for name, patch in clients.items():
+            if name in sys.modules and name not in self._patched:
+                self._patched.add(name)
                 patch()
-        _no_certificates()
+        if "ssl" in sys.modules and "ssl" not in self._patched:
+            self._patched.add("ssl")
+            _no_certificates()
 
     def _httpx(self) -> None:
         import httpx

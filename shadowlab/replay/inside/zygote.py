@@ -24,9 +24,12 @@ FORK, KILL, LOAD = b"F", b"K", b"L"
 def main(place: str) -> None:
     """Serve the supervisor at the socket `place` until it goes away."""
     guard.die_with_parent()
+    # Importing makes no garbage worth looking for; `_settle` collects once.
+    gc.disable()
     control = socket.socket(socket.AF_UNIX)
     control.connect(place)
-    config = json.loads(_take(control, struct.unpack("<I", _take(control, 4))[0]))
+    with open(os.path.join(os.path.dirname(place), "config.json"), "rb") as file:
+        config = json.load(file)
     _Zygote(control, config).serve()
 
 
@@ -36,6 +39,7 @@ class _Zygote:
         self._config = config
         self._children: dict[int, int] = {}
         self._pids: dict[int, int] = {}
+        self._seams: Seams | None = None
         self._forker: child.Child | None = None
 
     def serve(self) -> None:
@@ -73,12 +77,13 @@ class _Zygote:
             sys.path.insert(0, config["tree"])
             app = entry.find(config["entrypoint"])
             kind = entry.kind_of(app, config.get("kind"))
+            seams.tape.install()
         except BaseException as exc:
             known = isinstance(exc, LookupError) and str(exc.args[0] if exc.args else "").startswith("entrypoint")
             self._tell({"failed": str(exc.args[0]) if known else f"{type(exc).__name__}: {exc}", "known": known})
             return False
         sys.setswitchinterval(config.get("switch_interval", 0.005))
-        self._forker = child.Child(seams, app, kind, config)
+        self._seams, self._forker = seams, child.Child(seams, app, kind, config)
         self._settle()
         self._tell({"ready": kind, "clock": seams.clock.how})
         return True
@@ -133,6 +138,8 @@ class _Zygote:
         for name in names:
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
+        if self._seams is not None:
+            self._seams.tape.install()
         self._settle()
         self._tell({"loaded": len(names)})
 

@@ -98,7 +98,7 @@ def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
             f"processes: {'none in a replay' if held.get('seccomp') else 'NOT held'}, not counted in the server"
         )
     said.append(f"memory: {held.get('memory', 0) >> 20} MiB of addresses")
-    said.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file")
+    said.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file, {held.get('disk', 0) >> 20} MiB in all")
     said.append(f"processor: {held.get('cpu_s', 0)} s a replay")
     if held.get("user"):
         said.append(f"user: {held['user']}, who owns nothing")

@@ -99,6 +99,12 @@ def disk(event):
     return "600 MB"
 
 
+def many(number):
+    with open(f"large-{number}", "wb") as file:
+        for _ in range(100):
+            file.write(bytes(1 << 20))
+
+
 def threads(event):
     stop = threading.Event()
     started = []
@@ -216,3 +222,4 @@ def regained():
 
 
 ACTS["false results"] = scribble
+ACTS["many large files"] = lambda e: [many(n) for n in range(20)]
