@@ -13,6 +13,7 @@ from shadowlab import errors, rollout
 from shadowlab.case import open_case
 from shadowlab.records import (
     BurnWindow,
+    Change,
     Gate,
     GateReport,
     Hypothesis,
@@ -21,6 +22,7 @@ from shadowlab.records import (
     Proposal,
     Statistic,
     Status,
+    Suspect,
     Triage,
     Verdict,
 )
@@ -106,7 +108,7 @@ def test_the_approvals_are_the_owners_and_sre(plan):
 
 def test_the_pull_request_carries_the_evidence(case, plan):
     text = (case.path / plan.files[1]).read_text()
-    for told in ("2\\.8%", "Object of type Decimal", "**confirmed**", "28\\.1x", "4b" * 16, "✅ pass", "```diff"):
+    for told in ("2.8%", "Object of type Decimal", "**confirmed**", "28.1x", "4b" * 16, "✅ pass", "```diff"):
         assert told in text
     assert json.loads((case.path / plan.files[2]).read_text())["title"] == "Fix TypeError in lib/serializer.py:to_json"
 
@@ -120,9 +122,18 @@ def test_the_canarys_thresholds_come_from_the_objective_and_the_gates(case, plan
     assert canary["spec"]["targetRef"]["name"] == "payments-api"
 
 
-def test_the_way_back_names_the_last_good_commit(plan, source):
-    assert source.revision("HEAD~1")[:12] in plan.rollback
-    assert "git revert" in plan.rollback
+def test_the_way_back_names_what_ran_before(case, plan, source, proposal, diagnosis, triage):
+    assert f"{source.revision('HEAD~1')[:12]}, the last commit before the suspect change" in plan.rollback
+    change = Change(
+        kind="deploy", service="payments-api", at=AT, before="1.7.0", after="1.8.0", before_revision="8" * 40
+    )
+    suspect = Suspect(
+        fingerprint="f", title="TypeError", service="payments-api", operation="POST /charges", events=1, traces=1,
+        first_seen=AT, last_seen=AT, exemplars=(), change=change,
+    )  # fmt: skip
+    known = replace(triage, suspects=(suspect,))
+    made = rollout.plan(case, report(source), proposal, replace(diagnosis, suspect="f"), known, source=source)
+    assert "deploy 888888888888 (1.7.0), what ran before" in made.rollback
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
@@ -156,7 +167,9 @@ def test_nothing_that_telemetry_says_acts_in_the_pull_request(case, source, prop
 
 
 def test_escaped_words_hold_no_markup():
-    assert escaped("a|b <b> [x](y) `c` *d*") == "a\\|b \\<b\\> \\[x\\]\\(y\\) \\`c\\` \\*d\\*"
+    assert escaped("a|b <b> [x](y) `c` *d*") == "a\\|b \\<b\\> \\[x\\](y) \\`c\\` \\*d\\*"
+    assert escaped("http://evil www.evil") == "http:\\//evil www\\.evil"
+    assert [escaped(text) for text in ("1. one", "- two", "= three")] == ["1\\. one", "\\- two", "\\= three"]
     assert escaped("@team") == "@\u2060team"
 
 

@@ -38,7 +38,7 @@ def plan(
     labels = ("shadowlab", "incident", f"service:{service.name}", f"gates:{gates.verdict.value}", "canary")
     objective = _objective(triage, service.name)
     steps = _steps(objective, approvals)
-    rollback = _rollback(diagnosis)
+    rollback = _rollback(diagnosis, triage)
     request = {
         "title": pullrequest.title(diagnosis), "labels": labels, "approvals": approvals, "base": gates.revision,
         "candidate": candidate.digest, "gate_report": gates.digest,
@@ -107,14 +107,24 @@ def _steps(objective: Objective | None, approvals: tuple[str, ...]) -> tuple[str
     )
 
 
-def _rollback(diagnosis: Diagnosis) -> str:
+def _rollback(diagnosis: Diagnosis, triage: Triage | None) -> str:
+    return (
+        f"Flagger takes traffic back by itself after {canary.FAILED_CHECKS} failed checks. By hand: "
+        f"`git revert --no-edit <merge commit>` and deploy{_before(diagnosis, triage)}. "
+        "The fault that this patch mends comes back with it."
+    )
+
+
+def _before(diagnosis: Diagnosis, triage: Triage | None) -> str:
+    """What ran well before, as another way back."""
+    suspect = pullrequest.suspect_of(diagnosis, triage)
+    deploy = suspect.change if suspect else None
+    if deploy and deploy.before_revision:
+        version = f" ({deploy.before})" if deploy.before else ""
+        return f", or deploy {deploy.before_revision[:12]}{version}, what ran before"
     change = diagnosis.suspect_change
-    good = (
+    return (
         f", or deploy {change.parent[:12]}, the last commit before the suspect change"
         if change and change.parent
         else ""
-    )
-    return (
-        f"Flagger takes traffic back by itself after {canary.FAILED_CHECKS} failed checks. By hand: "
-        f"`git revert --no-edit <merge commit>` and deploy{good}. The fault that this patch mends comes back with it."
     )

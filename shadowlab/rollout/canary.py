@@ -35,7 +35,15 @@ def canary(service: str, objective: Objective | None, *, budget_ms: float) -> st
         )
     documents = (_latency(name), _canary(name, objective, budget_ms))
     head = "# For review: shadowlab applies nothing. Namespace, port and Prometheus are the platform's to set.\n"
-    return head + str(yaml.safe_dump_all(documents, sort_keys=False, default_flow_style=False, width=100))
+
+    class Dumper(yaml.SafeDumper):
+        """Writes a text of several lines as such."""
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
+    return head + str(yaml.dump_all(documents, Dumper=Dumper, sort_keys=False, default_flow_style=False, width=1000))
 
 
 def target_of(objective: Objective | None) -> float:

@@ -55,7 +55,7 @@ def _happened(diagnosis: Diagnosis, triage: Triage | None, replay: Replay | None
     yield ""
     if diagnosis.error:
         yield f"- Error: {code(f'{diagnosis.error.type}: {diagnosis.error.message}')}"
-    suspect = _suspect(diagnosis, triage)
+    suspect = suspect_of(diagnosis, triage)
     if suspect:
         yield (
             f"- {suspect.events:,} errors in {suspect.traces:,} traces of {code(suspect.operation)}, "
@@ -75,7 +75,8 @@ def _happened(diagnosis: Diagnosis, triage: Triage | None, replay: Replay | None
         yield f"- Traces: {', '.join(code(trace) for trace in traces)}"
 
 
-def _suspect(diagnosis: Diagnosis, triage: Triage | None) -> Suspect | None:
+def suspect_of(diagnosis: Diagnosis, triage: Triage | None) -> Suspect | None:
+    """The suspect that was diagnosed, as triage saw it."""
     suspects = triage.suspects if triage else ()
     return next((s for s in suspects if s.fingerprint == diagnosis.suspect), None)
 

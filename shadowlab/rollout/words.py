@@ -6,7 +6,8 @@ import re
 import unicodedata
 
 _LONGEST = 400
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~:/&$^=\"'])")
+_SIGNS = re.compile(r"([\\`*_{}\[\]<>#|~&$!])|(?<=:)(//)|(?i:(?<=www)(\.))")
+_FIRST = re.compile(r"^(\d*)([-+=:.)])")
 
 
 def code(text: object, *, longest: int = _LONGEST) -> str:
@@ -22,7 +23,8 @@ def code(text: object, *, longest: int = _LONGEST) -> str:
 def escaped(text: object, *, longest: int = _LONGEST) -> str:
     """Plain words: every sign that Markdown might act on is escaped, mentions are broken."""
     # A word joiner after the sign: nobody is notified by what an attacker wrote into an exception.
-    return _PUNCTUATION.sub(r"\\\1", _one_line(str(text), longest)).replace("@", "@\u2060")
+    told = _SIGNS.sub(r"\\\g<0>", _one_line(str(text), longest)).replace("@", "@\u2060")
+    return _FIRST.sub(r"\1\\\2", told)
 
 
 def fenced(text: str, language: str = "") -> str:
