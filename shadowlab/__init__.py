@@ -72,6 +72,6 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext shadowlab`: `%sql` and `%%sql` over the case at hand."""
-    from shadowlab import magic
+    from importlib import import_module
 
-    magic.load(ipython)
+    import_module("shadowlab.magic").load(ipython)
