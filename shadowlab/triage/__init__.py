@@ -42,20 +42,21 @@ def triage(
     at_ns = data.last_ns if at is None else _ns(at)
     low_ns = burn.since(at_ns, window)
     specs = [_triggered(spec, trigger) for spec in _specs(store, objectives)]
-    measured = tuple(burn.measure(store, spec, at_ns=at_ns, data=data) for spec in specs)
+    weight = burn.weight(store)
+    measured = tuple(burn.measure(store, spec, at_ns=at_ns, data=data, weight=weight) for spec in specs)
     shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
     with scene(store) as con:
         fingerprint.identify(con, source_frames)
         charge.charge(con)
-        suspects.prepare(con, store, specs, low_ns=low_ns, high_ns=at_ns)
-        look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes)
+        look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes)
+        suspects.prepare(con, store, specs, look)
         found = suspects.suspects(con, store, look, top=top)
         blamed = services.blame(con, low_ns=low_ns, high_ns=at_ns)
         told = _changes(shifts, found, told_changes, at_ns)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
-        slices = timeline(con, store, spec, shown, low_ns=start, high_ns=at_ns) if spec else ()
+        slices = timeline(con, store, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
         table = con.sql("SELECT error_id, fingerprint FROM signed JOIN err USING (eid) ORDER BY eid").to_arrow_table()
     record = Triage(
         at=burn.moment(at_ns),

@@ -24,6 +24,10 @@ LONGER = (2 * HOUR, DAY, 3 * DAY)
 """Measured too where the data reaches back further than six hours."""
 
 
+LONGEST = 3_600 * 10**9
+"""No request of a window began longer before it than this, in nanoseconds: what is older is not read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """Both windows burn at least `factor`."""
@@ -66,12 +70,20 @@ def extent(store: Store) -> Extent | None:
     return None if row["last"] is None else Extent(int(row["first"]), int(row["last"]))
 
 
-def requests(spec: ObjectiveSpec) -> Condition:
+def weight(store: Store) -> str:
+    """SQL for the requests that a span stands for: `WEIGHT` where any span says so, else one."""
+    row = store.sql("""
+        SELECT count(*) AS n FROM spans
+        WHERE trace_state LIKE '%th:%' OR attributes['sampling.probability'] IS NOT NULL""").rows()[0]
+    return WEIGHT if row["n"] else "1::DOUBLE"
+
+
+def requests(spec: ObjectiveSpec, weight: str = WEIGHT) -> Condition:
     """SQL for the requests that an objective counts (`trace_id, span_id, at_ns, bad, weight, …`), and parameters."""
     where, values = spec.total.condition(entry=True)
     bad, more = _bad(spec)
     query = f"""SELECT trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, start_ns, name, {bad} AS bad,
-                       {WEIGHT} AS weight, service, service_version AS version
+                       {weight} AS weight, service, service_version AS version
                 FROM spans WHERE {where}"""
     return query, [*more, *values]
 
@@ -85,13 +97,13 @@ def _bad(spec: ObjectiveSpec) -> Condition:
     return FAILED, []
 
 
-def measure(store: Store, spec: ObjectiveSpec, *, at_ns: int, data: Extent) -> Objective:
+def measure(store: Store, spec: ObjectiveSpec, *, at_ns: int, data: Extent, weight: str = WEIGHT) -> Objective:
     """How an objective did over every window that ends at `at_ns`.
 
     Raises `ObjectiveError` when no span of the case is counted by it.
     """
     lengths = _lengths(spec, at_ns - data.first_ns)
-    counts = _counts(store, spec, at_ns, lengths)
+    counts = _counts(store, spec, at_ns, lengths, weight)
     covered = timedelta(microseconds=max(0, at_ns - data.first_ns) / 1_000)
     windows = {
         length: _window(spec, *counts[length], min(length, covered) if covered else length) for length in lengths
@@ -125,13 +137,13 @@ def _lengths(spec: ObjectiveSpec, covered_ns: int) -> list[timedelta]:
 
 
 def _counts(
-    store: Store, spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta]
+    store: Store, spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str
 ) -> Mapping[timedelta, tuple[float, float]]:
     """Bad and all requests (or slices) of each window."""
-    query, values = requests(spec)
+    query, values = requests(spec, weight)
     if spec.slices:
         width = _ns(spec.slices.window)
-        query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1.0 AS weight,
+        query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1::DOUBLE AS weight,
                            1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
                     FROM ({query}) GROUP BY at_ns // {width}"""
         # A slice is judged when it is over; the one that `at` lies in counts with what it holds.
@@ -183,7 +195,7 @@ def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[
     longer = [times.spoken(n) for n in WINDOWS if n > covered]
     if longer and objectives:
         told.append(
-            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {str(covered).removesuffix(':00')} before: "
+            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {covered} before: "
             f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
         )
     for o in objectives:

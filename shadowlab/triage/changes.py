@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ FROM events WHERE name LIKE 'feature_flag%' AND at_ns <= $last AND attributes['f
 GROUP BY ALL ORDER BY service, flag, slice, first_ns, value"""
 
 _REQUESTS = """
-SELECT trace_id, span_id, start_ns, service_version AS value, vcs_ref_head_revision AS revision FROM spans
+SELECT trace_id, start_ns, service_version AS value, vcs_ref_head_revision AS revision,
+       (trace_id, span_id) IN (SELECT (t, s) FROM (SELECT unnest($traces) AS t, unnest($spans) AS s)) AS failing
+FROM spans
 WHERE service = $service AND name = $name AND coalesce(end_ns, start_ns) <= $last
 ORDER BY start_ns, trace_id, span_id"""
 
@@ -54,6 +56,8 @@ FROM events e WHERE e.service = $service AND e.name LIKE 'feature_flag%' AND e.a
 
 Version = tuple[str | None, str | None]
 """A version and its revision; a flag's variant and None."""
+Span = tuple[str, str]
+"""A trace's and a span's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +136,31 @@ class Requests:
 
     start_ns: Any
     failing: Any
-    traces: Sequence[str]
-    versions: Sequence[Version]
+    traces: Any
+    """An Arrow column."""
+    versions: tuple[Version, ...]
+    version: Any
+    """Which of `versions` answered."""
 
 
-def requests_of(store: Store, service: str, name: str, failing: set[tuple[str, str]], *, last_ns: int) -> Requests:
+def requests_of(store: Store, service: str, name: str, failing: Collection[Span], *, last_ns: int) -> Requests:
     """An operation's requests up to a stamp; `failing` holds trace and span ids."""
     import numpy as np
 
-    table = store.sql(_REQUESTS, {"service": service, "name": name, "last": last_ns}).arrow()
-    columns = {key: table.column(key).to_pylist() for key in ("trace_id", "span_id", "value", "revision")}
-    ids = zip(columns["trace_id"], columns["span_id"], strict=True)
+    ids = {"traces": [trace for trace, _ in failing], "spans": [span for _, span in failing]}
+    table = store.sql(_REQUESTS, {"service": service, "name": name, "last": last_ns, **ids}).arrow()
+    codes, words = [], []
+    for key in ("value", "revision"):
+        coded = table.column(key).combine_chunks().dictionary_encode()
+        codes.append(np.asarray(coded.indices.fill_null(-1)).astype(np.int64))
+        words.append([*coded.dictionary.to_pylist(), None])
+    pairs, version = np.unique(np.stack(codes), axis=1, return_inverse=True)
     return Requests(
         start_ns=table.column("start_ns").to_numpy(),
-        failing=np.fromiter((pair in failing for pair in ids), dtype=bool, count=len(table)),
-        traces=columns["trace_id"],
-        versions=list(zip(columns["value"], columns["revision"], strict=True)),
+        failing=np.asarray(table.column("failing").to_numpy(), dtype=bool),
+        traces=table.column("trace_id"),
+        versions=tuple((words[0][a], words[1][b]) for a, b in pairs.T),
+        version=version.reshape(-1),
     )
 
 
@@ -175,15 +188,16 @@ def _carried(store: Store, shift: Shift, requests: Requests) -> Counts:
     import numpy as np
 
     if shift.flag is None:
-        old = np.array([v == shift.before for v in requests.versions], dtype=bool)
-        new = np.array([v == shift.after for v in requests.versions], dtype=bool)
+        old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == wanted])
+                    for wanted in (shift.before, shift.after))  # fmt: skip
     else:
         params = {"service": shift.service, "flag": shift.flag}
         seen: dict[str, set[str]] = defaultdict(set)
         for row in store.sql(_SEEN_FLAGS, params).rows():
             seen[row["value"]].add(row["trace_id"])
         variants = [seen[str(version[0])] if version else set() for version in (shift.before, shift.after)]
-        old, new = (np.array([t in ids for t in requests.traces], dtype=bool) for ids in variants)
+        traces = requests.traces.to_pylist()
+        old, new = (np.array([t in ids for t in traces], dtype=bool) for ids in variants)
     failing = requests.failing
     return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
 

@@ -9,26 +9,27 @@ in the traces where something handled happened below it. Clocks of different ser
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.scene import dicts, keep
 
+# Failing spans that have a failing span above or below them, each with the nearest one above and its last error.
+_NEAREST = """
+CREATE TABLE nearest AS
+SELECT a.sid, arg_min(a.ancestor, a.depth) AS holder FROM above a SEMI JOIN err ON err.sid = a.ancestor
+WHERE a.depth > 0 AND a.ancestor <> a.sid GROUP BY a.sid"""
+_LAST = """
+CREATE TABLE last AS SELECT sid, max_by(eid, (at_ns, eid)) AS eid FROM signed GROUP BY sid"""
 _FAILING = """
-WITH nearest AS (
-    SELECT a.trace_id, a.span_id, arg_min(a.ancestor, a.depth) AS holder
-    FROM above a SEMI JOIN err e ON e.trace_id = a.trace_id AND e.span_id = a.ancestor
-    WHERE a.depth > 0 GROUP BY ALL),
-last AS (
-    SELECT * FROM signed QUALIFY row_number() OVER (PARTITION BY trace_id, span_id ORDER BY at_ns DESC, eid DESC) = 1)
-SELECT last.eid, last.trace_id, last.span_id, nearest.holder, coalesce(tree.end_ns, last.at_ns) AS end_ns, last.type,
-       last.template, last.root_type, last.causes, last.fingerprint
-FROM last LEFT JOIN nearest USING (trace_id, span_id) LEFT JOIN tree USING (trace_id, span_id)
-ORDER BY last.eid"""
-
-Span = tuple[str, str]
+SELECT last.sid, nearest.holder, signed.eid, coalesce(tree.end_ns, signed.at_ns) AS end_ns, type, template, root_type,
+       causes, fingerprint
+FROM last JOIN signed USING (eid) LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN tree ON tree.sid = last.sid
+WHERE nearest.holder IS NOT NULL OR last.sid IN (SELECT holder FROM nearest)
+ORDER BY signed.eid"""
+_SPANS = "SELECT fingerprint, count(*) AS spans FROM last JOIN signed USING (eid) GROUP BY fingerprint"
 
 
 @dataclass(slots=True)
@@ -47,28 +48,34 @@ class _Failing:
 
 
 def charge(con: Any) -> None:
-    """Make table `charged` in a scene: `eid`, and `root`, the `eid` of the error that it passes on (itself if none)."""
-    failing = _forest(con)
-    passing = _passing_groups(failing)
-    roots = {span.eid: _root(span, passing).eid for span in failing.values()}
-    table: dict[str, list[int]] = {"last": list(roots), "root": list(roots.values())}
+    """Make table `charged` in a scene: `eid`, and `root`, the `eid` of the error that it passes on (itself if none).
+
+    Table `roots` says the same of each failing span's last error.
+    """
     import pyarrow as pa
 
-    keep(con, "roots", pa.table({key: pa.array(value, pa.int64()) for key, value in table.items()}))
+    con.execute(_NEAREST)
+    con.execute(_LAST)
+    failing = _forest(con)
+    passing = _passing_groups(failing, dict(con.execute(_SPANS).fetchall()))
+    roots = {span.eid: _root(span, passing).eid for span in failing.values()}
+    moved = {eid: root for eid, root in roots.items() if eid != root}
+    keep(con, "moved", pa.table({"eid": pa.array(moved, pa.int64()), "root": pa.array(moved.values(), pa.int64())}))
+    con.execute("""
+        CREATE TABLE roots AS
+        SELECT last.sid, last.eid AS last, coalesce(moved.root, last.eid) AS root
+        FROM last LEFT JOIN moved USING (eid)""")
     con.execute("""
         CREATE TABLE charged AS
-        SELECT own.eid, CASE WHEN own.fingerprint = last.fingerprint THEN roots.root ELSE own.eid END AS root
-        FROM signed own
-        JOIN signed last ON last.trace_id = own.trace_id AND last.span_id = own.span_id
-        JOIN roots ON roots.last = last.eid ORDER BY own.eid""")
+        SELECT own.eid, CASE WHEN own.fingerprint = final.fingerprint THEN roots.root ELSE own.eid END AS root
+        FROM signed own JOIN roots USING (sid) JOIN signed final ON final.eid = roots.last ORDER BY own.eid""")
 
 
-def _forest(con: Any) -> dict[Span, _Failing]:
+def _forest(con: Any) -> dict[int, _Failing]:
     rows = dicts(con, _FAILING)
-    failing = {(row["trace_id"], row["span_id"]): _failing(row) for row in rows}
+    failing = {row["sid"]: _failing(row) for row in rows}
     for row in rows:
-        holder = failing.get((row["trace_id"], row["holder"]))
-        span = failing[row["trace_id"], row["span_id"]]
+        holder, span = failing.get(row["holder"]), failing[row["sid"]]
         if holder and holder is not span and (holder.below is None or _later(span, holder.below)):
             holder.below = span
     return failing
@@ -83,13 +90,10 @@ def _later(one: _Failing, other: _Failing) -> bool:
     return (one.end_ns, one.eid) > (other.end_ns, other.eid)
 
 
-def _passing_groups(failing: Mapping[Span, _Failing]) -> set[str]:
+def _passing_groups(failing: Mapping[int, _Failing], spans: Mapping[str, int]) -> set[str]:
     """Fingerprints at least half of whose spans have a failing span below them."""
-    seen: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    for span in failing.values():
-        seen[span.fingerprint][0] += 1
-        seen[span.fingerprint][1] += span.below is not None
-    return {fingerprint for fingerprint, (spans, below) in seen.items() if 2 * below >= spans}
+    below = Counter(span.fingerprint for span in failing.values() if span.below is not None)
+    return {fingerprint for fingerprint, count in below.items() if 2 * count >= spans[fingerprint]}
 
 
 def _root(span: _Failing, passing: set[str]) -> _Failing:

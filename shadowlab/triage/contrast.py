@@ -3,8 +3,8 @@
 Every attribute value is tested with Fisher's exact test (one-sided: more common among the failing), every attribute of
 many numbers with a rank test (Mann and Whitney), every attribute of some values as a whole (total variation, by seeded
 permutation), every two attributes of few values together. Benjamini and Hochberg's procedure runs over all of these.
-What cannot be significant whatever the outcome is not tested (Tarone 1990); that choice, and every other one made before
-testing, does not look at who failed.
+What cannot be significant whatever the outcome is not tested (Tarone 1990); that choice, and every other one made
+before testing, does not look at who failed.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def contrast(con: Any, *, q: float = Q) -> tuple[Contrast, ...]:
 def _alone(found: Sequence[Contrast]) -> list[Contrast]:
     """Values and numbers; a set takes the place of its values where it explains clearly more than the best of them."""
     values = [c for c in found if c.kind in ("value", "number")]
-    best = {c.attribute: c.effect for c in sorted(values, key=lambda c: c.effect)}
+    named = [(key.split("=")[0], c.effect) for c in values for key in (c.attribute, *c.same_as)]
+    best = dict(sorted(named, key=lambda pair: pair[1]))
     sets = {c.attribute: c for c in found if c.kind == "set"}
     better = {key: c for key, c in sets.items() if c.effect >= best.get(key, 0.0) + _LEAST_EFFECT}
     return [c for c in values if c.attribute not in better] + list(better.values())

@@ -12,12 +12,14 @@ MOST = 5
 _LEAST = 3
 _TELLING = """
 WITH sized AS (SELECT key, value, count(*) AS n FROM pairs SEMI JOIN chosen c ON c.rid = pairs.rid GROUP BY ALL),
+shown AS (
+    FROM chosen WHERE trace_id IS NOT NULL
+    QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id), rid) <= 1000),
 telling AS (
     SELECT key, value FROM sized WHERE n >= 2
     QUALIFY count(*) OVER (PARTITION BY key) BETWEEN 2 AND 40)
 SELECT c.rid, c.trace_id, c.at_ns, c.failing, list([t.key, t.value] ORDER BY t.key, t.value) AS shape
-FROM chosen c LEFT JOIN (SELECT pairs.* FROM pairs SEMI JOIN telling USING (key, value)) t USING (rid)
-WHERE c.trace_id IS NOT NULL
+FROM shown c LEFT JOIN (SELECT pairs.* FROM pairs SEMI JOIN telling USING (key, value)) t USING (rid)
 GROUP BY ALL ORDER BY c.rid"""
 
 Shape = frozenset[tuple[str, str]]

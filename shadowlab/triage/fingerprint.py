@@ -40,9 +40,9 @@ FROM (SELECT eid, {_BARE} AS bare FROM err WHERE stack <> '')"""
 
 _SIGNATURES = """
 CREATE TABLE signed AS
-SELECT err.eid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns, err.exception_type AS type,
+SELECT err.eid, err.sid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns, err.exception_type AS type,
        s.path, s.causes,
-       coalesce(nullif(r.root_type, ''), nullif(err.exception_type, ''), 'code ' || c.code, '') AS root_type,
+       coalesce(nullif(r.root_type, ''), c.code, nullif(err.exception_type, ''), '') AS root_type,
        coalesce(thrown.template, '') AS template,
        coalesce(CASE WHEN s.wrapped THEN root.template ELSE thrown.template END, '') AS root_template,
        coalesce(nullif(s.own, ''), '@ ' || operations.template, '') AS own
@@ -53,7 +53,7 @@ LEFT JOIN causes r ON s.wrapped AND r.stack = err.stack
 LEFT JOIN texts thrown ON thrown.text = err.exception_message
 LEFT JOIN texts root ON root.text = r.root_message
 LEFT JOIN texts operations ON operations.text = err.operation
-LEFT JOIN codes c ON c.trace_id = err.trace_id AND c.span_id = err.span_id AND err.exception_type IS NULL
+LEFT JOIN codes c ON c.sid = err.sid AND err.stack IS NULL
 ORDER BY err.eid"""
 
 _DISTINCT = """
@@ -116,16 +116,17 @@ def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
 
 
 def _read_codes(con: Any) -> None:
-    """Table `codes`: what failing spans without an exception say went wrong."""
+    """Table `codes`: what failing spans without an exception of their own say went wrong."""
     names = json.dumps(_GRPC).replace('"', "'")
     con.execute(f"""
         CREATE TABLE codes AS
-        SELECT trace_id, span_id, coalesce(
+        SELECT sid, any_value('code ' || coalesce(
             CASE WHEN try_cast(grpc_status AS INTEGER) BETWEEN 0 AND 16
-                 THEN {names}[try_cast(grpc_status AS INTEGER) + 1] ELSE upper(grpc_status) END,
-            other_code, CASE WHEN try_cast(error_type AS INTEGER) IS NULL THEN error_type END,
-            'HTTP ' || (coalesce(http_status, try_cast(error_type AS INTEGER)) // 100) || 'xx', 'error') AS code
-        FROM tree WHERE status = 'error' AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM err)""")
+                 THEN {names}[try_cast(grpc_status AS INTEGER) + 1] ELSE upper(grpc_status) END, other_code,
+            'HTTP ' || (coalesce(http_status, try_cast(error_type AS INTEGER)) // 100) || 'xx')) AS code
+        FROM coded
+        WHERE error_type IS NULL OR try_cast(error_type AS INTEGER) IS NOT NULL OR grpc_status IS NOT NULL
+        GROUP BY sid""")
 
 
 def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -12,30 +12,32 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 
 _ERRORS = """
-SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_message, stack, error_id
+SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_message, stack, error_id,
+       hash(trace_id, span_id) AS sid
 FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
 
 _TREE = """
-SELECT trace_id, span_id, nullif(parent_span_id, '') AS parent, service, name, kind, start_ns, end_ns, status,
-       concat_ws(' ', http_request_method, http_route) AS endpoint,
-       try_cast(http_response_status_code AS INTEGER) AS http_status, service_version AS version,
-       CASE WHEN status = 'error' THEN attributes['error.type'] END AS error_type,
-       CASE WHEN status = 'error' THEN coalesce(
-            attributes['rpc.grpc.status_code'], attributes['rpc.response.status_code']) END AS grpc_status,
-       CASE WHEN status = 'error' THEN coalesce(
-            attributes['db.response.status_code'], attributes['process.exit.code']) END AS other_code
+SELECT hash(trace_id, span_id) AS sid, CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent,
+       service, name, kind, span_id, end_ns
 FROM spans WHERE trace_id IN (SELECT trace_id FROM errors)"""
+
+_CODES = """
+SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
+       coalesce(attributes['rpc.grpc.status_code'], attributes['rpc.response.status_code']) AS grpc_status,
+       coalesce(attributes['db.response.status_code'], attributes['process.exit.code']) AS other_code,
+       try_cast(http_response_status_code AS INTEGER) AS http_status
+FROM spans
+WHERE status = 'error' AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM errors WHERE stack IS NULL)"""
 
 # (1) every ancestor of a failing span, itself included; UNION drops repeats, so that a cycle of parents ends
 _ABOVE = """
 CREATE TABLE above AS
-WITH RECURSIVE up(trace_id, span_id, ancestor, depth) AS (
-    SELECT DISTINCT trace_id, span_id, span_id, 0 FROM err
+WITH RECURSIVE up(sid, ancestor, depth) AS (
+    SELECT DISTINCT sid, sid, 0 FROM err
     UNION
-    SELECT up.trace_id, up.span_id, tree.parent, depth + 1
-    FROM up JOIN tree ON tree.trace_id = up.trace_id AND tree.span_id = up.ancestor
+    SELECT up.sid, tree.parent, depth + 1 FROM up JOIN tree ON tree.sid = up.ancestor
     WHERE tree.parent IS NOT NULL AND depth < 64)
-SELECT trace_id, span_id, ancestor, min(depth) AS depth FROM up GROUP BY ALL"""
+SELECT sid, ancestor, min(depth) AS depth FROM up GROUP BY ALL"""
 
 
 class Rows(Protocol):
@@ -57,15 +59,19 @@ class Store(Protocol):
 
 @contextmanager
 def scene(store: Store) -> Iterator[Any]:
-    """A DuckDB connection with the tables `err` (a row each error, `eid` in a fixed order), `tree` (the spans of their
-    traces) and `above` (each failing span's ancestors); gone when the block ends."""
+    """A DuckDB connection with what triage needs; gone when the block ends.
+
+    Tables: `err` (a row each error, `eid` in a fixed order), `tree` (the spans of their traces, each under `sid`, a
+    hash of its trace and span ids), `above` (each failing span's ancestors), `coded` (codes of spans without a stack).
+    """
     import duckdb
 
     with duckdb.connect() as con:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
         keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
-        keep(con, "tree", store.sql(_TREE).arrow())
+        keep(con, "tree", store.sql(_TREE).arrow(), "DISTINCT ON (sid) *")
+        keep(con, "coded", store.sql(_CODES).arrow())
         con.execute(_ABOVE)
         yield con
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.burn import WEIGHT
+from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.scene import Store, keep
 from shadowlab.triage.selector import FAILED
 
@@ -19,11 +19,12 @@ MOST = 4_000
 
 _CHOSEN = f"""
 WITH own AS (
-    SELECT trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, attributes, resource_attributes, {WEIGHT} AS weight,
+    SELECT trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, attributes, resource_attributes,
+           {{weight}} AS weight,
            (trace_id, span_id) IN (SELECT (t, s) FROM (SELECT unnest($traces) AS t, unnest($spans) AS s)) AS failing,
            {FAILED} AS failed
     FROM spans
-    WHERE service = $service AND name = $name
+    WHERE service = $service AND name = $name AND start_ns > $low - {LONGEST} AND start_ns <= $high
       AND coalesce(end_ns, start_ns) > $low AND coalesce(end_ns, start_ns) <= $high)
 SELECT * EXCLUDE failed FROM own WHERE failing OR NOT failed
 QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id, span_id), trace_id, span_id) <= {MOST}
@@ -31,7 +32,8 @@ ORDER BY at_ns, trace_id, span_id"""
 
 _OTHERS = """
 SELECT trace_id, span_id, service, attributes FROM spans
-WHERE trace_id IN (SELECT unnest($traces)) AND (service = $service OR coalesce(parent_span_id, '') = '')"""
+WHERE start_ns > $first AND start_ns <= $high AND trace_id IN (SELECT unnest($traces))
+  AND (service = $service OR coalesce(parent_span_id, '') = '')"""
 
 _PAIRS = """
 CREATE OR REPLACE TABLE pairs AS
@@ -63,13 +65,21 @@ class Group:
     spans: tuple[str, ...]
     low_ns: int
     high_ns: int
+    weight: str
+    """SQL for the requests that a span stands for."""
 
 
 def draw(con: Any, store: Store, group: Group) -> None:
     """Make tables `chosen` (a request each: `rid, failing, weight`) and `pairs` (`rid, key, value`) in a scene."""
     params = {"traces": list(group.traces), "spans": list(group.spans), "service": group.service, "name": group.name}
     bounds = {"low": group.low_ns, "high": group.high_ns}
-    keep(con, "chosen", store.sql(_CHOSEN, {**params, **bounds}).arrow(), "row_number() OVER () - 1 AS rid, *")
+    keep(
+        con,
+        "chosen",
+        store.sql(_CHOSEN.format(weight=group.weight), {**params, **bounds}).arrow(),
+        "row_number() OVER () - 1 AS rid, *",
+    )
     traces = [row[0] for row in con.execute("SELECT DISTINCT trace_id FROM chosen").fetchall()]
-    keep(con, "others", store.sql(_OTHERS, {"traces": traces, "service": group.service}).arrow())
+    wide = {"traces": traces, "service": group.service, "first": group.low_ns - 2 * LONGEST, "high": group.high_ns}
+    keep(con, "others", store.sql(_OTHERS, wide).arrow())
     con.execute(_PAIRS, {"service": group.service, "restating": RESTATING.pattern})

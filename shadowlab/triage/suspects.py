@@ -8,7 +8,7 @@ from typing import Any
 
 from shadowlab.records import Change, Contrast, Suspect
 from shadowlab.triage import changes, exemplars, frames, shapes
-from shadowlab.triage.burn import moment, requests
+from shadowlab.triage.burn import LONGEST, moment, requests
 from shadowlab.triage.contrast import contrast
 from shadowlab.triage.onset import Onset, onset
 from shadowlab.triage.scene import Store, dicts, keep
@@ -20,32 +20,23 @@ Recorded = Mapping[str, tuple[str, ...]]
 _REQUESTS = """
 CREATE TABLE requests AS
 WITH entries AS (
-    SELECT a.trace_id, a.span_id, arg_min(t.span_id, a.depth) AS request
-    FROM above a
-    JOIN tree t ON t.trace_id = a.trace_id AND t.span_id = a.ancestor
-    JOIN tree o ON o.trace_id = a.trace_id AND o.span_id = a.span_id
+    SELECT a.sid, arg_min({'span': t.span_id, 'name': t.name}, a.depth) AS request
+    FROM above a JOIN tree t ON t.sid = a.ancestor JOIN tree o ON o.sid = a.sid
     WHERE t.service IS NOT DISTINCT FROM o.service AND (t.kind IN ('server', 'consumer') OR t.parent IS NULL)
-    GROUP BY ALL)
-SELECT s.eid, coalesce(e.request, s.span_id) AS request, coalesce(t.name, s.operation) AS name
-FROM signed s LEFT JOIN entries e USING (trace_id, span_id)
-LEFT JOIN tree t ON t.trace_id = s.trace_id AND t.span_id = coalesce(e.request, s.span_id)
-QUALIFY row_number() OVER (PARTITION BY s.eid ORDER BY t.start_ns) = 1"""
+    GROUP BY a.sid)
+SELECT s.eid, coalesce(e.request.span, s.span_id) AS request, coalesce(e.request.name, s.operation) AS name
+FROM signed s LEFT JOIN entries e USING (sid)"""
 
 # (2) a broken request is charged to the root of its own last error, else to the deepest error below it
 _BREAKS = """
 CREATE TABLE breaks AS
 WITH own AS (
-    SELECT b.spec, b.trace_id, b.span_id, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
-           max(r.root) AS cause_eid
-    FROM broken b JOIN signed s ON s.trace_id = b.trace_id AND s.span_id = b.span_id JOIN roots r ON r.last = s.eid
-    GROUP BY ALL),
+    SELECT b.spec, b.sid, b.weight, b.allowed, r.root AS cause_eid FROM broken b JOIN roots r USING (sid)),
 below AS (
-    SELECT b.spec, b.trace_id, b.span_id, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
-           arg_max(c.root, (a.depth, -c.root)) AS cause_eid
-    FROM (SELECT * FROM broken ANTI JOIN own USING (spec, trace_id, span_id)) b
-    JOIN above a ON a.trace_id = b.trace_id AND a.ancestor = b.span_id
-    JOIN signed s ON s.trace_id = a.trace_id AND s.span_id = a.span_id
-    JOIN charged c USING (eid) GROUP BY ALL)
+    SELECT b.spec, b.sid, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
+           arg_max(r.root, (a.depth, -r.root)) AS cause_eid
+    FROM (SELECT * FROM broken ANTI JOIN roots USING (sid)) b
+    JOIN above a ON a.ancestor = b.sid JOIN roots r ON r.sid = a.sid GROUP BY b.spec, b.sid)
 SELECT * FROM own UNION ALL SELECT * FROM below"""
 
 # (3) groups by what they burn in the window, then by events; errors that were passed on count for their root only
@@ -77,10 +68,9 @@ _STACK = """
 SELECT err.stack FROM signed s JOIN err USING (eid)
 WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stack <> '' ORDER BY s.at_ns, s.eid LIMIT 1"""
 
-_BROKEN_TREES = """
-SELECT DISTINCT child.trace_id FROM tree child
-LEFT JOIN tree p ON p.trace_id = child.trace_id AND p.span_id = child.parent
-WHERE child.parent IS NOT NULL AND p.span_id IS NULL"""
+_TORN = """
+SELECT DISTINCT s.trace_id FROM above a JOIN signed s ON s.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
+WHERE t.sid IS NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,21 +82,25 @@ class Look:
     recorded: Recorded
     prefixes: tuple[str, ...]
     shifts: Sequence[changes.Shift]
+    weight: str
+    """SQL for the requests that a span stands for."""
     told: Sequence[Change] = ()
 
 
-def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int) -> None:
+def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> None:
     """Make tables `requests` and `breaks`: which request each error happened in, which requests each root broke."""
     import pyarrow as pa
 
     con.execute(_REQUESTS)
     parts = []
     for n, spec in enumerate(specs):
-        query, values = requests(spec)
+        query, values = requests(spec, look.weight)
         parts.append(store.sql(
-            f"""SELECT {n} AS spec, trace_id, span_id, weight, greatest(1, total * {1 - spec.target}) AS allowed
+            f"""SELECT {n} AS spec, hash(trace_id, span_id) AS sid, weight,
+                       greatest(1, total * {1 - spec.target}) AS allowed
                 FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
-                      WHERE at_ns > {low_ns} AND at_ns <= {high_ns}) WHERE bad""", values).arrow())  # fmt: skip
+                      WHERE at_ns > {look.low_ns} AND at_ns <= {look.high_ns} AND start_ns > {look.low_ns - LONGEST})
+                WHERE bad""", values).arrow())  # fmt: skip
     keep(con, "broken", pa.concat_tables(parts, promote_options="permissive"))
     con.execute(_BREAKS)
 
@@ -114,21 +108,21 @@ def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: i
 def suspects(con: Any, store: Store, look: Look, *, top: int) -> tuple[Suspect, ...]:
     """The groups with errors in the window, most burned budget first."""
     rows = dicts_named(con, _RANKED, {"low": look.low_ns, "high": look.high_ns, "top": top})
-    torn = {row["trace_id"] for row in dicts(con, _BROKEN_TREES)}
+    torn = {row["trace_id"] for row in dicts(con, _TORN)}
     return tuple(_suspect(con, store, look, row, torn) for row in rows)
 
 
 def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: set[str]) -> Suspect:
     events = dicts(con, _EVENTS, [row["fingerprint"], look.high_ns])
     here = [e for e in events if e["at_ns"] > look.low_ns and e["name"] == row["operation"]]
-    shapes.draw(con, store, shapes.Group(
-        service=row["service"], name=row["operation"], traces=tuple(e["trace_id"] for e in here),
-        spans=tuple(e["request"] for e in here), low_ns=look.low_ns, high_ns=look.high_ns))  # fmt: skip
+    traces, spans = (tuple(e[key] for e in here) for key in ("trace_id", "request"))
+    group = shapes.Group(row["service"], row["operation"], traces, spans, look.low_ns, look.high_ns, look.weight)
+    shapes.draw(con, store, group)
     apart = contrast(con)
     shown, controls = exemplars.choose(con, look.recorded, whole=dict.fromkeys(torn, False))
     shown = shown or tuple(dict.fromkeys(e["trace_id"] for e in events))[:1]
     rise, change = _change(store, look, row, events)
-    traces = dict.fromkeys((*shown, *(e["trace_id"] for e in events)))
+    all_traces = dict.fromkeys((*shown, *(e["trace_id"] for e in events)))
     return Suspect(
         fingerprint=row["fingerprint"],
         title=_title(row),
@@ -143,7 +137,7 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
         exception_type=row["type"] or None,
         exception_message=row["template"] or None,
         frames=_frames(con, row["fingerprint"], shown, look.prefixes),
-        recordings=tuple(dict.fromkeys(id for trace in traces for id in look.recorded.get(trace, ()))),
+        recordings=tuple(dict.fromkeys(id for trace in all_traces for id in look.recorded.get(trace, ()))),
         contrast=apart,
         change=change,
         budget_burned=round(float(row["burned"]), 9),

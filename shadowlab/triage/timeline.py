@@ -15,7 +15,7 @@ MOST = 60
 
 
 def timeline(
-    con: Any, store: Store, spec: ObjectiveSpec, shown: Collection[str], *, low_ns: int, high_ns: int
+    con: Any, store: Store, spec: ObjectiveSpec, shown: Collection[str], *, low_ns: int, high_ns: int, weight: str
 ) -> tuple[ErrorBucket, ...]:
     """Requests that `spec` counts from `low_ns` to `high_ns`, and how many the fingerprints `shown` broke, per slice.
 
@@ -24,7 +24,7 @@ def timeline(
     if high_ns <= low_ns:
         return ()
     width = next((s for s in _STEPS if (high_ns - low_ns) / 1e9 / s <= MOST), 86400 * 7) * 10**9
-    query, values = burn.requests(spec)
+    query, values = burn.requests(spec, weight)
     keep(con, "counted", store.sql(
         f"""SELECT at_ns // {width} AS slice, sum(weight)::BIGINT AS total,
                    coalesce(sum(weight) FILTER (bad), 0)::BIGINT AS bad
