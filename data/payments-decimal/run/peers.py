@@ -123,10 +123,9 @@ async def main(folder: Path, *ports: int) -> None:
 
 
 def config(app: Any, port: int) -> uvicorn.Config:
-    """No `date` header: what is recorded must not carry the day on which it was made."""
-    return uvicorn.Config(
-        app, port=port, lifespan="off", access_log=False, log_level="warning", date_header=False, server_header=False
-    )
+    """No `date` header: what is recorded must not carry the day on which it was made. Connections stay open."""
+    quiet = {"lifespan": "off", "access_log": False, "log_level": "warning"}
+    return uvicorn.Config(app, port=port, date_header=False, server_header=False, timeout_keep_alive=600, **quiet)
 
 
 if __name__ == "__main__":
