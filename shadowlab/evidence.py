@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from shadowlab.case import Case
 
@@ -16,9 +20,14 @@ _FEW = 20
 class Evidence:
     """What lay in the case when a verb began. Make it first; ask `written` when the verb is done."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, *, known: Collection[str] | None = None) -> None:
+        """`known` are the paths that the ledger names: segments beyond them count as written, whoever was killed."""
         self._case = case
-        self._before = self._look()
+        self._before = {
+            path: seen
+            for path, seen in self._look().items()
+            if known is None or path in known or not path.endswith(".duckdb")
+        }
 
     def written(self) -> dict[str, str | None]:
         """Path in the case to SHA-256 of every file that is new or changed; None for one that is gone.
@@ -40,8 +49,8 @@ class Evidence:
     def _look(self) -> dict[str, tuple[int, int]]:
         seen = {}
         for folder in _TRACKED:
-            for place in (self._case.path / folder).rglob("*"):
-                if place.is_file() and not place.name.startswith("."):
+            for place in _visible(self._case.path / folder):
+                with contextlib.suppress(FileNotFoundError):  # a receiver makes and removes files meanwhile
                     stat = place.stat()
                     seen[place.relative_to(self._case.path).as_posix()] = (stat.st_mtime_ns, stat.st_size)
         objectives = self._case.path / "objectives.yaml"
@@ -49,6 +58,23 @@ class Evidence:
             stat = objectives.stat()
             seen["objectives.yaml"] = (stat.st_mtime_ns, stat.st_size)
         return seen
+
+
+def named(case: Case, entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Every path in the case that these ledger entries speak of, by themselves or in a manifest."""
+    paths: set[str] = set()
+    for entry in entries:
+        paths |= entry["files"].keys()
+        for path in entry["files"]:
+            if path.startswith("manifests/") and (case.path / path).is_file():
+                paths |= json.loads((case.path / path).read_bytes()).keys()
+    return frozenset(paths)
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def _digest(place: Path) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import shadowlab
 from shadowlab import apart, choice, errors, times
 from shadowlab.case import Case, open_case
-from shadowlab.evidence import Evidence
+from shadowlab.evidence import Evidence, named
 from shadowlab.records import (
     Candidate,
     Diagnosis,
@@ -120,8 +120,8 @@ class Investigation:
             http=http, grpc=grpc, token_file=Path(token_file) if token_file else None, tls=certificate
         )
         self._take_in_log()
-        evidence = Evidence(self.case)
-        done = receiver.receive(self.case, listen, redact=redact, stop=stop, tell=tell)
+        evidence = Evidence(self.case, known=named(self.case, self.ledger))
+        done = receiver.receive(self.case, listen, redact=redact, stop=stop, tell=tell, retire=_retire)
         return self._keep("receive", done, evidence, http=http or "off", grpc=grpc or "off", redaction=done.redaction)
 
     def _take_in_log(self) -> None:
@@ -129,7 +129,7 @@ class Investigation:
         from shadowlab.telemetry import receiver
 
         if receiver.left_over(self.case):
-            evidence = Evidence(self.case)
+            evidence = Evidence(self.case, known=named(self.case, self.ledger))
             done = receiver.recover(self.case)
             if done is not None:
                 self._keep("recover", done, evidence, redaction=done.redaction)
@@ -417,6 +417,17 @@ class Investigation:
     def _parents(self, kind: type[Record]) -> tuple[str, ...]:
         kept = self.latest(kind)
         return (kept.digest,) if kept else ()
+
+
+def _retire(case: Case, segments: Sequence[str]) -> None:
+    """Merged segments go: where the ledger named them, it says so before they do."""
+    from shadowlab.audit import ledger
+
+    paths = {f"telemetry/{name}" for name in segments}
+    gone: dict[str, str | None] = dict.fromkeys(paths & named(case, ledger.entries(case)))
+    if gone:
+        at, version = datetime.now(UTC), shadowlab.__version__
+        ledger.append(case, verb="merge", at=at, arguments={"segments": len(paths)}, files=gone, version=version)
 
 
 _STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
