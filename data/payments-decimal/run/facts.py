@@ -155,8 +155,10 @@ def _error(requests: list[dict[str, Any]], recording: dict[str, Any]) -> dict[st
     raised = [each for each in requests if each["raised"]]
     kinds = {(each["raised"]["exception.type"], each["raised"]["exception.message"]) for each in raised}
     [(kind, message)] = kinds
-    own = (frame for frame in recording["error"]["frames"] if re.match(r"/srv/payments-api/(?!\.venv/)", frame["file"]))
-    frames = [{**frame, "file": frame["file"].removeprefix("/srv/payments-api/")} for frame in own]
+    root = recording["environment"]["values"]["PAYMENTS_DB"].removesuffix("var/payments.db")
+    own = (frame for frame in recording["error"]["frames"] if frame["file"].startswith(root))
+    named = ({**frame, "file": frame["file"].removeprefix(root)} for frame in own)
+    frames = [frame for frame in named if not frame["file"].startswith(".venv/")]
     return {
         "title": f"{kind}: {message}",
         "type": kind,
