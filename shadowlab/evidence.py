@@ -21,12 +21,12 @@ class Evidence:
     """What lay in the case when a verb began. Make it first; ask `written` when the verb is done."""
 
     def __init__(self, case: Case, *, known: Collection[str] | None = None) -> None:
-        """`known` are the paths that the ledger names: segments beyond them count as written, whoever was killed."""
+        """`known` are paths that the ledger names: telemetry beyond them counts as written, whoever was killed."""
         self._case = case
         self._before = {
             path: seen
             for path, seen in self._look().items()
-            if known is None or path in known or not path.endswith(".duckdb")
+            if known is None or not path.startswith("telemetry/") or (path in known and path.endswith(".duckdb"))
         }
 
     def written(self) -> dict[str, str | None]:

@@ -1,18 +1,19 @@
 """Merge small segments: the same rows, fewer files, and nobody who reads or verifies is disturbed."""
 
 import json
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import otlp
 import pytest
-from sending import receiving
+from sending import receiving, receiving_apart
 
 import shadowlab as sl
 from shadowlab import telemetry
 from shadowlab.audit import verify
 from shadowlab.case import Case, open_case
+from shadowlab.evidence import Evidence
 from shadowlab.telemetry import segments
 from shadowlab.telemetry.receiver import compaction, drain, log
 
@@ -32,7 +33,9 @@ def _received(path: Path, turns: int) -> Case:
         told = otlp.span(turn + 1, at=otlp.START + turn, name=f"GET /{turn}")
         point = {"timeUnixNano": str(otlp.START + turn), "asInt": str(turn)}
         bodies = {
-            log.Kind.TRACES_JSON: otlp.traces([otlp.raising(told)], service=f"shop-{turn % 3}", service__version=f"{turn % 2}"),
+            log.Kind.TRACES_JSON: otlp.traces(
+                [otlp.raising(told)], service=f"shop-{turn % 3}", service__version=f"{turn % 2}"
+            ),
             log.Kind.LOGS_JSON: otlp.logs([otlp.log(f"line {turn}")], service=f"shop-{turn % 2}"),
             log.Kind.METRICS_JSON: otlp.metrics([{"name": "pool", "gauge": {"dataPoints": [point]}}]),
         }
@@ -64,7 +67,9 @@ def test_merging_keeps_every_row_and_what_is_derived(tmp_path):
 def test_what_was_merged_is_still_known_when_it_comes_again(tmp_path):
     case = _received(tmp_path / "case", 8)
     compaction.compact(case, compaction.due(segments.manifest(case).segments), case.telemetry / "incoming")
-    again = otlp.traces([otlp.raising(otlp.span(1, at=otlp.START, name="GET /0"))], service="shop-0", service__version="0")
+    again = otlp.traces(
+        [otlp.raising(otlp.span(1, at=otlp.START, name="GET /0"))], service="shop-0", service__version="0"
+    )
     assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", again)]).spans == 0
 
 
@@ -106,34 +111,28 @@ def _fails(beside: Path, place: Path) -> None:
     raise OSError(28, "no more")
 
 
-def test_the_case_verifies_while_it_receives_merges_and_is_looked_at(tmp_path):
-    inv = sl.open(tmp_path / "case")
-    stop, ready, doors = threading.Event(), threading.Event(), []
-
-    def tell(told: object) -> None:
-        doors[:] = told.doors
-        ready.set()
-
-    thread = threading.Thread(target=lambda: sl.open(inv.case.path).receive(http="127.0.0.1:0", stop=stop, tell=tell))
-    thread.start()
-    assert ready.wait(20)
-    from sending import fetch
-
-    for turn in range(10):
-        body = json.dumps(otlp.traces([otlp.raising(otlp.span(turn + 1, error=True))])).encode()
-        assert fetch(f"{doors[0]}/v1/traces", body, {"Content-Type": "application/json"})[0] == 200
-        time.sleep(1.1)
-        if turn == 3:
-            inv.triage()
-    deadline = time.monotonic() + 20
-    while not list(inv.case.telemetry.glob("*-received.duckdb")) and time.monotonic() < deadline:
-        time.sleep(0.2)
+def test_segments_that_the_ledger_names_go_with_an_entry_and_the_case_verifies(tmp_path):
+    inv = sl.open(_received(tmp_path / "case", 8).path)
+    inv._keep("ingest", sl.Ingest(), Evidence(inv.case, known=()))
+    assert len(inv.ledger[-1]["files"]) == 9
+    with receiving_apart(inv.case.path) as running:
+        _until(lambda: list(inv.case.telemetry.glob("*-received.duckdb")))
+        body = json.dumps(otlp.traces([otlp.span(100, name="GET /after")])).encode()
+        assert running.post("/v1/traces", body)[0] == 200
+        _until(lambda: inv.sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 9}])
+        running.stop()
+        assert running.process.wait(30) == 0
+    assert [entry["verb"] for entry in inv.ledger] == ["ingest", "merge", "receive"]
+    assert len(inv.ledger[1]["files"]) == 8
     assert str(verify.verify(inv.case).verdict) == "pass"
-    stop.set()
-    thread.join(30)
-    assert str(verify.verify(inv.case).verdict) == "pass"
-    assert inv.sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 10}]
-    assert [entry["verb"] for entry in inv.ledger][-1] == "receive"
+    assert compaction.retired(inv.case) == []
+
+
+def _until(true: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_receiver_removes_what_was_merged_before_it_was_killed(tmp_path):
