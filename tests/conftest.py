@@ -1,9 +1,19 @@
 """Fixtures for every test: no test reads or writes the person's own keys, settings or cases."""
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from shadowlab.case import open_case
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -13,3 +23,33 @@ def own_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("keys")
         patch.setenv("SHADOWLAB_KEYS", str(folder))
         yield folder
+
+
+@dataclass(frozen=True)
+class Told:
+    """One run of `shadowlab demo`, shared by the tests that look at what it left. Copy the case before changing it."""
+
+    case: Path
+    source: Path
+    document: dict[str, Any]
+    story: str
+    seconds: float
+
+    def copy(self, folder: Path) -> Path:
+        """A case of the test's own."""
+        shutil.copytree(self.case, folder / "case")
+        open_case(folder / "case").remember(source=os.path.relpath(self.source, folder / "case"))
+        return folder / "case"
+
+
+@pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory, own_keys: Path) -> Told:
+    """The demo, run once as a person runs it."""
+    out = tmp_path_factory.mktemp("demo") / "case"
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "shadowlab", "demo", "--json", "--out", str(out)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    seconds = time.perf_counter() - start
+    return Told(out, out.with_name("case-source"), json.loads(done.stdout), done.stderr, seconds)
