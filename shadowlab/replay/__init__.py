@@ -5,8 +5,10 @@ and forks a child for each run (`inside`). `recording` and `fixture` read what t
 `ledger` say what a replay is worth.
 """
 
+from shadowlab.replay.changes import Change, Compared, compare_trees
 from shadowlab.replay.event import from_event
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.minimise import Minimised, minimise
 from shadowlab.replay.plain_test import to_pytest
 from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
 from shadowlab.replay.replaying import replay
@@ -15,16 +17,21 @@ from shadowlab.replay.runner import Hooks, Runner
 from shadowlab.replay.trees import apply, tree_of
 
 __all__ = [
+    "Change",
+    "Compared",
     "Fixture",
     "Hooks",
+    "Minimised",
     "MirrorResult",
     "RunResult",
     "Runner",
     "apply",
+    "compare_trees",
     "from_event",
     "is_recording",
     "listed",
     "load",
+    "minimise",
     "replay",
     "snapshot",
     "take_in",
