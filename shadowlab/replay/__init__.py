@@ -14,11 +14,13 @@ from shadowlab.replay.recording import is_recording, listed, load, snapshot, tak
 from shadowlab.replay.replaying import replay
 from shadowlab.replay.results import MirrorResult, RunResult
 from shadowlab.replay.runner import Hooks, Runner
+from shadowlab.replay.schedules import Explored, explore
 from shadowlab.replay.trees import apply, tree_of
 
 __all__ = [
     "Change",
     "Compared",
+    "Explored",
     "Fixture",
     "Hooks",
     "Minimised",
@@ -27,6 +29,7 @@ __all__ = [
     "Runner",
     "apply",
     "compare_trees",
+    "explore",
     "from_event",
     "is_recording",
     "listed",

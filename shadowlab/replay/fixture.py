@@ -120,6 +120,15 @@ class RecordedError(msgspec.Struct, frozen=True, kw_only=True):
     frames: tuple[RecordedFrame, ...] = ()
 
 
+class Schedule(msgspec.Struct, frozen=True, kw_only=True):
+    """The order in which a loop's tasks run: see `shadowlab.replay.inside.schedule`."""
+
+    seed: int = 0
+    depth: int = 3
+    """0: first come, first served."""
+    steps: int = 100
+
+
 class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     """What one request needs to live again; `shadowlab/replay/recording.schema.json` describes the document."""
 
@@ -146,6 +155,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
     truncated: tuple[str, ...] = ()
     redaction: dict[str, int] = {}
+    schedule: Schedule | None = None
+    """The order of tasks in which it fails, when one had to be found."""
 
     @property
     def time_ns(self) -> int:

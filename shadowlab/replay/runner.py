@@ -349,6 +349,7 @@ def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         "monotonic_ns": fixture.monotonic_ns,
         "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,
         "outbound": msgspec.to_builtins(fixture.outbound),
+        "schedule": msgspec.to_builtins(fixture.schedule),
         "substitute": dict(hooks.substitute) if hooks.substitute else None,
     }  # fmt: skip
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from . import database, entry, guard, outcome, swap
 from .loop import VirtualLoop, take_turns_in_anyio
 from .mirror import mirror
+from .schedule import Schedule
 from .seams import Seams
 
 
@@ -94,6 +95,7 @@ class Child:
                 "randomness": seams.chance.drawn,
                 "database": seams.database.opened,
                 "outbound": len(seams.tape.log),
+                "steps": answer.get("steps", 0),
             },
             "elapsed_ns": seams.clock.wall_ns - job["time_ns"],
             "cpu_ms": (after.user - cpu.user + after.system - cpu.system) * 1000,
@@ -118,12 +120,14 @@ class Child:
         body = bytes.fromhex(job["body"])
         if self._kind != "asgi":
             return self._plain(job["request"], body)
-        asgi = self._asgi()
+        schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
+        asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule))
         asgi.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
         answer = asgi.ask(job["request"], body)
         asgi.stop()
+        answer["steps"] = schedule.steps if schedule else 0
         return answer
 
     def _plain(self, request: dict[str, Any], body: bytes) -> entry.Answer:

@@ -15,6 +15,7 @@ from typing import Any
 
 from .clock import Clock
 from .put import put
+from .schedule import Schedule
 
 _GRACE_S = 0.05
 """Real seconds that a foreign thread gets to wake the loop before a timer is let go off."""
@@ -28,9 +29,10 @@ class Deadlock(RuntimeError):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop that never waits: with nothing to do, a worker gets its turn, else time jumps to the next timer."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, schedule: Schedule | None = None) -> None:
         super().__init__(selectors.SelectSelector())
         self._clock = clock
+        self._schedule = schedule
         self.waiting: collections.deque[threading.Event] = collections.deque()
         """Workers that have a job and wait for their turn, first come first served."""
         self.busy = 0
@@ -48,7 +50,21 @@ class VirtualLoop(asyncio.SelectorEventLoop):
                 self._poll(0)
                 if self._due():
                     break
-        super()._run_once()  # type: ignore[misc]  # asyncio's own step
+        if self._schedule is not None and self._ready:  # type: ignore[attr-defined]
+            self._one_step(self._schedule)
+        else:
+            super()._run_once()  # type: ignore[misc]  # asyncio's own step
+
+    def _one_step(self, schedule: Schedule) -> None:
+        ready: collections.deque[Any] = self._ready  # type: ignore[attr-defined]
+        place = schedule.choose(ready)
+        chosen = ready[place]
+        del ready[place]
+        held = list(ready)
+        ready.clear()
+        ready.append(chosen)
+        super()._run_once()  # type: ignore[misc]
+        ready.extendleft(reversed(held))
 
     def _idle(self) -> None:
         if self.waiting:

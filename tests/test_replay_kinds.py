@@ -1,0 +1,136 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import orders
+import pytest
+
+from shadowlab.replay import Fixture, Runner, RunResult, explore
+from shadowlab.replay.fixture import parse
+
+RACE = """\
+import asyncio
+
+log = []
+
+
+async def step(name, waits):
+    for _ in range(waits):
+        await asyncio.sleep(0)
+    log.append(name)
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError("no lifespan")
+    await asyncio.gather(step("load", 1), step("check", 2), step("save", 3))
+    if log.index("save") < log.index("load"):
+        raise RuntimeError("saved before it was loaded")
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+"""
+WSGI = """\
+import json, time
+import requests
+import urllib.request
+
+
+def app(environ, start_response):
+    asked = json.loads(environ["wsgi.input"].read())
+    left = requests.get("http://stock.internal/items/tea", timeout=5).json()["left"]
+    with urllib.request.urlopen("http://rates.internal/eur") as answer:
+        rate = json.load(answer)["rate"]
+    if asked["coupon"]:
+        raise KeyError(environ["HTTP_X_CLIENT"])
+    start_response("200 OK", [("content-type", "application/json")])
+    return [json.dumps({"left": left, "rate": rate, "query": environ["QUERY_STRING"], "at": time.time()}).encode()]
+"""
+THREADED = """\
+import asyncio, threading
+from fastapi import FastAPI
+
+app = FastAPI()
+seen = []
+
+
+@app.get("/sync")
+def sync(n: int = 0):
+    return {"answer": asyncio.run(inner()), "worker": threading.current_thread() is not threading.main_thread()}
+
+
+async def inner():
+    await asyncio.sleep(0)
+    return 42
+
+
+@app.on_event("startup")
+async def begin():
+    seen.append("started")
+
+
+@app.get("/many")
+async def many():
+    loop = asyncio.get_running_loop()
+    return {"seen": seen, "sum": sum(await asyncio.gather(*(loop.run_in_executor(None, pow, n, 2) for n in range(5))))}
+"""
+
+
+def tree(folder: Path, kind: str, code: str) -> Runner:
+    toml = f'[service]\nname = "it"\nentrypoint = "main:app"\nkind = "{kind}"\n'
+    source = orders.repository(folder / kind, {"shadowlab.toml": toml, "main.py": code})
+    return Runner(source.path, source.service("HEAD"))
+
+
+def asked(path: str = "/", **other: Any) -> Fixture:
+    request = {"method": "GET", "path": path, **other.pop("request", {})}
+    return parse({"request": request, "time": "2026-01-01T00:00:00Z", **other}, where="x")
+
+
+def once(runner: Runner, fixture: Fixture) -> RunResult:
+    return runner.run(fixture, repeats=1, perturb=False)[0]
+
+
+def test_a_wsgi_application_is_asked_with_its_calls_answered(tmp_path: Path) -> None:
+    calls = [orders.stock(), orders.stock(seq=1, url="http://rates.internal/eur", body={"rate": 2})]
+    request = {"query": "a=b", "headers": {"x-client": "web"}, "body": {"coupon": None}}
+    with tree(tmp_path, "wsgi", WSGI) as runner:
+        run = once(runner, asked(outbound=calls, request=request))
+        assert json.loads(run.body) == {"left": 3, "rate": 2, "query": "a=b", "at": 1767225600.025}
+        request["body"] = {"coupon": "HALF"}
+        failed = once(runner, asked(outbound=calls, request=request))
+    assert failed.error is not None
+    assert (failed.status, failed.error.type, failed.error.message) == (500, "KeyError", "'web'")
+
+
+def test_def_endpoints_lifespan_and_executors_run_in_their_turn(tmp_path: Path) -> None:
+    with tree(tmp_path, "asgi", THREADED) as runner:
+        sync, many = once(runner, asked("/sync")), once(runner, asked("/many"))
+    assert json.loads(sync.body) == {"answer": 42, "worker": True}
+    assert json.loads(many.body) == {"seen": ["started"], "sum": 30}
+    assert not sync.events
+
+
+def test_an_order_of_tasks_that_fails_is_found_and_kept_in_the_recording(tmp_path: Path) -> None:
+    with tree(tmp_path, "asgi", RACE) as runner:
+        found = explore(runner, asked(), schedules=100)
+        assert found.first.status == 200
+        assert found.found is not None
+        assert found.found.schedule is not None
+        again = runner.run(found.found, repeats=3)
+    assert {(run.status, run.error.type if run.error else None) for run in again} == {(500, "RuntimeError")}
+    assert len({run.digest for run in again}) == 1
+
+
+def test_an_order_that_cannot_matter_is_not_found(tmp_path: Path) -> None:
+    harmless = RACE.replace('log.index("save") < log.index("load")', "False")
+    with tree(tmp_path, "asgi", harmless) as runner:
+        found = explore(runner, asked(), schedules=20)
+    assert (found.found, found.schedules, found.outcomes) == (None, 20, 1)
+
+
+@pytest.mark.parametrize("kind", ["", 'kind = "asgi"\n'])
+def test_the_kind_of_an_entrypoint_is_found_out(tmp_path: Path, kind: str) -> None:
+    toml = f'[service]\nname = "it"\nentrypoint = "main:app"\n{kind}'
+    source = orders.repository(tmp_path / "it", {"shadowlab.toml": toml, "main.py": RACE})
+    with Runner(source.path, source.service("HEAD")) as runner:
+        assert once(runner, asked()).body == b"ok"
