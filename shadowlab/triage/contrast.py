@@ -207,12 +207,16 @@ def _bound(key: str, numbers: Any, failing: Any, sizes: _Sizes) -> Contrast:
 
 
 def _sets(con: Any, sizes: _Sizes) -> list[Tested]:
-    """Attributes of some values as a whole: how far the failing requests' values lie from those of the passing ones."""
+    """Attributes of some values as a whole: how far the failing requests' values lie from those of the passing ones.
+
+    A request that has two values of one attribute (two log lines, say) belongs to no single group: such are left out.
+    """
     rows = dicts(con, f"""
-        WITH sized AS (
+        WITH single AS (SELECT key FROM pairs GROUP BY key HAVING count(*) = count(DISTINCT rid)),
+        sized AS (
             SELECT key, value, count(*) AS support, count(*) FILTER (failing) AS a,
                    coalesce(sum(weight) FILTER (failing), 0) AS wa, coalesce(sum(weight) FILTER (NOT failing), 0) AS wb
-            FROM pairs JOIN chosen USING (rid) GROUP BY key, value)
+            FROM pairs JOIN chosen USING (rid) JOIN single USING (key) GROUP BY key, value)
         SELECT key, list({{value: value, support: support, a: a, wa: wa, wb: wb}} ORDER BY value) AS values
         FROM sized GROUP BY key HAVING count(*) BETWEEN 3 AND {_MOST_VALUES} ORDER BY key""")  # fmt: skip
     return [told for row in rows if (told := _set(row["key"], row["values"], sizes)) is not None]
