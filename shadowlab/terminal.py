@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from functools import singledispatch
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from shadowlab import errors
 from shadowlab.inspection import Shown
-from shadowlab.records import Diagnosis, Ingest, Outcome, Proposal, Record, Replay, Triage, Verdict
+from shadowlab.records import Diagnosis, Ingest, Outcome, Proposal, Record, Replay, Suspect, Triage, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,24 @@ def _rate(rate: float | None) -> str:
 
 
 @text.register
+def _(result: Suspect) -> str:
+    change = result.change
+    since = f"\nsince    {change.kind} {change.before} -> {change.after} at {_short(change.at)}" if change else ""
+    frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.frames if f.in_app)
+    apart = [
+        {"attribute": c.attribute, "value": c.value, "failing": f"{c.selection:.0%}", "passing": f"{c.baseline:.0%}",
+         "q": f"{c.q:.2g}"}
+        for c in result.contrast
+    ]  # fmt: skip
+    return (
+        f"{result!r}\nin       {result.service} {result.operation}, {result.traces} traces,"
+        f" {_short(result.first_seen)} to {_short(result.last_seen)}{since}\nframes{frames}\n"
+        f"\nwhat sets the failing requests apart\n{grid(apart)}\n"
+        f"\nexemplars   {', '.join(result.exemplars)}\nrecordings  {len(result.recordings)}\n{result.why}"
+    )
+
+
+@text.register
 def _(result: Replay) -> str:
     error = f"\n{result.error.type}: {result.error.message}" if result.error else ""
     frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.error.frames) if result.error else ""
@@ -133,6 +152,8 @@ def grid(rows: list[Any], *, limit: int = 200) -> str:
 def _short(value: object, limit: int = 90) -> str:
     if isinstance(value, list | tuple):
         value = ", ".join(str(v) for v in value)
+    if isinstance(value, datetime):
+        value = value.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
     told = "" if value is None else str(value)
     printable = "".join(c if c.isprintable() else " " for c in told)
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"
