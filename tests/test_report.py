@@ -115,6 +115,15 @@ def test_a_failing_cell_is_one_message_and_leaves_the_case_as_it_was(tmp_path):
     assert list(case.reports.iterdir()) == []
 
 
+def test_a_kernel_that_dies_is_one_message_and_this_process_stays_where_it_is(tmp_path):
+    case, before = case_in(tmp_path / "case"), Path.cwd()
+    bad = template(tmp_path / "bad.ipynb", (*CELLS[:3], ("code", [], "import os\nprint(os.getcwd())\nos._exit(1)")))
+    with pytest.raises(errors.ReportError, match="template bad did not run: DeadKernelError"):
+        report.render(case, bad, {})
+    assert Path.cwd() == before
+    assert list(case.reports.iterdir()) == []
+
+
 def test_a_template_or_parameter_that_is_not_there_is_named(tmp_path):
     case = case_in(tmp_path / "case")
     with pytest.raises(errors.ReportError, match="there is no template 'nonsense'\nhint: templates: incident"):

@@ -79,7 +79,7 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                cwd=str(folder),
+                resources={"metadata": {"path": str(folder.resolve())}},  # `cwd=` would move this process, too
                 execution_timeout=_CELL_TIMEOUT_S,
                 kernel_manager_class=OwnKernel,
                 config=_kernel(private),
