@@ -157,4 +157,6 @@ def test_a_comparison_sets_the_recording_beside_the_replay():
     html = views.compare(fixture, replay()).html
     assert "≠" not in html
     assert "card=1" not in html
+    spoken = {**fixture, "outbound": ["POST http://gateway/pay?card=1 -> 200"]}
+    assert views.compare(spoken, replay()).html == html
     assert "was not replayed" in views.compare({"id": "9" * 32}, replay()).html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -75,7 +76,9 @@ def _deepest(frames: Sequence[Mapping[str, Any]], run: Attempt) -> str:
     return f"{last.get('file', '?')} {last.get('function', '')}".strip()
 
 
-def _call(call: Mapping[str, Any]) -> str:
+def _call(call: Mapping[str, Any] | str) -> str:
+    if isinstance(call, str):
+        return re.sub(r"^(\S+) \w+://([^?#\s]*)\S*", r"\1 \2", call)
     url = urlsplit(str(call.get("url", "")))
     outcome = call.get("status") or (call.get("error") or {}).get("type", "?")
     return f"{call.get('method')} {url.netloc}{url.path} -> {outcome}"
