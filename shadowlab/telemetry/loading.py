@@ -14,9 +14,9 @@ from typing import Final, Self
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import connection, inputs, segment, segments, store
+from shadowlab.telemetry import connection, inputs, readers, segment, segments, store
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
-from shadowlab.telemetry.readers import Faults, Reader, base, json_lines, reader_for
+from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
@@ -61,7 +61,7 @@ class Loading:
         self.con.execute(privacy.macros(self.policy))
         self.con.execute(connection.statements("macros"))
         self.con.execute(connection.statements("stage"))
-        json_lines.prepare(self.con)
+        readers.prepare(self.con)
         store.attach_all(self.con, self.case.telemetry, self._known())
         return self
 
@@ -99,14 +99,19 @@ class Loading:
             raise errors.TelemetryError("is empty")
         reader = reader_for(head)
         path = given.path
-        if path and not stream.compression and path.is_file() and path.stat().st_size <= base.PORTION:
+        if path and not stream.compression and path.is_file() and path.stat().st_size <= base.LONGEST:
             stream.whole = path
         if path and (digest := self._loaded_before(path)):
             self.files.append(IngestedFile(file=given.name, format=reader.name, sha256=digest, rows=0))
             return
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
-        if not self._stage(reader, stream, faults):
+        try:
+            found = self._stage(reader, stream, faults)
+        except errors.TelemetryError:
+            self._taken.remove(taken)
+            raise
+        if not found:
             self._taken.remove(taken)
             why = f": {faults.listed[0].position}: {faults.listed[0].reason}" if faults.listed else ""
             raise errors.TelemetryError(f"holds no {reader.name} that can be read{why}")

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -33,7 +33,8 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable file of the store."""
 
-    file: str
+    file: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,12}-[a-z]{1,20}\.duckdb$")]
+    """A case may come from anywhere: no path leads out of it, and no name is SQL."""
     kind: str = "telemetry"
     """`telemetry` or `fingerprints`."""
     origins: tuple[Origin, ...] = ()

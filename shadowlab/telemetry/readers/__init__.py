@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shadowlab import errors
+from shadowlab.telemetry.connection import statements
+from shadowlab.telemetry.readers import plain
 from shadowlab.telemetry.readers.base import Faults, Portion, Reader
+from shadowlab.telemetry.readers.jaeger import Jaeger
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
+from shadowlab.telemetry.readers.otlp_protobuf import OtlpProtobuf
+from shadowlab.telemetry.readers.zipkin import Zipkin
 
-__all__ = ["READERS", "Faults", "Portion", "Reader", "reader_for"]
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
-READERS: Sequence[Reader] = (OtlpJson(),)
+__all__ = ["READERS", "Faults", "Portion", "Reader", "prepare", "reader_for"]
+
+READERS: Sequence[Reader] = (OtlpJson(), Jaeger(), Zipkin(), OtlpProtobuf())
 """In the order in which they are asked."""
+
+
+def prepare(con: DuckDBPyConnection) -> None:
+    """Teach a connection what the readers' statements use."""
+    plain.prepare(con)
+    con.execute(statements("otlp_json"))
+    con.execute(statements("otlp_protobuf"))
 
 
 def reader_for(head: bytes) -> Reader:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from shadowlab.telemetry.readers.plain import DEEPEST
+
 Fault = Callable[[str, str], None]
 """Called with a position within the document and the reason."""
 
@@ -21,7 +23,6 @@ _SPELLINGS: Final = {
     "resource_spans": "resourceSpans", "batches": "resourceSpans", "resource_logs": "resourceLogs",
     "resource_metrics": "resourceMetrics",
 }  # fmt: skip
-DEEPEST: Final = 64
 _TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
 _LARGEST: Final = 2**63 - 1
 _VALUES: Final[dict[str, type | tuple[type, ...]]] = {
@@ -186,9 +187,9 @@ def _value(value: Any, depth: int) -> dict[str, Any]:
         if not isinstance(plain, _VALUES[name]) or (name != "boolValue" and isinstance(plain, bool)):
             raise Unkeepable(f"one of its values is a {name} of another type")
         if name == "arrayValue":
-            told[name] = {"values": [_value(inner, depth + 1) for inner in plain.get("values") or []]}
+            told[name] = {"values": [_value(inner, depth + 1) for inner in told[name].get("values") or []]}
         elif name == "kvlistValue":
-            told[name] = {"values": _attributes(plain.get("values"), depth + 1)}
+            told[name] = {"values": _attributes(told[name].get("values"), depth + 1)}
     return told
 
 

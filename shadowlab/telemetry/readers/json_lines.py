@@ -134,22 +134,22 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     ).fetchall()[0]
     if strict and (foreign or dated):
         return 0
-    before = {stage: _last(con, stage) for stage in _STAGES}
+    before = {stage: last_row(con, stage) for stage in _STAGES}
     for (statement, columns), requests in zip(_TYPED.items(), counts, strict=True):
         if requests:
             con.execute(statements(statement).replace("{source}", _source(path, columns, limit)))
-    if strict and any(_odd(con, stage, last) for stage, last in before.items()):
+    if strict and any(odd_rows(con, stage, last) for stage, last in before.items()):
         return 0
     con.execute(statements("json_resources").replace("{source}", "outline"))
     return int(total)
 
 
-def _last(con: DuckDBPyConnection, stage: str) -> int:
+def last_row(con: DuckDBPyConnection, stage: str) -> int:
     return int(con.execute(f"SELECT coalesce(max(rowid), -1) FROM {stage}").fetchall()[0][0])
 
 
-def _odd(con: DuckDBPyConnection, stage: str, last: int) -> bool:
-    return bool(con.execute(f"SELECT count(*) FROM {stage} WHERE odd AND rowid > {last}").fetchall()[0][0])
+def odd_rows(con: DuckDBPyConnection, stage: str, last: int) -> int:
+    return int(con.execute(f"SELECT count(*) FROM {stage} WHERE odd AND rowid > {last}").fetchall()[0][0])
 
 
 def _source(path: Path, columns: dict[str, str], limit: int) -> str:
@@ -158,55 +158,3 @@ def _source(path: Path, columns: dict[str, str], limit: int) -> str:
         f"read_json({quoted(str(path))}, format='newline_delimited', records=true, compression='none', "
         f"maximum_object_size={limit}, columns={{{kinds}}})"
     )
-
-
-def plain_json(text: str | None) -> str | None:
-    """An OTLP array or key-value list as plain JSON text: `{"values": [{"intValue": "1"}]}` gives `[1]`.
-
-    Raises `ValueError` when it is nested beyond all measure; text that is no such value comes back as it is.
-    """
-    if text is None:
-        return None
-    try:
-        document = json.loads(text)
-        return json.dumps(_entries(document.get("values") or [], 0), ensure_ascii=False, separators=(",", ":"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except (AttributeError, TypeError, KeyError):
-        return text
-
-
-def _entries(entries: list[Any], depth: int) -> Any:
-    if depth > dialects.DEEPEST:
-        raise RecursionError
-    if any("key" in entry for entry in entries):
-        return {entry["key"]: _plain(entry.get("value"), depth) for entry in entries}
-    return [_plain(entry, depth) for entry in entries]
-
-
-def _plain(value: Any, depth: int) -> Any:
-    match value:
-        case {"arrayValue": {"values": list() as inner}}:
-            return (
-                [_plain(entry, depth + 1) for entry in inner]
-                if depth < dialects.DEEPEST
-                else _entries(inner, depth + 1)
-            )
-        case {"kvlistValue": {"values": list() as inner}}:
-            return _entries(inner, depth + 1)
-        case {"arrayValue": _}:
-            return []
-        case {"kvlistValue": _}:
-            return {}
-        case {"intValue": number}:
-            return int(number)
-        case {"stringValue": plain} | {"doubleValue": plain} | {"boolValue": plain} | {"bytesValue": plain}:
-            return plain
-        case _:
-            return None
-
-
-def prepare(con: DuckDBPyConnection) -> None:
-    """Teach a connection what the staging statements use."""
-    con.create_function("plain_json", plain_json, ["VARCHAR"], "VARCHAR")
-    con.execute(statements("otlp_json"))

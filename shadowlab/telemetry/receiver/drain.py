@@ -20,9 +20,9 @@ from shadowlab.records import Ingest, Rejected
 from shadowlab.telemetry.ingest import ingest
 from shadowlab.telemetry.receiver import log
 from shadowlab.telemetry.receiver.log import Kind
-from shadowlab.telemetry.receiver.spelling import as_json
 
 Request = tuple[Kind, bytes]
+_JSON: Final = (Kind.TRACES_JSON, Kind.LOGS_JSON, Kind.METRICS_JSON)
 ORIGIN: Final = ".received-"
 """How the names of files begin that hand over what was received."""
 _ONE_TURN: Final = 48 << 20
@@ -127,24 +127,36 @@ def _ingested(case: Case, requests: Sequence[Request], redaction: str, folder: P
 
 @contextlib.contextmanager
 def _handed_over(requests: Sequence[Request], folder: Path) -> Iterator[list[Path]]:
+    """Files as ingest reads them: lines of JSON, and the collector's stream of protobuf requests, a file a signal."""
     with tempfile.TemporaryDirectory(prefix=".handed-", dir=folder) as name:
-        digest = hashlib.sha256()
-        place = Path(name) / ".lines"
-        with place.open("wb") as file:
-            for kind, body in requests:
-                line = body if kind in _JSON else as_json(kind, body)
-                digest.update(line)
-                file.write(line + b"\n")
-        # The content names the file: taken in twice, it is known.
-        yield [place.rename(place.with_name(f"{ORIGIN}{digest.hexdigest()[:16]}.jsonl"))]
+        paths = []
+        for kind in sorted({kind for kind, _ in requests}):
+            content = _SPELLED[kind in _JSON]([body for of, body in requests if of is kind])
+            # The content names the file: taken in twice, it is known.
+            path = Path(name) / f"{ORIGIN}{hashlib.sha256(content).hexdigest()[:16]}.{_word(kind)}"
+            path.write_bytes(content)
+            paths.append(path)
+        yield paths
 
 
-_JSON: Final = (Kind.TRACES_JSON, Kind.LOGS_JSON, Kind.METRICS_JSON)
+def _stream(bodies: Sequence[bytes]) -> bytes:
+    return b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
+
+
+def _lines(bodies: Sequence[bytes]) -> bytes:
+    return b"\n".join((*bodies, b""))
+
+
+_SPELLED: Final = {True: _lines, False: _stream}
+
+
+def _word(kind: Kind) -> str:
+    return kind.name.lower().replace("_", ".")
 
 
 def _put_aside(folder: Path, request: Request, reason: str) -> Rejected:
     kind, body = request
-    name = f"{hashlib.sha256(body).hexdigest()[:16]}-{kind.name.lower().replace('_', '.')}"
+    name = f"{hashlib.sha256(body).hexdigest()[:16]}.{_word(kind)}"
     aside = folder / _REFUSED
     aside.mkdir(mode=0o700, exist_ok=True)
     place = aside / f".{name}"

@@ -13,9 +13,9 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
                          unnest(m.exponentialHistogram.dataPoints) FROM metrics
         UNION ALL SELECT raw, scope, m, 'summary', NULL, NULL, unnest(m.summary.dataPoints) FROM metrics),
      typed AS (
-        SELECT raw, scope.name AS scope_name, scope.version AS scope_version, m.name AS name,
+        SELECT raw, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version, m.name AS name,
             nullif(m.description, '') AS description, nullif(m.unit, '') AS unit, kind,
-            temporality_of(temporality) AS temporality, TRY_CAST(monotonic AS BOOLEAN) AS monotonic,
+            json_temporality(temporality) AS temporality, CASE WHEN kind = 'sum' THEN coalesce(TRY_CAST(monotonic AS BOOLEAN), false) END AS monotonic,
             p.timeUnixNano AS at_text, nullif(TRY_CAST(p.startTimeUnixNano AS BIGINT), 0) AS start_ns,
             TRY_CAST(p.timeUnixNano AS BIGINT) AS at_ns,
             coalesce(TRY_CAST(p.asDouble AS DOUBLE), TRY_CAST(p.asInt AS DOUBLE)) AS value,
@@ -33,9 +33,9 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
             CASE WHEN len(p.exemplars) > 0 THEN list_transform(p.exemplars, lambda e: {
                 'at_ns': TRY_CAST(e.timeUnixNano AS BIGINT),
                 'value': coalesce(TRY_CAST(e.asDouble AS DOUBLE), TRY_CAST(e.asInt AS DOUBLE)),
-                'trace_id': hex_trace(e.traceId), 'span_id': hex_id(e.spanId),
-                'attributes': pairs_in(e.filteredAttributes)}) END AS exemplars,
-            keys_in(p.attributes) AS keys, vals_in(p.attributes) AS vals, types_in(p.attributes) AS types,
+                'trace_id': json_trace(e.traceId), 'span_id': json_id(e.spanId),
+                'attributes': json_pairs(e.filteredAttributes)}) END AS exemplars,
+            json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
             nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags
         FROM points)
 SELECT * EXCLUDE (at_text), hash(keys) AS shape, is_odd(at_text, at_ns) OR name IS NULL AS odd FROM typed;

@@ -1,18 +1,4 @@
 -- What staging and segments share. Pairs are lists of {k, v, t}: key, text, one letter of type.
-CREATE MACRO span_kind(kind) AS CASE kind
-    WHEN '1' THEN 'internal' WHEN '2' THEN 'server' WHEN '3' THEN 'client' WHEN '4' THEN 'producer' WHEN '5' THEN 'consumer'
-    WHEN 'SPAN_KIND_INTERNAL' THEN 'internal' WHEN 'SPAN_KIND_SERVER' THEN 'server' WHEN 'SPAN_KIND_CLIENT' THEN 'client'
-    WHEN 'SPAN_KIND_PRODUCER' THEN 'producer' WHEN 'SPAN_KIND_CONSUMER' THEN 'consumer' ELSE 'unspecified' END;
-CREATE MACRO span_status(code) AS CASE code
-    WHEN '1' THEN 'ok' WHEN '2' THEN 'error' WHEN 'STATUS_CODE_OK' THEN 'ok' WHEN 'STATUS_CODE_ERROR' THEN 'error'
-    ELSE 'unset' END;
-CREATE MACRO temporality_of(t) AS CASE t
-    WHEN '1' THEN 'delta' WHEN '2' THEN 'cumulative' WHEN 'AGGREGATION_TEMPORALITY_DELTA' THEN 'delta'
-    WHEN 'AGGREGATION_TEMPORALITY_CUMULATIVE' THEN 'cumulative' END;
-CREATE MACRO severity_of(n) AS coalesce(TRY_CAST(n AS INTEGER), list_position(
-    ['TRACE', 'TRACE2', 'TRACE3', 'TRACE4', 'DEBUG', 'DEBUG2', 'DEBUG3', 'DEBUG4', 'INFO', 'INFO2', 'INFO3', 'INFO4',
-     'WARN', 'WARN2', 'WARN3', 'WARN4', 'ERROR', 'ERROR2', 'ERROR3', 'ERROR4', 'FATAL', 'FATAL2', 'FATAL3', 'FATAL4'],
-    replace(n, 'SEVERITY_NUMBER_', '')));
 CREATE MACRO severity_word(number, text) AS CASE
     WHEN number BETWEEN 1 AND 4 THEN 'trace' WHEN number BETWEEN 5 AND 8 THEN 'debug' WHEN number BETWEEN 9 AND 12 THEN 'info'
     WHEN number BETWEEN 13 AND 16 THEN 'warn' WHEN number BETWEEN 17 AND 20 THEN 'error'

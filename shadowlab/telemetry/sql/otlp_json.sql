@@ -1,16 +1,30 @@
 -- OTLP/JSON values. Ids come in hex of either case, or in base64 (the plain protobuf mapping); all zeros is no id.
-CREATE MACRO hex_id(id) AS nullif(nullif(CASE WHEN ends_with(id, '=') THEN lower(hex(from_base64(id))) ELSE lower(id) END, ''),
+CREATE MACRO json_id(id) AS nullif(nullif(CASE WHEN ends_with(id, '=') THEN lower(hex(from_base64(id))) ELSE lower(id) END, ''),
     '0000000000000000');
-CREATE MACRO hex_trace(id) AS nullif(hex_id(id), '00000000000000000000000000000000');
-CREATE MACRO any_text(v) AS coalesce(v.stringValue, v.intValue, TRY_CAST(v.doubleValue AS DOUBLE)::VARCHAR, v.boolValue,
-    v.bytesValue, plain_json(v.arrayValue::VARCHAR), plain_json(v.kvlistValue::VARCHAR), v.doubleValue);
-CREATE MACRO any_type(v) AS CASE
+CREATE MACRO json_trace(id) AS nullif(json_id(id), '00000000000000000000000000000000');
+CREATE MACRO json_text(v) AS coalesce(v.stringValue, v.intValue, TRY_CAST(v.doubleValue AS DOUBLE)::VARCHAR, v.boolValue,
+    v.bytesValue, json_array(v.arrayValue::VARCHAR), json_kvlist(v.kvlistValue::VARCHAR), v.doubleValue);
+CREATE MACRO json_type(v) AS CASE
     WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
     WHEN v.boolValue IS NOT NULL THEN 'b' WHEN v.bytesValue IS NOT NULL THEN 'y' WHEN v.arrayValue IS NOT NULL THEN 'a'
     WHEN v.kvlistValue IS NOT NULL THEN 'k' ELSE 'n' END;
-CREATE MACRO keys_in(list) AS list_transform(list, lambda a: a.key);
-CREATE MACRO vals_in(list) AS list_transform(list, lambda a: any_text(a.value));
-CREATE MACRO types_in(list) AS array_to_string(list_transform(list, lambda a: any_type(a.value)), '');
-CREATE MACRO pairs_in(list) AS list_transform(list_filter(list, lambda a: a.key IS NOT NULL),
-    lambda a: {'k': a.key, 'v': any_text(a.value), 't': any_type(a.value)});
+CREATE MACRO json_keys(list) AS list_transform(list, lambda a: a.key);
+CREATE MACRO json_vals(list) AS list_transform(list, lambda a: json_text(a.value));
+CREATE MACRO json_types(list) AS array_to_string(list_transform(list, lambda a: json_type(a.value)), '');
+CREATE MACRO json_pairs(list) AS list_transform(list_filter(list, lambda a: a.key IS NOT NULL),
+    lambda a: {'k': a.key, 'v': json_text(a.value), 't': json_type(a.value)});
 CREATE MACRO is_odd(text, number) AS text IS NOT NULL AND text <> '' AND number IS NULL;
+CREATE MACRO json_kind(kind) AS CASE kind
+    WHEN '1' THEN 'internal' WHEN '2' THEN 'server' WHEN '3' THEN 'client' WHEN '4' THEN 'producer' WHEN '5' THEN 'consumer'
+    WHEN 'SPAN_KIND_INTERNAL' THEN 'internal' WHEN 'SPAN_KIND_SERVER' THEN 'server' WHEN 'SPAN_KIND_CLIENT' THEN 'client'
+    WHEN 'SPAN_KIND_PRODUCER' THEN 'producer' WHEN 'SPAN_KIND_CONSUMER' THEN 'consumer' ELSE 'unspecified' END;
+CREATE MACRO json_status(code) AS CASE code
+    WHEN '1' THEN 'ok' WHEN '2' THEN 'error' WHEN 'STATUS_CODE_OK' THEN 'ok' WHEN 'STATUS_CODE_ERROR' THEN 'error'
+    ELSE 'unset' END;
+CREATE MACRO json_temporality(t) AS CASE t
+    WHEN '1' THEN 'delta' WHEN '2' THEN 'cumulative' WHEN 'AGGREGATION_TEMPORALITY_DELTA' THEN 'delta'
+    WHEN 'AGGREGATION_TEMPORALITY_CUMULATIVE' THEN 'cumulative' END;
+CREATE MACRO json_severity(n) AS coalesce(TRY_CAST(n AS INTEGER), list_position(
+    ['TRACE', 'TRACE2', 'TRACE3', 'TRACE4', 'DEBUG', 'DEBUG2', 'DEBUG3', 'DEBUG4', 'INFO', 'INFO2', 'INFO3', 'INFO4',
+     'WARN', 'WARN2', 'WARN3', 'WARN4', 'ERROR', 'ERROR2', 'ERROR3', 'ERROR4', 'FATAL', 'FATAL2', 'FATAL3', 'FATAL4'],
+    replace(n, 'SEVERITY_NUMBER_', '')));

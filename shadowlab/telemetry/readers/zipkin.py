@@ -1,0 +1,74 @@
+"""Read Zipkin v2 JSON: a list of spans, a list of traces, a single span, or a span a line.
+
+https://zipkin.io/zipkin-api/#/default/post_spans, mapped as OpenTelemetry's collector does.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from shadowlab.telemetry.inputs import Unpacked
+from shadowlab.telemetry.readers.base import Faults, Portion
+from shadowlab.telemetry.readers.documents import Converted, attributes, converted, hex_id, nanoseconds
+
+_TRACE: Final = re.compile(rb'"traceId"\s*:')
+_SPAN: Final = re.compile(rb'"id"\s*:')
+_KINDS: Final = {"CLIENT": 3, "SERVER": 2, "PRODUCER": 4, "CONSUMER": 5}
+
+
+class Zipkin:
+    """Zipkin v2 JSON."""
+
+    name = "zipkin"
+
+    def recognises(self, head: bytes) -> bool:
+        """JSON that speaks of a `traceId` and an `id`."""
+        return head.lstrip()[:1] in (b"[", b"{") and bool(_TRACE.search(head) and _SPAN.search(head))
+
+    def portions(self, stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
+        """All spans; a span that client and server share stays two records with one id."""
+        yield from converted(stream, spool, faults, _spans)
+
+
+def _spans(document: Any) -> Iterator[Callable[[], Converted]]:
+    if isinstance(document, list):
+        for inner in document:
+            yield from _spans(inner)
+    elif isinstance(document, dict) and "traceId" in document:
+        yield functools.partial(_convert, document)
+
+
+def _convert(span: dict[str, Any]) -> Converted:
+    local, remote = span.get("localEndpoint") or {}, span.get("remoteEndpoint") or {}
+    tags = {str(key): value for key, value in (span.get("tags") or {}).items()}
+    start = nanoseconds(span["timestamp"]) if span.get("timestamp") else None
+    end = str(int(start) + int(nanoseconds(span["duration"]))) if start and span.get("duration") else None
+    error, status = tags.get("error"), str(tags.pop("otel.status_code", "")).upper()
+    message = tags.pop("otel.status_description", None) or (error if error not in (None, "", "true") else None)
+    scope = {"name": tags.pop("otel.scope.name", None), "version": tags.pop("otel.scope.version", None)}
+    told = {
+        "traceId": hex_id(span["traceId"], 32), "spanId": hex_id(span.get("id"), 16),
+        "parentSpanId": hex_id(span["parentId"], 16) if span.get("parentId") else "",
+        "name": str(span.get("name") or ""), "kind": _KINDS.get(str(span.get("kind", "")).upper(), 1),
+        "startTimeUnixNano": start, "endTimeUnixNano": end,
+        "status": {"code": 2 if error is not None or status == "ERROR" else int(status == "OK"), "message": message},
+        "events": [{"timeUnixNano": nanoseconds(note["timestamp"]), "name": str(note.get("value") or "")}
+                   for note in span.get("annotations") or []],
+    }  # fmt: skip
+    tags |= _endpoint(local, "network.local") | _endpoint(remote, "network.peer")
+    if remote.get("serviceName"):
+        tags["peer.service"] = remote["serviceName"]
+    if span.get("duration") and not start:
+        tags["zipkin.duration_us"] = span["duration"]
+    tags |= {f"zipkin.{flag}": True for flag in ("shared", "debug") if span.get(flag)}
+    return {"service.name": local.get("serviceName")}, scope, {**told, "attributes": attributes(tags)}
+
+
+def _endpoint(endpoint: dict[str, Any], prefix: str) -> dict[str, Any]:
+    address = endpoint.get("ipv4") or endpoint.get("ipv6")
+    told = {f"{prefix}.address": address, f"{prefix}.port": endpoint.get("port")}
+    return {key: value for key, value in told.items() if value}

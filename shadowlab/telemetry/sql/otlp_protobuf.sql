@@ -1,0 +1,18 @@
+-- OTLP/protobuf values, as `readers/otlp_protobuf.py` hands them over: the names of OTLP/JSON, other types.
+CREATE MACRO pb_id(id) AS nullif(nullif(lower(hex(id)), ''), '0000000000000000');
+CREATE MACRO pb_trace(id) AS nullif(pb_id(id), '00000000000000000000000000000000');
+CREATE MACRO pb_text(v) AS coalesce(v.stringValue, v.intValue::VARCHAR, v.doubleValue::VARCHAR, v.boolValue::VARCHAR,
+    to_base64(v.bytesValue), pb_array(v.arrayValue), pb_kvlist(v.kvlistValue));
+CREATE MACRO pb_type(v) AS CASE
+    WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
+    WHEN v.boolValue IS NOT NULL THEN 'b' WHEN v.bytesValue IS NOT NULL THEN 'y' WHEN v.arrayValue IS NOT NULL THEN 'a'
+    WHEN v.kvlistValue IS NOT NULL THEN 'k' ELSE 'n' END;
+CREATE MACRO pb_keys(list) AS list_transform(list, lambda a: a.key);
+CREATE MACRO pb_vals(list) AS list_transform(list, lambda a: pb_text(a.value));
+CREATE MACRO pb_types(list) AS array_to_string(list_transform(list, lambda a: pb_type(a.value)), '');
+CREATE MACRO pb_pairs(list) AS list_transform(list, lambda a: {'k': a.key, 'v': pb_text(a.value), 't': pb_type(a.value)});
+CREATE MACRO pb_kind(kind) AS CASE kind
+    WHEN 1 THEN 'internal' WHEN 2 THEN 'server' WHEN 3 THEN 'client' WHEN 4 THEN 'producer' WHEN 5 THEN 'consumer'
+    ELSE 'unspecified' END;
+CREATE MACRO pb_status(code) AS CASE code WHEN 1 THEN 'ok' WHEN 2 THEN 'error' ELSE 'unset' END;
+CREATE MACRO pb_severity(n) AS n;
