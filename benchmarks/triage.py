@@ -6,8 +6,10 @@ Run: python benchmarks/triage.py groups|services|speed|logs [options]; `--help` 
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import graph
 import tracebacks
 from faults import Event, causes, events
 from grouping import exact, fingerprints, floors, scores
@@ -18,10 +20,14 @@ TUNED_ON, HELD_OUT = (1, 2, 3), (101, 102, 103, 104, 105)
 def main() -> None:
     """Measure what is asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("groups", "tracebacks"))
+    parser.add_argument("what", choices=("groups", "tracebacks", "services"))
     parser.add_argument("--events", type=int, default=20_000, help="events per seed (default 20,000)")
     parser.add_argument("--seeds", type=int, nargs="*", default=HELD_OUT, help="seeds that nothing was tuned on")
+    parser.add_argument("--cases", type=int, default=10, help="fault injections of each kind (default 10)")
     arguments = parser.parse_args()
+    if arguments.what == "services":
+        services(arguments.cases)
+        return
     match arguments.what:
         case "groups":
             told = {seed: events(seed, causes(seed, 120), arguments.events) for seed in arguments.seeds}
@@ -44,6 +50,25 @@ def groups(told: Mapping[int, Sequence[Event]]) -> None:
             print(
                 f"| {seed} | {name} | {p:.3f} | {r:.3f} | {f1:.3f} | {exact(labels, truth):.3f} | {sizes} | {speed} |"
             )
+
+
+def services(cases: int) -> None:
+    """AC@1, AC@3, AC@5 and Avg@5 per kind of fault, beside three floors; for no fault, the share that blames nobody."""
+    print("| fault | method | AC@1 | AC@3 | AC@5 | Avg@5 | n |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
+    for kind in graph.KINDS:
+        told: dict[str, list[tuple[str | None, list[str]]]] = defaultdict(list)
+        for seed in range(1_000, 1_000 + cases):
+            case = graph.make(seed, kind)
+            for name, ranking in {"triage": graph.rank(case), **graph.floors(case)}.items():
+                told[name].append((case.fault, ranking))
+        for name, found in told.items():
+            if kind == "nothing":
+                calm = sum(not ranking for _, ranking in found) / len(found)
+                print(f"| none | {name} | blames nobody: {calm:.2f} | | | | {len(found)} |")
+                continue
+            at = [sum(fault in ranking[:k] for fault, ranking in found) / len(found) for k in range(1, 6)]
+            print(f"| {kind} | {name} | {at[0]:.2f} | {at[2]:.2f} | {at[4]:.2f} | {sum(at) / 5:.2f} | {len(found)} |")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def triage(
         look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes)
         suspects.prepare(con, store, specs, look)
         found = suspects.suspects(con, store, look, top=top)
-        blamed = services.blame(con, low_ns=low_ns, high_ns=at_ns)
+        blamed = services.blame(con, store, look, specs)
         told = _changes(shifts, found, told_changes, at_ns)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)

@@ -1,37 +1,227 @@
-"""Where in the graph it starts: services ranked by the broken requests that their own errors explain."""
+"""Where in the graph it starts: services ranked by the requests that they break, leave unanswered or slow down.
+
+Three kinds of evidence, each counted in requests of the window: errors that start in the service and break an
+objective, more than before the window; calls that it answered before and does not answer now; and its own share of the
+time by which requests grew slower. Own time is a span's time without its children's, inside the request, so that a slow
+callee does not blame its callers. What is no worse than before counts nothing, and a ranking of nothing is an answer.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.triage.scene import dicts
+from shadowlab.triage.burn import LONGEST, requests
+from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.suspects import Look
 
-_BLAME = """
-WITH root AS (SELECT c.eid, c.root, r.service AS cause FROM charged c JOIN signed r ON r.eid = c.root),
-broken AS (SELECT b.cause_eid, b.weight, s.service FROM breaks b JOIN signed s ON s.eid = b.cause_eid),
+ALPHA = 0.001
+"""Chance of one wrongly blamed service, over all of them and each kind of evidence."""
+_SAMPLE = 1_500
+_LEAST = 50
+"""Requests that a period must hold to be compared."""
+
+_SAMPLED = f"""
+WITH told AS (SELECT trace_id, start_ns > $low AS late FROM traces WHERE start_ns > $first AND start_ns <= $high),
+picked AS (
+    SELECT * FROM told QUALIFY row_number() OVER (PARTITION BY late ORDER BY hash(trace_id), trace_id) <= {_SAMPLE})
+SELECT hash(s.trace_id, s.span_id) AS sid, hash(s.trace_id) AS tid, s.service, s.name, s.kind, s.start_ns,
+       coalesce(s.end_ns, s.start_ns) AS end_ns, p.late,
+       CASE WHEN s.parent_span_id <> '' THEN hash(s.trace_id, s.parent_span_id) END AS parent
+FROM spans s JOIN picked p USING (trace_id)
+WHERE s.start_ns > $first - {LONGEST} AND s.start_ns <= $high"""
+
+# (1) a span's own time: without the union of its children's, and only inside the request's first span
+_OWN_TIME = """
+WITH roots AS (SELECT tid, min(start_ns) AS a, arg_min(end_ns, start_ns) AS b FROM sampled GROUP BY tid),
+inside AS (
+    SELECT s.sid, s.tid, s.parent, s.service, s.late, greatest(s.start_ns, r.a) AS a, least(s.end_ns, r.b) AS b
+    FROM sampled s JOIN roots r USING (tid)),
+covered AS (
+    SELECT p.sid, greatest(c.a, p.a) AS a, least(c.b, p.b) AS b FROM inside p JOIN inside c ON c.parent = p.sid
+    WHERE c.b > p.a AND c.a < p.b AND c.b > c.a),
+reached AS (
+    SELECT *, max(b) OVER (PARTITION BY sid ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until
+    FROM covered),
+children AS (SELECT sid, sum(greatest(0, b - greatest(a, coalesce(until, a)))) AS ns FROM reached GROUP BY sid),
 own AS (
-    SELECT s.service, count(*) AS events, count(*) FILTER (root.root <> s.eid) AS passed_on,
-           count(*) FILTER (root.root = s.eid) AS caused
-    FROM signed s JOIN root USING (eid) WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service)
-SELECT own.*, coalesce((SELECT sum(weight) FROM broken b WHERE b.service = own.service), 0) AS broken
-FROM own ORDER BY service"""
+    SELECT i.tid, i.late, i.service, sum(greatest(0, i.b - i.a - coalesce(c.ns, 0)))::DOUBLE AS ns
+    FROM inside i LEFT JOIN children c USING (sid) GROUP BY ALL)
+SELECT service, late, list(ns ORDER BY tid) AS times FROM own GROUP BY ALL ORDER BY service, late"""
+
+_LENGTHS = """
+SELECT late, list(ns ORDER BY tid) AS times
+FROM (SELECT tid, late, (arg_min(end_ns, start_ns) - min(start_ns))::DOUBLE AS ns FROM sampled GROUP BY ALL)
+GROUP BY late"""
+
+# (2) calls: spans of a kind that another service answered before the window, and how many of them are answered
+_CALLS = """
+WITH answered AS (
+    SELECT p.sid, any_value(c.service) AS callee FROM sampled p
+    JOIN sampled c ON c.parent = p.sid AND c.service <> p.service GROUP BY p.sid),
+usual AS (
+    SELECT s.service, s.name, s.kind, mode(a.callee ORDER BY a.callee) AS callee
+    FROM sampled s LEFT JOIN answered a USING (sid) WHERE NOT s.late GROUP BY ALL
+    HAVING count(a.sid) >= 10 AND count(a.sid) >= 0.5 * count(*))
+SELECT u.callee, u.service, u.name, u.kind, count(*) FILTER (s.late) AS late,
+       count(*) FILTER (s.late AND a.sid IS NULL) AS late_silent, count(*) FILTER (NOT s.late) AS early,
+       count(*) FILTER (NOT s.late AND a.sid IS NULL) AS early_silent
+FROM usual u JOIN sampled s ON s.service = u.service AND s.name = u.name AND s.kind = u.kind
+LEFT JOIN answered a USING (sid) GROUP BY ALL ORDER BY ALL"""
+
+_BROKEN = """
+SELECT s.service, b.spec, sum(b.weight) AS broken, count(*) FILTER (t.silent) AS silent, any_value(t.callee) AS callee
+FROM breaks b JOIN signed s ON s.eid = b.cause_eid
+LEFT JOIN (SELECT tree.sid, true AS silent, calls.callee FROM tree
+           JOIN calls ON calls.service = tree.service AND calls.name = tree.name AND calls.kind = tree.kind
+           WHERE tree.sid NOT IN (SELECT parent FROM tree WHERE parent IS NOT NULL)) t ON t.sid = s.sid
+GROUP BY ALL ORDER BY ALL"""
+
+_EVENTS = """
+SELECT s.service, count(*) FILTER (c.root = s.eid) AS caused, count(*) FILTER (c.root <> s.eid) AS passed_on
+FROM signed s JOIN charged c USING (eid) WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
+
+Evidence = dict[str, list[tuple[float, str]]]
+"""Requests and words, per service."""
 
 
-def blame(con: Any, *, low_ns: int, high_ns: int) -> tuple[Blamed, ...]:
-    """Services with errors in the window, by the share of broken requests that start with them; ties keep equal scores.
+def blame(con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec]) -> tuple[Blamed, ...]:
+    """Services by the share of what went wrong in the window that starts with them, ties with equal scores.
 
-    Where no objective is broken, the share of errors that were not passed on counts instead, at a tenth.
+    Services that only had errors which broke nothing, or passed some on, come last with a score of 0.
     """
-    rows = dicts(con, _BLAME, [low_ns, high_ns])
-    broken, caused = sum(row["broken"] for row in rows), sum(row["caused"] for row in rows)
-    told = []
-    for row in rows:
-        score = row["broken"] / broken if broken else 0.1 * row["caused"] / (caused or 1)
-        evidence = [f"{row['caused']:,} errors start here"] if row["caused"] else []
-        if row["broken"]:
-            evidence.insert(0, f"its errors break {row['broken']:,.0f} requests of the objectives")
-        if row["passed_on"]:
-            evidence.append(f"{row['passed_on']:,} errors are passed on from below")
-        told.append(Blamed(service=row["service"] or "", score=round(score, 6), evidence=tuple(evidence)))
+    window = look.high_ns - look.low_ns
+    bounds = {"first": look.low_ns - window, "low": look.low_ns, "high": look.high_ns}
+    keep(con, "sampled", store.sql(_SAMPLED, bounds).arrow(), "DISTINCT ON (sid) *")
+    con.execute(f"CREATE TABLE calls AS {_CALLS}")
+    evidence: Evidence = defaultdict(list)
+    _erring(con, store, look, specs, evidence)
+    _silent(con, evidence)
+    _slower(con, evidence)
+    for row in dicts(con, _EVENTS, [look.low_ns, look.high_ns]):
+        said = [f"{row['caused']:,} errors start here"] if row["caused"] else []
+        said += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
+        evidence[row["service"] or ""].append((0.0, "; ".join(said)))
+    return _ranked(evidence)
+
+
+def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:
+    weights = {service: sum(weight for weight, _ in found) for service, found in evidence.items()}
+    whole = sum(weights.values()) or 1.0
+    told = [
+        Blamed(
+            service=service,
+            score=round(weights[service] / whole, 4),
+            evidence=tuple(words for _, words in sorted(found, key=lambda f: -f[0]) if words),
+        )
+        for service, found in evidence.items()
+    ]
     return tuple(sorted(told, key=lambda b: (-b.score, b.service)))
+
+
+def _erring(
+    con: Any,
+    store: Store,
+    look: Look,
+    specs: Sequence[ObjectiveSpec],
+    evidence: Evidence,
+) -> None:
+    """Requests that a service's own errors broke, where that is more than all errors broke before the window."""
+    usual = [_usual(store, spec, look) for spec in specs]
+    for row in dicts(con, _BROKEN):
+        (bad, total), late = usual[row["spec"]]
+        if total >= _LEAST and _more(row["broken"], late, bad, total) > ALPHA:
+            continue
+        callee = row["callee"] if row["silent"] else None
+        words = f"its errors break {row['broken']:,.0f} requests of {specs[row['spec']].name}"
+        if callee:
+            words = f"{row['silent']:,} broken requests wait for its answer"
+        evidence[callee or row["service"] or ""].append((float(row["broken"]), words))
+
+
+def _usual(store: Store, spec: ObjectiveSpec, look: Look) -> tuple[tuple[float, float], float]:
+    """Bad and all requests of an objective in the six hours before the window, and all in the window."""
+    query, values = requests(spec, look.weight)
+    first = look.low_ns - 6 * LONGEST
+    row = store.sql(
+        f"""SELECT coalesce(sum(weight) FILTER (bad AND at_ns <= {look.low_ns}), 0) AS bad,
+                   coalesce(sum(weight) FILTER (at_ns <= {look.low_ns}), 0) AS total,
+                   coalesce(sum(weight) FILTER (at_ns > {look.low_ns}), 0) AS late
+            FROM ({query}) WHERE at_ns > {first} AND at_ns <= {look.high_ns}""", values).rows()[0]  # fmt: skip
+    return (float(row["bad"]), float(row["total"])), float(row["late"])
+
+
+def _more(seen: float, late: float, before: float, early: float) -> float:
+    """The chance of so many of all broken requests in the window, were its rate that of before."""
+    from scipy.stats import binom
+
+    return float(binom.sf(round(seen) - 1, round(seen + before), late / (late + early)))
+
+
+def _silent(con: Any, evidence: Evidence) -> None:
+    """Calls that a service answered before the window and does not answer now."""
+    from scipy.stats import hypergeom
+
+    rows = dicts(con, "SELECT * FROM calls")
+    for row in rows:
+        both, silent = row["late"] + row["early"], row["late_silent"] + row["early_silent"]
+        if min(row["late"], row["early"]) < 10:
+            continue
+        p = float(hypergeom.sf(row["late_silent"] - 1, both, silent, row["late"]))
+        before = row["early_silent"] / row["early"]
+        more = row["late_silent"] - before * row["late"]
+        if p * len(rows) <= ALPHA and more >= 0.01 * row["late"]:
+            words = f"{row['late_silent']:,} of {row['late']:,} calls from {row['service']} find no answer"
+            evidence[row["callee"]].append((more, f"{words} (before: {before:.1%})"))
+
+
+def _slower(con: Any, evidence: Evidence) -> None:
+    """Own time that grew, as the share of the requests that grew slower."""
+    import numpy as np
+
+    lengths = {row["late"]: np.array(row["times"]) for row in dicts(con, _LENGTHS)}
+    times: Mapping[str, dict[bool, Any]] = defaultdict(dict)
+    for row in dicts(con, _OWN_TIME):
+        times[row["service"]][row["late"]] = np.array(row["times"])
+    if len(lengths) < 2 or min(map(len, lengths.values())) < _LEAST:
+        return
+    slowed = _apart(lengths[False], lengths[True]) * len(lengths[True])
+    grown: dict[str, float] = {}
+    for service, own in times.items():
+        if len(own) < 2 or min(map(len, own.values())) < _LEAST:
+            continue
+        p = _longer(own[False], own[True])
+        more = (own[True].mean() - own[False].mean()) * len(own[True]) / len(lengths[True])
+        if p * len(times) <= ALPHA and more >= 0.05 * lengths[False].mean():
+            grown[service] = float(more)
+    for service, more in grown.items():
+        before, after = (float(np.median(times[service][late])) / 1e6 for late in (False, True))
+        words = f"its own time in a request went from {before:,.1f} ms to {after:,.1f} ms (median)"
+        evidence[service].append((slowed * more / sum(grown.values()), words))
+
+
+def _longer(early: Any, late: Any) -> float:
+    """The chance of late times so long, were they as the early ones: by rank, or by those beyond 98 % of the early.
+
+    The second sees what strikes few requests; twice the smaller of both (Bonferroni).
+    """
+    import numpy as np
+    from scipy.stats import hypergeom, mannwhitneyu
+
+    by_rank = float(mannwhitneyu(late, early, alternative="greater").pvalue)
+    bound = np.quantile(early, 0.98)
+    beyond = int((late > bound).sum()), int((early > bound).sum())
+    by_tail = float(hypergeom.sf(beyond[0] - 1, len(late) + len(early), sum(beyond), len(late)))
+    return 2 * min(by_rank, by_tail)
+
+
+def _apart(early: Any, late: Any) -> float:
+    """The largest share of requests by which the late ones are longer (Youden's index)."""
+    import numpy as np
+
+    bounds = np.sort(np.concatenate([early, late]))
+    longer = [1 - np.searchsorted(np.sort(times), bounds, side="right") / len(times) for times in (late, early)]
+    return float(max(0.0, np.max(longer[0] - longer[1])))

@@ -1,0 +1,174 @@
+"""Seeded faults in seeded service graphs: an error, a slow service, a service that stops answering, or nothing at all.
+
+Every case has decoys: background errors everywhere, a louder service, a deploy of an innocent one.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import pandas as pd
+
+from shadowlab import triage
+from shadowlab.telemetry import Rows
+
+KINDS = ("error", "latency", "silence", "nothing")
+START, MINUTE = 1_790_000_000_000_000_000, 60_000_000_000
+NOISE = 0.002
+
+
+@dataclass
+class Graph:
+    """Who calls whom; the first service answers the users."""
+
+    calls: dict[str, tuple[str, ...]]
+    fault: str | None
+    kind: str
+    share: float
+    deployed: str
+    spans: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+
+def make(seed: int, kind: str, requests: int = 1_600) -> Graph:
+    """An hour of requests; the fault is in the second half."""
+    r = random.Random(f"graph {seed} {kind}")
+    names = [f"s{n}" for n in range(r.randrange(6, 11))]
+    calls: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
+    for n, name in enumerate(names[1:], 1):
+        holder = r.choice(names[:n])
+        calls[holder] = (*calls[holder], name)
+    fault = r.choice(names[1:]) if kind != "nothing" else None
+    graph = Graph(calls, fault, kind, r.choice((0.1, 0.3, 1.0)), r.choice([n for n in names if n != fault]))
+    for n in range(requests):
+        at = START + n * 60 * MINUTE // requests
+        _visit(r, graph, names[0], f"{r.getrandbits(128):032x}", None, at, late=n >= requests // 2)
+    return graph
+
+
+def _visit(
+    r: random.Random, g: Graph, name: str, trace: str, parent: str | None, at: int, *, late: bool
+) -> tuple[int, bool]:
+    """A service's span and those below it; gives when it ended and whether it failed."""
+    struck = late and name == g.fault and r.random() < g.share
+    span = f"{r.getrandbits(64):016x}"
+    now = at + round(r.lognormvariate(1.0, 0.4) * 1e6)
+    failed = (struck and g.kind == "error") or r.random() < NOISE
+    error = ("Fault", "it broke") if failed else None
+    if struck and g.kind == "latency":
+        now += round(r.lognormvariate(4.0, 0.4) * 1e6)
+    for callee in g.calls[name]:
+        if r.random() < 0.1:
+            continue
+        now, below = _call(r, g, name, callee, trace, span, now, late=late)
+        if below and r.random() < 0.8:
+            error = error or ("Upstream", f"{callee} failed")
+    end = now + round(r.lognormvariate(0.0, 0.4) * 1e6)
+    version = "2" if late and name == g.deployed else "1"
+    _tell(g, trace, span, parent, name, f"GET /{name}", "server", at, end, error, version)
+    return end, error is not None
+
+
+def _call(
+    r: random.Random, g: Graph, name: str, callee: str, trace: str, parent: str, at: int, *, late: bool
+) -> tuple[int, bool]:
+    """A call and what answers it."""
+    span = f"{r.getrandbits(64):016x}"
+    if late and callee == g.fault and g.kind == "silence" and r.random() < g.share:
+        end = at + 300_000_000
+        _tell(g, trace, span, parent, name, f"call {callee}", "client", at, end, ("Timeout", "no answer"), "1")
+        return end, True
+    end, failed = _visit(r, g, callee, trace, span, at + 300_000, late=late)
+    _tell(
+        g,
+        trace,
+        span,
+        parent,
+        name,
+        f"call {callee}",
+        "client",
+        at,
+        end + 300_000,
+        ("500", "") if failed else None,
+        "1",
+    )
+    return end + 300_000, failed
+
+
+def _tell(
+    g: Graph, trace: str, span: str, parent: str | None, service: str, name: str, kind: str, start: int, end: int,
+    error: tuple[str, str] | None, version: str,
+) -> None:  # fmt: skip
+    g.spans.append({
+        "trace_id": trace, "span_id": span, "parent_span_id": parent, "service": service, "name": name, "kind": kind,
+        "start_ns": start, "end_ns": end, "duration_ns": end - start, "status": "error" if error else "unset",
+        "service_version": version})  # fmt: skip
+    if error:
+        stack = None
+        if error[0] in ("Fault", "Upstream", "Timeout"):
+            place = f'  File "/srv/{service}/app.py", line 3, in {error[0].lower()}\n    x\n'
+            stack = f"Traceback (most recent call last):\n{place}{error[0]}: {error[1]}\n"
+        at = {"trace_id": trace, "span_id": span, "service": service, "operation": name, "at_ns": end}
+        told = {"exception_type": error[0], "exception_message": error[1], "stack": stack}
+        g.errors.append({**at, **told, "error_id": len(g.errors)})
+
+
+class Memory:
+    """The views that triage asks, over one graph's telemetry."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.con = duckdb.connect()
+        self.con.register("s", pd.DataFrame(graph.spans))
+        columns = [
+            "trace_id",
+            "span_id",
+            "service",
+            "operation",
+            "at_ns",
+            "exception_type",
+            "exception_message",
+            "stack",
+            "error_id",
+        ]
+        self.con.register("e", pd.DataFrame(graph.errors, columns=columns))
+        self.con.execute("""
+            CREATE TABLE spans AS SELECT *, NULL::VARCHAR AS trace_state, NULL::VARCHAR AS http_request_method,
+                NULL::VARCHAR AS http_route, NULL::INTEGER AS http_response_status_code,
+                NULL::VARCHAR AS vcs_ref_head_revision, MAP {}::MAP(VARCHAR, VARCHAR) AS attributes,
+                MAP {'service.version': service_version} AS resource_attributes FROM s;
+            CREATE TABLE errors AS SELECT * FROM e;
+            CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns FROM spans GROUP BY trace_id;
+            CREATE TABLE events (trace_id VARCHAR, span_id VARCHAR, service VARCHAR, at_ns BIGINT, name VARCHAR,
+                                 attributes MAP(VARCHAR, VARCHAR));
+            CREATE TABLE logs AS SELECT trace_id, span_id, service, at_ns, name AS body, attributes FROM events;
+            CREATE TABLE metric_points AS FROM events""")
+
+    def sql(self, query: str, params: Any = ()) -> Rows:
+        """Run one statement."""
+        with self.con.cursor() as cursor, warnings.catch_warnings(action="ignore"):
+            return Rows(query, cursor.execute(query, params or None).to_arrow_table())
+
+
+def rank(graph: Graph) -> list[str]:
+    """The services that triage blames, best first; those with a score of 0 are left out."""
+    store = Memory(graph)
+    found, _ = triage.triage(store, top=1)
+    store.con.close()
+    return [b.service for b in found.services if b.score > 0]
+
+
+def floors(graph: Graph) -> dict[str, list[str]]:
+    """What a person would try first, each a ranking."""
+    late = [e for e in graph.errors if e["at_ns"] > START + 30 * MINUTE]
+    depth = {name: n for n, name in enumerate(graph.calls)}
+    loud = [name for name, _ in Counter(e["service"] for e in late).most_common()]
+    return {
+        "deepest error": sorted({e["service"] for e in late}, key=lambda name: -depth[name]),
+        "loudest service": loud,
+        "newest deploy": [graph.deployed],
+    }

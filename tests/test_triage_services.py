@@ -1,0 +1,54 @@
+"""Where in the graph it starts."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from story import Story, number_of, triaged
+
+
+def chain(story: Story, fault: str, *, seed: int = 1, requests: int = 360) -> None:
+    """An hour of front -> shop -> stock; from half time on `stock` is slow, silent or failing, or nothing happens."""
+    r = random.Random(seed)
+    for n in range(requests):
+        at, late, trace = n * 3600 / requests, n >= requests // 2, story.trace()
+        slow = 200 if late and fault == "slow" else 0
+        silent, failing = (late and fault == word and r.random() < 0.4 for word in ("silent", "failing"))
+        broken = silent or failing or r.random() < 0.005
+        front = story.span(at, service="front", trace=trace, name="GET /", ms=60 + slow, error=broken)
+        shop = story.span(at, trace=trace, parent=number_of(front), name="GET /shop", ms=50 + slow, error=broken)
+        call = story.span(at, trace=trace, parent=number_of(shop), kind=3, name="GET", ms=40 + slow, error=broken)
+        if not silent:
+            noise = r.randrange(8)
+            stock = story.span(
+                at,
+                service="stock",
+                trace=trace,
+                parent=number_of(call),
+                name="GET /stock",
+                ms=30 + slow + noise,
+                error=failing,
+            )
+            if failing:
+                story.fails(stock, "KeyError", "'sku'")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("failing", "its errors break"), ("slow", "its own time in a request went from"), ("silent", "find no answer")],
+)
+def test_the_service_where_it_starts_comes_first(tmp_path: Path, fault: str, words: str):
+    story = Story()
+    chain(story, fault)
+    first = triaged(story, tmp_path).services[0]
+    assert first.service == "stock"
+    assert first.score > 0.8
+    assert any(words in said for said in first.evidence)
+
+
+def test_where_nothing_happened_nobody_is_blamed(tmp_path: Path):
+    story = Story()
+    chain(story, "nothing")
+    assert all(b.score == 0 for b in triaged(story, tmp_path).services)
