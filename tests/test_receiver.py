@@ -66,6 +66,16 @@ def test_gzip_and_deflate_are_unpacked_and_other_codings_refused(case):
     assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": 1}]
 
 
+def test_a_gzip_stream_of_several_parts_is_read_to_its_end_and_too_many_are_refused(case):
+    body = _body(otlp.traces([otlp.span(1), otlp.span(2)]))
+    with receiving(case) as running:
+        parts = gzip.compress(body[:100]) + gzip.compress(body[100:])
+        assert running.post("/v1/traces", parts, Content_Encoding="gzip")[0] == 200
+        assert running.post("/v1/traces", parts + b"garbage", Content_Encoding="gzip")[0] == 400
+        assert running.post("/v1/traces", gzip.compress(b"") * 2000, Content_Encoding="gzip")[0] == 400
+    assert running.gained.spans == 2
+
+
 @pytest.mark.parametrize(
     "body",
     [

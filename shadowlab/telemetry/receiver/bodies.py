@@ -50,6 +50,8 @@ class Parsed:
 
 
 _PACKED: Final = {"gzip": 31, "deflate": 15, "zlib": 15}
+_MEMBERS: Final = 1000
+"""Parts of a gzip stream (RFC 1952); each costs a copy of what follows it."""
 _KEYS: Final = {Signal.TRACES: "resourceSpans", Signal.LOGS: "resourceLogs", Signal.METRICS: "resourceMetrics"}
 _HEX: Final = re.compile(r"[0-9a-fA-F]+")
 _NO_IDS: Final = "spans without a valid trace id (16 bytes) or span id (8 bytes), both not all zero"
@@ -70,16 +72,21 @@ def unpack(body: bytes, coding: str, limit: int) -> bytes:
         return body
     if coding not in _PACKED:
         raise Refused.unsupported(f"Content-Encoding {_word(coding)} is not read; gzip and deflate are")
-    stream = zlib.decompressobj(_PACKED[coding])
-    try:
-        plain = stream.decompress(body, limit + 1)
-    except zlib.error:
-        raise Refused.bad(f"the body is no {coding} stream") from None
-    if len(plain) > limit:
-        raise Refused.too_large(f"the body unpacks to more than {limit:,} bytes")
-    if not stream.eof:
-        raise Refused.bad(f"the {coding} stream ends too early")
-    return plain
+    plain, rest = bytearray(), body
+    for _ in range(_MEMBERS):
+        stream = zlib.decompressobj(_PACKED[coding])
+        try:
+            plain += stream.decompress(rest, limit + 1 - len(plain))
+        except zlib.error:
+            raise Refused.bad(f"the body is no {coding} stream") from None
+        if len(plain) > limit:
+            raise Refused.too_large(f"the body unpacks to more than {limit:,} bytes")
+        if not stream.eof:
+            raise Refused.bad(f"the {coding} stream ends too early")
+        rest = stream.unused_data
+        if not rest:
+            return bytes(plain)
+    raise Refused.bad(f"the {coding} stream has more than {_MEMBERS} parts")
 
 
 def parse(signal: Signal, encoding: Encoding, body: bytes) -> Parsed:

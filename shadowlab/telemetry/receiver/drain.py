@@ -25,7 +25,7 @@ Request = tuple[Kind, bytes]
 _JSON: Final = (Kind.TRACES_JSON, Kind.LOGS_JSON, Kind.METRICS_JSON)
 ORIGIN: Final = ".received-"
 """How the names of files begin that hand over what was received."""
-_ONE_TURN: Final = 48 << 20
+_ONE_TURN: Final = 24 << 20
 """Bytes of log that are taken in at once, at most (one file may be larger)."""
 _REFUSED: Final = "refused"
 
