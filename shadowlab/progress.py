@@ -1,9 +1,12 @@
-"""Bars for long work: rich in a terminal, tqdm.auto in a notebook, nothing where nobody looks."""
+"""Bars for long work: rich in a terminal, one line beneath the cell in a notebook, nothing where nobody looks."""
 
 from __future__ import annotations
 
+import html
 import sys
+import time
 from collections.abc import Callable
+from importlib import import_module
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,32 +15,54 @@ Progress = Callable[[str, int, int], None]
 
 
 class NotebookBars:
-    """One tqdm.auto bar for each thing that is being done; a `Progress`."""
+    """One bar beneath the running cell, for whatever is being done; a `Progress`.
+
+    It is gone when the work is done, from the saved notebook too: a report holds no dead bars.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[str, Any] = {}
+        self._open: dict[str, tuple[int, int]] = {}
+        self._handle: Any = None
+        self._cell: object = None
+        self._shown_at = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        from tqdm.auto import tqdm
-
-        bar = self._open.get(what)
-        if bar is None:
-            bar = self._open[what] = tqdm(total=total or None, desc=what, leave=False)
-        bar.total = total or None
-        bar.update(done - bar.n)
+        self._open[what] = (done, total)
         if total and done >= total:
-            self._open.pop(what).close()
+            del self._open[what]
+        now = time.monotonic()
+        if not self._open or now - self._shown_at > 0.1:
+            self._shown_at = now
+            self._show("".join(_bar(*bar) for bar in self._open.items()))
 
     def close(self) -> None:
-        """Close what is still open: the work failed or was cut short."""
-        while self._open:
-            self._open.popitem()[1].close()
+        """Take away what is still shown: the work failed or was cut short."""
+        self._open.clear()
+        self._show("")
+
+    def _show(self, markup: str) -> None:
+        from IPython import get_ipython
+
+        display: Any = import_module("IPython.display")
+        cell = getattr(get_ipython(), "execution_count", None)
+        content = display.HTML(markup)
+        if self._handle is not None and self._cell == cell:
+            self._handle.update(content)
+        elif markup:
+            self._cell, self._handle = cell, display.display(content, display_id=True)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _bar(what: str, state: tuple[int, int]) -> str:
+    done, total = state
+    share = f"value='{done}' max='{total}'" if total else ""
+    count = f"{done:,} of {total:,}" if total else f"{done:,}" if done else ""
+    return f"<div><progress {share}></progress> {html.escape(what)} {count}</div>"
 
 
 class TerminalBars:

@@ -99,7 +99,8 @@ def _shown(content: Mapping[str, Any]) -> str:
         name = ' class="plot"' if live else ""
         return f'<figure{name}><div class="still">{_text(content[_SVG])}</div>{figure}</figure>'
     if "text/html" in content:
-        return f'<div class="table">{_text(content["text/html"])}</div>'
+        shown = _text(content["text/html"])
+        return f'<div class="table">{shown}</div>' if shown.strip() else ""
     if "text/markdown" in content:
         return _markdown(_text(content["text/markdown"]))
     if "image/png" in content:
