@@ -145,8 +145,8 @@ class Memory:
             CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns FROM spans GROUP BY trace_id;
             CREATE TABLE events (trace_id VARCHAR, span_id VARCHAR, service VARCHAR, at_ns BIGINT, name VARCHAR,
                                  attributes MAP(VARCHAR, VARCHAR));
-            CREATE TABLE logs AS SELECT trace_id, span_id, service, at_ns, name AS body, attributes FROM events;
-            CREATE TABLE metric_points AS FROM events""")
+            CREATE TABLE logs AS SELECT *, 9 AS severity_number FROM events;
+            CREATE TABLE metric_points AS SELECT *, 0.0 AS value FROM events""")
 
     def sql(self, query: str, params: Any = ()) -> Rows:
         """Run one statement."""

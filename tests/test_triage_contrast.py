@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
+from otlp import attributes
 from story import Story, busy, triaged
 
 from shadowlab.triage.contrast import contrast
@@ -123,3 +124,18 @@ def test_nothing_separates_requests_that_fail_at_random(tmp_path: Path):
     top = triaged(story, tmp_path).top
     assert top.contrast == ()
     assert "no attribute sets its requests apart" in top.why
+
+
+def test_flags_quiet_logs_and_users_of_failing_requests_are_looked_at(tmp_path: Path):
+    story = Story()
+    for n in range(200):
+        bad, trace = n % 8 == 0, story.trace()
+        told = story.span(n * 5, trace=trace, error=bad, user__id=f"u{n % 40}")
+        if bad:
+            story.fails(told, "ValueError", "no price")
+        flag = {"feature_flag.key": "surcharge", "feature_flag.result.variant": "on" if bad else "off"}
+        event = {"timeUnixNano": told["startTimeUnixNano"], "name": "feature_flag", "attributes": attributes(flag)}
+        told["events"] = [*told.get("events", []), event]
+    top = triaged(story, tmp_path).top
+    assert (top.contrast[0].attribute, top.contrast[0].value) == ("feature_flag.surcharge", "on")
+    assert "5 different user.id" in top.why

@@ -185,3 +185,21 @@ def test_a_fault_beside_something_handled_stays_a_fault_of_its_own(tmp_path: Pat
     assert [(s.exception_type, s.events) for s in found.suspects] == [("TypeError", 30), ("httpx.ReadTimeout", 6)]
     assert found.suspects[1].budget_burned == 0
     assert "breaks no objective" in found.suspects[1].why
+
+
+def test_a_person_may_merge_and_split_groups(tmp_path: Path):
+    story = Story()
+    for n in range(12):
+        way = ("retry", "order")[n % 2]
+        stack = python_stack(("/srv/shop/app.py", way), ("/srv/shop/lib/price.py", "price"), error="ValueError: no")
+        story.fails(story.span(n, error=True), "ValueError", "no", stack)
+        story.fails(story.span(n, error=True), "KeyError", "'x'")
+    with opened(story, tmp_path) as store:
+        one, other = triage.triage(store)[0].suspects
+        group = triage.Corrections(merge=((other.fingerprint, one.fingerprint),))
+        (merged,) = triage.triage(store, corrections=group)[0].suspects
+        value = next(s for s in (one, other) if s.exception_type == "ValueError")
+        parted = triage.triage(store, corrections=triage.Corrections(split=(value.fingerprint,)))[0].suspects
+    assert (merged.fingerprint, merged.events) == (other.fingerprint, 24)
+    assert "grouped by hand" in merged.why
+    assert sorted(s.events for s in parted) == [6, 6, 12]

@@ -9,11 +9,12 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.records import Change, Objective, Suspect, Triage
 from shadowlab.triage import burn, changes, charge, fingerprint, plots, services, slo, suspects
+from shadowlab.triage.fingerprint import Corrections
 from shadowlab.triage.page import html, suspect_html
 from shadowlab.triage.scene import Store, scene
 from shadowlab.triage.timeline import timeline
 
-__all__ = ["html", "plots", "slo", "suspect_html", "triage"]
+__all__ = ["Corrections", "changes", "html", "plots", "slo", "suspect_html", "triage"]
 
 
 def triage(
@@ -27,12 +28,14 @@ def triage(
     source_frames: Sequence[str] = (),
     trigger: slo.Trigger | None = None,
     told_changes: Sequence[Change] = (),
+    corrections: Corrections | None = None,
 ) -> tuple[Triage, Any]:
     """What burns and why, over the `window` that ends `at` (None: the newest timestamp), with at most `top` suspects.
 
     `recorded` maps trace ids to recordings; `source_frames` are path prefixes of the service's own production frames;
-    `trigger` takes the place of every objective's own. Also gives a table (`error_id`, `fingerprint`) of every error of
-    the case, whatever the window, for `telemetry.set_fingerprints`.
+    `trigger` takes the place of every objective's own; `told_changes` come from `changes.load`, `corrections` from
+    people. Also gives a table (`error_id`, `fingerprint`) of every error of the case, whatever the window, for
+    `telemetry.set_fingerprints`.
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
@@ -46,7 +49,7 @@ def triage(
     measured = tuple(burn.measure(store, spec, at_ns=at_ns, data=data, weight=weight) for spec in specs)
     shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
     with scene(store) as con:
-        fingerprint.identify(con, source_frames)
+        fingerprint.identify(con, source_frames, corrections)
         charge.charge(con)
         look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes)
         suspects.prepare(con, store, specs, look)

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage import frames, mask
@@ -61,7 +62,17 @@ SELECT service, root_type, root_template, own, count(*) AS events FROM signed
 GROUP BY ALL ORDER BY ALL"""
 
 
-def identify(con: Any, prefixes: Sequence[str] = ()) -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Corrections:
+    """What a person knows better than the rules; kept with the case."""
+
+    merge: tuple[tuple[str, ...], ...] = ()
+    """Fingerprints that are one fault; the first names it."""
+    split: tuple[str, ...] = ()
+    """Fingerprints of several faults, to be told apart by the path that leads to them."""
+
+
+def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None) -> None:
     """Make table `signed` in a scene: a row each error with `fingerprint`, `path`, its type, template and own function.
 
     The groups depend on the set of errors alone: neither their order nor what came first changes them.
@@ -78,11 +89,25 @@ def identify(con: Any, prefixes: Sequence[str] = ()) -> None:
     con.execute(_SIGNATURES)
     named = _named(dicts(con, _DISTINCT))
     keep(con, "named", _typed(named, _NAMED))
-    con.execute("""
-        CREATE OR REPLACE TABLE signed AS
-        SELECT signed.*, named.fingerprint, named.merged FROM signed
-        JOIN named ON named.service IS NOT DISTINCT FROM signed.service AND named.root_type = signed.root_type
-        AND named.root_template = signed.root_template AND named.own = signed.own ORDER BY eid""")
+    told = corrections or Corrections()
+    into = {old: group[0] for group in told.merge for old in group[1:]}
+    con.execute("CREATE TABLE corrected AS SELECT unnest($old) AS old, unnest($new) AS new",
+                {"old": list(into), "new": list(into.values())})  # fmt: skip
+    con.execute(_CORRECTED, {"split": list(told.split)})
+
+
+_CORRECTED = """
+CREATE OR REPLACE TABLE signed AS
+WITH plain AS (
+    SELECT signed.*, named.merged, list_contains($split, named.fingerprint) AS parted,
+           CASE WHEN list_contains($split, named.fingerprint)
+                THEN left(sha256(named.fingerprint || coalesce(path, '')), 16) ELSE named.fingerprint END AS fingerprint
+    FROM signed
+    JOIN named ON named.service IS NOT DISTINCT FROM signed.service AND named.root_type = signed.root_type
+     AND named.root_template = signed.root_template AND named.own = signed.own)
+SELECT plain.* EXCLUDE (fingerprint, parted), coalesce(c.new, plain.fingerprint) AS fingerprint,
+       parted OR c.new IS NOT NULL OR plain.fingerprint IN (SELECT new FROM corrected) AS by_hand
+FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint ORDER BY eid"""
 
 
 def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:

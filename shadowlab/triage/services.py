@@ -84,6 +84,12 @@ _EVENTS = """
 SELECT s.service, count(*) FILTER (c.root = s.eid) AS caused, count(*) FILTER (c.root <> s.eid) AS passed_on
 FROM signed s JOIN charged c USING (eid) WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
 
+_SATURATION = """
+SELECT service, name, max(value) FILTER (at_ns <= $low) AS early, max(value) FILTER (at_ns > $low) AS late
+FROM metric_points
+WHERE at_ns > $first AND at_ns <= $high AND value IS NOT NULL AND (name LIKE '%utilization' OR name LIKE '%queue%')
+GROUP BY service, name HAVING late IS NOT NULL ORDER BY service, name"""
+
 Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
 
@@ -101,11 +107,24 @@ def blame(con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec]) ->
     _erring(con, store, look, specs, evidence)
     _silent(con, evidence)
     _slower(con, evidence)
+    _saturated(store, look, evidence)
     for row in dicts(con, _EVENTS, [look.low_ns, look.high_ns]):
         said = [f"{row['caused']:,} errors start here"] if row["caused"] else []
         said += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
         evidence[row["service"] or ""].append((0.0, "; ".join(said)))
     return _ranked(evidence)
+
+
+def _saturated(store: Store, look: Look, evidence: Evidence) -> None:
+    """Utilisation that reached 90 % and queues that grew threefold in the window: shown beside, counted as nothing."""
+    window = look.high_ns - look.low_ns
+    bounds = {"first": look.low_ns - window, "low": look.low_ns, "high": look.high_ns}
+    for row in store.sql(_SATURATION, bounds).rows():
+        if row["service"] and row["name"].endswith("utilization") and row["late"] >= 0.9 > (row["early"] or 0):
+            evidence[row["service"]].append((0.0, f"{row['name']} reached {row['late']:.0%}"))
+        elif row["service"] and "queue" in row["name"] and row["early"] and row["late"] >= 3 * row["early"]:
+            words = f"{row['name']} grew from {row['early']:,.0f} to {row['late']:,.0f}"
+            evidence[row["service"]].append((0.0, words))
 
 
 def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:

@@ -1,8 +1,9 @@
 """What the requests of one operation look like: failing and passing ones, each as a set of `attribute=value` pairs.
 
 An operation with more passing requests than `MOST` is thinned by a hash of their ids, which no order and no outcome of
-anything can sway. Attributes of the request's own span and resource come as they are, those of the service's other
-spans in the same trace too, those of the trace's root in another service after that service's name.
+anything can sway. Attributes of the request's own span and resource come as they are; those of the service's other
+spans and quiet logs (below a warning: louder ones restate the failure) and its feature flags in the same trace too;
+those of the trace's root in another service after that service's name.
 """
 
 from __future__ import annotations
@@ -33,7 +34,18 @@ ORDER BY at_ns, trace_id, span_id"""
 _OTHERS = """
 SELECT trace_id, span_id, service, attributes FROM spans
 WHERE start_ns > $first AND start_ns <= $high AND trace_id IN (SELECT unnest($traces))
-  AND (service = $service OR coalesce(parent_span_id, '') = '')"""
+  AND (service = $service OR coalesce(parent_span_id, '') = '')
+UNION ALL
+SELECT trace_id, NULL, service, attributes FROM logs
+WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
+  AND coalesce(severity_number, 0) < 13
+UNION ALL
+SELECT trace_id, NULL, service, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
+    attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
+    attributes['feature_flag.result.value'])}
+FROM events
+WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
+  AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL"""
 
 _PAIRS = """
 CREATE OR REPLACE TABLE pairs AS
@@ -42,7 +54,7 @@ WITH entries AS (
     UNION ALL SELECT rid, unnest(map_entries(resource_attributes)), '' FROM chosen
     UNION ALL
     SELECT c.rid, unnest(map_entries(o.attributes)), CASE WHEN o.service = $service THEN '' ELSE o.service || ': ' END
-    FROM others o JOIN chosen c ON c.trace_id = o.trace_id AND c.span_id <> o.span_id)
+    FROM others o JOIN chosen c ON c.trace_id = o.trace_id AND c.span_id IS DISTINCT FROM o.span_id)
 SELECT DISTINCT rid, place || e.key AS key, left(e.value, 200) AS value FROM entries
 WHERE e.value IS NOT NULL AND NOT regexp_matches(e.key, $restating)"""
 
@@ -67,6 +79,18 @@ class Group:
     high_ns: int
     weight: str
     """SQL for the requests that a span stands for."""
+
+
+_WHO = ("enduser.id", "user.id", "tenant.id", "tenant", "customer.id", "account.id", "session.id")
+
+
+def reach(con: Any) -> str:
+    """How many different users, tenants or sessions the failing requests had, in words; '' where nothing says."""
+    rows = con.execute(
+        """SELECT key, count(DISTINCT value) FROM pairs SEMI JOIN (FROM chosen WHERE failing) USING (rid)
+           WHERE list_contains($who, key) GROUP BY key""", {"who": list(_WHO)}).fetchall()  # fmt: skip
+    told = dict(rows)
+    return ", ".join(f"{told[key]:,} different {key}" for key in _WHO if key in told)
 
 
 def draw(con: Any, store: Store, group: Group) -> None:

@@ -47,11 +47,12 @@ WITH roots AS (
 burned AS (
     SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
     FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint)
-SELECT fingerprint, any_value(service) AS service, mode(request_name ORDER BY request_name) AS operation,
-       mode(type ORDER BY type) AS type, any_value(root_type) AS root_type, any_value(own) AS own,
-       any_value(merged) AS merged, mode(template ORDER BY template) AS template,
+SELECT fingerprint, mode(service ORDER BY service) AS service, mode(request_name ORDER BY request_name) AS operation,
+       mode(type ORDER BY type) AS type, mode(root_type ORDER BY root_type) AS root_type, mode(own ORDER BY own) AS own,
+       mode(merged ORDER BY merged) AS merged, mode(template ORDER BY template) AS template,
        count(*) FILTER (at_ns > $low) AS events, count(DISTINCT trace_id) FILTER (at_ns > $low) AS traces,
        count(*) AS ever, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(DISTINCT path) AS paths,
+       bool_or(by_hand) AS by_hand,
        (SELECT count(*) FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
         WHERE c.root <> c.eid AND r.fingerprint = roots.fingerprint
           AND p.at_ns > $low AND p.at_ns <= $high) AS passed_on,
@@ -118,7 +119,7 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
     traces, spans = (tuple(e[key] for e in here) for key in ("trace_id", "request"))
     group = shapes.Group(row["service"], row["operation"], traces, spans, look.low_ns, look.high_ns, look.weight)
     shapes.draw(con, store, group)
-    apart = contrast(con)
+    apart, reach = contrast(con), shapes.reach(con)
     shown, controls = exemplars.choose(con, look.recorded, whole=dict.fromkeys(torn, False))
     shown = shown or tuple(dict.fromkeys(e["trace_id"] for e in events))[:1]
     rise, change = _change(store, look, row, events)
@@ -142,7 +143,7 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
         change=change,
         budget_burned=round(float(row["burned"]), 9),
         onset=(moment(rise.low_ns), moment(rise.high_ns)) if rise else None,
-        why=_why(row, apart, change),
+        why=_why(row, apart, change, reach),
     )
 
 
@@ -172,7 +173,7 @@ def _title(row: Mapping[str, Any]) -> str:
     return f"{kind} in {row['own'].removeprefix('@ ') or row['operation']}"[:160]
 
 
-def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None) -> str:
+def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None, reach: str) -> str:
     where = f"operation {row['own'][2:]}" if row["own"].startswith("@ ") else f"function {row['own']}"
     told = [f"one group by service {row['service']}, {row['root_type'] or 'no type'}, {where} and message "
             f"“{row['merged'] or '(none)'}”, reached by {_count(row['paths'] or 1, 'path')}"]  # fmt: skip
@@ -180,6 +181,10 @@ def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | Non
         told.append(f"it breaks {row['broken']:,.0f} requests of the objectives, {row['burned']:.1f}x what they allow")
     else:
         told.append("it breaks no objective: the requests that it happens in are answered as promised")
+    if reach:
+        told.append(f"{reach} in the failing requests")
+    if row["by_hand"]:
+        told.append("grouped by hand")
     if row["passed_on"]:
         told.append(f"{_count(row['passed_on'], 'error')} of other spans passed it on and are not counted again")
     if row["ever"] > row["events"]:
