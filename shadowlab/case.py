@@ -20,6 +20,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -191,6 +192,35 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
     except OSError as exc:
         raise errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder") from exc
     return Case(folder, lock_timeout)
+
+
+@contextlib.contextmanager
+def as_it_was(path: Path) -> Iterator[None]:
+    """When the block is refused, `case.json` says what it said before, and a case that it made is gone again.
+
+    A case whose ledger has an entry stays: something was done in it.
+    """
+    place, there = path / "case.json", path.exists()
+    before = place.read_bytes() if place.is_file() else None
+    try:
+        yield
+    except errors.ShadowlabError:
+        if before is not None:
+            if place.read_bytes() != before:
+                write(place, before)
+        elif place.exists() and not (path / "ledger.jsonl").exists():
+            _unmake(path, whole=not there)
+        raise
+
+
+def _unmake(folder: Path, *, whole: bool) -> None:
+    for name in (*_FOLDERS, "manifests"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("case.json", ".lock"):
+        (folder / name).unlink(missing_ok=True)
+    if whole:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -31,7 +31,9 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except errors.ShadowlabError as exc:
-            click.echo(f"error: {exc}", err=True)
+            from shadowlab.terminal import visible
+
+            click.echo(visible(f"error: {exc}"), err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
             click.echo("interrupted; the case holds what was kept before", err=True)
@@ -91,10 +93,11 @@ def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], 
         @functools.wraps(function)
         def command(case: Path, source: Path | None, lock_timeout: float, as_json: bool, **options: Any) -> None:
             from shadowlab import terminal
+            from shadowlab.case import as_it_was
             from shadowlab.investigation import open_investigation
             from shadowlab.progress import TerminalBars
 
-            with TerminalBars() as bars:
+            with TerminalBars() as bars, as_it_was(case):
                 inv = open_investigation(case, source=source, create=create, progress=bars, lock_timeout=lock_timeout)
                 result = function(inv, **options)
             sys.exit(terminal.show(result, as_json=as_json))

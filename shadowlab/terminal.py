@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from functools import singledispatch
@@ -35,10 +36,32 @@ def show(result: Any, *, as_json: bool = False) -> int:
     if isinstance(result, Rows):
         _print_rows(result.rows, "json" if as_json else result.form)
     elif as_json:
-        click.echo(json.dumps(_document(result), indent=1, ensure_ascii=False))
+        click.echo(one_document(_document(result), indent=1))
     else:
-        click.echo(text(result))
+        click.echo(visible(text(result)))
     return _exit_code(result)
+
+
+def visible(text: str) -> str:
+    r"""`text` with every character that could steer a terminal written out, as `\\x1b`; lines and tabs stay.
+
+    Telemetry, sources and patches are hostile: an escape sequence hides lines, an override turns `pass` around.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c in "\n\t" or not _steers(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def _steers(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def one_document(document: Any, *, indent: int | None = None) -> str:
+    """JSON in which controls beyond ASCII are escaped too: it is read in terminals as well as by programs."""
+    told = json.dumps(document, indent=indent, ensure_ascii=False)
+    if told.isascii() and "\x7f" not in told:
+        return told
+    return "".join(f"\\u{ord(c):04x}" if c != "\n" and ord(c) < 0x10000 and _steers(c) else c for c in told)
 
 
 def _document(result: Any) -> Any:
@@ -178,8 +201,9 @@ def waterfall(trace: dict[str, Any], *, width: int = 48) -> str:
 def _print_rows(rows: Any, form: str) -> None:
     match form:
         case "json":
-            click.echo(json.dumps(_plain(rows.rows()), ensure_ascii=False))
+            click.echo(one_document(_plain(rows.rows())))
         case "csv":
-            rows.df().to_csv(sys.stdout, index=False)
+            told = str(rows.df().to_csv(index=False))
+            click.echo(visible(told) if sys.stdout.isatty() else told, nl=False)
         case _:
             click.echo(grid(rows.rows()))

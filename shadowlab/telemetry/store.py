@@ -85,6 +85,7 @@ def _attach(con: DuckDBPyConnection, case: Case) -> None:
     marked = tuple(s for s in found if s.kind == "fingerprints")
     attach_all(con, case.telemetry, (*told, *marked))
     define_views(con, [name_of(s) for s in told], [name_of(s) for s in marked])
+    con.execute("SET enable_external_access = false")  # from here on nothing but the segments is read
 
 
 def attach_all(con: DuckDBPyConnection, folder: Path, listed: Sequence[Segment]) -> None:
@@ -95,10 +96,19 @@ def attach_all(con: DuckDBPyConnection, folder: Path, listed: Sequence[Segment])
         path = folder / one.file
         try:
             con.execute(f"ATTACH {connection.quoted(str(path))} AS {name_of(one)} (READ_ONLY)")
+            views = con.execute(
+                "SELECT view_name FROM duckdb_views() WHERE database_name = $name AND NOT internal",
+                {"name": name_of(one)},
+            ).fetchall()
         except duckdb.Error as exc:
             raise errors.CaseError(
                 f"{path} is no segment that can be read: {exc}", hint="`shadowlab verify CASE` says what was changed"
             ) from exc
+        if views:  # a segment holds tables; a view in it would be a question of its maker's own, over our files
+            raise errors.CaseError(
+                f"{path} is no segment: it holds the view {views[0][0]!r}",
+                hint="nothing of it was asked; do not trust this case",
+            )
 
 
 def name_of(one: Segment) -> str:
