@@ -1,6 +1,7 @@
 """Merge small segments: the same rows, fewer files, and nobody who reads or verifies is disturbed."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,12 +25,13 @@ _LOOKS = (
 )  # fmt: skip
 
 
-def _received(path: Path, turns: int) -> Case:
-    """A case with a segment a turn, as a receiver makes them: services, logs, errors and points in each."""
-    case = open_case(path)
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case with eight segments as a receiver makes them: services, logs, errors and points in each."""
+    case = open_case(tmp_path_factory.mktemp("made") / "case")
     folder = case.telemetry / "incoming"
     folder.mkdir()
-    for turn in range(turns):
+    for turn in range(8):
         told = otlp.span(turn + 1, at=otlp.START + turn, name=f"GET /{turn}")
         point = {"timeUnixNano": str(otlp.START + turn), "asInt": str(turn)}
         bodies = {
@@ -43,7 +45,13 @@ def _received(path: Path, turns: int) -> Case:
         written.append([log.packed(kind, json.dumps(body).encode()) for kind, body in bodies.items()])
         written.seal()
         drain.drain(case, log.files(folder))
-    return case
+    return case.path
+
+
+@pytest.fixture
+def case(eight: Path, tmp_path: Path) -> Case:
+    shutil.copytree(eight, tmp_path / "case")
+    return open_case(tmp_path / "case")
 
 
 def _seen(case: Case) -> list[object]:
@@ -51,8 +59,7 @@ def _seen(case: Case) -> list[object]:
         return [store.sql(query).rows() for query in _LOOKS]
 
 
-def test_merging_keeps_every_row_and_what_is_derived(tmp_path):
-    case = _received(tmp_path / "case", 8)
+def test_merging_keeps_every_row_and_what_is_derived(case):
     before = _seen(case)
     chosen = compaction.due(segments.manifest(case).segments)
     assert len(chosen) == 8
@@ -64,8 +71,7 @@ def test_merging_keeps_every_row_and_what_is_derived(tmp_path):
     assert [p.name for p in case.telemetry.glob("*.duckdb")] == ["000009-received.duckdb"]
 
 
-def test_what_was_merged_is_still_known_when_it_comes_again(tmp_path):
-    case = _received(tmp_path / "case", 8)
+def test_what_was_merged_is_still_known_when_it_comes_again(case, tmp_path):
     compaction.compact(case, compaction.due(segments.manifest(case).segments), case.telemetry / "incoming")
     again = otlp.traces(
         [otlp.raising(otlp.span(1, at=otlp.START, name="GET /0"))], service="shop-0", service__version="0"
@@ -73,8 +79,8 @@ def test_what_was_merged_is_still_known_when_it_comes_again(tmp_path):
     assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", again)]).spans == 0
 
 
-def test_few_segments_and_those_of_files_are_left_alone(tmp_path):
-    case = _received(tmp_path / "case", 7)
+def test_few_segments_and_those_of_files_are_left_alone(case, tmp_path):
+    segments.publish(case, segments.manifest(case).segments[1:])
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(99)]))])
     assert compaction.due(segments.manifest(case).segments) == ()
 
@@ -89,16 +95,14 @@ def test_large_segments_wait_for_their_like_and_the_largest_stay():
     assert compaction.due(listed(*[3_000_000] * 20)) == ()
 
 
-def test_a_segment_that_went_meanwhile_stops_the_merge(tmp_path):
-    case = _received(tmp_path / "case", 8)
+def test_a_segment_that_went_meanwhile_stops_the_merge(case):
     chosen = compaction.due(segments.manifest(case).segments)
     segments.publish(case, segments.manifest(case).segments[1:])
     assert not compaction.compact(case, chosen, case.telemetry / "incoming")
     assert [s.kind for s in segments.manifest(case).segments] == ["telemetry"] * 7
 
 
-def test_a_merge_that_is_cut_short_leaves_the_case_as_it_was(tmp_path, monkeypatch):
-    case = _received(tmp_path / "case", 8)
+def test_a_merge_that_is_cut_short_leaves_the_case_as_it_was(case, monkeypatch):
     before = segments.manifest(case)
     monkeypatch.setattr(segments, "put_in_place", _fails)
     with pytest.raises(OSError, match="no more"):
@@ -111,8 +115,8 @@ def _fails(beside: Path, place: Path) -> None:
     raise OSError(28, "no more")
 
 
-def test_segments_that_the_ledger_names_go_with_an_entry_and_the_case_verifies(tmp_path):
-    inv = sl.open(_received(tmp_path / "case", 8).path)
+def test_segments_that_the_ledger_names_go_with_an_entry_and_the_case_verifies(case):
+    inv = sl.open(case.path)
     inv._keep("ingest", sl.Ingest(), Evidence(inv.case, known=()))
     assert len(inv.ledger[-1]["files"]) == 9
     with receiving_apart(inv.case.path) as running:
@@ -135,8 +139,7 @@ def _until(true: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.1)
 
 
-def test_a_receiver_removes_what_was_merged_before_it_was_killed(tmp_path):
-    case = _received(tmp_path / "case", 8)
+def test_a_receiver_removes_what_was_merged_before_it_was_killed(case):
     compaction.compact(case, compaction.due(segments.manifest(case).segments), case.telemetry / "incoming")
     with receiving(case):
         time.sleep(0.1)
