@@ -27,11 +27,12 @@ class NotebookBars:
         self._shown_at = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
+        fresh = what not in self._open
         self._open[what] = (done, total)
         if total and done >= total:
             del self._open[what]
         now = time.monotonic()
-        if not self._open or now - self._shown_at > 0.1:
+        if fresh or not self._open or now - self._shown_at > 0.1:
             self._shown_at = now
             self._show("".join(_bar(*bar) for bar in self._open.items()))
 
