@@ -13,6 +13,8 @@ from typing import Any
 from shadowlab.case import Case
 
 _TRACKED = ("telemetry", "recordings", "reports", "patches")
+_TAKEN_IN = ("telemetry/", "recordings/")
+_MANIFEST = "telemetry/manifest.json"
 _FEW = 20
 """More files than this are named in a manifest, so that a ledger line stays readable."""
 
@@ -21,12 +23,15 @@ class Evidence:
     """What lay in the case when a verb began. Make it first; ask `written` when the verb is done."""
 
     def __init__(self, case: Case, *, known: Collection[str] | None = None) -> None:
-        """`known` are paths that the ledger names: telemetry beyond them counts as written, whoever was killed."""
+        """`known` are paths that the ledger names: telemetry and recordings beyond them count as written.
+
+        So what a killed run left is in the ledger with the next one's.
+        """
         self._case = case
         self._before = {
             path: seen
             for path, seen in self._look().items()
-            if known is None or not path.startswith("telemetry/") or (path in known and path.endswith(".duckdb"))
+            if known is None or not path.startswith(_TAKEN_IN) or (path in known and path != _MANIFEST)
         }
 
     def written(self) -> dict[str, str | None]:

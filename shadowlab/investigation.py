@@ -76,7 +76,7 @@ class Investigation:
         if not names:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
         self._take_in_log()
-        evidence = Evidence(self.case)
+        evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
         tapes = [name for name in names if recording.is_recording(Path(name))]
         told = [name for name in names if name not in tapes]
         done = telemetry.ingest(self.case, told, redact=redact, progress=self.progress) if told else Ingest()
@@ -368,8 +368,14 @@ class Investigation:
     def to_pytest(self, replay: Replay, *, out: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
         """Write a replay as a plain pytest file with its fixture; see `Replay.to_pytest`."""
         from shadowlab import replay as stage
+        from shadowlab.audit import ledger
 
-        return stage.to_pytest(self.case, replay, self.source, out=Path(out) if out else self.case.patches)
+        evidence = Evidence(self.case)
+        written = stage.to_pytest(self.case, replay, self.source, out=Path(out) if out else self.case.patches)
+        if files := evidence.written():
+            at, version, arguments = datetime.now(UTC), shadowlab.__version__, {"replay": replay.digest}
+            ledger.append(self.case, verb="to-pytest", at=at, arguments=arguments, files=files, version=version)
+        return written
 
     def from_event(self, event: str | os.PathLike[str], *, fixtures: str | os.PathLike[str] | None = None) -> Recording:
         """A recording from a bare JSON event, for a source whose entrypoint is `callable(event)`."""
@@ -394,6 +400,7 @@ class Investigation:
         from shadowlab.audit import ledger
 
         with self.case.writing(verb):
+            files = evidence.written()
             self.case.keep(record)
             ledger.append(
                 self.case,
@@ -401,7 +408,7 @@ class Investigation:
                 at=datetime.now(UTC),
                 arguments=arguments,
                 record={"type": record.type, "digest": record.digest, "parents": list(record.parents)},
-                files=evidence.written(),
+                files=files,
                 version=shadowlab.__version__,
             )
         return record.bind(self)

@@ -6,11 +6,12 @@ The steps, in the order of the proof:
 2. the signed head names the last entry and their number;
 3. the signers are those whom the reader expects, where the reader named any;
 4. every record in the ledger lies in the case, is what its digest says, and its parents are in the ledger too;
-   none lies there that the ledger does not know;
-5. every file that an entry wrote is there, unchanged;
+   none lies there that the ledger does not know, and the latest of each type is the one that was written last;
+5. every file that an entry wrote is there, unchanged, and no recording, report or patch lies beside them;
 6. every signed statement holds, and its subjects are unchanged.
 
-What the caller owes: the signers' key ids, by another way than the case.
+What the caller owes: the signers' key ids, by another way than the case. `case.json` holds settings, no evidence:
+commits are named by their ids, so another source cannot pass for the one that was run.
 """
 
 from __future__ import annotations
@@ -115,7 +116,21 @@ def _records(case: Case) -> str:  # (4)
     strange = sorted(there.keys() - known.keys())
     if strange:
         raise errors.AuditError(f"record {strange[0][:12]} is in the case, the ledger does not know it")
+    _latest(case, {entry["record"]["type"]: digest for digest, entry in _in_order(known)})
     return f"{len(known)} records, as they were written, parents included"
+
+
+def _in_order(known: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(known.items(), key=lambda item: item[1]["seq"])
+
+
+def _latest(case: Case, written: dict[str, str]) -> None:
+    """A kept record that is made the latest again by hand would be what every verb goes on from."""
+    place = case.records / "latest.json"
+    told = read_json(place) if place.exists() else {}
+    for kind in sorted(written.keys() | told.keys()):
+        if told.get(kind) != written.get(kind):
+            raise errors.AuditError(f"records/latest.json was changed: its {kind} is not the one that was written last")
 
 
 def _files(case: Case) -> str:  # (5)
@@ -130,7 +145,19 @@ def _files(case: Case) -> str:  # (5)
             raise errors.AuditError(f"{path}, written by entry {seq}, is missing")
         if file_digest(place) != sha256:
             raise errors.AuditError(f"{path}, written by entry {seq}, was changed")
+    strange = sorted(set(_unasked(case)) - kept.keys())
+    if strange:
+        raise errors.AuditError(f"{strange[0]} is in the case, the ledger does not know it")
     return f"{len(kept)} files, as they were written"
+
+
+def _unasked(case: Case) -> Iterator[str]:
+    """Files where people and verbs look by themselves; telemetry is only what its manifest names."""
+    for folder in (case.recordings, case.reports, case.patches):
+        for place in folder.rglob("*"):
+            inside = place.relative_to(case.path)
+            if place.is_file() and not any(part.startswith(".") for part in inside.parts):
+                yield inside.as_posix()
 
 
 def _listed(case: Case, entry: dict[str, Any]) -> dict[str, str | None]:

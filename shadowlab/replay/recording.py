@@ -117,7 +117,7 @@ def shown(fixture: Fixture) -> dict[str, Any]:
 def keep(case: Case, fixture: Fixture) -> Recording:
     """Keep one recording in the case."""
     with case.writing("recordings"):
-        _keep(case, fixture)
+        _keep(case, fixture, [])
     return _noun(fixture, (case.recordings / f"{fixture.id}.json").read_bytes())
 
 
@@ -152,24 +152,26 @@ def snapshot(case: Case, fixture: Fixture) -> bytes | None:
 def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
     kept: list[Recording | None] = []
     rejected: list[Rejected] = []
+    new: list[Path] = []
     number = 1
     try:
         for number, document in _documents(file):
             if len(kept) >= MOST_RECORDINGS:
                 raise _Refused(f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once")
             try:
-                fixture = parse(_with_snapshot(case, document, file.parent), where=f"{file}: line {number}")
+                document = _with_snapshot(case, document, file.parent, new)
+                kept.append(_keep(case, parse(document, where=f"{file}: line {number}"), new))
             except NewerFormat:
                 raise
             except errors.RecordingError as exc:
                 rejected.append(Rejected(file=str(file), position=f"line {number}", reason=str(exc.args[0])))
-                continue
-            kept.append(_keep(case, fixture))
     except _Damaged as exc:
         rejected.append(Rejected(file=str(file), position=f"after line {number}", reason=str(exc.args[0])))
     except errors.RecordingError as exc:
+        _take_back(new)
         return _added(taken, refused=_refusal(file, exc))
     if not kept:
+        _take_back(new)
         return _added(taken, refused=Rejected(file=str(file), position="line 1", reason=rejected[-1].reason))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     added = [recording for recording in kept if recording is not None]
@@ -182,6 +184,12 @@ def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
     )
 
 
+def _take_back(new: list[Path]) -> None:
+    """A file that is refused leaves nothing in the case."""
+    for place in new:
+        place.unlink(missing_ok=True)
+
+
 def _added(taken: TakenIn, *, refused: Rejected) -> TakenIn:
     return replace(taken, refused=(*taken.refused, refused))
 
@@ -190,12 +198,18 @@ def _refusal(file: Path, exc: errors.RecordingError) -> Rejected:
     return Rejected(file=str(file), position="the whole file", reason=str(exc.args[0]))
 
 
-def _keep(case: Case, fixture: Fixture) -> Recording | None:
-    """The recording that was added, None when it lay there already."""
-    content = json.dumps(msgspec.to_builtins(fixture), indent=1, ensure_ascii=False).encode() + b"\n"
+def _keep(case: Case, fixture: Fixture, new: list[Path]) -> Recording | None:
+    """The recording that was added, None when it lay there already; its file goes among `new`.
+
+    Raises `RecordingError` when another recording of its id is there: what is in the case is evidence, and stays.
+    """
+    content = json.dumps(msgspec.to_builtins(fixture), indent=1).encode() + b"\n"
     place = case.recordings / f"{fixture.id}.json"
-    if place.exists() and place.read_bytes() == content:
-        return None
+    if place.exists():
+        if _load(place) == fixture:
+            return None
+        raise errors.RecordingError(f"recording {fixture.id} is in the case already, with other content")
+    new.append(place)
     _write(place, content)
     return _noun(fixture, content)
 
@@ -279,8 +293,8 @@ def _json(text: bytes) -> Any:
         return None
 
 
-def _with_snapshot(case: Case, document: Any, folder: Path) -> Any:
-    """The document, its snapshot kept in the case and named by its content."""
+def _with_snapshot(case: Case, document: Any, folder: Path, new: list[Path]) -> Any:
+    """The document, its snapshot kept in the case and named by its content; its file goes among `new`."""
     if not isinstance(document, dict) or not document.get("db_snapshot"):
         return document
     named = document["db_snapshot"]
@@ -298,6 +312,7 @@ def _with_snapshot(case: Case, document: Any, folder: Path) -> Any:
     else:
         _check(packed, found[1], named)
     if not (case.recordings / named).exists():
+        new.append(case.recordings / named)
         _write(case.recordings / named, packed)
     return {**document, "db_snapshot": named}
 

@@ -170,7 +170,7 @@ class Server:
                 break
         told = self._box.told() if self._box else ""
         raise errors.SandboxError(
-            f"the {self._sandbox.name} sandbox did not start: {told[-500:] or 'it said nothing'}",
+            f"the {self._sandbox.name} sandbox did not start: {_last_line(told)}",
             hint="try --sandbox embedded",
         )
 
@@ -207,7 +207,10 @@ class Server:
                 ) from None
             if not part:
                 told = self._box.told() if self._box else ""
-                raise errors.SandboxError(f"the fork server died: {told[-500:] or 'it said nothing'}")
+                raise errors.SandboxError(
+                    f"the fork server died: {_last_line(told)}",
+                    hint="the service ended its own process, or ran out of what the sandbox allows",
+                )
             parts += part
         self._connected.settimeout(None)
         return parts
@@ -289,6 +292,12 @@ class Server:
         content = b"".join(run.parts)
         why = run.ended or ("finished" if content or run.on_line else "died")
         done[run.number] = Ended(run.number, content, why)
+
+
+def _last_line(told: str) -> str:
+    """What a child process said last: a traceback names this machine's paths, and its last line is the error."""
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return lines[-1][-300:] if lines else "it said nothing"
 
 
 def _size(folder: Path) -> int:
