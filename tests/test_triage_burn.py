@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from otlp import START
-from story import MINUTE, SECOND, Story, busy, opened, triaged
+from story import MINUTE, SECOND, Story, busy, number_of, opened, triaged
 
 from shadowlab import triage
 from shadowlab.errors import ObjectiveError
@@ -139,3 +139,15 @@ def test_without_objectives_each_service_gets_a_default_and_that_is_said(tmp_pat
 
 def test_moments_keep_their_microseconds():
     assert burn.moment(START + 1_000).microsecond == 1
+
+
+def test_a_clock_that_is_ahead_is_said_and_does_not_move_blame(tmp_path: Path):
+    story = Story()
+    for n in range(100):
+        trace = story.trace()
+        front = story.span(n * 5, service="front", trace=trace, name="GET /", error=True)
+        shop = story.span(n * 5 + 600, trace=trace, parent=number_of(front), error=True)  # ten minutes ahead
+        story.fails(shop, "KeyError", "'x'")
+    found = triaged(story, tmp_path)
+    assert [(s.service, s.events) for s in found.suspects] == [("shop", 100)]
+    assert any("of shop ends 0:10:00 after every other service's" in note for note in found.notes)

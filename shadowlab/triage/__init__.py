@@ -70,7 +70,11 @@ def triage(
         services=blamed,
         changes=told,
         timeline=slices,
-        notes=(*_default_note(objectives, measured), *burn.notes(measured, at_ns=at_ns, data=data)),
+        notes=(
+            *_default_note(objectives, measured),
+            *burn.notes(measured, at_ns=at_ns, data=data),
+            *(burn.skew(store) if at is None else ()),
+        ),
     )
     return record, table
 

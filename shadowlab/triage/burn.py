@@ -210,6 +210,19 @@ def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[
     return told
 
 
+def skew(store: Store) -> list[str]:
+    """A service whose newest span ends well after every other's: its clock may be ahead, and `last` with it."""
+    rows = store.sql("""
+        SELECT service, max(coalesce(end_ns, start_ns)) AS newest FROM spans WHERE service IS NOT NULL
+        GROUP BY service ORDER BY newest DESC, service LIMIT 2""").rows()
+    if len(rows) < 2 or rows[0]["newest"] - rows[1]["newest"] < _ns(MINUTE):
+        return []
+    ahead = timedelta(seconds=(rows[0]["newest"] - rows[1]["newest"]) // 10**9)
+    other = f"{moment(rows[1]['newest']):%Y-%m-%dT%H:%M:%SZ}"
+    return [f"the newest span of {rows[0]['service']} ends {ahead} after every other service's: if its clock is ahead, "
+            f"look --at {other}"]  # fmt: skip
+
+
 def moment(ns: int) -> datetime:
     """The aware time of a nanosecond stamp, to the microsecond."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=ns // 1_000)
