@@ -111,8 +111,25 @@ def test_spans_without_ids_are_left_out_and_the_answer_says_how_many(case):
     with receiving(case) as running:
         answer = json.loads(running.post("/v1/traces", _body(told))[1])
         assert answer["partialSuccess"]["rejectedSpans"] == "2"
-        assert "without a valid trace id" in answer["partialSuccess"]["errorMessage"]
+        assert "without a valid trace or span id" in answer["partialSuccess"]["errorMessage"]
     assert running.gained.spans == 1
+
+
+def test_times_that_no_column_holds_are_left_out_of_every_signal(case):
+    late = str(2**63)
+    spans = otlp.traces([otlp.span(1), {**otlp.span(2), "endTimeUnixNano": late}, {**otlp.span(3), "unknown": [1]}])
+    logs = otlp.logs([otlp.log("early"), {**otlp.log("late"), "timeUnixNano": late}])
+    points = [{"timeUnixNano": when, "asDouble": 1.5} for when in (str(otlp.START), late)]
+    metrics = otlp.metrics([{"name": "pool", "gauge": {"dataPoints": points}}, {"gauge": {"dataPoints": points}}])
+    with receiving(case) as running:
+        told = [
+            running.post(f"/v1/{n}", _body(b))[1] for n, b in (("traces", spans), ("logs", logs), ("metrics", metrics))
+        ]
+    partial = [json.loads(answer)["partialSuccess"] for answer in told]
+    assert (partial[0]["rejectedSpans"], partial[1]["rejectedLogRecords"]) == ("1", "1")
+    assert partial[2]["rejectedDataPoints"] == "3"
+    gained = running.gained
+    assert (gained.spans, gained.logs, gained.metric_points, gained.rejected) == (2, 1, 1, ())
 
 
 def test_other_paths_methods_and_types_get_the_right_status(case):

@@ -5,9 +5,7 @@ https://opentelemetry.io/docs/specs/otlp/#otlphttp-request
 
 from __future__ import annotations
 
-import re
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -15,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shadowlab.telemetry.receiver import sound
 from shadowlab.telemetry.receiver.log import Kind
 from shadowlab.telemetry.receiver.refusal import Refused
 from shadowlab.telemetry.receiver.shapes import REQUESTS
@@ -53,8 +52,7 @@ _PACKED: Final = {"gzip": 31, "deflate": 15, "zlib": 15}
 _MEMBERS: Final = 1000
 """Parts of a gzip stream (RFC 1952); each costs a copy of what follows it."""
 _KEYS: Final = {Signal.TRACES: "resourceSpans", Signal.LOGS: "resourceLogs", Signal.METRICS: "resourceMetrics"}
-_HEX: Final = re.compile(r"[0-9a-fA-F]+")
-_NO_IDS: Final = "spans without a valid trace id (16 bytes) or span id (8 bytes), both not all zero"
+_ODD: Final = "records without a valid trace or span id, or a name, or with times beyond 2^63 ns"
 
 
 def kind_of(signal: Signal, encoding: Encoding) -> Kind:
@@ -105,88 +103,38 @@ def _json(signal: Signal, kind: Kind, body: bytes) -> Parsed:
         raise Refused.bad("the body is nested too deeply") from None
     if not request.given() and line != b"{}":
         raise Refused.bad(f"the body is no OTLP/JSON request of {signal}: it has no {_KEYS[signal]}")
-    count = request.count()
-    bad = request.without_ids(_valid_text) if signal is Signal.TRACES else 0
-    if bad:
-        line = _json_without(line)
-    return Parsed(kind, line if count > bad else b"", count - bad, bad, f"{_NO_IDS}: {bad}" if bad else "")
-
-
-def _json_without(line: bytes) -> bytes:
-    document: Any = msgspec.json.decode(line)
-    for resource in document["resourceSpans"]:
-        for scope in resource.get("scopeSpans") or ():
-            scope["spans"] = [span for span in scope.get("spans") or () if _valid_text(span)]
-    return msgspec.json.encode(document)
-
-
-def _valid_text(span: Any) -> bool:
-    told = span if isinstance(span, dict) else {"traceId": span.traceId, "spanId": span.spanId}
-    return _valid_id(told.get("traceId"), 32, (22, 24)) and _valid_id(told.get("spanId"), 16, (11, 12))
-
-
-def _valid_id(text: str | None, digits: int, base64: tuple[int, int]) -> bool:
-    if not text or not text.strip("0"):
-        return False
-    return bool(len(text) == digits and _HEX.fullmatch(text)) or len(text) in base64
+    kept, gone = sound.sift(sound.in_json(request))
+    return _parsed(kind, msgspec.json.encode(request) if gone else line, kept, gone)
 
 
 def _protobuf(signal: Signal, kind: Kind, body: bytes) -> Parsed:
-    request_type, count = _messages()[signal]
     from google.protobuf.message import DecodeError
 
     try:
-        request = request_type.FromString(body)
+        request = _messages()[signal].FromString(body)
     except (DecodeError, RecursionError):
         raise Refused.bad(f"the body is no OTLP/protobuf request of {signal}") from None
     if body and not request.ListFields():
         raise Refused.bad(f"the body is no OTLP/protobuf request of {signal}: it has no {_KEYS[signal]}")
-    records = count(request)
-    bad = _drop_without_ids(request) if signal is Signal.TRACES else 0
-    if bad:
-        body = request.SerializeToString()
-    return Parsed(kind, body if records > bad else b"", records - bad, bad, f"{_NO_IDS}: {bad}" if bad else "")
+    kept, gone = sound.sift(sound.in_protobuf(request))
+    return _parsed(kind, request.SerializeToString() if gone else body, kept, gone)
 
 
-def _drop_without_ids(request: Any) -> int:
-    dropped = 0
-    for resource in request.resource_spans:
-        for scope in resource.scope_spans:
-            bad = [n for n, span in enumerate(scope.spans) if not _valid_bytes(span.trace_id, span.span_id)]
-            for number in reversed(bad):
-                del scope.spans[number]
-            dropped += len(bad)
-    return dropped
-
-
-def _valid_bytes(trace: bytes, span: bytes) -> bool:
-    return len(trace) == 16 and len(span) == 8 and any(trace) and any(span)
+def _parsed(kind: Kind, body: bytes, kept: int, gone: int) -> Parsed:
+    return Parsed(kind, body if kept else b"", kept, gone, f"{_ODD}: {gone}" if gone else "")
 
 
 @cache
-def _messages() -> dict[Signal, tuple[Any, Callable[[Any], int]]]:
+def _messages() -> dict[Signal, Any]:
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
     return {
-        Signal.TRACES: (ExportTraceServiceRequest, _count_spans),
-        Signal.LOGS: (ExportLogsServiceRequest, _count_logs),
-        Signal.METRICS: (ExportMetricsServiceRequest, _count_points),
+        Signal.TRACES: ExportTraceServiceRequest,
+        Signal.LOGS: ExportLogsServiceRequest,
+        Signal.METRICS: ExportMetricsServiceRequest,
     }
-
-
-def _count_spans(request: Any) -> int:
-    return sum(len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans)
-
-
-def _count_logs(request: Any) -> int:
-    return sum(len(scope.log_records) for resource in request.resource_logs for scope in resource.scope_logs)
-
-
-def _count_points(request: Any) -> int:
-    metrics = (m for resource in request.resource_metrics for scope in resource.scope_metrics for m in scope.metrics)
-    return sum(len(getattr(m, m.WhichOneof("data")).data_points) for m in metrics if m.WhichOneof("data"))
 
 
 def _word(text: str) -> str:

@@ -5,16 +5,21 @@ Fields that are not named here are ignored, as the protocol asks. Names are the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
+
+
+class _Shape(msgspec.Struct, omit_defaults=True):
+    """Written again, it says what was read of it."""
+
 
 Text = str | None
 Number = int | float | str | None
 
 
-class AnyValue(msgspec.Struct):
+class AnyValue(_Shape):
     """One of the kinds that an attribute's value has."""
 
     stringValue: Text = None
@@ -26,20 +31,20 @@ class AnyValue(msgspec.Struct):
     kvlistValue: Mapped | None = None
 
 
-class Listed(msgspec.Struct):
+class Listed(_Shape):
     """An array."""
 
     values: list[AnyValue | None] | None = None
 
 
-class KeyValue(msgspec.Struct):
+class KeyValue(_Shape):
     """One attribute."""
 
     key: Text = None
     value: AnyValue | None = None
 
 
-class Mapped(msgspec.Struct):
+class Mapped(_Shape):
     """A mapping."""
 
     values: list[KeyValue] | None = None
@@ -48,20 +53,20 @@ class Mapped(msgspec.Struct):
 Attributes = list[KeyValue] | None
 
 
-class Resource(msgspec.Struct):
+class Resource(_Shape):
     """What the records are about."""
 
     attributes: Attributes = None
 
 
-class Scope(msgspec.Struct):
+class Scope(_Shape):
     """What made them."""
 
     name: Text = None
     version: Text = None
 
 
-class Event(msgspec.Struct):
+class Event(_Shape):
     """What happened within a span."""
 
     timeUnixNano: Number = None
@@ -70,7 +75,7 @@ class Event(msgspec.Struct):
     droppedAttributesCount: Number = None
 
 
-class Link(msgspec.Struct):
+class Link(_Shape):
     """Another span that a span points at."""
 
     traceId: Text = None
@@ -81,14 +86,14 @@ class Link(msgspec.Struct):
     droppedAttributesCount: Number = None
 
 
-class Status(msgspec.Struct):
+class Status(_Shape):
     """How a span ended."""
 
     message: Text = None
     code: Number = None
 
 
-class Span(msgspec.Struct):
+class Span(_Shape):
     """A span."""
 
     traceId: Text = None
@@ -109,7 +114,7 @@ class Span(msgspec.Struct):
     droppedLinksCount: Number = None
 
 
-class LogRecord(msgspec.Struct):
+class LogRecord(_Shape):
     """A log record."""
 
     timeUnixNano: Number = None
@@ -125,21 +130,21 @@ class LogRecord(msgspec.Struct):
     droppedAttributesCount: Number = None
 
 
-class Buckets(msgspec.Struct):
+class Buckets(_Shape):
     """One half of an exponential histogram."""
 
     offset: Number = None
     bucketCounts: list[Number] | None = None
 
 
-class Quantile(msgspec.Struct):
+class Quantile(_Shape):
     """One value of a summary."""
 
     quantile: Number = None
     value: Number = None
 
 
-class Exemplar(msgspec.Struct):
+class Exemplar(_Shape):
     """One measurement behind a point."""
 
     timeUnixNano: Number = None
@@ -150,7 +155,7 @@ class Exemplar(msgspec.Struct):
     filteredAttributes: Attributes = None
 
 
-class Point(msgspec.Struct):
+class Point(_Shape):
     """A data point of any kind of metric."""
 
     attributes: Attributes = None
@@ -174,7 +179,7 @@ class Point(msgspec.Struct):
     exemplars: list[Exemplar] | None = None
 
 
-class Series(msgspec.Struct):
+class Series(_Shape):
     """The points of a metric."""
 
     dataPoints: list[Point] | None = None
@@ -182,7 +187,7 @@ class Series(msgspec.Struct):
     isMonotonic: bool | str | None = None
 
 
-class Metric(msgspec.Struct):
+class Metric(_Shape):
     """A metric, with the points of one kind."""
 
     name: Text = None
@@ -194,55 +199,55 @@ class Metric(msgspec.Struct):
     exponentialHistogram: Series | None = None
     summary: Series | None = None
 
-    def count(self) -> int:
-        """Number of its points."""
+    def points(self) -> Iterator[list[Point]]:
+        """Its points, a list a kind."""
         told = (self.gauge, self.sum, self.histogram, self.exponentialHistogram, self.summary)
-        return sum(len(series.dataPoints or ()) for series in told if series)
+        yield from (series.dataPoints for series in told if series and series.dataPoints)
 
 
-class ScopeSpans(msgspec.Struct):
+class ScopeSpans(_Shape):
     """Spans of one scope."""
 
     scope: Scope | None = None
     spans: list[Span] | None = None
 
 
-class ScopeLogs(msgspec.Struct):
+class ScopeLogs(_Shape):
     """Log records of one scope."""
 
     scope: Scope | None = None
     logRecords: list[LogRecord] | None = None
 
 
-class ScopeMetrics(msgspec.Struct):
+class ScopeMetrics(_Shape):
     """Metrics of one scope."""
 
     scope: Scope | None = None
     metrics: list[Metric] | None = None
 
 
-class ResourceSpans(msgspec.Struct):
+class ResourceSpans(_Shape):
     """Spans of one resource."""
 
     resource: Resource | None = None
     scopeSpans: list[ScopeSpans] | None = None
 
 
-class ResourceLogs(msgspec.Struct):
+class ResourceLogs(_Shape):
     """Log records of one resource."""
 
     resource: Resource | None = None
     scopeLogs: list[ScopeLogs] | None = None
 
 
-class ResourceMetrics(msgspec.Struct):
+class ResourceMetrics(_Shape):
     """Metrics of one resource."""
 
     resource: Resource | None = None
     scopeMetrics: list[ScopeMetrics] | None = None
 
 
-class Traces(msgspec.Struct):
+class Traces(_Shape):
     """ExportTraceServiceRequest."""
 
     resourceSpans: list[ResourceSpans] | None = None
@@ -251,20 +256,13 @@ class Traces(msgspec.Struct):
         """Whether it has what a request of this kind must have."""
         return self.resourceSpans is not None
 
-    def _spans(self) -> list[Span]:
+    def spans(self) -> Iterator[list[Span]]:
+        """Spans, a list a scope."""
         scopes = (scope for resource in self.resourceSpans or () for scope in resource.scopeSpans or ())
-        return [span for scope in scopes for span in scope.spans or ()]
-
-    def count(self) -> int:
-        """Number of spans."""
-        return len(self._spans())
-
-    def without_ids(self, valid: Callable[[Span], bool]) -> int:
-        """Number of spans that are not `valid`."""
-        return sum(not valid(span) for span in self._spans())
+        yield from (scope.spans for scope in scopes if scope.spans)
 
 
-class Logs(msgspec.Struct):
+class Logs(_Shape):
     """ExportLogsServiceRequest."""
 
     resourceLogs: list[ResourceLogs] | None = None
@@ -273,13 +271,13 @@ class Logs(msgspec.Struct):
         """Whether it has what a request of this kind must have."""
         return self.resourceLogs is not None
 
-    def count(self) -> int:
-        """Number of log records."""
+    def logs(self) -> Iterator[list[LogRecord]]:
+        """Log records, a list a scope."""
         scopes = (scope for resource in self.resourceLogs or () for scope in resource.scopeLogs or ())
-        return sum(len(scope.logRecords or ()) for scope in scopes)
+        yield from (scope.logRecords for scope in scopes if scope.logRecords)
 
 
-class Metrics(msgspec.Struct):
+class Metrics(_Shape):
     """ExportMetricsServiceRequest."""
 
     resourceMetrics: list[ResourceMetrics] | None = None
@@ -288,10 +286,10 @@ class Metrics(msgspec.Struct):
         """Whether it has what a request of this kind must have."""
         return self.resourceMetrics is not None
 
-    def count(self) -> int:
-        """Number of data points."""
+    def metrics(self) -> Iterator[Metric]:
+        """All metrics."""
         scopes = (scope for resource in self.resourceMetrics or () for scope in resource.scopeMetrics or ())
-        return sum(metric.count() for scope in scopes for metric in scope.metrics or ())
+        yield from (metric for scope in scopes for metric in scope.metrics or ())
 
 
 REQUESTS: Final[dict[str, Any]] = {"traces": Traces, "logs": Logs, "metrics": Metrics}
