@@ -32,6 +32,7 @@ from shadowlab.records import (
     Proposal,
     Record,
     Recording,
+    Rejected,
     Replay,
     Report,
     Suspect,
@@ -67,7 +68,8 @@ class Investigation:
         """Take telemetry and recordings into the case; what was loaded before adds nothing.
 
         `redact` names the policy, None switches redaction off (the ledger says so). Files that are no telemetry are
-        listed in `refused`; raises `TelemetryError` when no file could be used.
+        listed in `refused`, or in `rejected` when they only lay in a folder that was named; raises `TelemetryError`
+        when no file could be used.
         """
         from shadowlab import telemetry
         from shadowlab.replay import recording
@@ -77,25 +79,26 @@ class Investigation:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
         self._take_in_log()
         evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
-        tapes = [name for name in names if recording.is_recording(Path(name))]
-        told = [name for name in names if name not in tapes]
+        given = choice.inputs(names)
+        told, tapes = given.telemetry, given.recordings
         done = telemetry.ingest(self.case, told, redact=redact, progress=self.progress) if told else Ingest()
         taken = recording.take_in(self.case, tapes, progress=self.progress) if tapes else recording.TakenIn()
+        refused = done.refused + taken.refused
         record = changed(
             done,
             recordings=len(taken.recordings),
-            files=done.files + taken.files,
-            rejected=done.rejected + taken.rejected,
-            refused=done.refused + taken.refused,
+            files=tuple(changed(f, file=Path(f.file).name) for f in done.files + taken.files),  # no path travels
+            rejected=done.rejected + taken.rejected + tuple(r for r in refused if r.file in given.swept),
+            refused=tuple(r for r in refused if r.file not in given.swept),
             redaction=redact or "off",
         )
-        if len(record.refused) == len(names):
-            first = record.refused[0]
+        if len(refused) == len(told) + len(tapes):
+            first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
             raise errors.TelemetryError(
                 f"{first.file}: {first.reason}", hint="OTLP, Jaeger and Zipkin files and recordings are read"
             )
-        given = [Path(name).name for name in names]
-        return self._keep("ingest", record, evidence, files=given, redaction=record.redaction)
+        called = [Path(name).name for name in names]
+        return self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
 
     def receive(
         self,
