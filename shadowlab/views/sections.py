@@ -242,7 +242,7 @@ def gates(report: GateReport) -> Page:
 def statistics(report: GateReport) -> Page:
     """The numbers behind the statistical gates."""
     rows = [_statistic(g.name, g.verdict.value, g.statistic) for g in report.gates if g.statistic]
-    columns = ("gate", "verdict", "observed", "interval", "limit", "n control", "n candidate", "p", "e-value", "method")
+    columns = ("gate", "verdict", "observed", "interval", "limit", "n", "p", "e-value", "method")
     return grid(columns, rows, alt="gate statistics")
 
 
@@ -257,7 +257,8 @@ def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
         _number(s.estimate),
         interval,
     )
-    return *seen, _number(s.limit), s.n_control, s.n_candidate, _number(s.p), _number(s.e_value), s.method
+    n = Markup(f"{s.n_control:,} control<br>{s.n_candidate:,} candidate")
+    return *seen, _number(s.limit), n, _number(s.p), _number(s.e_value), s.method
 
 
 def _number(value: float | None) -> Markup:
