@@ -14,7 +14,7 @@ from typing import Final, Self
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import connection, inputs, readers, segment, segments, store
+from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
 from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
@@ -97,6 +97,10 @@ class Loading:
             raise errors.TelemetryError(f"cannot be unpacked: {exc}") from exc
         if not head.strip():
             raise errors.TelemetryError("is empty")
+        if kind := attachments.kind_of(head):
+            kept = attachments.keep(self.case, stream, given.name)
+            self.files.append(IngestedFile(file=given.name, format=kind, sha256=kept, rows=0))
+            return
         reader = reader_for(head)
         path = given.path
         if path and not stream.compression and path.is_file() and path.stat().st_size <= base.LONGEST:

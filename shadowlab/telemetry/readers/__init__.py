@@ -9,6 +9,7 @@ from shadowlab import errors
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.readers import plain
 from shadowlab.telemetry.readers.base import Faults, Portion, Reader
+from shadowlab.telemetry.readers.crash import Crash
 from shadowlab.telemetry.readers.jaeger import Jaeger
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
 from shadowlab.telemetry.readers.otlp_protobuf import OtlpProtobuf
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["READERS", "Faults", "Portion", "Reader", "prepare", "reader_for"]
 
-READERS: Sequence[Reader] = (OtlpJson(), Jaeger(), Zipkin(), OtlpProtobuf())
+READERS: Sequence[Reader] = (OtlpJson(), Jaeger(), Zipkin(), OtlpProtobuf(), Crash())
 """In the order in which they are asked."""
 
 

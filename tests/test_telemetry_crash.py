@@ -1,0 +1,113 @@
+"""Crash dumps become log records with frames; recordings of profilers are kept as they are."""
+
+import faulthandler
+import hashlib
+import json
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from shadowlab import telemetry
+from shadowlab.case import Case, open_case
+
+PY_SPY = """Process 4711: python -m shop
+Python v3.11.7 (/usr/bin/python3.11)
+
+Thread 4711 (idle): "MainThread"
+    select (selectors.py:468)
+    serve (shop/server.py:31)
+    <module> (shop/__main__.py:4)
+Thread 4712 (active)
+    price (shop/orders.py:12)
+"""
+GO = """panic: runtime error: index out of range [3] with length 3
+
+goroutine 1 [running]:
+main.price(0xc000012345, 0x3)
+\t/srv/shop/orders.go:12 +0x1d
+main.main()
+\t/srv/shop/main.go:7 +0x20
+
+goroutine 18 [chan receive, 2 minutes]:
+shop/queue.(*Queue).Wait(0xc0000b6000)
+\t/srv/shop/queue/queue.go:40 +0x6b
+created by shop/queue.New in goroutine 1
+\t/srv/shop/queue/queue.go:21 +0x9c
+"""
+JAVA = """2026-03-10 11:00:00
+Full thread dump OpenJDK 64-Bit Server VM (17.0.9+9 mixed mode):
+
+"main" #1 prio=5 os_prio=0 cpu=1.2ms elapsed=3s tid=0x00007f nid=0x1b runnable  [0x00007f1]
+   java.lang.Thread.State: RUNNABLE
+\tat com.shop.Orders.price(Orders.java:12)
+\tat com.shop.Main.main(Main.java:7)
+
+"GC Thread#0" os_prio=0 cpu=0.1ms tid=0x00007e nid=0x1c runnable
+"""
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return open_case(tmp_path / "case")
+
+
+def _threads(case: Case, path: Path) -> list[dict[str, object]]:
+    done = telemetry.ingest(case, [path])
+    assert [f.format for f in done.files] == ["crash-dump"]
+    query = """SELECT attributes['crash.kind'] AS kind, attributes['thread.name'] AS thread,
+        attributes['crash.frames'] AS frames, exception_message, stack FROM logs
+        ORDER BY thread IN ('1', 'main', '4711') DESC"""
+    with telemetry.store(case) as store:
+        return [{**row, "frames": json.loads(str(row["frames"]))} for row in store.sql(query).rows()]
+
+
+def test_faulthandlers_own_dump_is_read(case, tmp_path):
+    path = tmp_path / "crash.txt"
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    with path.open("w") as out:
+        faulthandler.dump_traceback(out, all_threads=True)
+    waiting.set()
+    thread.join()
+    threads = _threads(case, path)
+    assert {row["kind"] for row in threads} == {"python-faulthandler"}
+    functions = [[frame["function"] for frame in row["frames"]] for row in threads]
+    assert any(names[-1] == "test_faulthandlers_own_dump_is_read" for names in functions)
+    assert any("wait" in names for names in functions)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "count", "outermost", "innermost"),
+    [
+        (PY_SPY, "py-spy", 2, ("<module>", 4), ("select", 468)),
+        (GO, "go-panic", 2, ("main.main", 7), ("main.price", 12)),
+        (JAVA, "java-thread-dump", 2, ("com.shop.Main.main", 7), ("com.shop.Orders.price", 12)),
+    ],
+)
+def test_other_dumps_are_read_outermost_first(case, tmp_path, text, kind, count, outermost, innermost):
+    (tmp_path / "dump").write_text(text)
+    threads = _threads(case, tmp_path / "dump")
+    assert (len(threads), threads[0]["kind"]) == (count, kind)
+    first, last = threads[0]["frames"][0], threads[0]["frames"][-1]
+    assert (first["function"], first["line"]) == outermost
+    assert (last["function"], last["line"]) == innermost
+    assert telemetry.ingest(case, [tmp_path / "dump"]).logs == 0
+
+
+def test_a_go_panic_says_why(case, tmp_path):
+    (tmp_path / "dump").write_text(GO)
+    assert "index out of range" in str(_threads(case, tmp_path / "dump")[0]["exception_message"])
+
+
+def test_profilers_recordings_are_kept_under_their_digest(case):
+    content = b"PERFILE2" + bytes(5000)
+    with tempfile.NamedTemporaryFile(suffix="-perf.data") as file:
+        file.write(content)
+        file.flush()
+        done = telemetry.ingest(case, [file.name])
+        kept = next((case.telemetry / "attachments").iterdir())
+        assert kept.name == f"{hashlib.sha256(content).hexdigest()}-{Path(file.name).name}"
+    assert (done.files[0].format, kept.read_bytes()) == ("perf", content)
