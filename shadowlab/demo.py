@@ -43,6 +43,7 @@ def run(
          f" {took.recordings:,} recordings; {took.redacted:,} values redacted")  # fmt: skip
     found = clock("triage", lambda: inv.triage(slo=incident / "objective.openslo.yaml"))
     _tell_triage(found, tell)
+    tell(f"sandbox   {sandbox}, because {_why(sandbox)}")
     again = clock("replay", lambda: inv.replay(found.top, times=20, sandbox=sandbox))
     _tell_replay(again, tell)
     why = clock("diagnose", lambda: inv.diagnose(again))
@@ -97,6 +98,20 @@ def _make_room(out: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     out.replace(aside / "old")
     shutil.rmtree(aside)
+
+
+def _why(sandbox: str) -> str:
+    """Why the replays run in this sandbox and not in another."""
+    if sandbox != "embedded":
+        return "you asked for it"
+    from shadowlab.replay.sandboxes import docker
+
+    engine = (
+        "a container engine answers here too: try --sandbox docker"
+        if docker.answers()
+        else "no container engine answers here"
+    )
+    return f"it needs neither root nor docker; {engine}"
 
 
 def _tell_triage(found: Triage, tell: Callable[[str], None]) -> None:

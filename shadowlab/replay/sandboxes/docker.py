@@ -36,6 +36,9 @@ class _Box:
     def __init__(self, container: Container) -> None:
         self._container = container
 
+    def met(self, pid: int) -> None:
+        """The server told its process id, which means nothing out here."""
+
     def alive(self) -> bool:
         """Whether the container runs."""
         try:
@@ -87,6 +90,20 @@ class Docker:
     def enforced(self, held: Mapping[str, Any]) -> tuple[str, ...]:
         """The container's walls, then what the guard inside holds."""
         return ("container: no network, read-only root, own processes, no new privileges", *held_within(held))
+
+
+def answers() -> bool:
+    """Whether a container engine answers here."""
+    import docker
+
+    try:
+        client = docker.from_env(timeout=2)
+        try:
+            return bool(client.ping())
+        finally:
+            client.close()
+    except Exception:  # whatever is in the way, no engine can be used
+        return False
 
 
 def _options(launch: Launch) -> dict[str, Any]:
