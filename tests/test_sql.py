@@ -136,3 +136,14 @@ def test_the_extension_registers_the_magic_with_ipython(case: Case, tmp_path: Pa
     shell.run_line_magic("load_ext", "shadowlab")
     rows = shell.run_cell_magic("sql", f"--case {case.path}", "SELECT count(*) AS n FROM spans")
     assert rows.rows() == [{"n": 40}]
+
+
+def test_the_schemas_page_says_what_the_database_has(case):
+    page = (Path(__file__).parent.parent / "docs" / "schema.md").read_text()
+    sections = {part.split("\n", 1)[0]: part for part in page.split("\n## ")[1:]}
+    with telemetry.store(case) as store:
+        for view in telemetry.VIEWS:
+            columns = store.sql(f"DESCRIBE {view}").rows()
+            listed = [line.split("|")[1:3] for line in sections[view].splitlines() if line.startswith("| `")]
+            told = [(name.strip(" `"), kind.strip(" `")) for name, kind in listed]
+            assert told == [(row["column_name"], row["column_type"]) for row in columns]

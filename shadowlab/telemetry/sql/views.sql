@@ -44,7 +44,7 @@ SELECT trace_id, min(start_ns) AS start_ns, max(end_ns) AS end_ns, sum(spans)::B
 FROM part_trace_parts GROUP BY trace_id;
 
 CREATE VIEW edges AS
-SELECT p.service AS caller, c.service AS callee, count(*) AS calls, count_if(c.status = 'error') AS errors,
+SELECT p.service AS caller, c.service AS callee, count(*) AS calls, count_if(c.status = 'error')::BIGINT AS errors,
     quantile_cont(c.duration_ns, 0.5)::BIGINT AS p50_ns, quantile_cont(c.duration_ns, 0.95)::BIGINT AS p95_ns
 FROM part_spans c JOIN part_spans p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
 WHERE p.service <> c.service GROUP BY ALL;
