@@ -144,10 +144,15 @@ class Investigation:
         window: str | timedelta = "30m",
         at: str | datetime | None = "last",
         top: int = 5,
+        merge: Sequence[Sequence[str]] = (),
+        split: Sequence[str] = (),
+        changes: str | os.PathLike[str] | None = None,
     ) -> Triage:
         """What burns, which errors explain it, since which change, and what is worth replaying.
 
-        `slo` is an OpenSLO file, remembered by the case; without any, each service gets a default objective.
+        `slo` is an OpenSLO file, remembered by the case; without any, each service gets a default objective. `merge`
+        (groups of fingerprints that are one fault) and `split` (fingerprints of several) are a person's corrections and
+        stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows.
         """
         from shadowlab import telemetry, triage
 
@@ -155,6 +160,8 @@ class Investigation:
         evidence = Evidence(self.case)
         place = Path(slo) if slo else self.case.path / OBJECTIVES
         objectives = triage.slo.load(place) if slo or place.exists() else None
+        known = triage.Corrections.read(self.case.settings().get("corrections"))
+        corrections = known.with_more(merge, split)
         with telemetry.store(self.case) as store:
             found, fingerprints = triage.triage(
                 store,
@@ -164,7 +171,11 @@ class Investigation:
                 top=top,
                 recorded=choice.recorded(self),
                 source_frames=choice.frames(self),
+                told_changes=triage.changes.load(Path(changes)) if changes else (),
+                corrections=corrections,
             )
+        if corrections != known:
+            self.case.remember(corrections=corrections.document())
         telemetry.set_fingerprints(self.case, fingerprints)
         if slo:
             self.case.put(OBJECTIVES, place.read_bytes())

@@ -9,7 +9,9 @@ import pytest
 from assets.stacks import STACKS
 from story import SHOP, Story, number_of, opened, python_stack
 
+import shadowlab as sl
 from shadowlab import telemetry, triage
+from shadowlab.errors import UsageError
 from shadowlab.triage import mask
 from shadowlab.triage.fingerprint import merge
 
@@ -203,3 +205,15 @@ def test_a_person_may_merge_and_split_groups(tmp_path: Path):
     assert (merged.fingerprint, merged.events) == (other.fingerprint, 24)
     assert "grouped by hand" in merged.why
     assert sorted(s.events for s in parted) == [6, 6, 12]
+
+
+def test_corrections_stay_in_the_case(tmp_path: Path):
+    story = Story()
+    for n in range(4):
+        story.fails(story.span(n, error=True), ("ValueError", "KeyError")[n % 2], "no")
+    inv = sl.open(story.case(tmp_path).path)
+    one, other = inv.triage().suspects
+    inv.triage(merge=[(one.fingerprint, other.fingerprint)])
+    assert [s.fingerprint for s in sl.open(inv.case.path).triage().suspects] == [one.fingerprint]
+    with pytest.raises(UsageError, match="is no fingerprint"):
+        inv.triage(split=["TypeError"])

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab import errors
 from shadowlab.triage import frames, mask
 from shadowlab.triage.scene import dicts, keep
 
@@ -70,6 +72,33 @@ class Corrections:
     """Fingerprints that are one fault; the first names it."""
     split: tuple[str, ...] = ()
     """Fingerprints of several faults, to be told apart by the path that leads to them."""
+
+    @classmethod
+    def read(cls, document: object) -> Corrections:
+        """The corrections that a case keeps; none where it keeps nothing. Raises `CaseError` when they are damaged."""
+        import msgspec
+
+        try:
+            return msgspec.convert(document or {}, cls)
+        except msgspec.ValidationError as exc:
+            raise errors.CaseError(f"the case's corrections are damaged: {exc}") from exc
+
+    def with_more(self, merge: Iterable[Sequence[str]] = (), split: Iterable[str] = ()) -> Corrections:
+        """These and more; raises `UsageError` for a group of less than two, or what is no fingerprint."""
+        groups, parted = tuple(tuple(group) for group in merge), tuple(split)
+        for group in groups:
+            if len(group) < 2:
+                raise errors.UsageError(f"merging {group!r} merges nothing", hint="name two fingerprints at the least")
+        for told in (*parted, *(f for group in groups for f in group)):
+            if not re.fullmatch(r"[0-9a-f]{16}", told):
+                raise errors.UsageError(f"{told!r} is no fingerprint", hint="`found.suspects[0].fingerprint` is one")
+        return Corrections(
+            merge=tuple(dict.fromkeys((*self.merge, *groups))), split=tuple(dict.fromkeys((*self.split, *parted)))
+        )
+
+    def document(self) -> dict[str, list[Any]]:
+        """What a case keeps of them."""
+        return {"merge": [list(group) for group in self.merge], "split": list(self.split)}
 
 
 def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None) -> None:
