@@ -203,7 +203,10 @@ def _keep(case: Case, fixture: Fixture, new: list[Path]) -> Recording | None:
 
     Raises `RecordingError` when another recording of its id is there: what is in the case is evidence, and stays.
     """
-    content = json.dumps(msgspec.to_builtins(fixture), indent=1).encode() + b"\n"
+    try:
+        content = msgspec.json.format(msgspec.json.encode(fixture), indent=1) + b"\n"
+    except UnicodeEncodeError as exc:
+        raise errors.RecordingError(f"recording {fixture.id} holds text that is not Unicode") from exc
     place = case.recordings / f"{fixture.id}.json"
     if place.exists():
         if _load(place) == fixture:
