@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,8 @@ class Told:
     source: Path
     document: dict[str, Any]
     story: str
-    seconds: float
+    cpu_seconds: float
+    """Of all its processes; two cores that have nothing else to do give 120 in a minute."""
 
     def copy(self, folder: Path) -> Path:
         """A case of the test's own."""
@@ -46,10 +47,11 @@ class Told:
 def told(tmp_path_factory: pytest.TempPathFactory, own_keys: Path) -> Told:
     """The demo, run once as a person runs it."""
     out = tmp_path_factory.mktemp("demo") / "case"
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-m", "shadowlab", "demo", "--json", "--out", str(out)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    seconds = time.perf_counter() - start
-    return Told(out, out.with_name("case-source"), json.loads(done.stdout), done.stderr, seconds)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Told(out, out.with_name("case-source"), json.loads(done.stdout), done.stderr, cpu_seconds)

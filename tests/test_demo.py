@@ -29,9 +29,8 @@ def test_the_demo_passes_and_names_what_it_made(told: Told) -> None:
     assert "reproduced 20/20" in told.story
 
 
-@pytest.mark.slow
-def test_the_demo_takes_less_than_a_minute(told: Told) -> None:
-    assert told.seconds < 60, told.document["seconds"]
+def test_the_demo_needs_less_than_a_minute_of_two_cores(told: Told) -> None:
+    assert told.cpu_seconds < 120, told.document["seconds"]
 
 
 def test_triage_points_at_what_happened(told: Told) -> None:
