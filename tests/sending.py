@@ -81,14 +81,14 @@ def receiving(
 
     thread = threading.Thread(target=run)
     thread.start()
-    ready.wait(20)
+    ready.wait(60)
     try:
         if faults:
             raise faults[0]
         yield result
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(90)
     if faults:
         raise faults[0]
 

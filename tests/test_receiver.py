@@ -29,7 +29,7 @@ def _body(*documents: dict[str, object]) -> bytes:
     return json.dumps(documents[0]).encode()
 
 
-def _eventually(case: Case, query: str, wanted: object, seconds: float = 10) -> None:
+def _eventually(case: Case, query: str, wanted: object, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while (found := _rows(case, query)) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -125,14 +125,14 @@ def test_segments_that_the_ledger_names_go_with_an_entry_and_the_case_verifies(c
         assert running.post("/v1/traces", body)[0] == 200
         _until(lambda: inv.sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 9}])
         running.stop()
-        assert running.process.wait(30) == 0
+        assert running.process.wait(60) == 0
     assert [entry["verb"] for entry in inv.ledger] == ["ingest", "merge", "receive"]
     assert len(inv.ledger[1]["files"]) == 8
     assert str(verify.verify(inv.case).verdict) == "pass"
     assert compaction.retired(inv.case) == []
 
 
-def _until(true: Callable[[], object], seconds: float = 20) -> None:
+def _until(true: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
