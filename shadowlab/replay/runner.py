@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 
 from shadowlab import errors
-from shadowlab.replay import sandboxes
+from shadowlab.replay import preload, sandboxes
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.results import MirrorResult, RunResult, result_of
@@ -73,6 +73,7 @@ class Runner:
         self._tree = tree.resolve()
         self._service = service
         self._sandbox = sandboxes.named(sandbox)
+        self._preload = preload.modules(self._tree, service.lock)
         self._snapshots = snapshots
         self._workers = workers or min(os.cpu_count() or 1, 4)
         self._timeout_s = timeout_s
@@ -229,9 +230,12 @@ class Runner:
     def _launch(self, environment: dict[str, str], work: Path, perturbed: bool) -> sandboxes.Launch:
         steady = "random" if perturbed else "steady"
         options = ("-P", "-s", "-B", "-X", "utf8")
+        place = str(work / "control")
         return sandboxes.Launch(
-            command=(sys.executable, *options, str(_INSIDE / "__main__.py"), str(work / "control"), steady),
-            environment={**_BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", "HOME": str(work), **environment},
+            command=(sys.executable, *options, str(_INSIDE / "__main__.py"), place, steady),
+            place=place,
+            environment={**_BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", **environment},
+            preload=self._preload,
             readable=(str(self._tree), *_runtime()),
             system=(*_SYSTEM, os.path.realpath(sys.executable)),
             work=work,
@@ -255,6 +259,7 @@ class Runner:
             ],
             "readable": [str(self._tree), *_runtime(), *_SYSTEM],
             "guard": self._sandbox.guard,
+            "preload": list(self._preload),
             "limits": self._limits,
             "perturbed": perturbed,
             "switch_interval": 1e-6 if perturbed else 0.005,

@@ -176,6 +176,8 @@ class Server:
 
     def _greet(self) -> None:
         hello = self._message(time.monotonic() + _START_S)
+        if self._box is not None and isinstance(hello.get("pid"), int):
+            self._box.met(hello["pid"])
         self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
         ready = self._message(time.monotonic() + _START_S)
         if "failed" in ready:

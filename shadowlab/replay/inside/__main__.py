@@ -27,7 +27,7 @@ def _start() -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules["_shadowlab_inside"] = package
     spec.loader.exec_module(package)
-    importlib.import_module("_shadowlab_inside.zygote").main(sys.argv[1])
+    importlib.import_module("_shadowlab_inside.zygote").main(sys.argv[1], shared="shared" in sys.argv[3:])
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Any
 
 from .put import put
 
-_BOOT_SEED = "boot"
+BOOT_SEED = "boot"
 
 
 class Chance:
@@ -39,8 +39,8 @@ class Chance:
         put(random.Random, seed=seed)
         put(ssl, RAND_bytes=self.draw)
         put(uuid, getnode=lambda: 0x5EADB0B5)
-        self.seed(_BOOT_SEED)
-        random.seed(_BOOT_SEED)
+        self.seed(BOOT_SEED)
+        random.seed(BOOT_SEED)
 
     def seed(self, seed: int | str) -> None:
         """Begin the streams of one replay; `random` itself starts at `seed` as `random.seed(seed)` would."""

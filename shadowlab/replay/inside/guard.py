@@ -26,6 +26,8 @@ _USERS = (60_000, 1_184)
 """First and number of user ids that root's replays run as; systemd and Debian hand out others."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# The seams put others in their place.
+_getuid, _listdir, _stat = os.getuid, os.listdir, os.stat
 _readable: tuple[str, ...] = ()
 
 
@@ -33,6 +35,11 @@ def steady_addresses() -> bool:
     """Whether address randomisation is off."""
     now = int(_libc.personality(0xFFFFFFFF))
     return now >= 0 and bool(now & _ADDR_NO_RANDOMIZE)
+
+
+def real_pid() -> int:
+    """This process' id, as the kernel has it."""
+    return int(_libc.getpid())
 
 
 def die_with_parent() -> None:
@@ -46,7 +53,7 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
     limits = config["limits"]
     _readable = tuple(config["readable"])
     user = _leave_root(config["work"])
-    processes = os.getuid() != 0
+    processes = _getuid() != 0
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, limits["files"])
     _limit(resource.RLIMIT_AS, limits["memory"])
@@ -90,11 +97,11 @@ def _limit(what: int, value: int) -> None:
 def _mine() -> int:
     """How many processes and threads this user runs already: the limit counts them all."""
     total = 0
-    for name in os.listdir("/proc"):
+    for name in _listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError):
-                if os.stat(f"/proc/{name}").st_uid == os.getuid():
-                    total += len(os.listdir(f"/proc/{name}/task"))
+                if _stat(f"/proc/{name}").st_uid == _getuid():
+                    total += len(_listdir(f"/proc/{name}/task"))
     return total
 
 
@@ -103,13 +110,13 @@ def _leave_root(work: str) -> int | None:
 
     Nobody else's files need to be readable for it. Where root may not change its user it gives up all capabilities.
     """
-    if os.getuid() != 0:
+    if _getuid() != 0:
         return None
     held = _capabilities()
     if not held & (1 << _CAP_SETUID) or not held & (1 << _CAP_DAC_READ_SEARCH):
         _keep(0)
         return None
-    user = _USERS[0] + os.getpid() % _USERS[1]
+    user = _USERS[0] + real_pid() % _USERS[1]
     try:
         os.chown(work, user, user)
         _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)

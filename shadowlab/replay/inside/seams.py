@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from . import host
-from .chance import Chance
-from .clock import Clock
+from .chance import BOOT_SEED, Chance
+from .clock import BOOT_NS, Clock
 from .database import Database
 from .loop import take_turns
 from .session import Session
@@ -19,13 +19,14 @@ from .watch import Watch
 class Seams:
     """Clock, randomness, network, database, threads, host: held before the service is imported."""
 
-    def __init__(self, inside: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         self.real_times: Callable[[], Any] = os.times
         self.clock = Clock()
         self.chance = Chance()
         self.database = Database(self.clock, self.chance)
         self.tape = Tape(self.clock)
-        self.watch = Watch(inside)
+        self.watch = Watch()
+        self._stat = os.stat
 
     def install(self) -> None:
         """Put all of them in place, but for the tape, which waits for the service to import its HTTP clients."""
@@ -35,6 +36,13 @@ class Seams:
         take_turns()
         host.install(self.clock)
         self.watch.install()
+
+    def boot(self, inside: tuple[str, ...], newborn: str) -> None:
+        """Start from the same time and seed, whatever was imported before; `newborn` is a file that was just made."""
+        self.watch.inside = inside
+        self.clock.began_ns = self._stat(newborn).st_mtime_ns
+        self.clock.set(BOOT_NS, None)
+        self.chance.seed(BOOT_SEED)
 
     def begin(self, job: dict[str, Any]) -> None:
         """Go to the time, the seed and the tape of one request."""

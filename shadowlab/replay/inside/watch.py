@@ -41,8 +41,8 @@ _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 class Watch:
     """Counts events of one replay by seam; `(seam, what) -> times`."""
 
-    def __init__(self, inside: tuple[str, ...]) -> None:
-        self.inside = inside
+    def __init__(self) -> None:
+        self.inside: tuple[str, ...] = ()
         """Prefixes that reads may come from: tree, interpreter, libraries, the replay's own folder."""
         self.events: dict[tuple[str, str, bool], int] = {}
         self.on = False

@@ -7,11 +7,13 @@ import gc
 import importlib
 import json
 import os
+import select
 import selectors
 import signal
 import socket
 import struct
 import sys
+import traceback
 from typing import Any
 
 from . import child, entry, guard
@@ -19,27 +21,96 @@ from .seams import Seams
 
 _HEAD = struct.Struct("<cI")
 FORK, KILL, LOAD = b"F", b"K", b"L"
+_IDLE_STEP_S, _IDLE_S = 20.0, 300.0
 
 
-def main(place: str) -> None:
-    """Serve the supervisor at the socket `place` until it goes away."""
-    guard.die_with_parent()
+def main(place: str, *, shared: bool) -> None:
+    """Serve the supervisor at the socket `place` until it goes away; or fork such servers, when `shared`."""
     # Importing makes no garbage worth looking for; `_settle` collects once.
     gc.disable()
+    seams = Seams()
+    if shared:
+        control, config = _met(place)
+        _prepare(seams, config)
+        _fork_servers(control, seams)
+        return
+    guard.die_with_parent()
+    control, config = _met(place)
+    _prepare(seams, config)
+    _Zygote(control, config, seams).serve()
+
+
+def _met(place: str) -> tuple[socket.socket, dict[str, Any]]:
     control = socket.socket(socket.AF_UNIX)
     control.connect(place)
     with open(os.path.join(os.path.dirname(place), "config.json"), "rb") as file:
-        config = json.load(file)
-    _Zygote(control, config).serve()
+        return control, json.load(file)
+
+
+def _prepare(seams: Seams, config: dict[str, Any]) -> None:
+    """Hold the seams, then import what the service's lock names, in one order whoever does it."""
+    seams.install()
+    for name in config["preload"]:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def _fork_servers(control: socket.socket, seams: Seams) -> None:
+    """Fork a server for each folder that the supervisor names; end when it has gone, or after long idleness."""
+    gc.collect()
+    gc.freeze()
+    idle = 0
+    while True:
+        if not select.select([control], [], [], _IDLE_STEP_S)[0]:
+            idle += 1
+            if not _children() and idle * _IDLE_STEP_S >= _IDLE_S:
+                return
+            continue
+        idle = 0
+        head = control.recv(4)
+        if not head:
+            return
+        work = _take(control, struct.unpack("<I", head)[0]).decode()
+        _children()
+        if os.fork() == 0:
+            control.close()
+            _serve_forked(work, seams)
+
+
+def _serve_forked(work: str, seams: Seams) -> None:
+    code = 1
+    try:
+        os.setsid()
+        guard.die_with_parent()
+        os.chdir(work)
+        told = os.open(os.path.join(work, "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(told, 2)
+        control, config = _met(os.path.join(work, "control"))
+        _Zygote(control, config, seams).serve()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _children() -> bool:
+    """Whether there are any; those that have ended are let go."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return False
+    return True
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
+    def __init__(self, control: socket.socket, config: dict[str, Any], seams: Seams) -> None:
         self._control = control
         self._config = config
+        self._seams = seams
         self._children: dict[int, int] = {}
         self._pids: dict[int, int] = {}
-        self._seams: Seams | None = None
         self._forker: child.Child | None = None
 
     def serve(self) -> None:
@@ -67,12 +138,13 @@ class _Zygote:
                 os.kill(pid, signal.SIGKILL)
 
     def _ready(self) -> bool:
-        config = self._config
-        seams, steady = Seams(tuple(config["inside"])), guard.steady_addresses()
+        config, seams = self._config, self._seams
+        pid, steady = guard.real_pid(), guard.steady_addresses()
+        seams.boot(tuple(config["inside"]), os.path.join(config["work"], "config.json"))
+        os.environ["HOME"] = config["work"]
         held = guard.confine_server(config) if config["guard"] else {}
-        self._tell({"hello": held, "python": sys.version.split()[0], "steady": steady})
+        self._tell({"hello": held, "pid": pid, "python": sys.version.split()[0], "steady": steady})
         try:
-            seams.install()
             sys.argv = [config["entrypoint"]]
             sys.path.insert(0, config["tree"])
             app = entry.find(config["entrypoint"])
@@ -83,7 +155,7 @@ class _Zygote:
             self._tell({"failed": str(exc.args[0]) if known else f"{type(exc).__name__}: {exc}", "known": known})
             return False
         sys.setswitchinterval(config.get("switch_interval", 0.005))
-        self._seams, self._forker = seams, child.Child(seams, app, kind, config)
+        self._forker = child.Child(seams, app, kind, config)
         self._settle()
         self._tell({"ready": kind, "clock": seams.clock.how})
         return True
@@ -138,8 +210,7 @@ class _Zygote:
         for name in names:
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
-        if self._seams is not None:
-            self._seams.tape.install()
+        self._seams.tape.install()
         self._settle()
         self._tell({"loaded": len(names)})
 

@@ -15,6 +15,9 @@ class Launch:
     """What is to be run, and what it may see."""
 
     command: tuple[str, ...]
+    """Holds `place` as one of its words."""
+    place: str
+    """Path of the supervisor's socket."""
     environment: Mapping[str, str]
     readable: tuple[str, ...]
     """Paths that it may read: tree, interpreter, packages."""
@@ -23,12 +26,17 @@ class Launch:
     work: Path
     """The one folder that it may write; the supervisor's socket lies in it."""
     limits: Mapping[str, int]
+    preload: tuple[str, ...] = ()
+    """Installed modules that the service imports anyway."""
     perturbed: bool = False
     """Whether this is the twin: another host name, one processor."""
 
 
 class Box(Protocol):
     """A running fork server and everything that it started."""
+
+    def met(self, pid: int) -> None:
+        """The server told its process id, before it imported anything of the tree."""
 
     def alive(self) -> bool:
         """Whether it still runs."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.replay.sandboxes import Launch, held_within
-from shadowlab.replay.sandboxes.embedded import Process
+from shadowlab.replay.sandboxes.process import Process
 
 _LINKS = ("bin", "lib", "lib64", "sbin")
 
@@ -28,7 +28,7 @@ class Bwrap:
             raise errors.SandboxError(
                 "bwrap is not installed", hint="install bubblewrap, or use --sandbox embedded, which needs nothing"
             )
-        return Process((program, *_walls(launch), "--", *launch.command), launch)
+        return Process((program, *_walls(launch), "--", *launch.command), launch.environment, launch.work)
 
     def enforced(self, held: Mapping[str, Any]) -> tuple[str, ...]:
         """bwrap's walls, then what the guard inside holds."""
