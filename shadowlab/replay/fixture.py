@@ -234,6 +234,7 @@ def parse(document: Any, *, where: str) -> Fixture:
     try:
         fixture = msgspec.convert(_whole(document), Fixture)
         _ = (fixture.time_ns, fixture.request.content, fixture.response and fixture.response.content)
+        fixture.summary.encode()  # half a surrogate pair has no place in a record
         for call in fixture.outbound:
             content_of(call.request_body, call.request_body_encoding)
             content_of(call.body, call.body_encoding)

@@ -1,0 +1,333 @@
+"""What cannot be used: one message, exit code 2, an empty standard output, and a case that is as it was."""
+
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import orders
+import otlp
+import pytest
+from click.testing import CliRunner
+
+from shadowlab.audit import ledger
+from shadowlab.case import open_case
+from shadowlab.cli import main
+from shadowlab.incidents import bundled
+from shadowlab.records import Proposal
+from tests.conftest import Told
+
+INCIDENT = bundled("payments-decimal")
+HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>\n"
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+FOREIGN = b'{"level": "info", "msg": "hello"}\n{"level": "info", "msg": "again"}\n'
+CUT = (INCIDENT / "traces.otlp.jsonl.gz").read_bytes()[:2000]
+MANIFEST = '[service]\nname = "shop"\nentrypoint = "app:handle"\n'
+ALONE = {**orders.document(1), "db_environment": None, "db_snapshot": None}
+BAD = {"empty": b"", "html": HTML, "image": IMAGE, "foreign": FOREIGN, "cut": CUT}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """The digest of every file below a folder, the lock left out."""
+    files = (place for place in folder.rglob("*") if place.is_file() and place.name != ".lock")
+    return {str(place.relative_to(folder)): hashlib.sha256(place.read_bytes()).hexdigest() for place in files}
+
+
+def run(*words: str | Path) -> tuple[int, str, str]:
+    done = CliRunner().invoke(main, [str(word) for word in words])
+    return done.exit_code, done.stdout, done.stderr
+
+
+def refused(case: Path, *words: str | Path, says: str) -> str:
+    """Run a command that must be refused, with and without `--json`; gives its message."""
+    before = contents(case)
+    err = ""
+    for more in ((), ("--json",)):
+        code, out, err = run(*words, *more)
+        assert (code, out) == (2, ""), err
+        assert says in err
+        assert (err.count("error: "), err.count("hint: ")) == (1, 1), err
+        assert "Traceback" not in err
+        assert contents(case) == before
+    return err
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A case of one failing request."""
+    failing = otlp.span(1, error=True)
+    failing.update(otlp.raising(failing))
+    assert run("ingest", tmp_path / "small", otlp.lines(tmp_path / "good.jsonl", otlp.traces([failing])))[0] == 0
+    return tmp_path / "small"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a git repository that holds these files."""
+
+    def make(**files: str) -> Path:
+        folder = tmp_path / "repository"
+        folder.mkdir()
+        for name, text in files.items():
+            (folder / name.replace("__", ".")).write_text(text)
+        git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+        for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+            subprocess.run([*git, *words], check=True)
+        return folder
+
+    return make
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_ingest_refuses_a_file_that_is_no_telemetry(small: Path, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(BAD[kind])
+    refused(small, "ingest", small, tmp_path / "bad.jsonl", says=str(tmp_path / "bad.jsonl"))
+
+
+def test_ingest_refuses_a_file_that_is_not_there(small: Path, tmp_path: Path) -> None:
+    refused(small, "ingest", small, tmp_path / "none.jsonl", says="No such file")
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_refused_first_ingest_makes_no_case(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "bad.jsonl").write_bytes(BAD[kind])
+    refused(tmp_path, "ingest", tmp_path / "case", tmp_path / "bad.jsonl", says="bad.jsonl")
+    assert not (tmp_path / "case").exists()
+
+
+def test_the_good_files_beside_a_bad_one_are_kept_and_it_is_named(tmp_path: Path) -> None:
+    good = otlp.lines(tmp_path / "good.jsonl", otlp.traces([otlp.span(1)]))
+    (tmp_path / "bad.html").write_bytes(HTML)
+    code, out, err = run("ingest", tmp_path / "case", good, tmp_path / "bad.html", "--json")
+    assert (code, out) == (2, "")
+    assert "bad.html" in err
+    assert "1 spans" in err
+    assert json.loads(run("show", tmp_path / "case", "--json")[1])["spans"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (gzip.compress(json.dumps(orders.document(1)).encode())[:-40], "bad.json"),
+        (json.dumps(orders.document(1)).encode()[:-40], "bad.json"),
+        (json.dumps({**ALONE, "schema": "shadowlab.recording/v99"}).encode(), "shadowlab.recording/v99"),
+        (json.dumps({**ALONE, "id": "../../../escaped"}).encode(), "id"),
+        (json.dumps({**orders.document(1), "db_snapshot": "../../../../etc/passwd"}).encode(), "leads out"),
+        (json.dumps({**ALONE, "request": {"path": "/\ud800"}}).encode(), "bad.json"),
+    ],
+    ids=["cut gzip", "cut", "newer", "path in id", "path in snapshot", "lone surrogate"],
+)
+def test_ingest_refuses_a_recording_that_cannot_be_kept(small: Path, tmp_path: Path, content: bytes, says: str) -> None:
+    (tmp_path / "bad.json").write_bytes(content)
+    refused(small, "ingest", small, tmp_path / "bad.json", says=says)
+    assert not list(tmp_path.rglob("*escaped*"))
+
+
+def test_a_file_that_turns_newer_in_the_middle_leaves_none_of_its_recordings(small: Path, tmp_path: Path) -> None:
+    newer = {**orders.document(2), "schema": "shadowlab.recording/v99"}
+    tape = orders.written(tmp_path / "tapes", orders.document(1), newer)
+    refused(small, "ingest", small, tape, says="shadowlab.recording/v99")
+
+
+def test_a_recording_of_a_known_id_does_not_replace_the_evidence(small: Path, tmp_path: Path) -> None:
+    assert run("ingest", small, orders.written(tmp_path / "a", orders.document(1)))[0] == 0
+    other = {**orders.document(1), "rand_seed": 99}
+    refused(small, "ingest", small, orders.written(tmp_path / "b", other), says="with other content")
+
+
+@pytest.mark.parametrize("kind", [*BAD, "missing"])
+def test_objectives_that_cannot_be_read_are_refused(small: Path, tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "objectives.yaml"
+    if kind in BAD:
+        place.write_bytes(BAD[kind])
+    refused(small, "triage", small, "--slo", place, says=str(place))
+
+
+def test_an_objective_that_matches_nothing_is_refused(small: Path, tmp_path: Path) -> None:
+    text = (INCIDENT / "objective.openslo.yaml").read_text().replace("payments-api", "no-such-service")
+    (tmp_path / "objectives.yaml").write_text(text)
+    refused(small, "triage", small, "--slo", tmp_path / "objectives.yaml", says="no-such-service")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("triage", "--at", "yesterday"), "yesterday"),
+        (("triage", "--at", "2026-13-01T00:00:00Z"), "2026-13-01"),
+        (("triage", "--window", "7"), "is no window"),
+        (("triage", "--window", "0m"), "is empty"),
+        (("show", "../../etc/passwd"), "names nothing"),
+        (("show", "00000000"), "has nothing named"),
+        (("replay", "--suspect", "ffff"), "start with 'ffff'"),
+        (("replay", "--recording", "../../etc/passwd"), "does not know the service's source"),
+        (("report", "--template", "../../x"), "there is no template"),
+        (("report", "--template", "../../x.ipynb"), "cannot be read"),
+        (("report", "-p", "nothing", "1"), "no parameter"),
+        (("diagnose",), "no Replay yet"),
+        (("gate",), "no Proposal yet"),
+        (("rollout",), "no GateReport yet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_words_that_name_nothing_are_refused(small: Path, words: tuple[str, ...], says: str) -> None:
+    refused(small, words[0], small, *words[1:], says=says)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DROP VIEW spans",
+        "COPY spans TO '{out}'",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM glob('/etc/*')",
+        "ATTACH '{out}' AS other",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "PRAGMA database_list; SELECT 1",
+        "SET enable_external_access = true",
+        "EXPORT DATABASE '{out}'",
+        "SELECT getenv('HOME')",
+        "EXPLAIN ANALYZE COPY spans TO '{out}'",
+        "SELECT * FROM sniff_csv('/etc/passwd')",
+        "@../../secrets",
+        "",
+    ],
+)
+def test_sql_that_writes_or_looks_outside_is_refused(small: Path, tmp_path: Path, query: str) -> None:
+    refused(small, "sql", small, query.format(out=tmp_path / "out"), says="hint: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_case_of_a_newer_format_is_refused_by_every_verb(small: Path) -> None:
+    (small / "case.json").write_text('{"format": 99}')
+    for words in (("triage", small), ("show", small), ("ingest", small, small), ("verify", small), ("report", small)):
+        refused(small, *words, says="is of format 99")
+
+
+def test_a_second_writer_gives_up_after_its_lock_timeout(small: Path) -> None:
+    with open_case(small).writing("a long ingest"):
+        says = f"being written by process {os.getpid()} (a long ingest)"
+        refused(small, "triage", small, "--lock-timeout", "0.2", says=says)
+
+
+@pytest.mark.parametrize("kind", ["missing", "file", "folder", "no manifest", "no entrypoint"])
+def test_a_source_that_cannot_be_used_is_refused(
+    small: Path, tmp_path: Path, repository: Callable[..., Path], kind: str
+) -> None:
+    assert run("ingest", small, orders.written(tmp_path / "tapes", ALONE))[0] == 0
+    folder = tmp_path / "source"
+    match kind:
+        case "file":
+            folder.write_text("no folder")
+        case "folder":
+            folder.mkdir()
+        case "no manifest":
+            folder = repository(a__py="")
+        case "no entrypoint":
+            folder = repository(
+                shadowlab__toml='[service]\nname = "shop"\nentrypoint = "app:gone"\n', app__py="a = 1\n"
+            )
+    recording = f"{1:032x}"
+    says = {"missing": "is no folder", "file": "is no folder", "folder": "git repository",
+            "no manifest": "shadowlab.toml", "no entrypoint": "gone"}[kind]  # fmt: skip
+    refused(small, "replay", small, "--source", folder, "--recording", recording, "--revision", "HEAD", says=says)
+
+
+@pytest.mark.parametrize("kind", [*BAD, "missing"])
+def test_an_event_that_cannot_be_read_makes_no_case(tmp_path: Path, repository: Callable[..., Path], kind: str) -> None:
+    source = repository(shadowlab__toml=MANIFEST, app__py="")
+    event = tmp_path / "event.json"
+    if kind in BAD:
+        event.write_bytes(BAD[kind])
+    refused(tmp_path, "from-event", tmp_path / "case", event, "--source", source, says=str(event))
+    assert not (tmp_path / "case").exists()
+
+
+@pytest.mark.parametrize("kind", [*BAD, "missing"])
+def test_a_file_that_is_no_packed_case_is_not_unpacked(tmp_path: Path, kind: str) -> None:
+    if kind in BAD:
+        (tmp_path / "case.tgz").write_bytes(BAD[kind])
+    code, out, err = run("unpack", tmp_path / "case.tgz", tmp_path / "case")
+    assert (code, out) == (2, "")
+    assert "is no packed case" in err
+    assert not (tmp_path / "case").exists()
+
+
+def test_a_patch_that_does_not_apply_is_refused_by_gate(told: Told, tmp_path: Path) -> None:
+    case = open_case(told.copy(tmp_path))
+    fix = case.latest("Proposal")
+    assert isinstance(fix, Proposal)
+    diff = fix.top.diff.replace("separators=COMPACT", "separators=(',', ':')")
+    case.keep(replace(fix, candidates=(replace(fix.top, diff=diff),)))
+    refused(case.path, "gate", case.path, says="does not apply")
+
+
+@pytest.mark.parametrize(("sandbox", "says"), [("moon", "there is no sandbox"), ("docker", "no container engine")])
+def test_a_sandbox_that_is_not_there_is_refused(
+    told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sandbox: str, says: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    case = told.copy(tmp_path)
+    refused(case, "replay", case, "--sandbox", sandbox, says=says)
+    refused(case, "replay", case, "--recording", "../../etc/passwd", says="0 recordings")
+
+
+def started(*words: str | Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "shadowlab", *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def of_session(session: int) -> list[int]:
+    """Processes of a session that still run."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            told = place.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(told[3]) == session and told[0] != "Z":
+            found.append(int(place.parent.name))
+    return found
+
+
+def test_an_interrupted_replay_leaves_no_process_and_no_trace(told: Told, tmp_path: Path) -> None:
+    case = told.copy(tmp_path)
+    before = contents(case)
+    running = started("replay", case, "--times", "4000")
+    deadline = time.monotonic() + 60
+    while len(of_session(running.pid)) < 3 and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert (running.returncode, out) == (130, ""), err
+    assert "interrupted" in err
+    assert of_session(running.pid) == []
+    assert contents(case) == before
+
+
+@pytest.mark.parametrize("verb", ["ingest", "triage"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_killed_verb_leaves_a_case_that_opens_and_can_go_on(
+    told: Told, tmp_path: Path, verb: str, share: float
+) -> None:
+    case = told.copy(tmp_path) if verb == "triage" else tmp_path / "case"
+    files = [INCIDENT / "recordings.jsonl.gz", INCIDENT / "logs.otlp.jsonl.gz"] if verb == "ingest" else []
+    running = started(verb, case, *files)
+    time.sleep(6 * share)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert run(verb, case, *files)[0] == 0
+    assert run("show", case)[0] == 0
+    checks = {check["name"]: check["detail"] for check in json.loads(run("verify", case, "--json")[1])["checks"]
+              if check["verdict"] != "pass"}  # fmt: skip
+    assert checks == {}
+    assert all(problem is None for _, problem in ledger.examine(open_case(case)))
