@@ -101,7 +101,13 @@ def _(result: Record) -> str:
 def _(result: Shown) -> str:
     if result.kind == "trace":
         return waterfall(result.document)
-    return "\n".join(f"{key:>20}  {_short(value)}" for key, value in result.document.items())
+    return "\n".join(_line(key, value) for key, value in result.document.items())
+
+
+def _line(key: str, value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join([f"{key:>20}", *(f"{name:>20}  {_short(told)}" for name, told in value.items())])
+    return f"{key:>20}  {_short(value)}"
 
 
 @text.register
