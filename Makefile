@@ -42,4 +42,5 @@ $(STAMP): pyproject.toml constraints.txt extensions/recorder/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable . --editable extensions/recorder --group dev
+	$(BIN)/python -m compileall -q shadowlab extensions/recorder/shadowlab_recorder
 	@touch $@
