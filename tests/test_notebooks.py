@@ -30,6 +30,7 @@ def test_a_notebook_in_git_has_no_outputs_and_keeps_its_form(place: Path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_first_tutorial_runs_from_top_to_bottom(told: Told, tmp_path: Path):
     case = told.copy(tmp_path)
     done = papermill.execute_notebook(
