@@ -19,14 +19,15 @@ def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
     """The fingerprint of each event, and the CPU seconds that all of them took."""
     with duckdb.connect() as con:
         table = pa.table({
-            "eid": range(len(told)), "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
+            "eid": range(len(told)), "sid": range(len(told)),
+            "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
             "service": [e.service for e in told], "operation": ["GET /"] * len(told), "at_ns": range(len(told)),
             "exception_type": [e.type for e in told], "exception_message": [e.message for e in told],
             "stack": [e.stack for e in told]})  # fmt: skip
         con.register("incoming", table)
         con.execute("CREATE TABLE err AS FROM incoming")
-        columns = "trace_id, span_id, error_type, grpc_status, other_code, status".replace(",", " VARCHAR,")
-        con.execute(f"CREATE TABLE tree ({columns} VARCHAR, http_status INTEGER)")
+        codes = "error_type, grpc_status, other_code".replace(",", " VARCHAR,")
+        con.execute(f"CREATE TABLE coded (sid BIGINT, {codes} VARCHAR, http_status INTEGER)")
         began = time.process_time()
         fingerprint.identify(con, ())
         spent = time.process_time() - began

@@ -217,3 +217,15 @@ def test_corrections_stay_in_the_case(tmp_path: Path):
     assert [s.fingerprint for s in sl.open(inv.case.path).triage().suspects] == [one.fingerprint]
     with pytest.raises(UsageError, match="is no fingerprint"):
         inv.triage(split=["TypeError"])
+
+
+def test_held_out_exceptions_of_eight_languages_are_grouped_by_their_cause(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import faults
+    import grouping
+
+    told = faults.events(201, faults.causes(201, 60), 1_500)
+    groups, _ = grouping.fingerprints(told)
+    precision, _, f1 = grouping.scores(groups, [event.truth for event in told])
+    assert precision >= 0.97
+    assert f1 >= 0.95

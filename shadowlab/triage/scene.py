@@ -35,8 +35,8 @@ CREATE TABLE above AS
 WITH RECURSIVE up(sid, ancestor, depth) AS (
     SELECT DISTINCT sid, sid, 0 FROM err
     UNION
-    SELECT up.sid, tree.parent, depth + 1 FROM up JOIN tree ON tree.sid = up.ancestor
-    WHERE tree.parent IS NOT NULL AND depth < 64)
+    SELECT up.sid, family.parent, depth + 1 FROM up JOIN family ON family.sid = up.ancestor
+    WHERE family.parent IS NOT NULL AND depth < 64)
 SELECT sid, ancestor, min(depth) AS depth FROM up GROUP BY ALL"""
 
 
@@ -61,8 +61,9 @@ class Store(Protocol):
 def scene(store: Store) -> Iterator[Any]:
     """A DuckDB connection with what triage needs; gone when the block ends.
 
-    Tables: `err` (a row each error, `eid` in a fixed order), `tree` (the spans of their traces, each under `sid`, a
-    hash of its trace and span ids), `above` (each failing span's ancestors), `coded` (codes of spans without a stack).
+    Tables: `err` (a row each error, `eid` in a fixed order), `family` (the spans of their traces, each under `sid`, a
+    hash of its trace and span ids), `above` (each failing span's ancestors, itself included), `tree` (those ancestors,
+    once each), `coded` (codes of spans without a stack).
     """
     import duckdb
 
@@ -70,9 +71,12 @@ def scene(store: Store) -> Iterator[Any]:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
         keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
-        keep(con, "tree", store.sql(_TREE).arrow(), "DISTINCT ON (sid) *")
+        keep(con, "family", store.sql(_TREE).arrow())
         keep(con, "coded", store.sql(_CODES).arrow())
         con.execute(_ABOVE)
+        con.execute("""
+            CREATE TABLE tree AS SELECT DISTINCT ON (sid) * FROM family
+            WHERE sid IN (SELECT ancestor FROM above) ORDER BY sid, end_ns, name""")
         yield con
 
 

@@ -77,7 +77,7 @@ SELECT s.service, b.spec, sum(b.weight) AS broken, count(*) FILTER (t.silent) AS
 FROM breaks b JOIN signed s ON s.eid = b.cause_eid
 LEFT JOIN (SELECT tree.sid, true AS silent, calls.callee FROM tree
            JOIN calls ON calls.service = tree.service AND calls.name = tree.name AND calls.kind = tree.kind
-           WHERE tree.sid NOT IN (SELECT parent FROM tree WHERE parent IS NOT NULL)) t ON t.sid = s.sid
+           WHERE tree.sid NOT IN (SELECT parent FROM family WHERE parent IS NOT NULL)) t ON t.sid = s.sid
 GROUP BY ALL ORDER BY ALL"""
 
 _EVENTS = """
@@ -149,8 +149,9 @@ def _erring(
     evidence: Evidence,
 ) -> None:
     """Requests that a service's own errors broke, where that is more than all errors broke before the window."""
-    usual = [_usual(store, spec, look) for spec in specs]
-    for row in dicts(con, _BROKEN):
+    rows = dicts(con, _BROKEN)
+    usual = {n: _usual(store, specs[n], look) for n in sorted({row["spec"] for row in rows})}
+    for row in rows:
         (bad, total), late = usual[row["spec"]]
         if total >= _LEAST and _more(row["broken"], late, bad, total) > ALPHA:
             continue

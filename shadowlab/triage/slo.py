@@ -147,7 +147,7 @@ class _Reader:
             bad=bad,
             slices=self._slices(entry),
             trigger=self._trigger(),
-            source=self.source,
+            source=Path(self.source).name,
         )
 
     def _indicator(self, entry: Mapping[str, Any]) -> tuple[Selector, Selector | None, Selector | None, str]:
