@@ -51,8 +51,8 @@ def test_an_honest_fix_passes_every_gate(report):
     assert report.verdict is Verdict.PASS, [g for g in report.gates if g.verdict is not Verdict.PASS]
     assert list(named(report.gates)) == [
         "policy", "shortcuts", "secrets", "ruff", "mypy", "tests", "new test red-green", "contract",
-        "replay red-green-red", "answers as before the change", "passing unchanged", "speed", "shadow run: errors",
-        "shadow run: latency",
+        "replay red-green-red", "answers as before the change", "passing unchanged", "speed",
+        "speed of the changed function", "shadow run: errors", "shadow run: latency",
     ]  # fmt: skip
 
 
@@ -61,6 +61,8 @@ def test_the_report_says_it_in_the_words_of_the_constraints(report):
     assert told["policy"].startswith("diff fits 25 lines")
     assert told["contract"] == "leaves the OpenAPI document as it was"
     assert told["speed"].startswith("keeps 5 ms")
+    assert told["speed of the changed function"].startswith("lib/serializer.py:to_json: median ")
+    assert told["speed of the changed function"].endswith(" ms a call, 360 calls")
     assert told["shadow run: errors"] == "error rate of control 20/380 (5.3%), of candidate 0/380 (0) on POST /charges"
     assert told["replay red-green-red"] == "2/2 red, green, red"
 
@@ -126,6 +128,8 @@ def test_a_slow_patch_does_not_keep_its_budget(source, tmp_path, diagnosis):
     ) as made:  # fmt: skip
         told = named(shadow.shadow_run(made))
     assert told["speed"].verdict is Verdict.FAIL
+    assert told["speed of the changed function"].verdict is Verdict.FAIL
+    assert told["speed of the changed function"].statistic.interval[0] > 5
     assert told["shadow run: latency"].verdict is Verdict.FAIL
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from shadowlab.gates import stats, tapes
+from shadowlab.gates import stats, tapes, timing
 from shadowlab.gates.bench import Bench
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, MirrorResult
 
-NAMES = ("speed", "shadow run: errors", "shadow run: latency")
+NAMES = ("speed", timing.NAME, "shadow run: errors", "shadow run: latency")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,10 +37,14 @@ class Mirrored:
         )
 
     @property
+    def well(self) -> list[tuple[MirrorResult, MirrorResult]]:
+        """Requests that neither arm failed."""
+        return [(a, b) for a, b in zip(self.control, self.candidate, strict=True) if not _failed(a) and not _failed(b)]
+
+    @property
     def durations(self) -> tuple[list[float], list[float]]:
         """Milliseconds of each request that neither arm failed."""
-        well = [(a, b) for a, b in zip(self.control, self.candidate, strict=True) if not _failed(a) and not _failed(b)]
-        return [a.latency_ms for a, _ in well], [b.latency_ms for _, b in well]
+        return [a.latency_ms for a, _ in self.well], [b.latency_ms for _, b in self.well]
 
     @property
     def other_answers(self) -> int:
@@ -58,22 +62,25 @@ class Mirrored:
 
 
 def shadow_run(bench: Bench, *, progress: Callable[[str, int, int], None] | None = None) -> tuple[Gate, ...]:
-    """Mirror the recorded traffic through both arms; judge speed, errors and latency."""
+    """Mirror the recorded traffic through both arms; judge speed, that of the changed functions, errors and latency."""
     fixtures, database = tapes.mirrored(bench)
     if not fixtures:
         why = "no stretch of recorded traffic can be mirrored"
         return tuple(Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit="", detail=why)
                      for name in NAMES)  # fmt: skip
+    functions = timing.changed(bench)
+    timed = timing.named(functions)
     # At the same time, so that whatever else the machine does slows both.
     with (
         tapes.runner(bench, bench.base) as control,
         tapes.runner(bench, bench.patched) as candidate,
         ThreadPoolExecutor(max_workers=2) as pool,
     ):
-        first = pool.submit(control.mirror, fixtures, database, progress=progress)
-        second = pool.submit(candidate.mirror, fixtures, database)
+        first = pool.submit(control.mirror, fixtures, database, timed=timed, progress=progress)
+        second = pool.submit(candidate.mirror, fixtures, database, timed=timed)
         run = Mirrored(fixtures=fixtures, control=first.result(), candidate=second.result())
-    return (_speed(bench, run), _errors(bench, run), _latency(bench, run))
+    changed = timing.speed(bench, functions, [(a.timed, b.timed) for a, b in run.well])
+    return (_speed(bench, run), changed, _errors(bench, run), _latency(bench, run))
 
 
 def _speed(bench: Bench, run: Mirrored) -> Gate:

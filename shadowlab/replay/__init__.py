@@ -12,12 +12,13 @@ from shadowlab.replay.minimise import Minimised, minimise
 from shadowlab.replay.plain_test import to_pytest
 from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
 from shadowlab.replay.replaying import replay
-from shadowlab.replay.results import MirrorResult, RunResult
+from shadowlab.replay.results import Calls, MirrorResult, RunResult
 from shadowlab.replay.runner import Hooks, Runner
 from shadowlab.replay.schedules import Explored, explore
 from shadowlab.replay.trees import apply, tree_of
 
 __all__ = [
+    "Calls",
     "Change",
     "Compared",
     "Explored",

@@ -75,6 +75,16 @@ class RunResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Calls:
+    """How often a timed function was called in one request, and how long it took for real, recursion counted once."""
+
+    returned: int
+    raised: int
+    spent_ms: float
+    """All calls that returned, with everything that they called."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MirrorResult:
     """One mirrored request of a shadow run."""
 
@@ -86,6 +96,8 @@ class MirrorResult:
     """Real time that the service took; recorded waits for other services are not in it."""
     body_sha256: str
     unrecorded: int = 0
+    timed: tuple[Calls, ...] = ()
+    """One for each function that was to be timed, in their order."""
 
 
 def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:

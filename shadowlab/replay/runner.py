@@ -19,7 +19,7 @@ from shadowlab import errors
 from shadowlab.replay import preload, sandboxes
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
-from shadowlab.replay.results import MirrorResult, RunResult, result_of
+from shadowlab.replay.results import Calls, MirrorResult, RunResult, result_of
 from shadowlab.replay.server import Ended, Server
 from shadowlab.source import Service
 
@@ -152,12 +152,15 @@ class Runner:
         fixtures: Sequence[Fixture],
         snapshot: bytes | None = None,
         *,
+        timed: Sequence[Mapping[str, str]] = (),
         progress: Callable[[str, int, int], None] | None = None,
         timeout_s: float = 300.0,
     ) -> list[MirrorResult]:
         """All requests in their order in one process, state carried along from `snapshot`, real latency of each.
 
         Outbound calls are answered from each request's own tape; the clock and the seed are each request's own.
+        `timed` names functions to time as well, `{"file", "function"}` each, the latter by its qualified name;
+        asynchronous generators are not timed.
         Raises `SandboxError` when the process ended before the last request.
         """
         if not fixtures:
@@ -168,6 +171,7 @@ class Runner:
             "mirror": [
                 {**_job(f, Hooks()), "answer": f.response.content.hex() if f.response else ""} for f in fixtures
             ],
+            "timed": [{"file": each["file"], "function": each["function"]} for each in timed],
             "snapshot": self._placed(server, snapshot) if snapshot else None,
         }
         told = bytearray()
@@ -350,6 +354,7 @@ def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
              "headers": fixture.request.headers}
         ),
         "body": fixture.request.content.hex(),
+        "database_name": _named_database(fixture),
         "time_ns": fixture.time_ns,
         "monotonic_ns": fixture.monotonic_ns,
         "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,
@@ -357,6 +362,13 @@ def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         "schedule": msgspec.to_builtins(fixture.schedule),
         "substitute": dict(hooks.substitute) if hooks.substitute else None,
     }  # fmt: skip
+
+
+def _named_database(fixture: Fixture) -> str | None:
+    """The name under which an event expects its database in the working folder."""
+    event = fixture.request.body
+    named = event.get("db_snapshot") if fixture.kind == "function" and isinstance(event, dict) else None
+    return os.path.basename(named) or None if isinstance(named, str) and fixture.db_snapshot else None
 
 
 def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float) -> RunResult:
@@ -384,7 +396,8 @@ def _mirrored(fixtures: Sequence[Fixture], told: bytes, why: str) -> list[Mirror
         one = msgspec.json.decode(line, type=_Line)
         results.append(
             MirrorResult(recording=fixture.id, status=one.status, error=one.error, latency_ms=one.latency_ms,
-                         body_sha256=one.body, unrecorded=one.unrecorded)
+                         body_sha256=one.body, unrecorded=one.unrecorded,
+                         timed=tuple(Calls(returned=n, raised=m, spent_ms=ns / 1e6) for n, m, ns in one.timed))
         )  # fmt: skip
     return results
 
@@ -395,3 +408,4 @@ class _Line(msgspec.Struct):
     latency_ms: float
     body: str
     unrecorded: int
+    timed: list[tuple[int, int, int]]

@@ -17,6 +17,7 @@ from .loop import VirtualLoop, take_turns_in_anyio
 from .mirror import mirror
 from .schedule import Schedule
 from .seams import Seams
+from .stopwatch import Stopwatches
 
 
 class Child:
@@ -37,7 +38,7 @@ class Child:
             with os.fdopen(result_fd, "wb") as told:
                 work = self._settle(number, job)
                 if "mirror" in job:
-                    self._mirror(job["mirror"], told)
+                    self._mirror(job["mirror"], Stopwatches(job["timed"], self._config["tree"]), told)
                 else:
                     told.write(json.dumps(self._replay(job, work)).encode())
             code = 0
@@ -56,6 +57,8 @@ class Child:
             os.symlink(os.path.join(self._config["tree"], name), os.path.join(work, name))
         if job.get("snapshot"):
             shutil.copyfile(job["snapshot"], os.path.join(work, database.NAME))
+            if job.get("database_name"):
+                os.symlink(database.NAME, os.path.join(work, job["database_name"]))
         os.chdir(work)
         os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(work, ".tmp")
         os.environ["HOME"] = work
@@ -105,14 +108,14 @@ class Child:
             told["modules"] = sorted(set(sys.modules) - before)
         return told
 
-    def _mirror(self, requests: list[dict[str, Any]], told: BinaryIO) -> None:
+    def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
         if self._kind != "asgi":
-            mirror(self._seams, self._plain, requests, told)
+            mirror(self._seams, self._plain, requests, watches, told)
             return
         asgi = self._asgi()
         self._seams.begin(requests[0])
         asgi.start()
-        mirror(self._seams, asgi.ask, requests, told)
+        mirror(self._seams, asgi.ask, requests, watches, told)
         self._seams.watch.on = False
         asgi.stop()
 

@@ -13,18 +13,20 @@ from .entry import Answer
 from .names import Names
 from .outcome import name_of
 from .seams import Seams
+from .stopwatch import Stopwatches
 
 Ask = Callable[[dict[str, Any], bytes], Answer]
 
 
-def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], told: BinaryIO) -> None:
-    """Ask once per request and tell one JSON line each: status, error, real latency, digest of the body."""
+def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
+    """Ask once per request and tell one JSON line each: status, error, real latency, calls, digest of the body."""
     # Collections would hit arbitrary requests; between two they hit none.
     gc.disable()
     names = Names()
     seams.watch.on = seams.watch.deny = True
     for number, request in enumerate(requests):
         asked, body = _today(names, request)
+        watches.clear()
         seams.begin(request)
         started = REAL_PERF_NS()
         answer = ask(asked, body)
@@ -35,6 +37,7 @@ def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], told: BinaryI
             "latency_ms": took_ns / 1e6,
             "body": hashlib.sha256(answer["body"]).hexdigest(),
             "unrecorded": len(seams.tape.unrecorded),
+            "timed": watches.told(),
         }
         names.learn(bytes.fromhex(request["answer"]), answer["body"])
         del answer
