@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -194,6 +195,22 @@ def test_a_replay_that_never_ends_is_ended(tmp_path: Path) -> None:
     assert (run.state, run.reason) == ("timeout", "it had not ended after 0.5 s")
 
 
+def test_what_hangs_on_hash_order_is_uncertified_and_named(tmp_path: Path) -> None:
+    files = {
+        "app.py": "def run(event):\n    return list({'alpha', 'beta', 'gamma', 'delta'})\n",
+        "shadowlab.toml": '[service]\nname = "sets"\nentrypoint = "app:run"\n',
+    }
+    source, case = orders.repository(tmp_path / "sets", files), open_case(tmp_path / "case")
+    (tmp_path / "event.json").write_text("{}")
+    made = replay.from_event(case, tmp_path / "event.json", source=source)
+    done = replay.replay(case, [made.id], source=source, revision="HEAD", times=3)
+    assert (done.outcome, done.reproduced, done.attempts) == (Outcome.UNCERTIFIED, 0, 3)
+    assert done.runs[0].divergence == "  body differ in the perturbed twin"
+    assert done.effects[0].seam == "perturbation"
+    with pytest.raises(errors.Diverged, match=r"is uncertified \(0/3\)"):
+        done.raise_for_divergence()
+
+
 def test_a_request_that_waits_for_nothing_is_stuck(tmp_path: Path) -> None:
     files = {
         "app.py": "import asyncio\n\nasync def app(scope, receive, send):\n    await asyncio.Event().wait()\n",
@@ -205,7 +222,8 @@ def test_a_request_that_waits_for_nothing_is_stuck(tmp_path: Path) -> None:
     assert run.state == "stuck"
 
 
-def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_nothing_is_left_when_the_supervisor_is_killed(how: signal.Signals) -> None:
     script = (
         "import sys, time, orders\nfrom shadowlab.replay import Runner\n"
         "with Runner(orders.TREE, orders.service()) as r:\n"
@@ -214,13 +232,16 @@ def test_nothing_is_left_when_the_supervisor_is_killed(tmp_path: Path) -> None:
     )
     tests = Path(orders.__file__).parent
     process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(tests)}
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(tests)},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
     servers = psutil.Process(process.pid).children(recursive=True)
     assert servers
-    process.kill()
+    process.send_signal(how)
     process.wait()
     process.stdout.close()
     _, alive = psutil.wait_procs(servers, timeout=5)

@@ -128,6 +128,18 @@ def test_an_order_that_cannot_matter_is_not_found(tmp_path: Path) -> None:
     assert (found.found, found.schedules, found.outcomes) == (None, 20, 1)
 
 
+def test_a_recorded_application_is_replayed_without_its_recorder(tmp_path: Path) -> None:
+    recorded = (
+        "import shadowlab_recorder\n\nfrom inner import app as inner\n\n"
+        "app = shadowlab_recorder.record(inner, directory='recordings', service='it', share=1.0)\n"
+    )
+    toml = '[service]\nname = "it"\nentrypoint = "main:app"\nkind = "asgi"\n'
+    source = orders.repository(tmp_path / "it", {"shadowlab.toml": toml, "inner.py": RACE, "main.py": recorded})
+    with Runner(source.path, source.service("HEAD")) as runner:
+        run = once(runner, asked())
+    assert (run.body, run.events) == (b"ok", ())
+
+
 @pytest.mark.parametrize("kind", ["", 'kind = "asgi"\n'])
 def test_the_kind_of_an_entrypoint_is_found_out(tmp_path: Path, kind: str) -> None:
     toml = f'[service]\nname = "it"\nentrypoint = "main:app"\n{kind}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from shadowlab.case import Case
 from shadowlab.records import Recording
 from shadowlab.replay import recording
 from shadowlab.replay.fixture import SCHEMA, parse
-from shadowlab.source import Source
+from shadowlab.source import Service, Source
 
 TIME = "2025-01-01T00:00:00Z"
 """The time of an event that names none."""
+_DATABASE = re.compile(r"(^|_)(DB|DATABASE)(_|$)")
 SEED = 1337
 """The seed of an event that names none."""
 
@@ -43,8 +45,19 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
         "rand_seed": _seed(told),
         "outbound": list(_exchanges(fixtures)) if fixtures else [],
     }  # fmt: skip
+    taken |= _database(case, event, told, service)
     taken["id"] = hashlib.sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:32]
     return recording.keep(case, parse(taken, where=str(event)))
+
+
+def _database(case: Case, event: Path, told: dict[str, Any], service: Service) -> dict[str, Any]:
+    """The event's `db_snapshot`, when it is a file beside the event; the callable finds it by the same name."""
+    named = told.get("db_snapshot")
+    if not isinstance(named, str) or not (event.parent / named).is_file():
+        return {}
+    kept = recording.with_snapshot(case, {"db_snapshot": named}, event.parent, [])
+    names = [name for name in service.environment if _DATABASE.search(name)]
+    return {"db_snapshot": kept["db_snapshot"], "db_environment": names[0] if len(names) == 1 else None}
 
 
 def _time(told: dict[str, Any]) -> str:

@@ -159,7 +159,7 @@ def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
             if len(kept) >= MOST_RECORDINGS:
                 raise _Refused(f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once")
             try:
-                document = _with_snapshot(case, document, file.parent, new)
+                document = with_snapshot(case, document, file.parent, new)
                 kept.append(_keep(case, parse(document, where=f"{file}: line {number}"), new))
             except NewerFormat:
                 raise
@@ -296,7 +296,7 @@ def _json(text: bytes) -> Any:
         return None
 
 
-def _with_snapshot(case: Case, document: Any, folder: Path, new: list[Path]) -> Any:
+def with_snapshot(case: Case, document: Any, folder: Path, new: list[Path]) -> Any:
     """The document, its snapshot kept in the case and named by its content; its file goes among `new`."""
     if not isinstance(document, dict) or not document.get("db_snapshot"):
         return document
