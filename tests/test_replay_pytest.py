@@ -80,6 +80,24 @@ def test_an_event_becomes_a_recording_and_a_test(tmp_path: Path) -> None:
     assert "ZeroDivisionError" in pytest_in(source.path).stdout
 
 
+def test_an_event_finds_its_database_by_its_name(tmp_path: Path) -> None:
+    code = (
+        "import os, sqlite3\n\n\ndef run(event):\n    with sqlite3.connect(event['db_snapshot']) as db:\n"
+        "        db.execute('INSERT INTO orders (item) VALUES (1)')\n"
+        "        return [db.execute('SELECT name FROM items').fetchone()[0], os.environ['JOBS_DB'][-14:]]\n"
+    )
+    toml = '[service]\nname = "jobs"\nentrypoint = "job:run"\nenvironment = ["KEY", "JOBS_DB"]\n'
+    source = orders.repository(tmp_path / "jobs", {"shadowlab.toml": toml, "job.py": code})
+    case = open_case(tmp_path / "case")
+    orders.database(tmp_path / "snap.sqlite")
+    (tmp_path / "event.json").write_text(json.dumps({"request": {}, "db_snapshot": "snap.sqlite"}))
+    made = replay.load(case, replay.from_event(case, tmp_path / "event.json", source=source).id)
+    with replay.Runner(source.path, source.service("HEAD"), snapshots=lambda f: replay.snapshot(case, f)) as runner:
+        run = runner.run(made, repeats=1, perturb=False)[0]
+    assert json.loads(run.body) == ["tea", "/replay.sqlite"]
+    assert run.database == {"orders": (1, 0)}
+
+
 def test_a_function_s_session_answers_from_the_fixtures(tmp_path: Path) -> None:
     files = {
         "shadowlab.toml": '[service]\nname = "jobs"\nentrypoint = "job:run"\n',
