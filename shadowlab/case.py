@@ -32,7 +32,7 @@ from shadowlab import errors
 from shadowlab.records import Record, from_json
 
 FORMAT = 1
-_FOLDERS = ("telemetry", "recordings", "records", "reports", "patches", "keys")
+FOLDERS = ("telemetry", "recordings", "records", "reports", "patches", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,11 @@ class Case:
     def keys(self) -> Path:
         """Where this case's secret keys lie; never packed."""
         return self.path / "keys"
+
+    @property
+    def objectives(self) -> Path:
+        """The objectives that the case was last triaged against; not there before some were named."""
+        return self.path / "objectives.yaml"
 
     def settings(self) -> dict[str, Any]:
         """What `case.json` says; raises `CaseError` when it is damaged or of a newer format."""
@@ -185,7 +190,7 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise errors.CaseError(f"{folder} is there already and is no case", hint="name a new or an empty folder")
     try:
-        for name in _FOLDERS:
+        for name in FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "keys").chmod(0o700)
         write(folder / "case.json", json.dumps({"format": FORMAT}, indent=2).encode() + b"\n")
@@ -214,7 +219,7 @@ def as_it_was(path: Path) -> Iterator[None]:
 
 
 def _unmake(folder: Path, *, whole: bool) -> None:
-    for name in (*_FOLDERS, "manifests"):
+    for name in (*FOLDERS, "manifests"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("case.json", ".lock"):
         (folder / name).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ class Evidence:
         """
         now = self._look()
         files: dict[str, str | None] = {
-            path: _digest(self._case.path / path) for path, seen in now.items() if self._before.get(path) != seen
+            path: file_digest(self._case.path / path) for path, seen in now.items() if self._before.get(path) != seen
         }
         files |= {path: None for path in self._before if path not in now}
         if len(files) <= _FEW:
@@ -58,10 +58,10 @@ class Evidence:
                 with contextlib.suppress(FileNotFoundError):  # a receiver makes and removes files meanwhile
                     stat = place.stat()
                     seen[place.relative_to(self._case.path).as_posix()] = (stat.st_mtime_ns, stat.st_size)
-        objectives = self._case.path / "objectives.yaml"
+        objectives = self._case.objectives
         if objectives.exists():
             stat = objectives.stat()
-            seen["objectives.yaml"] = (stat.st_mtime_ns, stat.st_size)
+            seen[objectives.name] = (stat.st_mtime_ns, stat.st_size)
         return seen
 
 
@@ -82,6 +82,7 @@ def _visible(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
-def _digest(place: Path) -> str:
+def file_digest(place: Path) -> str:
+    """SHA-256 of a file's bytes, 64 lower-case hex digits."""
     with place.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

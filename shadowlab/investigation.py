@@ -14,14 +14,14 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace as changed
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import shadowlab
 from shadowlab import apart, choice, errors, times
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence, named
+from shadowlab.progress import Progress, wanted
 from shadowlab.records import (
     Candidate,
     Diagnosis,
@@ -48,14 +48,12 @@ if TYPE_CHECKING:
     from shadowlab.telemetry.receiver import Told
 
 R = TypeVar("R", bound=Record)
-OBJECTIVES = "objectives.yaml"
-"""Where a case keeps the objectives that it was last triaged against."""
 
 
 class Investigation:
     """A case at hand, with the verbs. Make one with `shadowlab.open`."""
 
-    def __init__(self, case: Case, *, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def __init__(self, case: Case, *, progress: Progress | None = None) -> None:
         self.case = case
         self.progress = progress
 
@@ -71,13 +69,13 @@ class Investigation:
         listed in `refused`, or in `rejected` when they only lay in a folder that was named; raises `TelemetryError`
         when no file could be used.
         """
-        from shadowlab import telemetry
+        from shadowlab import live, telemetry
         from shadowlab.replay import recording
 
         names = [os.fspath(path) for path in paths]
         if not names:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
-        self._take_in_log()
+        live.take_in_log(self.case)
         evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
         given = choice.inputs(names)
         told, tapes = given.telemetry, given.recordings
@@ -116,26 +114,12 @@ class Investigation:
         Addresses are `HOST:PORT`, `off` or None closes a door; `tls` is a certificate and its key. `tell` hears about
         once a second what goes on. Raises `CaseError` when another receiver is at the case, `UsageError`.
         """
-        from shadowlab.telemetry import receiver
+        from shadowlab import live
 
-        certificate = (Path(tls[0]), Path(tls[1])) if tls else None
-        listen = receiver.Listen.read(
-            http=http, grpc=grpc, token_file=Path(token_file) if token_file else None, tls=certificate
+        done = live.receive(
+            self.case, http=http, grpc=grpc, redact=redact, token_file=token_file, tls=tls, stop=stop, tell=tell
         )
-        self._take_in_log()
-        evidence = Evidence(self.case, known=named(self.case, self.ledger))
-        done = receiver.receive(self.case, listen, redact=redact, stop=stop, tell=tell, retire=_retire)
-        return self._keep("receive", done, evidence, http=http or "off", grpc=grpc or "off", redaction=done.redaction)
-
-    def _take_in_log(self) -> None:
-        """What a killed receiver left in its log is evidence too."""
-        from shadowlab.telemetry import receiver
-
-        if receiver.left_over(self.case):
-            evidence = Evidence(self.case, known=named(self.case, self.ledger))
-            done = receiver.recover(self.case)
-            if done is not None:
-                self._keep("recover", done, evidence, redaction=done.redaction)
+        return done.bind(self)
 
     def triage(
         self,
@@ -154,11 +138,11 @@ class Investigation:
         (groups of fingerprints that are one fault) and `split` (fingerprints of several) are a person's corrections and
         stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows.
         """
-        from shadowlab import telemetry, triage
+        from shadowlab import live, telemetry, triage
 
-        self._take_in_log()
+        live.take_in_log(self.case)
         evidence = Evidence(self.case)
-        place = Path(slo) if slo else self.case.path / OBJECTIVES
+        place = Path(slo) if slo else self.case.objectives
         objectives = triage.slo.load(place) if slo or place.exists() else None
         known = triage.Corrections.read(self.case.settings().get("corrections"))
         corrections = known.with_more(merge, split)
@@ -178,7 +162,7 @@ class Investigation:
             self.case.remember(corrections=corrections.document())
         telemetry.set_fingerprints(self.case, fingerprints)
         if slo:
-            self.case.put(OBJECTIVES, place.read_bytes())
+            self.case.put(self.case.objectives.name, place.read_bytes())
         found = changed(found, parents=self._parents(Ingest))
         return self._keep("triage", found, evidence, window=times.spoken(found.window), at=str(at), top=top)
 
@@ -381,14 +365,12 @@ class Investigation:
 
     def to_pytest(self, replay: Replay, *, out: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
         """Write a replay as a plain pytest file with its fixture; see `Replay.to_pytest`."""
+        from shadowlab import keeping
         from shadowlab import replay as stage
-        from shadowlab.audit import ledger
 
         evidence = Evidence(self.case)
         written = stage.to_pytest(self.case, replay, self.source, out=Path(out) if out else self.case.patches)
-        if files := evidence.written():
-            at, version, arguments = datetime.now(UTC), shadowlab.__version__, {"replay": replay.digest}
-            ledger.append(self.case, verb="to-pytest", at=at, arguments=arguments, files=files, version=version)
+        keeping.note(self.case, "to-pytest", evidence.written(), replay=replay.digest)
         return written
 
     def from_event(self, event: str | os.PathLike[str], *, fixtures: str | os.PathLike[str] | None = None) -> Recording:
@@ -411,21 +393,9 @@ class Investigation:
     # --- what the verbs share ---
 
     def _keep(self, verb: str, record: R, evidence: Evidence, **arguments: object) -> R:
-        from shadowlab.audit import ledger
+        from shadowlab import keeping
 
-        with self.case.writing(verb):
-            files = evidence.written()
-            self.case.keep(record)
-            ledger.append(
-                self.case,
-                verb=verb,
-                at=datetime.now(UTC),
-                arguments=arguments,
-                record={"type": record.type, "digest": record.digest, "parents": list(record.parents)},
-                files=files,
-                version=shadowlab.__version__,
-            )
-        return record.bind(self)
+        return keeping.keep(self.case, verb, record, evidence, **arguments).bind(self)
 
     def _need(self, kind: type[R], verb: str) -> R:
         kept = self.latest(kind)
@@ -440,17 +410,6 @@ class Investigation:
         return (kept.digest,) if kept else ()
 
 
-def _retire(case: Case, segments: Sequence[str]) -> None:
-    """Merged segments go: where the ledger named them, it says so before they do."""
-    from shadowlab.audit import ledger
-
-    paths = {f"telemetry/{name}" for name in segments}
-    gone: dict[str, str | None] = dict.fromkeys(paths & named(case, ledger.entries(case)))
-    if gone:
-        at, version = datetime.now(UTC), shadowlab.__version__
-        ledger.append(case, verb="merge", at=at, arguments={"segments": len(paths)}, files=gone, version=version)
-
-
 _STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
 
 
@@ -459,7 +418,7 @@ def open_investigation(
     *,
     source: str | os.PathLike[str] | None = None,
     create: bool = True,
-    progress: Callable[[str, int, int], None] | str | None = "auto",
+    progress: Progress | str | None = "auto",
     lock_timeout: float = 10.0,
 ) -> Investigation:
     """The investigation of the case in folder `path`, made when there is none and `create` is set.
@@ -467,7 +426,7 @@ def open_investigation(
     `source` is the service's repository, remembered by the case. `progress` is called with (what, done, total);
     `"auto"` shows bars in a notebook and nothing elsewhere. Raises `CaseError`, `SourceError`.
     """
-    inv = Investigation(open_case(path, create=create, lock_timeout=lock_timeout), progress=_progress(progress))
+    inv = Investigation(open_case(path, create=create, lock_timeout=lock_timeout), progress=wanted(progress))
     if source is not None:
         inv.remember_source(source)
     if "IPython" in sys.modules:
@@ -475,13 +434,3 @@ def open_investigation(
 
         show_in_notebooks()
     return inv
-
-
-def _progress(wanted: Callable[[str, int, int], None] | str | None) -> Callable[[str, int, int], None] | None:
-    if wanted != "auto":
-        return None if isinstance(wanted, str) else wanted
-    if "ipykernel" not in sys.modules:
-        return None
-    from shadowlab.progress import NotebookBars
-
-    return NotebookBars()

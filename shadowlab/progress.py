@@ -14,6 +14,13 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0 when that is not known)."""
 
 
+def wanted(asked: Progress | str | None) -> Progress | None:
+    """Whom to tell of progress: `asked` itself; for `"auto"` a notebook's bars, and nobody elsewhere."""
+    if asked != "auto":
+        return None if isinstance(asked, str) else asked
+    return NotebookBars() if "ipykernel" in sys.modules else None
+
+
 class NotebookBars:
     """One bar beneath the running cell, for whatever is being done; a `Progress`.
 

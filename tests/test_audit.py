@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shadowlab import errors
 from shadowlab.audit import archive, keys, ledger, statements, verify
 from shadowlab.case import Case, open_case
+from shadowlab.evidence import file_digest
 from shadowlab.records import Plan, Verdict
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ def case(tmp_path: Path) -> Case:
         add(made, plan)
         parent = (plan.digest,)
     (made.patches / "a.patch").write_text("+1\n")
-    digest = verify.file_digest(made.patches / "a.patch")
+    digest = file_digest(made.patches / "a.patch")
     ledger.append(made, verb="rollout", at=NOON, arguments={}, files={"patches/a.patch": digest}, version="1")
     return made
 
@@ -141,7 +142,7 @@ def _parsed(content: bytes) -> list[object] | None:
 def test_a_statement_is_broken_by_a_change_of_its_subject(case: Case) -> None:
     page = case.reports / "incident.html"
     page.write_text("all is well")
-    subjects = [("incident.html", verify.file_digest(page))]
+    subjects = [("incident.html", file_digest(page))]
     statements.sign(case, subjects=subjects, predicate_type="urn:test", predicate={}, name="incident")
     assert verify.verify_notebook(page).verdict is Verdict.PASS
     page.write_text("all is very well")

@@ -15,6 +15,7 @@ import pytest
 from sending import Running, fetch, receiving_apart
 
 import shadowlab as sl
+from shadowlab import live
 from shadowlab.audit import verify
 from shadowlab.case import open_case
 
@@ -58,7 +59,7 @@ def test_killed_while_it_receives_it_loses_nothing_that_it_acknowledged(tmp_path
     kept = _acknowledged_until_killed(path, 2.3)
     assert len(kept) > 20
     inv = sl.open(path)
-    inv._take_in_log()
+    live.take_in_log(inv.case)
     assert kept <= _names(path)
     assert inv.ledger[-1]["verb"] == "recover"
     assert str(verify.verify(inv.case).verdict) == "pass"
@@ -70,7 +71,7 @@ def test_killed_at_any_moment_it_loses_nothing(tmp_path):
     kept: set[str] = set()
     for step in range(12):
         kept |= _acknowledged_until_killed(path, 0.9 + 0.17 * step)
-    sl.open(path)._take_in_log()
+    live.take_in_log(sl.open(path).case)
     assert kept <= _names(path)
     rows = sl.open(path).sql("SELECT count(*) AS n, count(DISTINCT row_id) AS d FROM spans").rows()[0]
     assert rows["n"] == rows["d"]
@@ -98,7 +99,7 @@ def test_killed_between_the_segment_and_the_log_it_keeps_every_row_once(tmp_path
     assert died.returncode == -9
     assert list((path / "telemetry").glob("0*.duckdb"))
     assert list((path / "telemetry" / "incoming").glob(".0*"))
-    sl.open(path)._take_in_log()
+    live.take_in_log(sl.open(path).case)
     assert sl.open(path).sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 10}]
 
 
@@ -169,5 +170,5 @@ def test_where_nothing_more_fits_clients_are_told_to_come_again_and_kept_is_kept
         assert _send(running, "GET /small")
         assert fetch(f"{running.http}/healthz")[0] == 200
         running.process.kill()
-    sl.open(path)._take_in_log()
+    live.take_in_log(sl.open(path).case)
     assert _names(path) == {"GET /small"}

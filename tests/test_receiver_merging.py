@@ -11,7 +11,7 @@ import pytest
 from sending import receiving, receiving_apart
 
 import shadowlab as sl
-from shadowlab import telemetry
+from shadowlab import keeping, telemetry
 from shadowlab.audit import verify
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence
@@ -117,7 +117,7 @@ def _fails(beside: Path, place: Path) -> None:
 
 def test_segments_that_the_ledger_names_go_with_an_entry_and_the_case_verifies(case):
     inv = sl.open(case.path)
-    inv._keep("ingest", sl.Ingest(), Evidence(inv.case, known=()))
+    keeping.keep(inv.case, "ingest", sl.Ingest(), Evidence(inv.case, known=()))
     assert len(inv.ledger[-1]["files"]) == 9
     with receiving_apart(inv.case.path) as running:
         _until(lambda: list(inv.case.telemetry.glob("*-received.duckdb")))

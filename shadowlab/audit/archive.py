@@ -17,17 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from shadowlab import errors
-from shadowlab.case import FORMAT, Case, open_case
+from shadowlab.case import FOLDERS, FORMAT, Case, open_case
 
 LIMIT = 20 * 2**30
 """Bytes that an archive may unpack to."""
 _ENTRIES = 1_000_000
-_TOP = frozenset(
-    (
-        *("case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json", "manifests"),
-        *("telemetry", "recordings", "records", "reports", "patches"),
-    )
-)
+_FILES = ("case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json", "manifests")
+_TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 
 
 def pack(case: Case, out: Path) -> Path:
@@ -62,7 +58,7 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
     try:
         _extract(file, beside, limit)
         open_case(beside, create=False)
-        for name in ("telemetry", "recordings", "records", "reports", "patches", "keys"):
+        for name in FOLDERS:
             (beside / name).mkdir(exist_ok=True)
         (beside / "keys").chmod(0o700)
         beside.chmod(0o755)

@@ -16,7 +16,6 @@ commits are named by their ids, so another source cannot pass for the one that w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.audit import keys, ledger, statements
 from shadowlab.case import Case, read_json
+from shadowlab.evidence import file_digest
 from shadowlab.records import Check, Verdict, Verification, from_json, overall
 
 
@@ -190,9 +190,3 @@ def _statement_of(place: Path, must_name: Path | None = None) -> Callable[[], st
 
 def _statements(case: Case) -> Iterator[Path]:
     yield from sorted(case.reports.glob("*.statement.json"))
-
-
-def file_digest(place: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    with place.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
