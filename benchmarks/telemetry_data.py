@@ -1,4 +1,4 @@
-"""Seeded OTLP traces for `telemetry.py`: a dozen services, some thirteen attributes a span, stacks on 3 % of the spans."""
+"""Seeded OTLP traces for `telemetry.py`: a dozen services, some thirteen attributes a span, stacks on 3 % of spans."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def resources(chance: random.Random) -> list[tuple[str, dict[str, Any]]]:
                     "service.instance.id": f"{service}-{version}-{pod}-{chance.getrandbits(32):08x}",
                     "deployment.environment.name": "production", "host.name": f"node-{pod}",
                     "k8s.pod.name": f"{service}-{pod}-{chance.getrandbits(20):05x}", "k8s.namespace.name": "shop",
-                    "cloud.region": "eu-west-1", "telemetry.sdk.language": "python", "telemetry.sdk.name": "opentelemetry",
+                    "cloud.region": "eu-west-1", "telemetry.sdk.language": "python",
+                    "telemetry.sdk.name": "opentelemetry",
                     "telemetry.sdk.version": "1.45.0", "process.pid": chance.randrange(1, 9999),
                     "process.runtime.name": "CPython", "process.runtime.version": "3.11.7", "os.type": "linux",
                     "vcs.ref.head.revision": revision,
@@ -75,7 +76,8 @@ def spans(count: int, seed: int) -> Iterator[list[tuple[int, dict[str, Any]]]]:
 
 def _stack(chance: random.Random, service: str) -> str:
     frames = "".join(
-        f'  File "/srv/{service}/m{n}.py", line {10 * n + 7}, in f{n}\n    call_{n}(order, retries={chance.getrandbits(2)})\n'
+        f'  File "/srv/{service}/m{n}.py", line {10 * n + 7}, in f{n}\n'
+        f"    call_{n}(order, retries={chance.getrandbits(2)})\n"
         for n in range(chance.randrange(6, 16))
     )
     return f"Traceback (most recent call last):\n{frames}ValueError: bad order {chance.getrandbits(24)}"

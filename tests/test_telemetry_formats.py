@@ -278,3 +278,20 @@ def test_logs_without_a_trace_join_by_their_request_id(case, tmp_path):
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]), logs)])
     with telemetry.store(case) as store:
         assert [log.body for log in telemetry.trace(store, otlp.TRACE).logs] == ["by id"]
+
+
+def test_the_keys_that_join_logs_can_be_named_by_the_case(case, tmp_path):
+    case.remember(correlation=["order.id"])
+    told, logs = otlp.span(1, order__id="o-1"), otlp.logs([otlp.log("by order", trace=None, order__id="o-1")])
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]), logs)])
+    with telemetry.store(case) as store:
+        assert [log.body for log in telemetry.trace(store, otlp.TRACE).logs] == ["by order"]
+
+
+def test_progress_counts_bytes(case, tmp_path):
+    path = otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1)]))
+    seen: list[tuple[str, int, int]] = []
+    telemetry.ingest(case, [path, path], progress=lambda *told: seen.append(told))
+    size = path.stat().st_size
+    assert seen[-1] == ("ingest", 2 * size, 2 * size)
+    assert [done for _, done, _ in seen] == sorted(done for _, done, _ in seen)

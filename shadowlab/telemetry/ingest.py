@@ -21,20 +21,31 @@ def ingest(
 ) -> Ingest:
     """Load files of OTLP traces, logs and metrics; a record that is there already is not added again.
 
-    `redact` names a policy of `shadowlab.privacy`; `None` keeps everything as it is. Files that are no telemetry are in
-    `refused`, records that cannot be kept in `rejected`. Raises `CaseError` when the case cannot be written and
-    `UsageError` for an unknown policy.
+    Logs that name no trace join spans by `correlation_id`: the first of the attributes that the setting `correlation`
+    of `case.json` lists (`CORRELATION` unless told otherwise). `redact` names a policy of `shadowlab.privacy`; `None`
+    keeps everything as it is. `progress` counts bytes. Files that are no telemetry are in `refused`, records that
+    cannot be kept in `rejected`. Raises `CaseError` when the case cannot be written and `UsageError` for an unknown
+    policy.
     """
     privacy.macros(redact)
     with case.writing("ingest"):
         segments.sweep(case)
-        with Loading(case, redact, CORRELATION) as loading:
-            listed = list(inputs.expand(paths))
-            for number, given in enumerate(listed):
-                if progress:
-                    progress("ingest", number, len(listed))
+        keys = case.settings().get("correlation") or CORRELATION
+        listed = list(inputs.expand(paths))
+        total = sum(given.size for given in listed)
+        with Loading(case, redact, [str(key) for key in keys]) as loading:
+            done = 0
+            for given in listed:
+                loading.on_bytes = _counted(progress, done, total)
                 loading.take(given)
+                done += given.size
             loading.publish()
             if progress:
-                progress("ingest", len(listed), len(listed))
+                progress("ingest", total, total)
             return loading.record()
+
+
+def _counted(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    return lambda size: progress("ingest", min(before + size, total), total)

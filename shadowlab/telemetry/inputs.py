@@ -38,6 +38,11 @@ class Input:
         """Where it lies on this machine."""
         return None if self.place == "-" or "://" in self.place else Path(self.place)
 
+    @property
+    def size(self) -> int:
+        """Bytes, where that is known beforehand; else 0."""
+        return self.path.stat().st_size if self.path and self.path.is_file() else 0
+
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Input]:
     """Each file that the paths name, in their order; the files of a folder or glob by name, without hidden ones."""
@@ -68,10 +73,10 @@ def _remote(name: str) -> Iterator[Input]:
         yield Input(name, name)
         return
     try:
-        listed = fsspec.open_files(name, "rb")
-        yield from (Input(f"{name} ({file.path})", file.full_name) for file in listed)
-    except Exception as exc:  # every backend has errors of its own
-        raise errors.TelemetryError(f"{name}: {exc}", hint="check the address and its credentials") from exc
+        listed = [file.full_name for file in fsspec.open_files(name, "rb")]
+    except Exception:  # every backend has errors of its own; opening it as it stands says which
+        listed = [name]
+    yield from (Input(place, place) for place in listed)
 
 
 @contextmanager
@@ -149,6 +154,11 @@ class Unpacked:
         self._ahead = b""
         self.whole: Path | None = None
         """The file itself, when it lies on this machine, is not packed and is small enough to be read at once."""
+
+    @property
+    def taken(self) -> int:
+        """Packed bytes that were read so far."""
+        return self._packed.size
 
     def peek(self, size: int) -> bytes:
         """The next bytes, without taking them; fewer at the end."""

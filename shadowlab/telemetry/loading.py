@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,8 @@ class Loading:
         self.files: list[IngestedFile] = []
         self.counts = dict.fromkeys(_STAGES, 0)
         self.redacted = 0
+        self.on_bytes: Callable[[int], None] | None = None
+        """Told how many bytes of the file at hand were read."""
         self._taken: list[_Taken] = []
         self._listed = list(segments.manifest(case).segments)
         self._open: tuple[Path, Path] | None = None
@@ -133,6 +135,8 @@ class Loading:
                 self._append()
             try:
                 found += portion.stage(self.con)
+                if self.on_bytes:
+                    self.on_bytes(stream.taken)
             except duckdb.Error as exc:
                 faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
         return found
