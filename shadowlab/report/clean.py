@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from shadowlab.report.templates import Template
 from shadowlab.views import picture
 
 _PLOTLY, _SVG = "application/vnd.plotly.v1+json", "image/svg+xml"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_STEERS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def tidy(notebook: Any, template: Template, case: Case) -> str:
@@ -34,6 +37,7 @@ def tidy(notebook: Any, template: Template, case: Case) -> str:
         cell["id"] = "injected-parameters" if "injected-parameters" in tags else cell.get("id", f"cell-{number}")
         for output in cell.get("outputs", []):
             _still(output)
+            _visible(output)
     text = str(nbformat.writes(notebook))  # type: ignore[no-untyped-call]  # nbformat does not say its types
     for path, word in _places(case).items():
         text = text.replace(path, word)
@@ -48,6 +52,20 @@ def _still(output: Any) -> None:
 
         figure = {key: value for key, value in content[_PLOTLY].items() if key in ("data", "layout")}
         content[_SVG] = picture(go.Figure(figure)).svg
+
+
+def _visible(output: Any) -> None:
+    """Write out what steers a terminal or turns the direction of text; colours of a cell's own output just go."""
+    content = output.get("data", {})
+    for kind in content.keys() & {"text/html", "text/plain", "text/markdown", _SVG}:
+        content[kind] = _shown(content[kind])
+    if output.get("output_type") == "stream":
+        output["text"] = _shown(output["text"])
+
+
+def _shown(text: str | list[str]) -> str:
+    told = _COLOUR.sub("", text if isinstance(text, str) else "".join(text))
+    return _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), told)
 
 
 def _places(case: Case) -> dict[str, str]:

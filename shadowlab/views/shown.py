@@ -33,8 +33,21 @@ class Picture:
     ) -> dict[str, Any]:
         bundle: dict[str, Any] = {"image/svg+xml": self.svg, "text/plain": repr(self)}
         if self.figure is not None:
-            bundle[PLOTLY] = json.loads(self.figure.to_json())
+            bundle[PLOTLY] = _inert(json.loads(self.figure.to_json()))
         return bundle
+
+
+def _inert(value: Any) -> Any:
+    """A figure's JSON in which no text is markup: plotly makes links of `<a href>` in a name that telemetry gave."""
+    match value:
+        case dict():
+            return {key: _inert(inside) for key, inside in value.items()}
+        case list():
+            return [_inert(inside) for inside in value]
+        case str():
+            return value.replace("<", "&lt;")
+        case _:
+            return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import html
 import re
 
-# What XML 1.0 forbids even when escaped; telemetry may hold it, and one such character makes a picture unreadable.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+# What XML 1.0 forbids even when escaped: one such character of telemetry makes a picture unreadable. And what turns the
+# direction of text: `pass` must not be read where `fail` stands.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 
 
 def text_of(value: object) -> str:
