@@ -110,7 +110,8 @@ def changed(tmp_path):
 
 
 def test_the_functions_that_the_diff_changes_are_found(changed):
-    before = "def a():\n    return 1\n\nclass C:\n    def b(self):\n        def c():\n            return 2\n        return c\n"
+    method = "class C:\n    def b(self):\n        def c():\n            return 2\n        return c\n"
+    before = f"def a():\n    return 1\n\n\n{method}"
     _, found = changed(before, before.replace("2", "3") + "\n\ndef new():\n    pass\n")
     assert found == (timing.Changed(file="a.py", functions=("C.b.<locals>.c", "C.b")),)
     assert [each["function"] for each in timing.named(found)] == ["C.b.<locals>.c", "C.b"]
