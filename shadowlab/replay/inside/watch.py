@@ -10,6 +10,7 @@ import os
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from .put import put
@@ -52,15 +53,11 @@ class Watch:
     def install(self) -> None:
         """Begin to see events; it cannot be undone."""
         sys.addaudithook(self._hook)
-        # Python 3.11 has no audit event for threads.
-        start = _thread.start_new_thread
-
-        def started(function: Any, *args: Any) -> int:
-            self._thread(function)
-            return start(function, *args)
-
-        put(_thread, start_new_thread=started)
-        put(threading, _start_new_thread=started)
+        # Python 3.11 has no audit event for threads; 3.13 starts them by another name.
+        put(_thread, start_new_thread=self._starting(_thread.start_new_thread))
+        for name in ("_start_new_thread", "_start_joinable_thread"):
+            if hasattr(threading, name):
+                put(threading, **{name: self._starting(getattr(threading, name))})
 
     def note(self, seam: str, what: str, *, denied: bool = False) -> None:
         """Write one event down; at most 200 different ones."""
@@ -93,6 +90,13 @@ class Watch:
         writes = isinstance(flags, int) and bool(flags & _WRITES)
         seam = "randomness" if path in ("/dev/urandom", "/dev/random") else "files"
         self.note(seam, f"{'write' if writes else 'read'} {path}")
+
+    def _starting(self, start: Callable[..., Any]) -> Callable[..., Any]:
+        def started(function: Any, *args: Any, **kwargs: Any) -> Any:
+            self._thread(function)
+            return start(function, *args, **kwargs)
+
+        return started
 
     def _thread(self, function: Any) -> None:
         owner = getattr(function, "__self__", None)
