@@ -1,0 +1,68 @@
+"""Triage of telemetry that is odd, empty in places, or hostile."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from otlp import START, lines, raising, span, traces
+from story import MINUTE, SECOND, Story, busy, opened
+
+from shadowlab import telemetry, triage
+from shadowlab.case import open_case
+from shadowlab.records import Triage
+from shadowlab.triage import burn
+
+
+def triaged_spans(folder: Path, *spans, service: str = "shop") -> Triage:
+    case = open_case(folder / "case")
+    telemetry.ingest(case, [lines(folder / "odd.jsonl", traces(spans, service))])
+    with telemetry.store(case) as store:
+        return triage.triage(store)[0]
+
+
+@pytest.mark.parametrize("minutes", [-60, 600])
+def test_a_time_without_data_has_no_suspect(tmp_path: Path, minutes: int):
+    story = Story()
+    busy(story, seconds=60, fail=[30.0])
+    with opened(story, tmp_path) as store:
+        found, table = triage.triage(store, at=burn.moment(START + minutes * MINUTE))
+    assert (found.suspects, len(table)) == ((), 1)
+    assert [o.windows["5m"].total for o in found.objectives] == [0]
+
+
+def test_parents_in_a_circle_end(tmp_path: Path):
+    one = raising(span(1, parent=2, error=True))
+    other = raising(span(2, parent=1, error=True, name="GET /b"), "KeyError", "'x'")
+    assert sum(s.events for s in triaged_spans(tmp_path, one, other).suspects) >= 1
+
+
+def test_the_same_span_told_twice_counts_once_as_a_trace(tmp_path: Path):
+    told = [raising(span(1, ms=ms, error=True)) for ms in (10, 11)]
+    assert triaged_spans(tmp_path, *told).top.traces == 1
+
+
+def test_spans_that_end_before_they_begin_and_empty_texts_are_survived(tmp_path: Path):
+    odd = raising(span(1, ms=-5, error=True, name=""), "", "", "")
+    found = triaged_spans(tmp_path, odd)
+    assert found.top.events == 1
+    assert found.top.title
+
+
+def test_long_and_binary_texts_are_survived(tmp_path: Path):
+    message = "\x00\x01'\"`{[(" * 2_000 + "<i>" + "9" * 5_000
+    found = triaged_spans(tmp_path, raising(span(1, error=True), "E" * 300, message, message * 3))
+    assert len(found.top.title) <= 160
+    assert "<i>" not in triage.html(found)
+
+
+def test_a_window_of_a_second_and_of_a_year_are_windows(tmp_path: Path):
+    story = Story()
+    busy(story, seconds=120, fail=[119.0])
+    with opened(story, tmp_path) as store:
+        short, _ = triage.triage(store, window=timedelta(seconds=1))
+        long, _ = triage.triage(store, window=timedelta(days=365))
+    assert (short.top.events, long.top.events) == (1, 1)
+    assert short.timeline[-1].at <= short.at
+    assert SECOND * len(long.timeline) < 61 * SECOND
