@@ -157,7 +157,10 @@ def test_what_a_kill_leaves_behind_is_swept_away_and_done_again(case, tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             telemetry.ingest(case, [path])
     assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": 0}]
+    (case.telemetry / ".spool-killed").mkdir()
+    (case.telemetry / ".spool-killed" / "portion.jsonl").write_text("ann@example.org")
     assert telemetry.ingest(case, [path]).spans == 1
+    assert not list(case.telemetry.glob(".*"))
     assert len(list(case.telemetry.glob("*.duckdb"))) == 1
 
 

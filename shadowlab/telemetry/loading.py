@@ -54,7 +54,7 @@ class Loading:
         self._listed = list(segments.manifest(case).segments)
         self._open: tuple[Path, Path] | None = None
         self._in_segment = dict.fromkeys(_STAGES, 0)
-        self._spool = Path(tempfile.mkdtemp(prefix=".spool-", dir=case.telemetry))
+        self._spool = Path(tempfile.mkdtemp(prefix=segments.SPOOL, dir=case.telemetry))
         self.con = connection.connect(spill=self._spool)
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +20,8 @@ from shadowlab.case import Case, write
 
 FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
+SPOOL: Final = ".spool-"
+"""How the names of folders begin in which a writer keeps what it is reading."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,3 +102,5 @@ def sweep(case: Case) -> None:
         if left_over and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
+        elif path.name.startswith(SPOOL):
+            shutil.rmtree(path, ignore_errors=True)
