@@ -157,6 +157,11 @@ def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 candidate`, `1,204 spans`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _cell(value: object) -> str:
     match value:
         case None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from shadowlab.records.base import Record, Verdict
+from shadowlab.records.base import Record, Verdict, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -21,7 +21,7 @@ class Plan(Record):
     labels: tuple[str, ...] = ()
 
     def _summary(self) -> str:
-        return f" {len(self.files)} files, {len(self.steps)} steps"
+        return f" {counted(len(self.files), 'file')}, {counted(len(self.steps), 'step')}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [{"step": n, "what": step} for n, step in enumerate(self.steps, 1)]
@@ -64,7 +64,7 @@ class Verification(Record):
 
     def _summary(self) -> str:
         failed = [c.name for c in self.checks if c.verdict is not Verdict.PASS]
-        return f" {self.verdict}" + (f": {', '.join(failed)}" if failed else f" {len(self.checks)} checks")
+        return f" {self.verdict}" + (f": {', '.join(failed)}" if failed else f" {counted(len(self.checks), 'check')}")
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [{"check": c.name, "verdict": c.verdict.value, "detail": c.detail} for c in self.checks]

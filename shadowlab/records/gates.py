@@ -89,7 +89,7 @@ class Judgement(Record):
     margin: float = 0.001
     alpha: float = 0.05
     e_value: float | None = None
-    """Evidence against "the difference is the margin"; 1/alpha and more decides, on the side where the interval lies."""
+    """Evidence against "the difference is the margin"; 1/alpha or more decides, on the side where the interval lies."""
 
     kept: ClassVar[bool] = False
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from shadowlab.records.base import Record
+from shadowlab.records.base import Record, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +52,8 @@ class Ingest(Record):
     """Files that are no telemetry; nothing of them was kept."""
 
     def _summary(self) -> str:
-        added = f" {self.spans:,} spans, {self.logs:,} logs, {self.recordings:,} recordings"
-        return f"{added}, {self.redacted:,} values redacted"
+        added = ((self.spans, "span"), (self.logs, "log"), (self.recordings, "recording"))
+        return f" {', '.join(counted(*each) for each in added)}, {counted(self.redacted, 'value')} redacted"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [msgspec.to_builtins(f) for f in self.files]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.records.base import Record
+from shadowlab.records.base import Record, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +59,7 @@ class Proposal(Record):
         return self.candidates[0]
 
     def _summary(self) -> str:
-        return f" {len(self.candidates)} candidates"
+        return f" {counted(len(self.candidates), 'candidate')}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from shadowlab import errors
-from shadowlab.records.base import Record
+from shadowlab.records.base import Record, counted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +144,7 @@ class Suspect(Record):
         return self.investigation.plots.contrast(self)
 
     def _summary(self) -> str:
-        return f" {self.title} ({self.events:,} events)"
+        return f" {self.title} ({counted(self.events, 'event')})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,7 +210,7 @@ class Triage(Record):
 
     def _summary(self) -> str:
         burning = [o.name for o in self.objectives if o.alert]
-        return f" {len(self.suspects)} suspects, burning: {', '.join(burning) or 'nothing'}"
+        return f" {counted(len(self.suspects), 'suspect')}, burning: {', '.join(burning) or 'nothing'}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [
