@@ -12,6 +12,7 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.incidents import build_source, bundled
 from shadowlab.investigation import open_investigation
+from shadowlab.progress import Progress
 from shadowlab.records import Diagnosis, GateReport, Replay, Triage, Verdict
 
 INCIDENT = "payments-decimal"
@@ -22,7 +23,7 @@ def run(
     *,
     tell: Callable[[str], None],
     sandbox: str = "embedded",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Take the bundled incident from its telemetry to a signed report in case folder `out`, which is replaced.
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
-from shadowlab.records import Ingest, Record, Triage
+from shadowlab.records import STORY, Record, Recording, Report, Triage
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
@@ -53,7 +53,8 @@ def overview(inv: Investigation) -> dict[str, Any]:
             " (SELECT list(DISTINCT service ORDER BY service) FROM spans) AS services"
         ).rows()[0]
     tapes = inv.recordings
-    kept = {kind: str(inv.case.latest(kind)) for kind in _TYPES if inv.case.latest(kind)}
+    names = [kind.__name__ for kind in (Recording, *STORY, Report)]
+    kept = {name: str(record) for name in names if (record := inv.case.latest(name)) is not None}
     return {
         "case": inv.case.path.name,
         **counts,
@@ -62,12 +63,6 @@ def overview(inv: Investigation) -> dict[str, Any]:
         "records": kept,
         "ledger_entries": len(inv.ledger),
     }
-
-
-_TYPES = (
-    *(Ingest.__name__, "Recording", "Triage", "Replay", "Diagnosis", "Proposal"),
-    *("GateReport", "Plan", "Report"),
-)
 
 
 def _recording(inv: Investigation, what: str) -> dict[str, Any]:

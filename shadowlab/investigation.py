@@ -23,6 +23,7 @@ from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence, named
 from shadowlab.progress import Progress, wanted
 from shadowlab.records import (
+    STORY,
     Candidate,
     Diagnosis,
     GateReport,
@@ -80,11 +81,12 @@ class Investigation:
         given = choice.inputs(names)
         told, tapes = given.telemetry, given.recordings
         done = telemetry.ingest(self.case, told, redact=redact, progress=self.progress) if told else Ingest()
-        taken = recording.take_in(self.case, tapes, progress=self.progress) if tapes else recording.TakenIn()
+        taken = recording.take_in(self.case, tapes, redact=redact, progress=self.progress) if tapes else recording.TakenIn()
         refused = done.refused + taken.refused
         record = changed(
             done,
             recordings=len(taken.recordings),
+            redacted=done.redacted + taken.redacted,
             files=tuple(changed(f, file=Path(f.file).name) for f in done.files + taken.files),  # no path travels
             rejected=done.rejected + taken.rejected + tuple(r for r in refused if r.file in given.swept),
             refused=tuple(r for r in refused if r.file not in given.swept),
@@ -284,7 +286,7 @@ class Investigation:
         from shadowlab import report
 
         evidence = Evidence(self.case)
-        parents = tuple(r.digest for kind in _STORY if (r := self.latest(kind)) is not None)
+        parents = tuple(r.digest for kind in STORY if (r := self.latest(kind)) is not None)
         done = report.render(self.case, template, parameters, progress=self.progress)
         return self._keep("report", changed(done, parents=parents), evidence, template=template)
 
@@ -408,9 +410,6 @@ class Investigation:
     def _parents(self, kind: type[Record]) -> tuple[str, ...]:
         kept = self.latest(kind)
         return (kept.digest,) if kept else ()
-
-
-_STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
 
 
 def open_investigation(

@@ -43,7 +43,7 @@ def show(result: Any, *, as_json: bool = False) -> int:
 
 
 def visible(text: str) -> str:
-    r"""`text` with every character that could steer a terminal written out, as `\\x1b`; lines and tabs stay.
+    r"""`text` with every character that could steer a terminal written out, as `\x1b`; lines and tabs stay.
 
     Telemetry, sources and patches are hostile: an escape sequence hides lines, an override turns `pass` around.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from shadowlab import errors
@@ -14,6 +14,7 @@ from shadowlab.diagnose.patterns import Clue, guesses
 from shadowlab.diagnose.slices import Cut, cut, slices
 from shadowlab.diagnose.syntax import Tree
 from shadowlab.diagnose.trials import Bench
+from shadowlab.progress import Progress
 from shadowlab.records import (
     Attempt,
     Commit,
@@ -42,7 +43,7 @@ def diagnose(
     good: str | None = None,
     bad: str | None = None,
     sandbox: str = "embedded",
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Diagnosis:
     """Why the replayed recordings fail: hypotheses with status and evidence, best first.
 
@@ -100,7 +101,7 @@ def open_bench(
     failing: Sequence[Attempt],
     *,
     sandbox: str,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> AbstractContextManager[Bench | None]:
     """A bench for the failing attempts of one replay, for at most `MAX_RECORDINGS` of them; None when there is none."""
     from shadowlab.replay import recording

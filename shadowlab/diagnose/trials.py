@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from shadowlab import errors
+from shadowlab.progress import Progress
 from shadowlab.records import Attempt, Commit, Intervention, digest_of
 from shadowlab.replay import Fixture, Hooks, Runner, RunResult
 from shadowlab.replay.trees import tree_of
@@ -81,7 +82,7 @@ class Bench:
         snapshots: Callable[[Fixture], bytes | None],
         *,
         sandbox: str = "embedded",
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """`attempts` is what the replay said of `fixtures`, in the same order; `bad` is the revision that fails."""
         self.source, self.bad = source, bad

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from shadowlab.case import Case
 from shadowlab.diagnose.syntax import Tree
 from shadowlab.diagnose.trials import Bench
+from shadowlab.progress import Progress
 from shadowlab.propose.codemods import Site
 from shadowlab.records import Candidate, Diagnosis, Intervention, Risk, Status
 from shadowlab.source import Service, Source
@@ -28,7 +29,7 @@ class Question:
     tree: Tree
     bench: Bench | None
     """Where a diff can be tried; None when the failing recordings cannot be replayed."""
-    progress: Callable[[str, int, int], None] | None = None
+    progress: Progress | None = None
 
     @property
     def good_answers(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 from shadowlab import errors
@@ -10,6 +9,7 @@ from shadowlab.case import Case
 from shadowlab.diagnose.stage import failing_attempts, open_bench
 from shadowlab.diagnose.syntax import Tree
 from shadowlab.diagnose.trials import Bench
+from shadowlab.progress import Progress
 from shadowlab.propose import diff as diffs
 from shadowlab.propose.codemod import CodemodProposer, SearchProposer
 from shadowlab.propose.model import ModelProposer, endpoint
@@ -30,7 +30,7 @@ def propose(
     proposer: str | None = None,
     constraints: Constraints | None = None,
     sandbox: str | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Proposal:
     """Candidate patches for a diagnosis, best first: unified git diffs with a test, a rationale and a risk.
 
@@ -107,7 +107,7 @@ def _bench(
     replay: Replay,
     source: Source,
     sandbox: str,
-    progress: Callable[[str, int, int], None] | None,
+    progress: Progress | None,
 ) -> AbstractContextManager[Bench | None]:
     """Where drafts are tried: only on a replay that reproduced the failure at this very revision."""
     if replay.outcome is not Outcome.REPRODUCED or replay.revision != diagnosis.revision:

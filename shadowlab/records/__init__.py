@@ -27,7 +27,11 @@ from shadowlab.records.triage import (
     Triage,
 )
 
+STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
+"""What a report tells of, in the order in which an incident meets it."""
+
 __all__ = [
+    "STORY",
     "Attempt",
     "Blamed",
     "BurnWindow",

@@ -7,13 +7,14 @@ fails leaves the three as they were.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import shadowlab
 from shadowlab.audit import statements
 from shadowlab.case import Case
-from shadowlab.records import Report
+from shadowlab.progress import Progress
+from shadowlab.records import STORY, Report
 from shadowlab.report.templates import Template, find, templates
 
 __all__ = ["PREDICATE", "Template", "find", "render", "templates"]
@@ -27,7 +28,7 @@ def render(
     template: str,
     parameters: Mapping[str, Any],
     *,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Run `template` (a name, or the path of a notebook of your own) over a case.
 
@@ -65,8 +66,7 @@ def render(
 
 def _predicate(case: Case, template: Template, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What the statement says of the two files: how they were made, and from which records."""
-    kinds = ("Ingest", "Triage", "Replay", "Diagnosis", "Proposal", "GateReport", "Plan")
-    kept = {kind: record.digest for kind in kinds if (record := case.latest(kind)) is not None}
+    kept = {kind.__name__: record.digest for kind in STORY if (record := case.latest(kind.__name__)) is not None}
     return {
         "template": {"name": template.name, "digest": {"sha256": template.sha256}},
         "parameters": {name: str(value) for name, value in parameters.items()},

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets.config import Config
 
 from shadowlab import errors
+from shadowlab.progress import Progress
 from shadowlab.report.templates import Template
 
 _CELL_TIMEOUT_S = 600
@@ -54,7 +55,7 @@ def execute(
     parameters: Mapping[str, Any],
     *,
     folder: Path,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Any:
     """The executed notebook, as nbformat's node; the kernel's working folder is `folder`, and `case` is its parent.
 
