@@ -81,7 +81,9 @@ class Investigation:
         given = choice.inputs(names)
         told, tapes = given.telemetry, given.recordings
         done = telemetry.ingest(self.case, told, redact=redact, progress=self.progress) if told else Ingest()
-        taken = recording.take_in(self.case, tapes, redact=redact, progress=self.progress) if tapes else recording.TakenIn()
+        taken = recording.TakenIn()
+        if tapes:
+            taken = recording.take_in(self.case, tapes, redact=redact, progress=self.progress)
         refused = done.refused + taken.refused
         record = changed(
             done,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from shadowlab.privacy import masked
 from shadowlab.replay.fixture import Fixture, RecordedError
 from shadowlab.replay.results import RunResult
 
@@ -66,7 +67,7 @@ def _errors(recorded: RecordedError | None, run: RunResult, prefixes: Sequence[s
     if _bare(recorded.type) != _bare(run.error.type):
         return [f"{recorded.type}, now {run.error.type}: {run.error.message[:200]}"]
     found = []
-    theirs, ours = _ADDRESS.sub("0x<address>", recorded.message), run.error.message
+    theirs, ours = _ADDRESS.sub("0x<address>", masked(recorded.message)), run.error.message
     if theirs != ours and _REDACTED not in theirs and alike(theirs, ours)[0]:
         found.append("the exception's message differs")
     there = [(file, frame.function.rpartition(".")[2]) for frame in recorded.frames

@@ -18,8 +18,9 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
+from shadowlab.privacy import Redactor, is_secret
 from shadowlab.records import IngestedFile, Recording, Rejected
-from shadowlab.replay.fixture import Fixture, NewerFormat, is_fixture, parse
+from shadowlab.replay.fixture import Fixture, Headers, NewerFormat, is_fixture, parse
 from shadowlab.replay.inside.tape import bare
 
 LARGEST_RECORDING = 16 << 20
@@ -64,15 +65,26 @@ class TakenIn:
     """Single recordings that could not be kept."""
     refused: tuple[Rejected, ...] = ()
     """Files of which nothing could be kept."""
+    redacted: int = 0
+    """Values that were replaced."""
 
 
-def take_in(case: Case, paths: Sequence[str | os.PathLike[str]], *, progress: Progress | None = None) -> TakenIn:
-    """Keep the recordings of `paths` in the case.
+def take_in(
+    case: Case,
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    redact: str | None = "default",
+    progress: Progress | None = None,
+) -> TakenIn:
+    """Keep the recordings of `paths` in the case, headers that are secrets replaced unless `redact` is None.
+
+    Bodies stay as they are: without them nothing can be replayed.
 
     A path is a file (one JSON document, or JSON lines, plain or gzip) or a folder of such files; snapshots lie in
     `blobs/` beside. A file of which nothing can be read, or of a newer format, is refused whole.
     """
     taken = TakenIn()
+    redactor = Redactor(case.key("redaction")) if redact else None
     with case.writing("recordings"):
         for path in paths:
             try:
@@ -83,8 +95,8 @@ def take_in(case: Case, paths: Sequence[str | os.PathLike[str]], *, progress: Pr
             for n, file in enumerate(files):
                 if progress is not None:
                     progress(f"reading {file.name}", n, len(files))
-                taken = _take_file(case, file, taken)
-    return taken
+                taken = _take_file(case, file, taken, redactor)
+    return replace(taken, redacted=redactor.replaced.total() if redactor else 0)
 
 
 def shown(fixture: Fixture) -> dict[str, Any]:
@@ -149,7 +161,7 @@ def snapshot(case: Case, fixture: Fixture) -> bytes | None:
     return _unpacked(case.recordings, fixture.db_snapshot)
 
 
-def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
+def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None) -> TakenIn:
     kept: list[Recording | None] = []
     rejected: list[Rejected] = []
     new: list[Path] = []
@@ -160,7 +172,8 @@ def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
                 raise _Refused(f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once")
             try:
                 document = with_snapshot(case, document, file.parent, new)
-                kept.append(_keep(case, parse(document, where=f"{file}: line {number}"), new))
+                fixture = parse(document, where=f"{file}: line {number}")
+                kept.append(_keep(case, _redacted(fixture, redactor) if redactor else fixture, new))
             except NewerFormat:
                 raise
             except errors.RecordingError as exc:
@@ -182,6 +195,38 @@ def _take_file(case: Case, file: Path, taken: TakenIn) -> TakenIn:
         rejected=(*taken.rejected, *rejected),
         refused=taken.refused,
     )
+
+
+def _redacted(fixture: Fixture, redactor: Redactor) -> Fixture:
+    """The recording without its secret headers and variables; one from shadowlab-recorder has none left."""
+
+    def clean(pairs: Headers) -> Headers:
+        return tuple((k, redactor.value(k, v)) if is_secret(k) and not _gone(v) else (k, v) for k, v in pairs)
+
+    def changed(part: Any, **fields: Any) -> Any:
+        return msgspec.structs.replace(part, **fields)
+
+    told, answer = fixture.environment, fixture.response
+    values = {k: redactor.value(k, v) if is_secret(k) and not _gone(v) else v for k, v in told.values.items()}
+    calls = (
+        changed(call, request_headers=clean(call.request_headers), headers=clean(call.headers))
+        for call in fixture.outbound
+    )
+    error = fixture.error and changed(fixture.error, message=redactor.text(fixture.error.message))
+    cleaned: Fixture = changed(
+        fixture,
+        request=changed(fixture.request, headers=clean(fixture.request.headers)),
+        response=answer and changed(answer, headers=clean(answer.headers)),
+        outbound=tuple(calls),
+        environment=changed(told, values=values),
+        error=error,
+    )
+    return cleaned
+
+
+def _gone(value: str) -> bool:
+    """Whether the recorder took the value out already."""
+    return value.startswith("[redacted:")
 
 
 def _take_back(new: list[Path]) -> None:

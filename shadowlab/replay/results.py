@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.privacy import masked
 from shadowlab.records import Failure, Frame, digest_of
 
 _LARGEST = 64 << 20
@@ -108,7 +109,7 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
         if failed:
             stuck = str(failed).startswith("Deadlock")
             state = "stuck" if stuck else "crashed"
-            return RunResult(recording=recording, perturbed=perturbed, state=state, reason=str(failed)[:2000],
+            return RunResult(recording=recording, perturbed=perturbed, state=state, reason=masked(str(failed)[:2000]),
                              events=_events(told), readings=_readings(told), unrecorded=_texts(told["unrecorded"]),
                              outbound=tuple(_line(call) for call in told["outbound"][:10_000]))  # fmt: skip
         return RunResult(
@@ -119,7 +120,7 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
             headers=tuple((str(k), str(v)) for k, v in told["headers"]),
             body=base64.b64decode(told["body"], validate=True),
             error=_failure(told["error"]),
-            causes=tuple(f"{c['type']}: {c['message']}" for c in (told["error"] or {}).get("causes", ())),
+            causes=tuple(masked(f"{c['type']}: {c['message']}") for c in (told["error"] or {}).get("causes", ())),
             database=_shape(told["database"]),
             database_sha256=str(told["database"]["sha256"])[:64],
             outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
@@ -152,7 +153,7 @@ def _failure(told: Any) -> Failure | None:
         Frame(file=str(f["file"]), function=str(f["function"]), line=int(f["line"]), in_app=True)
         for f in told["frames"][:400]
     )
-    return Failure(type=str(told["type"])[:300], message=str(told["message"])[:20_000], frames=frames)
+    return Failure(type=str(told["type"])[:300], message=masked(str(told["message"])[:20_000]), frames=frames)
 
 
 def _frames(error: Failure) -> list[list[str | int | None]]:
@@ -170,7 +171,7 @@ def _line(call: dict[str, Any]) -> str:
 
     parts = urlsplit(str(call["url"]))
     came = call.get("error") or call.get("status") or "(nothing recorded)"
-    return f"{str(call['method'])[:20]} {parts.netloc}{parts.path} -> {came}"[:500]
+    return f"{str(call['method'])[:20]} {parts.netloc.rpartition('@')[2]}{parts.path} -> {came}"[:500]
 
 
 def _texts(told: Any) -> tuple[str, ...]:
