@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from shadowlab import times
 from shadowlab.records import Change, Contrast, Objective, Suspect, Triage
 from shadowlab.views import style
 
@@ -14,7 +15,7 @@ _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
 def html(triage: Triage) -> str:
     """The whole triage: what burns, the errors over time, the suspects in order, the services, what must be known."""
     state = "an incident" if triage.incident else "no incident"
-    head = f"<b>{state}</b> at {triage.at:%Y-%m-%d %H:%M:%S} UTC, looking back {triage.window}"
+    head = f"<b>{state}</b> at {triage.at:%Y-%m-%d %H:%M:%S} UTC, looking back {times.spoken(triage.window)}"
     parts = [
         f"<p>{head}</p>",
         _table(("objective", "target", "window", "burn rate", "", "bad", "of the budget", "alert"), _burning(triage)),
@@ -31,7 +32,7 @@ def suspect_html(suspect: Suspect) -> str:
     """One suspect: what it is, how often, since when, what sets it apart, the change it follows and why it is here."""
     rows = [
         ("where", f"{escape(suspect.service)}: {escape(suspect.operation)}{_deepest(suspect)}"),
-        ("how often", f"{suspect.events:,} events in {suspect.traces:,} traces, "
+        ("how often", f"{_count(suspect.events, 'event')} in {_count(suspect.traces, 'trace')}, "
                       f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC"),
         ("follows", _change(suspect.change)),
         ("exemplars", " ".join(f"<code>{escape(t[:16])}</code>" for t in suspect.exemplars)
@@ -120,6 +121,10 @@ def _change(change: Change | None) -> str:
 def _deepest(suspect: Suspect) -> str:
     own = next((f for f in reversed(suspect.frames) if f.in_app), None)
     return f" in <code>{escape(f'{own.file}:{own.line} {own.function}')}</code>" if own else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _bar(share: float, colour: str) -> str:
