@@ -6,11 +6,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import duckdb
+import orders
 import otlp
 import pytest
 from click.testing import CliRunner
 
 from shadowlab.cli import main
+from shadowlab.privacy import masked
 from shadowlab.terminal import one_document, visible
 
 EVIL = "<script>alert(1)</script><img src=x onerror=f()>[x](javascript:alert(3))|`\x1b[2J\x1b]0;owned\x07\u202e\x9b31m"
@@ -105,6 +107,27 @@ def test_secrets_are_nowhere_in_the_case_and_in_no_answer(case: Path) -> None:
     places = [place.read_bytes().decode("latin-1") for place in case.rglob("*") if place.is_file()]
     for secret in SECRETS.values():
         assert not any(secret in text for text in (*answers, *places))
+
+
+def test_secret_headers_and_variables_of_a_foreign_recording_are_not_kept(tmp_path: Path) -> None:
+    told = orders.document(1, db_snapshot=None, db_environment=None)
+    told["request"]["headers"] += [["Authorization", f"Bearer {SECRETS['bearer']}"], ["Cookie", SECRETS["cookie"]]]
+    told["outbound"][0]["request_headers"] = [["X-Api-Key", SECRETS["key"]]]
+    told["outbound"][0]["headers"] += [["Set-Cookie", SECRETS["cookie"]]]
+    told["environment"]["values"] = {"STOCK_KEY": "x", "DB_PASSWORD": SECRETS["password"]}
+    told["error"]["message"] += f" for {SECRETS['mail']}, {SECRETS['card']}"
+    shown = run("ingest", tmp_path / "case", orders.written(tmp_path / "tapes", told), "--json")
+    assert json.loads(shown)["redacted"] == 7
+    kept = "".join(place.read_text() for place in (tmp_path / "case" / "recordings").glob("*.json"))
+    assert not [secret for secret in SECRETS.values() if secret in kept]
+
+
+def test_what_a_replay_tells_of_its_error_names_no_secret() -> None:
+    told = f"no mail to {SECRETS['mail']}, card {SECRETS['card']}, password={SECRETS['password']}"
+    assert masked(told) == "no mail to <email>, card <card>, password=<secret>"
+    assert (
+        masked("Object of type Decimal is not JSON serializable") == "Object of type Decimal is not JSON serializable"
+    )
 
 
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "000001-x.duckdb AS a; DROP TABLE b", "/tmp/000001-x.duckdb"])

@@ -38,7 +38,9 @@ def flipped(place: Path) -> None:
     place.write_bytes(content)
 
 
-@pytest.mark.parametrize("harm", [flipped, Path.unlink], ids=["one bit", "removed"])
+@pytest.mark.parametrize(
+    "harm", [flipped, pytest.param(Path.unlink, marks=pytest.mark.slow)], ids=["one bit", "removed"]
+)
 def test_verify_finds_each_file_that_was_harmed(told: Told, tmp_path: Path, harm: Callable[[Path], None]) -> None:
     case = told.copy(tmp_path)
     assert found(case) == ""

@@ -28,8 +28,8 @@ def escaped(text: object, *, longest: int = _LONGEST) -> str:
 
 
 def fenced(text: str, language: str = "") -> str:
-    """A code block that `text` cannot end."""
-    clean = "".join(letter for letter in text if letter in "\n\t" or _shown(letter))
+    r"""A code block that `text` cannot end; what cannot be seen is written out, as `\u202e`, not left out."""
+    clean = "".join(c if c in "\n\t" or _shown(c) else c.encode("unicode_escape").decode() for c in text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", clean)), default=0))
     return f"{fence}{language}\n{clean.rstrip()}\n{fence}"
 
