@@ -1,4 +1,4 @@
-"""The README's session is executed, and its comments are what it prints."""
+"""The README's session is executed, and its comments are what it prints; what is written is linked and complete."""
 
 import os
 import re
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from shadowlab.bundle import folder
+from shadowlab.cli import main
 from tests.conftest import Told
 
 README = Path(__file__).parent.parent / "README.md"
@@ -19,6 +20,19 @@ def session() -> str:
     """The Python block between the README's marks."""
     between = README.read_text().split("<!-- session -->")[1].split("<!-- /session -->")[0]
     return between.split("```python\n")[1].split("```")[0]
+
+
+def test_every_page_of_the_docs_is_linked_and_every_link_leads_somewhere() -> None:
+    text, docs = README.read_text(), README.parent / "docs"
+    assert [page.name for page in docs.glob("*.md") if f"](docs/{page.name})" not in text] == []
+    for page in (README, *docs.glob("*.md")):
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text())
+        assert [link for link in links if not (page.parent / link).exists()] == [], page.name
+
+
+def test_the_changelog_tells_of_every_verb() -> None:
+    told = set(re.findall(r"`([a-z-]+)`", (README.parent / "CHANGELOG.md").read_text()))
+    assert sorted(set(main.commands) - told) == []
 
 
 def test_the_session_is_python_of_about_a_dozen_lines() -> None:

@@ -1,12 +1,13 @@
 """A service's repository is read, never written and never trusted."""
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from shadowlab import errors
-from shadowlab.source import Source, open_source
+from shadowlab.source import Service, Source, open_source, parse_service
 
 TOML = '[service]\nname = "shop"\nentrypoint = "app:app"\nframes = ["/srv/shop/"]\n'
 
@@ -42,6 +43,13 @@ def test_a_checked_out_tree_is_private_and_goes_away(shop: Source) -> None:
         assert sorted(p.name for p in tree.iterdir()) == ["app.py", "shadowlab.toml"]
     assert not tree.exists()
     assert (shop.path / "app.py").read_text() == "one\n"
+
+
+def test_the_page_for_newcomers_shows_a_description_that_is_read() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "service.md").read_text()
+    told = page.split("```toml\n")[1].split("```")[0]
+    assert parse_service(told, where="docs/service.md").tests == "python -m pytest -q tests"
+    assert tomllib.loads(told)["service"].keys() <= set(Service.__struct_fields__)
 
 
 def test_the_service_describes_itself(shop: Source) -> None:
