@@ -187,10 +187,10 @@ def test_a_recording_survives_being_written_and_read(case: Case, tmp_path: Path)
 
 
 def test_a_name_cannot_steer_the_interpreter(case: Case) -> None:
-    from shadowlab.replay.runner import _environment
+    from shadowlab.replay.world import environment_of
 
     hostile = {"LD_PRELOAD": "/tmp/x.so", "PYTHONPATH": "/tmp", "PATH": "/tmp", "RATE": "0.2"}
     told = fixture.parse(
         {**BARE, "environment": {"read": ["KEY", "NONE"], "unset": ["NONE"], "values": hostile}}, where="x"
     )
-    assert _environment(told, replay.Hooks(), False) == {"KEY": "shadowlab-stand-in-0", "RATE": "0.2"}
+    assert environment_of(told, {}, twin=False) == {"KEY": "shadowlab-stand-in-0", "RATE": "0.2"}

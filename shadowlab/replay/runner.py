@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
-import site
 import sys
-import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +18,9 @@ from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.results import Calls, MirrorResult, RunResult, result_of
 from shadowlab.replay.server import Ended, Server
+from shadowlab.replay.world import BASE, INSIDE, SYSTEM, environment_of, runtime
 from shadowlab.source import Service
 
-DATABASE = "/proc/self/cwd/replay.sqlite"
-"""Where a replay finds its own copy of the database."""
 LIMITS = {
     "cpu_s": 30,
     "memory": 4 << 30,
@@ -34,8 +30,6 @@ LIMITS = {
     "processes": 64,
 }
 """Per replay: seconds of processor, bytes of addresses, bytes a file and in all; per server: open files, processes."""
-_INSIDE = Path(__file__).with_name("inside")
-_STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
 
 Snapshots = Callable[[Fixture], bytes | None]
 
@@ -165,7 +159,7 @@ class Runner:
         """
         if not fixtures:
             return []
-        environment = _environment(fixtures[0], Hooks(), False)
+        environment = environment_of(fixtures[0], {}, twin=False)
         server = self._server(environment, perturbed=False, fixture=fixtures[0])
         job = {
             "mirror": [
@@ -236,12 +230,12 @@ class Runner:
         options = ("-P", "-s", "-B", "-X", "utf8")
         place = str(work / "control")
         return sandboxes.Launch(
-            command=(sys.executable, *options, str(_INSIDE / "__main__.py"), place, steady),
+            command=(sys.executable, *options, str(INSIDE / "__main__.py"), place, steady),
             place=place,
-            environment={**_BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", **environment},
+            environment={**BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", **environment},
             preload=self._preload,
-            readable=(str(self._tree), *_runtime()),
-            system=(*_SYSTEM, os.path.realpath(sys.executable)),
+            readable=(str(self._tree), *runtime()),
+            system=(*SYSTEM, os.path.realpath(sys.executable)),
             work=work,
             limits=self._limits,
             perturbed=perturbed,
@@ -257,11 +251,11 @@ class Runner:
             "inside": [
                 f"{self._tree}/",
                 f"{work}/",
-                *(f"{path}/" for path in _runtime()),
+                *(f"{path}/" for path in runtime()),
                 "/dev/null",
                 "/proc/self/cwd/",
             ],
-            "readable": [str(self._tree), *_runtime(), *_SYSTEM],
+            "readable": [str(self._tree), *runtime(), *SYSTEM],
             "guard": self._sandbox.guard,
             "preload": list(self._preload),
             "limits": self._limits,
@@ -283,59 +277,6 @@ class Runner:
         return str(place)
 
 
-_BASE = {
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "LC_ALL": "C.UTF-8",
-    "TZ": "UTC",
-    "USER": "shadowlab",
-    "LOGNAME": "shadowlab",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OTEL_SDK_DISABLED": "true",
-}
-_SYSTEM = (
-    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache",
-    "/etc/localtime", "/etc/mime.types", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom", "/dev/zero",
-)  # fmt: skip
-
-
-def _runtime() -> tuple[str, ...]:
-    """The interpreter, its library and the installed packages: read, never written."""
-    places = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *site.getsitepackages(), str(_INSIDE)}
-    places |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
-    recorder = importlib.util.find_spec("shadowlab_recorder")
-    if recorder is not None and recorder.origin:
-        places.add(str(Path(recorder.origin).parent))
-    real = {os.path.realpath(place) for place in places} | places
-    outer = {place for place in real if not any(other != place and place.startswith(f"{other}/") for other in real)}
-    return tuple(sorted(place for place in outer if place not in ("/", "/usr")))
-
-
-def _environment(fixture: Fixture, hooks: Hooks, twin: bool) -> dict[str, str]:
-    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place."""
-    told = fixture.environment
-    unknown = [name for name in told.read if name not in told.values and name not in told.unset]
-    values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
-    values |= {name: value for name, value in told.values.items() if not _reserved(name)}
-    if fixture.db_environment:
-        values[fixture.db_environment] = _located(told.values.get(fixture.db_environment, ""))
-    return {**values, **hooks.environment}
-
-
-def _reserved(name: str) -> bool:
-    """Names through which a recording could steer the interpreter or the loader instead of the service."""
-    return name.startswith(("PYTHON", "LD_", "SHADOWLAB_", "GLIBC_", "MALLOC_")) or name in _BASE or name == "HOME"
-
-
-def _located(recorded: str) -> str:
-    """The database's place in the form in which it was recorded: `sqlite:///…`, `file:…` or a path."""
-    scheme, mark, _ = recorded.partition(":///")
-    if mark:
-        return f"{scheme}:///{DATABASE}"
-    return f"file:{DATABASE}" if recorded.startswith("file:") else DATABASE
-
-
 _Environment = tuple[tuple[str, str], ...]
 
 
@@ -343,7 +284,7 @@ def _grouped(wanted: Sequence[tuple[Fixture, int]], hooks: Hooks, twin: bool) ->
     """Environments with the positions of the recordings that run in them."""
     groups: dict[_Environment, list[int]] = {}
     for i, (fixture, _) in enumerate(wanted):
-        groups.setdefault(tuple(sorted(_environment(fixture, hooks, twin).items())), []).append(i)
+        groups.setdefault(tuple(sorted(environment_of(fixture, hooks.environment, twin=twin).items())), []).append(i)
     return groups
 
 

@@ -1,0 +1,70 @@
+"""The world that a server starts in: its environment, and what it may read of this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+from shadowlab.replay.fixture import Fixture
+
+DATABASE = "/proc/self/cwd/replay.sqlite"
+"""Where a replay finds its own copy of the database."""
+INSIDE = Path(__file__).with_name("inside")
+_STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
+
+BASE = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "LC_ALL": "C.UTF-8",
+    "TZ": "UTC",
+    "USER": "shadowlab",
+    "LOGNAME": "shadowlab",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OTEL_SDK_DISABLED": "true",
+}
+SYSTEM = (
+    "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache",
+    "/etc/localtime", "/etc/mime.types", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom", "/dev/zero",
+)  # fmt: skip
+
+
+def runtime() -> tuple[str, ...]:
+    """The interpreter, its library and the installed packages: read, never written."""
+    places = {sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib"), *site.getsitepackages(), str(INSIDE)}
+    places |= {path for path in sys.path if path.endswith(("site-packages", "dist-packages"))}
+    recorder = importlib.util.find_spec("shadowlab_recorder")
+    if recorder is not None and recorder.origin:
+        places.add(str(Path(recorder.origin).parent))
+    real = {os.path.realpath(place) for place in places} | places
+    outer = {place for place in real if not any(other != place and place.startswith(f"{other}/") for other in real)}
+    return tuple(sorted(place for place in outer if place not in ("/", "/usr")))
+
+
+def environment_of(fixture: Fixture, changed: Mapping[str, str], *, twin: bool) -> dict[str, str]:
+    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place."""
+    told = fixture.environment
+    unknown = [name for name in told.read if name not in told.values and name not in told.unset]
+    values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
+    values |= {name: value for name, value in told.values.items() if not _reserved(name)}
+    if fixture.db_environment:
+        values[fixture.db_environment] = _located(told.values.get(fixture.db_environment, ""))
+    return {**values, **changed}
+
+
+def _reserved(name: str) -> bool:
+    """Names through which a recording could steer the interpreter or the loader instead of the service."""
+    return name.startswith(("PYTHON", "LD_", "SHADOWLAB_", "GLIBC_", "MALLOC_")) or name in BASE or name == "HOME"
+
+
+def _located(recorded: str) -> str:
+    """The database's place in the form in which it was recorded: `sqlite:///…`, `file:…` or a path."""
+    scheme, mark, _ = recorded.partition(":///")
+    if mark:
+        return f"{scheme}:///{DATABASE}"
+    return f"file:{DATABASE}" if recorded.startswith("file:") else DATABASE
