@@ -231,7 +231,10 @@ def _unmake(folder: Path, *, whole: bool) -> None:
 def _settings(folder: Path) -> dict[str, Any]:
     document = read_json(folder / "case.json")
     if not isinstance(document, dict) or not isinstance(document.get("format"), int):
-        raise errors.CaseError(f"{folder / 'case.json'} is damaged: it names no format")
+        raise errors.CaseError(
+            f"{folder / 'case.json'} is damaged: it names no format",
+            hint="restore it from a copy of the case",
+        )
     if document["format"] > FORMAT:
         raise errors.CaseError(
             f"{folder} is of format {document['format']}, this shadowlab reads up to {FORMAT}",
@@ -245,7 +248,10 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError) as exc:
-        raise errors.CaseError(f"{path} cannot be read: {exc}") from exc
+        raise errors.CaseError(
+            f"{path} cannot be read: {exc}",
+            hint="restore it from a copy of the case; `shadowlab verify CASE` says what else was changed",
+        ) from exc
 
 
 def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:

@@ -207,6 +207,20 @@ def test_sql_that_writes_or_looks_outside_is_refused(small: Path, tmp_path: Path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "limit", [("--memory", "much"), ("--memory", "-1GB"), ("--timeout", "0"), ("--timeout", "nan")]
+)
+def test_sql_refuses_what_is_no_limit(small: Path, limit: tuple[str, str]) -> None:
+    refused(small, "sql", small, "SELECT 1", *limit, says="are no limits")
+
+
+@pytest.mark.parametrize("name", ["case.json", "records/latest.json", "telemetry/manifest.json"])
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[]", b"{"])
+def test_a_case_whose_own_files_are_damaged_is_refused(small: Path, name: str, content: bytes) -> None:
+    (small / name).write_bytes(content)
+    refused(small, "show", small, says=name)
+
+
 def test_a_case_of_a_newer_format_is_refused_by_every_verb(small: Path) -> None:
     (small / "case.json").write_text('{"format": 99}')
     for words in (("triage", small), ("show", small), ("ingest", small, small), ("verify", small), ("report", small)):

@@ -16,6 +16,7 @@ from shadowlab.telemetry.store import VIEWS, store
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+_MEMORY: Final = re.compile(r"[1-9][0-9]{0,6}(\.[0-9]+)? ?[KMGT]i?B", re.IGNORECASE)
 _READS: Final = ("SELECT", "EXPLAIN", "RELATION")
 _LOCKED: Final = """
 SET enable_external_access = false; SET python_enable_replacements = false; SET allow_community_extensions = false;
@@ -39,6 +40,10 @@ def user_sql(
     `timeout_s` seconds or `memory` run out.
     """
     text = named(query)
+    if not timeout_s > 0 or not _MEMORY.fullmatch(memory):
+        raise errors.UsageError(
+            f"{timeout_s:g} s and {memory!r} are no limits", hint="write them as --timeout 60 and --memory 2GB"
+        )
     with store(case, memory=memory) as opened:
         for name, frame in (tables or {}).items():
             if name not in VIEWS:
