@@ -1,6 +1,7 @@
 """Pictures and tables: nothing hostile gets through, nothing is lost, the same bytes every time."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import timedelta
 
 import plotly.graph_objects as go
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
 
 from shadowlab import views
-from shadowlab.records import Proposal
+from shadowlab.records import Diagnosis, Intervention, Proposal
 from shadowlab.views import axes, still, waterfall
 
 EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
@@ -18,6 +19,21 @@ EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
 
 def words(svg: str) -> str:
     return " ".join(ET.fromstring(svg).itertext())
+
+
+@pytest.mark.parametrize(
+    ("runs", "after", "flipped", "words"),
+    [
+        (2, "0" * 64, True, "the failure went away"),
+        (2, "c" * 64, False, "the failure stayed"),
+        (2, "0" * 64, False, "it came out otherwise, and did not pass"),
+        (0, "", False, "it did not run"),
+    ],
+)
+def test_an_intervention_says_what_became_of_it(runs: int, after: str, flipped: bool, words: str):
+    tried = Intervention(changed="one thing", before_key="c" * 64, after_key=after, flipped=flipped, runs=runs)
+    guess = replace(diagnosis().hypotheses[0], interventions=(tried,))
+    assert f">{words}<" in views.interventions(Diagnosis(hypotheses=(guess,))).html
 
 
 def test_a_waterfall_shows_every_span_and_log_and_marks_errors():

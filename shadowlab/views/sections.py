@@ -141,11 +141,18 @@ def interventions(diagnosis: Diagnosis) -> Page:
             tried.setdefault(i, []).append(h.cause)
     rows: list[Sequence[object]] = []
     for i, causes in tried.items():
-        became = "the failure went away" if i.flipped else "the failure stayed"
         keys = (name(i.before_key[:12]), name(i.after_key[:12]))
-        rows.append((Markup(f"<b>{cell(i.changed)}</b>"), became, i.runs, *keys, tuple(causes)))
+        rows.append((Markup(f"<b>{cell(i.changed)}</b>"), _became(i), i.runs, *keys, tuple(causes)))
     columns = ("changed in the replay", "what became of it", "runs", "outcome before", "after", "speaks to")
     return grid(columns, rows, alt="interventions")
+
+
+def _became(i: Intervention) -> str:
+    if i.flipped:
+        return "the failure went away"
+    if not i.runs:
+        return "it did not run"
+    return "the failure stayed" if i.after_key == i.before_key else "it came out otherwise, and did not pass"
 
 
 @_of("diagnose")
