@@ -210,13 +210,13 @@ class Investigation:
 
         replay, evidence = replay or self._need(Replay, "replay"), Evidence(self.case)
         triage = self.latest(Triage)
-        change = next((s.change for s in triage.suspects if s.fingerprint == replay.suspect), None) if triage else None
+        suspect = triage.suspect(replay.suspect) if triage else None
         why = diagnose.diagnose(
             self.case,
             replay,
             source=self.source,
             triage=triage,
-            good=change.before_revision if change else None,
+            good=suspect.change.before_revision if suspect and suspect.change else None,
             bad=replay.revision,
             sandbox=sandbox or replay.sandbox,
             progress=self.progress,

@@ -1,4 +1,4 @@
-"""A proposal is a small diff with its test, in the mission's own words, and a model's word is worth what it proves."""
+"""A proposal is a small diff with its test, in the words of its schema, and a model's word is worth what it proves."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def proposal(told: Told) -> Proposal:
     return propose(case, diagnosis, replay, source=source)
 
 
-def test_the_request_has_the_missions_keys_and_fits_its_schema(told: Told):
+def test_the_request_has_its_seven_keys_and_fits_its_schema(told: Told):
     source, case, _, diagnosis = told
     asked = request(case, diagnosis, source=source, constraints=Constraints())
     assert list(asked) == ["service", "commit", "language", "stack", "error", "repro", "constraints"]

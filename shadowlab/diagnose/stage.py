@@ -11,7 +11,7 @@ from shadowlab.diagnose import suspects, values
 from shadowlab.diagnose.changes import Range, Touch, deployed, rank
 from shadowlab.diagnose.frames import map_frames
 from shadowlab.diagnose.patterns import Clue, guesses
-from shadowlab.diagnose.slices import Cut, cut, slices
+from shadowlab.diagnose.slices import cut, slices
 from shadowlab.diagnose.syntax import Tree
 from shadowlab.diagnose.trials import Bench
 from shadowlab.progress import Progress
@@ -64,9 +64,10 @@ def diagnose(
     cuts = cut(tree, frames)
     span = deployed(source, good=good, bad=bad)
     touches = rank(source, span, cuts)
-    suspect = _suspect(triage, replay)
+    clue = Clue(failure, tree, cuts) if failure else None
+    suspect = triage.suspect(replay.suspect) if triage else None
     with open_bench(case, source, bad, failing, sandbox=sandbox, progress=progress) as bench:
-        found, culprit = _hypotheses(source, span, touches, failure, tree, cuts, suspect, bench, _unfit(replay, bench))
+        found, culprit = _hypotheses(source, span, touches, clue, suspect, bench, _unfit(replay, bench))
     return Diagnosis(
         parents=(replay.digest, *((triage.digest,) if triage else ())),
         hypotheses=found,
@@ -88,10 +89,6 @@ def failing_attempts(replay: Replay) -> tuple[Attempt, ...]:
     failed.sort(key=lambda a: a.outcome is not Outcome.REPRODUCED)
     first = failed[0].outcome_key if failed else ""
     return tuple(sorted(failed, key=lambda a: a.outcome_key != first))
-
-
-def _suspect(triage: Triage | None, replay: Replay) -> Suspect | None:
-    return next((s for s in triage.suspects if s.fingerprint == replay.suspect), None) if triage else None
 
 
 def open_bench(
@@ -130,22 +127,20 @@ def _hypotheses(
     source: Source,
     span: Range,
     touches: Sequence[Touch],
-    failure: Failure | None,
-    tree: Tree,
-    cuts: Sequence[Cut],
+    clue: Clue | None,
     suspect: Suspect | None,
     bench: Bench | None,
     why_not: str | None,
 ) -> tuple[tuple[Hypothesis, ...], Commit | None]:
     """Commits, values and settings, the most certain first."""
-    told = guesses(Clue(failure, tree, cuts)) if failure else ()
+    told = guesses(clue) if clue else ()
     seen = values.contrast(suspect)
-    if bench is None or why_not is not None or failure is None:
-        commits = suspects.untried(source, span, touches, why_not or "no exception was seen")
-        of_values = values.untried(told, seen, why_not or "no exception was seen")
+    if bench is None or why_not is not None or clue is None:
+        why = why_not or "no exception was seen"
+        commits, of_values = suspects.untried(source, span, touches, why), values.untried(told, seen, why)
     else:
         bench.expected = 4 + min(len(touches), suspects.MAX_TAKEN_BACK) + len(told)
-        commits = suspects.tried(source, span, touches, bench, failure)
+        commits = suspects.tried(source, span, touches, bench, clue.failure)
         of_values = values.tried(told, seen, bench)
     found = (*commits.hypotheses, *of_values)
     return tuple(sorted(found, key=lambda h: _ORDER[h.status])), commits.culprit

@@ -189,6 +189,10 @@ class Triage(Record):
             raise errors.UsageError("triage found no error at all", hint="widen the window, or look at `inv.sql(...)`")
         return self.suspects[0]
 
+    def suspect(self, fingerprint: str | None) -> Suspect | None:
+        """The suspect of exactly this fingerprint, if it is one of them."""
+        return next((s for s in self.suspects if s.fingerprint == fingerprint), None)
+
     def bind(self, investigation: object) -> Self:
         """`self` and its suspects, with their investigation remembered."""
         for suspect in self.suspects:

@@ -77,8 +77,7 @@ def _happened(diagnosis: Diagnosis, triage: Triage | None, replay: Replay | None
 
 def suspect_of(diagnosis: Diagnosis, triage: Triage | None) -> Suspect | None:
     """The suspect that was diagnosed, as triage saw it."""
-    suspects = triage.suspects if triage else ()
-    return next((s for s in suspects if s.fingerprint == diagnosis.suspect), None)
+    return triage.suspect(diagnosis.suspect) if triage else None
 
 
 def _cause(diagnosis: Diagnosis) -> Iterator[str]:
