@@ -106,13 +106,18 @@ def test_a_file_is_there_whole_however_often_its_writer_is_killed(tmp_path: Path
         while True:
             n += 1
             write(Path({os.fspath(place)!r}), b"[" + b",".join([b"%d" % n] * 20000) + b"]")
+            if n == 1:
+                print("begun", flush=True)
     """
-    for delay in (0.3, 0.35, 0.42):
-        other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)])
+    for delay in (0.01, 0.025, 0.04):
+        other = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True)
+        assert other.stdout is not None
+        assert other.stdout.readline() == "begun\n"
         time.sleep(delay)
         other.kill()
         other.wait()
-        assert len(set(json.loads(place.read_bytes()))) <= 1
+        found = json.loads(place.read_bytes())
+        assert (len(found), len(set(found))) == (20000, 1)
 
 
 def test_a_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:

@@ -63,11 +63,17 @@ def test_judge_refuses_what_is_no_count(text: str) -> None:
     assert "write failures/requests" in shown.stderr
 
 
-def test_judge_exits_by_its_verdict_and_prints_one_document() -> None:
-    shown = CliRunner().invoke(main, ["judge", "--control", "30/1000", "--candidate", "0/1000", "--json"])
+@pytest.mark.parametrize(
+    ("control", "candidate", "verdict", "code"),
+    [("30/1000", "0/1000", "pass", 0), ("0/1000", "30/1000", "fail", 1), ("0/10", "0/10", "inconclusive", 1)],
+)
+def test_judge_exits_by_its_verdict_and_prints_one_document(
+    control: str, candidate: str, verdict: str, code: int
+) -> None:
+    shown = CliRunner().invoke(main, ["judge", "--control", control, "--candidate", candidate, "--json"])
     told = json.loads(shown.stdout)
     assert {"type", "digest", "parents", "verdict", "samples_needed", "interval", "method"} <= told.keys()
-    assert (shown.exit_code == 0) == (told["verdict"] == "pass")
+    assert (told["verdict"], shown.exit_code) == (verdict, code)
 
 
 @pytest.mark.parametrize(
