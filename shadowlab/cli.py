@@ -114,7 +114,8 @@ def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], 
 def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool) -> Any:
     """Take telemetry and recordings into CASE, made when there is none.
 
-    PATH is a file, a folder or `-`: OTLP as the collector's file exporter writes it, recordings of shadowlab-recorder.
+    PATH is a file, a folder, a glob or `-` for standard input, packed or not: OTLP, Jaeger or Zipkin, crash dumps,
+    recordings of shadowlab-recorder. What was loaded before adds nothing.
     """
     return inv.ingest(*paths, redact=None if no_redact else redact)
 
@@ -122,7 +123,7 @@ def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool) -> An
 @_verb("receive", create=True)
 @click.option("--http", default="127.0.0.1:4318", show_default=True, metavar="HOST:PORT", help="OTLP/HTTP, or off.")
 @click.option("--grpc", metavar="HOST:PORT", help="OTLP/gRPC, such as 127.0.0.1:4317; needs shadowlab[grpc].")
-@click.option("--token-file", type=_FILE, help="Take only what comes with this bearer token.")
+@click.option("--token-file", type=_FILE, help="Refuse requests without the bearer token in this file.")
 @click.option("--tls-cert", type=_FILE, help="PEM certificate.")
 @click.option("--tls-key", type=_FILE, help="Its key.")
 @click.option("--redact", default="default", show_default=True, help="Redaction policy.")
@@ -131,7 +132,7 @@ def receive(
     inv: Any, http: str, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None,
     redact: str, no_redact: bool,
 ) -> Any:  # fmt: skip
-    """Receive OTLP from SDKs and collectors until Ctrl-C; what is acknowledged is durable, and SQL a moment later."""
+    """Receive OTLP until Ctrl-C: what it acknowledges is on the disk, and SQL shows it a moment later."""
     from shadowlab.statusline import StatusLine
 
     if bool(tls_cert) != bool(tls_key):
@@ -163,7 +164,7 @@ def replay(
     inv: Any, suspect: str | None, recordings: tuple[str, ...], times: int, sandbox: str, revision: str | None,
     pytest_out: Path | None,
 ) -> Any:  # fmt: skip
-    """Run recorded requests again, alone, and say what held still and what did not."""
+    """Run recorded requests again, alone, and say whether they fail in the same way every time."""
     done = inv.replay(suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None)
     if pytest_out is not None:
         for place in inv.to_pytest(done, out=pytest_out):
@@ -239,10 +240,10 @@ def report(inv: Any, template: str, parameters: tuple[tuple[str, str], ...]) -> 
 @main.command()
 @click.argument("target", type=_FILE, metavar="CASE|NOTEBOOK")
 @click.option("--rerun", is_flag=True, help="Execute the replay and the gates again instead of trusting them.")
-@click.option("--signer", "signers", multiple=True, metavar="KEYID", help="Accept this key and no other; repeatable.")
+@click.option("--signer", "signers", multiple=True, metavar="KEYID", help="Accept this key only; may be repeated.")
 @_JSON
 def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
-    """Is what lies in a case, or a report, what was written there?"""
+    """Check that a case, or a report, is as it was written: ledger, records, files, signatures."""
     from shadowlab import apart, terminal
     from shadowlab.investigation import open_investigation
 

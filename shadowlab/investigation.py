@@ -140,7 +140,8 @@ class Investigation:
 
         `slo` is an OpenSLO file, remembered by the case; without any, each service gets a default objective. `merge`
         (groups of fingerprints that are one fault) and `split` (fingerprints of several) are a person's corrections and
-        stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows.
+        stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows. Raises
+        `ObjectiveError`, and `UsageError` for a window or time that cannot be.
         """
         from shadowlab import live, telemetry, triage
 
@@ -183,7 +184,8 @@ class Investigation:
         """Run recorded requests again, alone, `times` times in all, and each of them at least twice.
 
         Without a suspect the top one that has recordings is taken, else the newest failing recording. Without a
-        revision the commit that the recordings name is run.
+        revision the commit that the recordings name is run. A replay that diverges is a value; raises `RecordingError`
+        when there is nothing to replay, `SourceError`, `SandboxError`.
         """
         from shadowlab import replay
 
@@ -205,7 +207,10 @@ class Investigation:
         return self._keep("replay", done, evidence, times=times, sandbox=sandbox, revision=done.revision, seed=seed)
 
     def diagnose(self, replay: Replay | None = None, *, sandbox: str | None = None) -> Diagnosis:
-        """Change one thing at a time until the symptom goes. Only an intervention confirms a hypothesis."""
+        """Change one thing at a time until the symptom goes. Only an intervention confirms a hypothesis.
+
+        Raises `UsageError` when nothing was replayed yet, `SourceError`, `SandboxError`.
+        """
         from shadowlab import diagnose
 
         replay, evidence = replay or self._need(Replay, "replay"), Evidence(self.case)
@@ -224,7 +229,10 @@ class Investigation:
         return self._keep("diagnose", why, evidence)
 
     def propose(self, diagnosis: Diagnosis | None = None, *, proposer: str | None = None) -> Proposal:
-        """Candidate patches for a diagnosis, best first; `proposer` is `codemod`, `search` or `model`."""
+        """Candidate patches for a diagnosis, best first; `proposer` is `codemod`, `search` or `model`.
+
+        None asks the codemods, and a configured model when they are silent. No candidate is a value too; notes say why.
+        """
         from shadowlab import propose
 
         diagnosis, evidence = diagnosis or self._need(Diagnosis, "diagnose"), Evidence(self.case)
@@ -242,7 +250,11 @@ class Investigation:
         seed: int = 0,
         sandbox: str | None = None,
     ) -> GateReport:
-        """Decide with numbers whether a candidate may go on; an int picks one of the latest proposal, from 0."""
+        """Decide with numbers whether a candidate may go on; an int picks one of the latest proposal, from 0.
+
+        `alpha` is the error probability of each statistical gate, between 0 and 0.5; `seed` that of everything drawn.
+        Raises `PatchError` when the diff does not apply, `UsageError` when there is no such candidate, `SandboxError`.
+        """
         from shadowlab import gates
 
         proposal = candidate if isinstance(candidate, Proposal) else self._need(Proposal, "propose")
@@ -265,11 +277,17 @@ class Investigation:
     def judge(
         self, control: tuple[int, int], candidate: tuple[int, int], *, margin: float = 0.001, alpha: float = 0.05
     ) -> Judgement:
-        """Control against candidate from counts alone, as (failures, total)."""
+        """Control against candidate from counts alone, as (failures, total); may be asked again as counts grow.
+
+        `margin` is how much worse the candidate's error rate may be, a share from 0 to 1.
+        """
         return apart.judge(control, candidate, margin=margin, alpha=alpha)
 
     def rollout(self, gates: GateReport | None = None) -> Plan:
-        """Write the plan of a gated patch: pull request, canary, rollback. Files only; nothing is deployed."""
+        """Write the plan of a gated patch: pull request, canary, rollback. Files only; nothing is deployed.
+
+        Raises `GateFailed` when the report is no pass, `UsageError` when it is of another proposal.
+        """
         from shadowlab import rollout
 
         gates, evidence = gates or self._need(GateReport, "gate"), Evidence(self.case)
@@ -284,7 +302,10 @@ class Investigation:
         return self._keep("rollout", plan, evidence)
 
     def report(self, template: str = "incident", **parameters: Any) -> Report:
-        """Fill a notebook template from the case and run it: an executed notebook and a page, signed."""
+        """Fill a notebook template from the case and run it: an executed notebook and a page, signed.
+
+        `template` is a name or the path of a notebook, `parameters` fill its parameters cell. Raises `ReportError`.
+        """
         from shadowlab import report
 
         evidence = Evidence(self.case)
@@ -293,7 +314,10 @@ class Investigation:
         return self._keep("report", changed(done, parents=parents), evidence, template=template)
 
     def verify(self, *, rerun: bool = False, signers: Sequence[str] = ()) -> Verification:
-        """Is what lies in the case what was written there? `rerun` re-executes replay and gates instead of trusting."""
+        """Is all of the case as it was written? `rerun` executes replay and gates again instead of trusting them.
+
+        `signers` are key ids; when given, signatures of no other key are accepted.
+        """
         from shadowlab.audit import verify
         from shadowlab.rerun import rerun as again
 
@@ -312,7 +336,8 @@ class Investigation:
     ) -> Rows:
         """Ask the telemetry, read-only, without file or network access; `@name` runs a query of the package.
 
-        `tables` maps names to DataFrames or Arrow tables that the query may read too.
+        `tables` maps names to DataFrames or Arrow tables that the query may read too; `timeout` is in seconds. Raises
+        `QueryError` when the query cannot run, may not, or takes more than it is given.
         """
         from shadowlab import telemetry
 
