@@ -21,9 +21,11 @@ def open_lab(case: Path | None) -> None:
     Raises `CaseError` when the folder is no case.
     """
     words = [sys.executable, "-m", "jupyterlab"]
+    if os.geteuid() == 0:
+        words.append("--allow-root")  # Jupyter refuses otherwise; a container often has no other user
     if case is not None:
         notebook = notebook_for(case)
-        words += [f"--ServerApp.root_dir={notebook.parent.resolve()}", notebook.name]
+        words += [f"--ServerApp.root_dir={notebook.parent}", str(notebook)]
     os.execv(sys.executable, words)
 
 
