@@ -5,8 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import time
+import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,8 +44,20 @@ def test_jupyterlab_serves_the_notebook(tmp_path: Path) -> None:
     try:
         assert lab.stderr is not None
         found = next(m for line in lab.stderr if (m := re.search(r"(http://127\.0\.0\.1:\d+)/lab\S*token=(\w+)", line)))
-        with urllib.request.urlopen(f"{found[1]}/api/contents/case.ipynb?token={found[2]}", timeout=30) as answer:
-            assert json.load(answer)["type"] == "notebook"
+        assert _asked(f"{found[1]}/api/contents/case.ipynb?token={found[2]}")["type"] == "notebook"
     finally:
         lab.terminate()
         lab.wait(timeout=30)
+
+
+def _asked(url: str) -> dict[str, Any]:
+    """The JSON at `url`, once the server that has announced itself also listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                return json.load(answer)
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
