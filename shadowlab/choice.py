@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowlab import errors
@@ -14,43 +10,6 @@ from shadowlab.records import Candidate, Proposal, Suspect, Triage
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """What was named to be ingested, sorted by what it is."""
-
-    telemetry: tuple[str, ...]
-    recordings: tuple[str, ...]
-    swept: frozenset[str]
-    """Files that nobody named: they lay in a folder that somebody did."""
-
-
-def inputs(names: Sequence[str]) -> Inputs:
-    """Files, folders, globs, addresses and `-`, sorted into telemetry and recordings by content.
-
-    A folder stands for its files and those below it, hidden ones and recordings' blobs left out.
-    """
-    from shadowlab.replay import recording
-
-    swept: list[str] = []
-    plain: list[str] = []
-    for name in names:
-        if os.path.isdir(name):
-            swept += [str(file) for file in sorted(Path(name).rglob("*")) if file.is_file() and not _aside(file, name)]
-        elif glob.has_magic(name) and "://" not in name and not os.path.exists(name):
-            plain += sorted(glob.glob(name, recursive=True)) or [name]
-        else:
-            plain.append(name)
-    found = list(dict.fromkeys(plain + swept))
-    tapes = tuple(name for name in found if recording.is_recording(Path(name)))
-    told = tuple(name for name in found if name not in set(tapes))
-    return Inputs(told, tapes, frozenset(swept) - frozenset(plain))
-
-
-def _aside(file: Path, folder: str) -> bool:
-    parts = file.relative_to(folder).parts
-    return any(part.startswith(".") or part == "blobs" for part in parts)
 
 
 def suspect(inv: Investigation, wanted: Suspect | str | None) -> Suspect | None:

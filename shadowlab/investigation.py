@@ -33,7 +33,6 @@ from shadowlab.records import (
     Proposal,
     Record,
     Recording,
-    Rejected,
     Replay,
     Report,
     Suspect,
@@ -70,35 +69,14 @@ class Investigation:
         listed in `refused`, or in `rejected` when they only lay in a folder that was named; raises `TelemetryError`
         when no file could be used.
         """
-        from shadowlab import live, telemetry
-        from shadowlab.replay import recording
+        from shadowlab import intake, live
 
         names = [os.fspath(path) for path in paths]
         if not names:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
         live.take_in_log(self.case)
         evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
-        given = choice.inputs(names)
-        told, tapes = given.telemetry, given.recordings
-        done = telemetry.ingest(self.case, told, redact=redact, progress=self.progress) if told else Ingest()
-        taken = recording.TakenIn()
-        if tapes:
-            taken = recording.take_in(self.case, tapes, redact=redact, progress=self.progress)
-        refused = done.refused + taken.refused
-        record = changed(
-            done,
-            recordings=len(taken.recordings),
-            redacted=done.redacted + taken.redacted,
-            files=tuple(changed(f, file=Path(f.file).name) for f in done.files + taken.files),  # no path travels
-            rejected=done.rejected + taken.rejected + tuple(r for r in refused if r.file in given.swept),
-            refused=tuple(r for r in refused if r.file not in given.swept),
-            redaction=redact or "off",
-        )
-        if len(refused) == len(told) + len(tapes):
-            first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
-            raise errors.TelemetryError(
-                f"{first.file}: {first.reason}", hint="OTLP, Jaeger and Zipkin files and recordings are read"
-            )
+        record = intake.ingest(self.case, names, redact=redact, progress=self.progress)
         called = [Path(name).name for name in names]
         return self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
 

@@ -1,0 +1,80 @@
+"""Take what was named into a case: files, folders and globs, sorted into telemetry and recordings by content."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from pathlib import Path
+
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.progress import Progress
+from shadowlab.records import Ingest, Rejected
+
+
+def ingest(case: Case, names: Sequence[str], *, redact: str | None, progress: Progress | None) -> Ingest:
+    """Load telemetry and recordings; see `Investigation.ingest`. Raises `TelemetryError` when no file could be used."""
+    from shadowlab import telemetry
+    from shadowlab.replay import recording
+
+    given = inputs(names)
+    told, tapes = given.telemetry, given.recordings
+    done = telemetry.ingest(case, told, redact=redact, progress=progress) if told else Ingest()
+    taken = recording.TakenIn()
+    if tapes:
+        taken = recording.take_in(case, tapes, redact=redact, progress=progress)
+    refused = done.refused + taken.refused
+    if len(refused) == len(told) + len(tapes):
+        first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
+        raise errors.TelemetryError(
+            f"{first.file}: {first.reason}", hint="OTLP, Jaeger and Zipkin files and recordings are read"
+        )
+    return changed(
+        done,
+        recordings=len(taken.recordings),
+        redacted=done.redacted + taken.redacted,
+        files=tuple(changed(f, file=Path(f.file).name) for f in done.files + taken.files),  # no path travels
+        rejected=done.rejected + taken.rejected + tuple(r for r in refused if r.file in given.swept),
+        refused=tuple(r for r in refused if r.file not in given.swept),
+        redaction=redact or "off",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What was named to be ingested, sorted by what it is."""
+
+    telemetry: tuple[str, ...]
+    recordings: tuple[str, ...]
+    swept: frozenset[str]
+    """Files that nobody named: they lay in a folder that somebody did."""
+
+
+def inputs(names: Sequence[str]) -> Inputs:
+    """Files, folders, globs, addresses and `-`, sorted into telemetry and recordings by content.
+
+    A folder stands for its files and those below it, hidden ones and recordings' blobs left out.
+    """
+    from shadowlab.replay import recording
+
+    swept: list[str] = []
+    plain: list[str] = []
+    for name in names:
+        if os.path.isdir(name):
+            swept += [str(file) for file in sorted(Path(name).rglob("*")) if file.is_file() and not _aside(file, name)]
+        elif glob.has_magic(name) and "://" not in name and not os.path.exists(name):
+            plain += sorted(glob.glob(name, recursive=True)) or [name]
+        else:
+            plain.append(name)
+    found = list(dict.fromkeys(plain + swept))
+    tapes = tuple(name for name in found if recording.is_recording(Path(name)))
+    told = tuple(name for name in found if name not in set(tapes))
+    return Inputs(told, tapes, frozenset(swept) - frozenset(plain))
+
+
+def _aside(file: Path, folder: str) -> bool:
+    parts = file.relative_to(folder).parts
+    return any(part.startswith(".") or part == "blobs" for part in parts)
