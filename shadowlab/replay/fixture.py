@@ -1,4 +1,4 @@
-"""A recorded request as shadowlab reads it: fixture v1, checked, with the mission's bare event made whole."""
+"""A recorded request as shadowlab reads it: fixture v1, checked, with a bare event made whole."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def name_of(one: Segment) -> str:
 
 
 def define_views(con: DuckDBPyConnection, told: Sequence[str], marked: Sequence[str]) -> None:
-    """Make the views of DESIGN.md over attached databases `told`, with fingerprints from `marked`."""
+    """Make the views of `docs/schema.md` over attached databases `told`, with fingerprints from `marked`."""
     if not told:
         segment.create(con, ":memory:", _NO_ROWS)
         segment.finish(con, _NO_ROWS)
