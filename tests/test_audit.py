@@ -117,6 +117,15 @@ def test_a_writer_killed_between_its_two_files_leaves_a_case_that_verifies(case:
     assert verify.verify(case).verdict is Verdict.PASS
 
 
+@pytest.mark.parametrize(
+    ("key", "other"), [('"record"', '"recorb"'), ('"type"', '"tYpe"'), ('"digest": "', '"dIgest": "')]
+)
+def test_an_entry_whose_parts_lost_their_names_is_a_finding_and_no_fault(case: Case, key: str, other: str) -> None:
+    first, *rest = lines(case)
+    rewrite(case, [first.replace(key, other, 1), *rest])
+    assert failed(case)["ledger chain"] == "line 1 is no entry"
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255))
 def test_any_changed_byte_of_the_ledger_is_found(case: Case, place: float, byte: int) -> None:

@@ -138,9 +138,14 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
         texts = ("at", "verb", "previous", "key", "digest", "signature")
         whole = isinstance(entry["seq"], int) and all(isinstance(entry[name], str) for name in texts)
-        return entry if whole and isinstance(entry["files"], dict) else None
+        return entry if whole and isinstance(entry["files"], dict) and _names_record(entry["record"]) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _names_record(record: object) -> bool:
+    """Whether it is None or names a record: verification looks records up by what stands here."""
+    return record is None or (isinstance(record, dict) and all(isinstance(record[n], str) for n in ("type", "digest")))
 
 
 def _lines(case: Case) -> list[bytes]:
