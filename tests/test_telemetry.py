@@ -198,3 +198,13 @@ def test_a_newer_or_damaged_store_is_refused_with_words(case, tmp_path):
     manifest.write_text("{")
     with pytest.raises(errors.CaseError, match=r"manifest\.json is damaged"):
         telemetry.store(case)
+
+
+def test_a_segment_of_another_make_is_refused_in_words(case, tmp_path):
+    import duckdb
+
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1)]))])
+    with duckdb.connect(next(case.telemetry.glob("*.duckdb"))) as con:
+        con.execute("ALTER TABLE resources RENAME COLUMN resource_ix TO resource_id_of_old")
+    with pytest.raises(errors.CaseError, match="has not the tables that this shadowlab writes"):
+        _rows(case, "SELECT 1")

@@ -71,6 +71,8 @@ def store(case: Case, *, memory: str = connection.MEMORY) -> Store:
 
 
 def _attach(con: DuckDBPyConnection, case: Case) -> None:
+    import duckdb
+
     for attempt in range(3):  # a compaction may replace segments between manifest and attach
         found = segments.manifest(case).segments
         missing = [s.file for s in found if not (case.telemetry / s.file).exists()]
@@ -84,7 +86,13 @@ def _attach(con: DuckDBPyConnection, case: Case) -> None:
     told = tuple(s for s in found if s.kind == "telemetry")
     marked = tuple(s for s in found if s.kind == "fingerprints")
     attach_all(con, case.telemetry, (*told, *marked))
-    define_views(con, [name_of(s) for s in told], [name_of(s) for s in marked])
+    try:
+        define_views(con, [name_of(s) for s in told], [name_of(s) for s in marked])
+    except duckdb.Error as exc:
+        raise errors.CaseError(
+            f"a segment in {case.telemetry} has not the tables that this shadowlab writes",
+            hint="it was made by another version, or changed; ingest the telemetry into a new case",
+        ) from exc
     con.execute("SET enable_external_access = false")  # from here on nothing but the segments is read
 
 
