@@ -22,6 +22,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ class Case:
     path: Path
     lock_timeout: float = 10.0
     """Seconds to wait for another writer."""
-    _held: list[int] = field(default_factory=list, compare=False, repr=False)
+    _held: set[int] = field(default_factory=set, compare=False, repr=False)
+    """Threads that have the writer's place; the lock itself is per open file, so two threads exclude each other too."""
 
     @property
     def telemetry(self) -> Path:
@@ -139,9 +141,10 @@ class Case:
     def writing(self, what: str) -> Iterator[None]:
         """Hold the case's one writer's place; a second writer waits `lock_timeout`, then gets a `CaseError`.
 
-        Reentrant within one `Case`. The lock is the kernel's (`flock`): a killed process leaves none behind.
+        Reentrant within one thread. The lock is the kernel's (`flock`): a killed process leaves none behind.
         """
-        if self._held:
+        thread = threading.get_ident()
+        if thread in self._held:
             yield
             return
         fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -149,11 +152,11 @@ class Case:
             self._acquire(fd)
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"process {os.getpid()} ({what})".encode(), 0)
-            self._held.append(fd)
+            self._held.add(thread)
             try:
                 yield
             finally:
-                self._held.clear()
+                self._held.discard(thread)
                 os.ftruncate(fd, 0)
         finally:
             os.close(fd)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -124,3 +125,21 @@ def test_a_key_is_made_once_and_is_the_owners_alone(tmp_path: Path) -> None:
     case = open_case(tmp_path / "case")
     assert case.key("redaction") == open_case(tmp_path / "case").key("redaction")
     assert (case.keys / "redaction").stat().st_mode & 0o077 == 0
+
+
+def test_two_threads_of_one_case_exclude_each_other(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case", lock_timeout=0.2)
+    told: list[BaseException] = []
+
+    def write_too() -> None:
+        try:
+            with case.writing("second"):
+                pass
+        except errors.CaseError as exc:
+            told.append(exc)
+
+    with case.writing("first"), case.writing("first, again"):
+        other = threading.Thread(target=write_too)
+        other.start()
+        other.join()
+    assert "(first)" in str(told[0])
