@@ -30,7 +30,7 @@ def plot_gates(report: GateReport) -> Any:
     look = {key: value for key, value in style.layout().items() if key not in ("xaxis", "yaxis")}
     figure.update_layout(
         **{**look, "height": 110 + 105 * rows, "showlegend": False},
-        margin={"l": 150, "r": 24, "t": 76, "b": 34},
+        margin={"l": 210, "r": 24, "t": 76, "b": 34},
         title_text=f"Gates with their limits: {report.verdict}",
     )
     figure.update_xaxes(**style.layout()["xaxis"])
@@ -72,6 +72,6 @@ def _words(statistic: Statistic) -> str:
     told = [f"limit {statistic.limit:g}"] if statistic.limit is not None else []
     told.append(f"{statistic.level:.0%} interval")
     told.append(f"n = {statistic.n_control:,} and {statistic.n_candidate:,}")
-    told += [f"p = {statistic.p:.2g}"] if statistic.p is not None else []
+    told += [f"p {'' if statistic.chance.startswith('<') else '= '}{statistic.chance}"] if statistic.chance else []
     told += [f"e = {statistic.e_value:.3g}"] if statistic.e_value is not None else []
     return ", ".join(told)

@@ -27,6 +27,13 @@ class Statistic:
     e_value: float | None = None
     unit: str = ""
 
+    @property
+    def chance(self) -> str:
+        """`p` as it may be said: never 0, which would only be what a float can no longer tell; empty when not known."""
+        if self.p is None:
+            return ""
+        return f"{self.p:.2g}" if self.p >= 1e-15 else "< 1e-15"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:

@@ -265,7 +265,7 @@ def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
         interval,
     )
     n = Markup(f"{s.n_control:,} control<br>{s.n_candidate:,} candidate")
-    return *seen, _number(s.limit), n, _number(s.p), _number(s.e_value), s.method
+    return *seen, _number(s.limit), n, s.chance, _number(s.e_value), s.method
 
 
 def _number(value: float | None) -> Markup:
