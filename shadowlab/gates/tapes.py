@@ -15,7 +15,7 @@ from shadowlab.replay.recording import snapshot
 
 MOST_FAILING = 10
 MOST_PASSING = 40
-MOST_MIRRORED = 1200
+MOST_MIRRORED = 900
 
 
 def failing(bench: Bench) -> list[Fixture]:
