@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shadowlab.diagnose import locate
@@ -53,6 +53,7 @@ def test_hostile_source_is_left_unread_instead_of_ending_the_process(text: str):
 
 
 @given(st.text(alphabet="()[]{}:\n\t 'abdef\"\\#=,.*", max_size=200))
+@example("\\\na")
 def test_any_text_is_a_tree_or_none(text: str):
     parsed = source_file("a.py", text)
     assert parsed is None or parsed.module.code == text

@@ -23,13 +23,15 @@ MAX_DEPTH = 200
 
 
 def parse(text: str) -> cst.Module | None:
-    """The concrete syntax tree, or None when `text` is too long, too deep, or no Python of this interpreter."""
+    """The concrete syntax tree; None when `text` is too long, too deep, no Python of this interpreter, or cannot be
+    written back as it stands (LibCST drops a backslash continuation before the first statement)."""
     import libcst as cst
 
     if not _harmless(text):
         return None
     try:
-        return cst.parse_module(text)
+        module = cst.parse_module(text)
+        return module if module.code == text else None
     except (cst.ParserSyntaxError, RecursionError):
         return None
 
