@@ -44,7 +44,7 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
 
 def unchanged(bench: Bench) -> tuple[Gate, ...]:
     """Recordings that passed: the same strict outcome with and without the patch."""
-    name, limit = "passing unchanged", "equal outcomes: status, headers, body, database, outbound calls"
+    name, limit = "passing unchanged", "equal outcomes: status, headers, body, database, outbound calls, log"
     fixtures = tapes.passing(bench)
     if not fixtures:
         return (_did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)

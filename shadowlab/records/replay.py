@@ -91,11 +91,13 @@ class Attempt:
     status: int | None
     error: Failure | None
     outcome_digest: str
-    """Strict: status, headers, body, exception chain with in-tree frames, database change, outbound calls."""
+    """Strict: status, headers, body, exceptions with in-tree frames, database change, outbound calls, log records."""
     outcome_key: str
     """Survives a patch elsewhere: status, exception type, innermost in-app function, shape of the change."""
     outbound: tuple[str, ...] = ()
     """Outbound calls in order, as `POST host/path -> 200`."""
+    logs: tuple[str, ...] = ()
+    """What the service's own code logged, in order, secrets masked, the first fifty lines."""
     divergence: str | None = None
     """Recorded against replayed, in words, when they differ."""
 

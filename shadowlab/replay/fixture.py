@@ -1,22 +1,19 @@
-"""A recorded request as shadowlab reads it: fixture v1, checked, with a bare event made whole."""
+"""A recorded request as shadowlab reads it: fixture v1, checked."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 import msgspec
 
 from shadowlab import errors
+from shadowlab.replay import versions
 
-SCHEMA = "shadowlab.recording/v1"
-_FAMILY = "shadowlab.recording/v"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,10 +22,6 @@ Headers = tuple[tuple[str, str], ...]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 _Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz$")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-
-
-class NewerFormat(errors.RecordingError):
-    """A recording that a later shadowlab wrote."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +64,10 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     body_encoding: Encoding = "none"
     elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] = 0.0
     error: Broken | None = None
+    pattern: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
+    """A regular expression that the whole URL must fit, for an answer to many; `url` then is for people."""
+    lasting: bool = False
+    """Whether it answers any number of calls: a stub, not something that happened once."""
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +142,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     monotonic_ns: int | None = None
     rand_seed: int = 0
     db_snapshot: _Snapshot | None = None
+    snapshot_at: str | None = None
+    """Where the database's snapshot lay when it could not be taken in: a path or an address without its query."""
     db_environment: _Name | None = None
     outbound: tuple[Outbound, ...] = ()
     environment: Environment = Environment()
@@ -183,6 +182,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     def missing(self) -> tuple[str, ...]:
         """Inputs that were not recorded, so that it cannot be replayed alone."""
         cut = tuple(f"{name} was cut when it was recorded" for name in self.truncated)
+        if self.snapshot_at and not self.db_snapshot:
+            return (*cut, f"the database snapshot {self.snapshot_at}, which was not beside the recording")
         if self.db_environment and not self.db_snapshot and self.kind == "asgi":
             return (*cut, f"the database behind {self.db_environment} as the request found it")
         return cut
@@ -216,23 +217,18 @@ def time_ns(text: str) -> int:
 
 
 def parse(document: Any, *, where: str) -> Fixture:
-    """The fixture that a JSON document holds; a bare event fixture is made whole.
+    """The fixture that a JSON document holds; one of an older version is made one of today.
 
     Raises `RecordingError` when it is none, when it is of a newer format, or when a part of it is wrong.
     """
     if not isinstance(document, dict) or not isinstance(document.get("request"), dict):
         raise errors.RecordingError(
             f"{where}: no recording: it holds no `request`",
-            hint="recordings are written by shadowlab-recorder; docs/replay.md says what one holds",
+            hint="recordings are written by shadowlab-recorder; docs/recordings.md says what one holds",
         )
-    told = document.get("schema", SCHEMA)
-    if told != SCHEMA:
-        what = f"{where}: schema {str(told)[:60]!r}, this shadowlab reads {SCHEMA!r}"
-        if isinstance(told, str) and told.startswith(_FAMILY):
-            raise NewerFormat(what, hint="read it with a newer shadowlab")
-        raise errors.RecordingError(what, hint="this file is something else than a recording")
+    told = versions.migrated(document, where=where)
     try:
-        fixture = msgspec.convert(_whole(document), Fixture)
+        fixture = msgspec.convert(told, Fixture)
         _ = (fixture.time_ns, fixture.request.content, fixture.response and fixture.response.content)
         fixture.summary.encode()  # half a surrogate pair has no place in a record
         for call in fixture.outbound:
@@ -240,44 +236,6 @@ def parse(document: Any, *, where: str) -> Fixture:
             content_of(call.body, call.body_encoding)
     except (msgspec.ValidationError, binascii.Error, ValueError, TypeError, RecursionError) as exc:
         raise errors.RecordingError(
-            f"{where}: {str(exc)[:200]}", hint="docs/replay.md says what a recording holds"
+            f"{where}: {str(exc)[:200]}", hint="docs/recordings.md says what a recording holds"
         ) from exc
     return fixture
-
-
-def is_fixture(document: Any) -> bool:
-    """Whether a JSON document means to be a recording: of v1 or later, or a bare event fixture."""
-    if not isinstance(document, dict):
-        return False
-    if str(document.get("schema", "")).startswith(_FAMILY):
-        return True
-    return isinstance(document.get("request"), dict) and "time" in document and "schema" not in document
-
-
-def _whole(document: dict[str, Any]) -> dict[str, Any]:
-    """A bare event fixture with what it leaves out; a fixture that is whole already stays as it is."""
-    request = dict(document["request"])
-    request["headers"] = _headers(request.get("headers") or [])
-    if isinstance(request.get("query"), dict):
-        request["query"] = urlencode(request["query"], doseq=True)
-    request["query"] = request.get("query") or ""
-    if "body_encoding" not in request:
-        request["body_encoding"] = _encoding(request.get("body"))
-    whole = {"schema": SCHEMA, **document, "request": request}
-    whole.setdefault("time", "2025-01-01T00:00:00Z")
-    if "id" not in whole:
-        text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
-        whole["id"] = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return whole
-
-
-def _headers(headers: Any) -> list[list[str]]:
-    if isinstance(headers, dict):
-        return [[str(name), str(value)] for name, value in headers.items()]
-    return list(headers)
-
-
-def _encoding(body: Any) -> str:
-    if body is None:
-        return "none"
-    return "utf-8" if isinstance(body, str) else "json"

@@ -18,6 +18,7 @@ from shadowlab.replay.trees import tree_of
 from shadowlab.source import Service, Source
 
 Progress = Callable[[str, int, int], None]
+_MOST_LOGS = 50
 
 
 def replay(
@@ -101,6 +102,7 @@ def _judged(fixture: Fixture, runs: Sequence[RunResult], service: Service, world
         outcome_digest=first.digest,
         outcome_key=first.key,
         outbound=first.outbound,
+        logs=first.logs[:_MOST_LOGS],
         divergence=differs or ("\n".join(f"  {reason}" for reason in reasons) or None),
     )
     good = len(canonical) if outcome is Outcome.REPRODUCED else 0

@@ -12,7 +12,7 @@ from shadowlab import errors
 from shadowlab.privacy import masked
 from shadowlab.records import Failure, Frame, digest_of
 
-_LARGEST = 64 << 20
+_MOST_LOGS, _LONGEST_LOG = 1000, 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +40,9 @@ class RunResult:
     """Calls that were not recorded, with the nearest that were."""
     unused: tuple[str, ...] = ()
     """Recorded calls that were not made."""
+    logs: tuple[str, ...] = ()
+    """What the service's own code logged, as `WARNING payments.mail: receipt not sent`; libraries' records are not."""
+    logs_sha256: str = ""
     events: tuple[tuple[str, str, bool, int], ...] = ()
     """Seam, what was seen, whether it was refused, how often."""
     readings: Mapping[str, int] | None = None
@@ -59,6 +62,7 @@ class RunResult:
             "error": digest_of(error),
             "database": self.database_sha256,
             "outbound": self.outbound_sha256,
+            "logs": self.logs_sha256,
         }
 
     @property
@@ -126,6 +130,8 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
             outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
             outbound_sha256=digest_of([[str(c["method"]), str(c["url"]), str(c["body_sha256"]), str(c["status"])]
                                        for c in told["outbound"]]),
+            logs=tuple(_said(*record) for record in told["logs"][:_MOST_LOGS]),
+            logs_sha256=digest_of(_texts_of(told["logs"])),
             unrecorded=_texts(told["unrecorded"]),
             unused=_texts(told["unused"]),
             events=_events(told),
@@ -172,6 +178,16 @@ def _line(call: dict[str, Any]) -> str:
     parts = urlsplit(str(call["url"]))
     came = call.get("error") or call.get("status") or "(nothing recorded)"
     return f"{str(call['method'])[:20]} {parts.netloc.rpartition('@')[2]}{parts.path} -> {came}"[:500]
+
+
+def _texts_of(logs: Any) -> list[list[str]]:
+    return [[str(part) for part in record] for record in logs]
+
+
+def _said(level: str, logger: str, text: str, raised: str) -> str:
+    """A log record on one line; secrets in it are masked."""
+    line = " ".join(f"{level} {logger}: {masked(str(text))}".split())[:_LONGEST_LOG]
+    return f"{line} ({raised})" if raised else line
 
 
 def _texts(told: Any) -> tuple[str, ...]:

@@ -84,12 +84,14 @@ class Child:
             except BaseException as exc:
                 failed = f"{type(exc).__name__}: {places.text(str(exc))}"
         seams.watch.on = False
+        seams.logs.end()
         after = os.times_result(seams.real_times())
         told = {
             **outcome.answer_of(answer, places),
             "failed": failed,
             "database": self._change(job),
             "outbound": seams.tape.log,
+            "logs": seams.logs.told(places),
             "unrecorded": seams.tape.unrecorded,
             "unused": seams.tape.unused(),
             "events": [[*key, times] for key, times in seams.watch.events.items()],
@@ -122,13 +124,16 @@ class Child:
     def _ask(self, job: dict[str, Any]) -> entry.Answer:
         body = bytes.fromhex(job["body"])
         if self._kind != "asgi":
+            self._seams.logs.begin(self._config["tree"])
             return self._plain(job["request"], body)
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
         asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule))
         asgi.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
+        self._seams.logs.begin(self._config["tree"])
         answer = asgi.ask(job["request"], body)
+        self._seams.logs.end()
         asgi.stop()
         answer["steps"] = schedule.steps if schedule else 0
         return answer

@@ -10,6 +10,7 @@ from . import host
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
 from .database import Database
+from .logs import Logs
 from .loop import take_turns
 from .session import Session
 from .tape import Tape
@@ -26,6 +27,7 @@ class Seams:
         self.database = Database(self.clock, self.chance)
         self.tape = Tape(self.clock)
         self.watch = Watch()
+        self.logs = Logs()
         self._stat = os.stat
 
     def install(self) -> None:
@@ -36,6 +38,7 @@ class Seams:
         take_turns()
         host.install(self.clock)
         self.watch.install()
+        self.logs.install()
 
     def boot(self, inside: tuple[str, ...], newborn: str) -> None:
         """Start from the same time and seed, whatever was imported before; `newborn` is a file that was just made."""

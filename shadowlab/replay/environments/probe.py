@@ -1,0 +1,36 @@
+"""Say what this interpreter is, as JSON: run by the interpreter in question, with nothing but its standard library."""
+
+import json
+import os
+import sys
+import sysconfig
+
+_VARIABLES = ("LD_LIBRARY_PATH", "PYTHONPATH", "NIX_PYTHONPATH", "NIX_PYTHONPREFIX")
+
+
+def _libraries():  # type: ignore[no-untyped-def]  # it runs on interpreters older than the package
+    """Folders of the shared libraries that are loaded."""
+    found = set()
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            place = line.split(None, 5)[5:]
+            if place and place[0].startswith("/") and ".so" in place[0]:
+                found.add(os.path.dirname(place[0].strip()))
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    sys.path[:] = [place for place in sys.path if place != os.path.dirname(os.path.abspath(__file__))]
+    print(
+        json.dumps(
+            {
+                "executable": sys.executable,
+                "version": ".".join(str(part) for part in sys.version_info[:3]),
+                "abi": sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag,
+                "prefixes": [sys.prefix, sys.base_prefix, sysconfig.get_path("stdlib")],
+                "path": [place for place in sys.path if place],
+                "libraries": _libraries(),
+                "variables": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
+            }
+        )
+    )
