@@ -39,7 +39,8 @@ def _replayed(inv: Investigation, kept: Replay) -> Check:
         name="replay executed again",
         verdict=Verdict.PASS if same else Verdict.FAIL,
         detail=f"{again.outcome} {again.reproduced}/{again.attempts}, outcome {again.outcome_digest[:12]}"
-        + ("" if same else f"; recorded: {kept.outcome}, outcome {kept.outcome_digest[:12]}"),
+        + ("" if same else f"; recorded: {kept.outcome}, outcome {kept.outcome_digest[:12]}")
+        + ("" if kept.environment in ("", again.environment) else "; on other packages than then"),
     )
 
 

@@ -36,7 +36,9 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     tests: str | None = None
     """Command that runs the service's tests, in its tree."""
     lock: str | None = None
-    """Requirements file of pinned versions."""
+    """Requirements file of pinned versions; replays run on exactly these."""
+    environment_command: str | None = None
+    """Command that ends in the name of a Python, such as `nix develop -c python`: replays run on that one."""
     owners: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     """Names that the service needs."""

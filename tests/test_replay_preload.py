@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import orders
@@ -19,15 +20,15 @@ def tree(folder: Path, lock: str) -> Path:
 
 def test_what_the_code_imports_of_the_lock_s_packages_is_known(tmp_path: Path) -> None:
     place = tree(tmp_path / "tree", "fastapi==0.1\nhttpx==0.1\nsqlalchemy==2\nnot-installed==1\n")
-    assert preload.modules(place, "lock.txt") == ("fastapi.responses",)
-    assert preload.modules(place, None) == ()
+    assert preload.modules(place, "lock.txt", sys.path) == ("fastapi.responses",)
+    assert preload.modules(place, None, sys.path) == ()
 
 
 def test_a_lock_outside_of_the_tree_is_not_read(tmp_path: Path) -> None:
     place = tree(tmp_path / "tree", "")
     (tmp_path / "lock.txt").write_text("fastapi==0.1\n")
     (place / "link.txt").symlink_to(tmp_path / "lock.txt")
-    assert preload.modules(place, "../lock.txt") == preload.modules(place, "link.txt") == ()
+    assert preload.modules(place, "../lock.txt", sys.path) == preload.modules(place, "link.txt", sys.path) == ()
 
 
 def test_outcomes_are_equal_with_and_without_what_was_imported_beforehand() -> None:

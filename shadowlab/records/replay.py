@@ -54,6 +54,8 @@ class Recording(Record):
     """Inputs that were not recorded; empty when it can be replayed."""
     sha256: str = ""
     """Of the fixture's file."""
+    made_from: str | None = None
+    """Id of the recording that it is a variant of; None for what production sent."""
 
     def _summary(self) -> str:
         return f" {self.id} {self.summary}"
@@ -120,6 +122,8 @@ class Replay(Record):
     """The suspect's fingerprint, when one was replayed."""
     revision: str = ""
     """The commit that was run."""
+    environment: str = ""
+    """SHA-256 over the interpreter's version and the contents of the packages that it ran on."""
     runs: tuple[Attempt, ...] = ()
     """One per recording, in the order in which they ran."""
     missing: tuple[str, ...] = ()

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterable, Sequence
 
 from shadowlab.records import Control, Effect
+from shadowlab.replay.environments import Environment, differences
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.results import RunResult
 
 _SEAMS = ("files", "network", "processes", "threads", "randomness", "clock", "database", "native code")
+_MOST_NAMED = 8
 
 
 def ledger(
-    fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool, sensitive: Sequence[str] = ()
+    fixtures: Sequence[Fixture],
+    runs: Sequence[RunResult],
+    *,
+    clock: str,
+    steady: bool,
+    environment: Environment,
+    sensitive: Sequence[str] = (),
 ) -> tuple[Effect, ...]:
     """One line a seam, `observed-uncontrolled` first; any of these forbids the word *reproduced*.
 
     `sensitive` names the parts of the outcome that changed in the perturbed twin.
     """
     seen = _seen(runs)
-    held = [*_held(fixtures, runs, clock=clock, steady=steady)]
+    held = [*_held(fixtures, runs, clock=clock, steady=steady), _versions(fixtures, environment)]
     if sensitive:
         how = f"{', '.join(sensitive)} changed in the twin (other hash seed, addresses, stand-ins, thread switches)"
         seen.append(Effect(seam="perturbation", control=Control.OBSERVED, how=how, events=len(sensitive)))
@@ -77,7 +84,6 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
     yield effect("files", "nothing was read outside the tree, the interpreter and its packages")
     yield effect("threads", "pools run one job at a time, in the order in which they were handed in")
     yield effect("processes", "none was started")
-    yield _versions(fixtures)
     yield effect(
         "native code", "clocks and randomness that C code reads by itself are not seen", control=Control.UNKNOWN
     )
@@ -92,14 +98,19 @@ def _environment(fixtures: Sequence[Fixture]) -> Effect:
     return Effect(seam="environment", control=Control.CONTROLLED, how=how, events=len(values | stand_ins))
 
 
-def _versions(fixtures: Sequence[Fixture]) -> Effect:
+def _versions(fixtures: Sequence[Fixture], environment: Environment) -> Effect:
+    """The interpreter and the packages, against those of the recording."""
     recorded = {fixture.versions.python for fixture in fixtures if fixture.versions.python}
-    here = platform.python_version()
+    here = environment.interpreter.version
     other = sorted(version for version in recorded if version.split(".")[:2] != here.split(".")[:2])
-    if other:
-        how = f"recorded on Python {', '.join(other)}, replayed on {here}"
-        return Effect(seam="versions", control=Control.UNKNOWN, how=how)
-    how = (
-        f"Python {here}, recorded on {', '.join(sorted(recorded))}" if recorded else f"Python {here}; none was recorded"
-    )
-    return Effect(seam="versions", control=Control.CONTROLLED if recorded else Control.UNKNOWN, how=how)
+    packages = {name: version for fixture in fixtures for name, version in fixture.versions.packages.items()}
+    differ = differences(packages, environment.packages)
+    told = [f"Python {here}, recorded on {', '.join(sorted(recorded))}" if recorded else f"Python {here}"]
+    if not recorded:
+        told.append("none was recorded")
+    if packages:
+        told.append(f"{len(differ)} packages in other versions than recorded" if differ else "packages as recorded")
+        told += differ[:_MOST_NAMED] + ((f"and {len(differ) - _MOST_NAMED} more",) if len(differ) > _MOST_NAMED else ())
+    told.append(environment.how)
+    control = Control.CONTROLLED if recorded and not other and not differ else Control.UNKNOWN
+    return Effect(seam="versions", control=control, how="; ".join(told), events=len(differ))

@@ -10,19 +10,22 @@ import ast
 import functools
 import importlib.metadata
 import re
-import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
+
+from shadowlab.replay.environments.locks import normal
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
 _MOST_FILES = 500
 
 
-def modules(tree: Path, lock: str | None) -> tuple[str, ...]:
-    """Names of modules, sorted; none without a lock."""
+def modules(tree: Path, lock: str | None, path: Sequence[str]) -> tuple[str, ...]:
+    """Names of modules, sorted; none without a lock. `path` says where its packages lie."""
     place = (tree / lock).resolve() if lock else None
     if place is None or not place.is_relative_to(tree.resolve()) or not place.is_file():
         return ()
-    pinned = _packages(tuple(sorted(_PIN.findall(place.read_text(encoding="utf-8", errors="replace")))))
+    names = sorted(_PIN.findall(place.read_text(encoding="utf-8", errors="replace")))
+    pinned = _packages(tuple(names), tuple(path))
     found: set[str] = set()
     for file in sorted(tree.rglob("*.py"))[:_MOST_FILES]:
         if not file.is_symlink() and "tests" not in file.relative_to(tree).parts:
@@ -32,19 +35,17 @@ def modules(tree: Path, lock: str | None) -> tuple[str, ...]:
 
 
 @functools.lru_cache
-def _packages(names: tuple[str, ...]) -> set[str]:
+def _packages(names: tuple[str, ...], path: tuple[str, ...]) -> set[str]:
     """Regular packages and modules that these distributions install."""
-    found = set()
-    library = Path(sysconfig.get_path("purelib"))
-    for name in names:
-        try:
-            files = importlib.metadata.files(name) or []
-        except importlib.metadata.PackageNotFoundError:
-            continue
-        tops = {file.parts[0] for file in files if file.suffix == ".py"}
-        found |= {
-            top.removesuffix(".py") for top in tops if top.endswith(".py") or (library / top / "__init__.py").exists()
-        }
+    wanted, found = {normal(name) for name in names}, set()
+    for each in importlib.metadata.distributions(path=list(path)):
+        if normal(each.metadata["Name"]) in wanted:
+            tops = {file.parts[0] for file in each.files or () if file.suffix == ".py"}
+            found |= {
+                top.removesuffix(".py")
+                for top in tops
+                if top.endswith(".py") or Path(str(each.locate_file(top)), "__init__.py").exists()
+            }
     return found
 
 

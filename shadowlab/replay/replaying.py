@@ -10,6 +10,7 @@ from shadowlab.case import Case
 from shadowlab.records import Attempt, Control, Effect, Outcome, Replay, digest_of
 from shadowlab.replay import recording
 from shadowlab.replay.compare import divergence, made_by_service
+from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.ledger import ledger, uncontrolled
 from shadowlab.replay.results import RunResult
@@ -58,7 +59,7 @@ def replay(
         Runner(tree, service, sandbox=sandbox, snapshots=lambda f: snapshots[f.db_snapshot]) as runner,
     ):
         runs = runner.run_many(wanted, hooks=hooks, progress=progress)
-        world = _World(runner.clock, runner.steady, runner.enforced)
+        world = _World(runner.clock, runner.steady, runner.enforced, runner.environment)
     judged = [_judged(f, r, service, world) for (f, _), r in zip(wanted, runs, strict=True)]
     notes = [f"replayed with a patch of {len(patch.splitlines())} lines"] if patch else []
     if missing:
@@ -74,6 +75,7 @@ class _World:
     clock: str
     steady: bool
     enforced: tuple[str, ...]
+    environment: Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +120,16 @@ def _doubts(fixture: Fixture, runs: Sequence[RunResult], world: _World) -> tuple
         if parts:
             which = "the perturbed twin" if run.perturbed else "a repeat"
             found.append(f"{', '.join(parts)} differ in {which}" + (f": {run.reason}" if run.reason else ""))
-    found += uncontrolled(ledger([fixture], runs, clock=world.clock, steady=world.steady))
+    found += uncontrolled(_ledger([fixture], runs, world))
     return tuple(dict.fromkeys(found))
+
+
+def _ledger(
+    fixtures: Sequence[Fixture], runs: Sequence[RunResult], world: _World, sensitive: Sequence[str] = ()
+) -> tuple[Effect, ...]:
+    return ledger(
+        fixtures, runs, clock=world.clock, steady=world.steady, environment=world.environment, sensitive=sensitive
+    )
 
 
 def _parts(one: RunResult, other: RunResult) -> list[str]:
@@ -156,7 +166,7 @@ def _record(
 ) -> Replay:
     flat = [run for each in runs for run in each]
     sensitive = sorted({part for one in judged for part in one.sensitive})
-    effects = ledger(fixtures, flat, clock=world.clock, steady=world.steady, sensitive=sensitive)
+    effects = _ledger(fixtures, flat, world, sensitive)
     attempts = tuple(one.attempt for one in judged)
     made = sum(made_by_service(f, each[0]) for f, each in zip(fixtures, runs, strict=True) if each[0].body)
     if made:
@@ -177,6 +187,7 @@ def _record(
         error=next((attempt.error for attempt in attempts if attempt.error), None),
         suspect=suspect,
         revision=revision,
+        environment=world.environment.digest,
         runs=attempts,
         missing=missing,
         notes=notes,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any, Self
 import msgspec
 
 from shadowlab import errors
-from shadowlab.replay import preload, sandboxes
+from shadowlab.replay import environments, preload, sandboxes
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.results import Calls, MirrorResult, RunResult, result_of
 from shadowlab.replay.server import Ended, Server
-from shadowlab.replay.world import BASE, INSIDE, SYSTEM, environment_of, runtime
+from shadowlab.replay.world import BASE, INSIDE, SYSTEM, environment_of
 from shadowlab.source import Service
 
 LIMITS = {
@@ -67,7 +66,10 @@ class Runner:
         self._tree = tree.resolve()
         self._service = service
         self._sandbox = sandboxes.named(sandbox)
-        self._preload = preload.modules(self._tree, service.lock)
+        self._environment = environments.of(self._tree, service)
+        python = self._environment.interpreter
+        self._preload = preload.modules(self._tree, service.lock, python.path)
+        self._readable = tuple(dict.fromkeys((*python.readable, str(INSIDE), *filter(None, [self._environment.tools]))))
         self._snapshots = snapshots
         self._workers = workers or min(os.cpu_count() or 1, 4)
         self._timeout_s = timeout_s
@@ -96,6 +98,11 @@ class Runner:
         """What the sandbox really holds, as probed; empty before the first run."""
         server = next(iter(self._servers.values()), None)
         return self._sandbox.enforced(server.held) if server else ()
+
+    @property
+    def environment(self) -> environments.Environment:
+        """The interpreter and the packages that the service runs on."""
+        return self._environment
 
     @property
     def clock(self) -> str:
@@ -227,15 +234,21 @@ class Runner:
 
     def _launch(self, environment: dict[str, str], work: Path, perturbed: bool) -> sandboxes.Launch:
         steady = "random" if perturbed else "steady"
-        options = ("-P", "-s", "-B", "-X", "utf8")
+        python = self._environment.interpreter
         place = str(work / "control")
         return sandboxes.Launch(
-            command=(sys.executable, *options, str(INSIDE / "__main__.py"), place, steady),
+            command=(python.executable, *python.options(), str(INSIDE / "__main__.py"), place, steady),
             place=place,
-            environment={**BASE, "PYTHONHASHSEED": "4242" if perturbed else "0", **environment},
+            environment={
+                **BASE,
+                "PYTHONHASHSEED": "4242" if perturbed else "0",
+                **self._environment.variables,
+                **environment,
+            },
             preload=self._preload,
-            readable=(str(self._tree), *runtime()),
-            system=(*SYSTEM, os.path.realpath(sys.executable)),
+            tools=self._environment.tools,
+            readable=(str(self._tree), *self._readable),
+            system=(*SYSTEM, os.path.realpath(python.executable)),
             work=work,
             limits=self._limits,
             perturbed=perturbed,
@@ -251,13 +264,14 @@ class Runner:
             "inside": [
                 f"{self._tree}/",
                 f"{work}/",
-                *(f"{path}/" for path in runtime()),
+                *(f"{path}/" for path in self._readable),
                 "/dev/null",
                 "/proc/self/cwd/",
             ],
-            "readable": [str(self._tree), *runtime(), *SYSTEM],
+            "readable": [str(self._tree), *self._readable, *SYSTEM],
             "guard": self._sandbox.guard,
             "preload": list(self._preload),
+            "tools": self._environment.tools,
             "limits": self._limits,
             "perturbed": perturbed,
             "switch_interval": 1e-6 if perturbed else 0.005,
@@ -307,8 +321,8 @@ def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
 
 def _named_database(fixture: Fixture) -> str | None:
     """The name under which an event expects its database in the working folder."""
-    event = fixture.request.body
-    named = event.get("db_snapshot") if fixture.kind == "function" and isinstance(event, dict) else None
+    event = fixture.event if fixture.kind == "function" else None
+    named = event.get("db_snapshot") if isinstance(event, dict) else None
     return os.path.basename(named) or None if isinstance(named, str) and fixture.db_snapshot else None
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,19 +37,13 @@ class Environment:
     """A folder that holds time-machine for it, when its packages do not."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What must be set for the interpreter to find its libraries."""
-    image: str | None = None
-    """The container image, by digest, that it lies in; None on this machine."""
 
 
 def of(tree: Path, service: Service) -> Environment:
-    """What the service at `tree` runs on: the image or the command that it names, else its lock, else this interpreter.
+    """What the service at `tree` runs on: the command that it names, else its lock, else this interpreter.
 
     Raises `SourceError` when the lock cannot be read or installed, or the command is not allowed or names no Python.
     """
-    if service.image:
-        from shadowlab.replay.environments import images
-
-        return images.environment(service.image)
     if service.environment_command:
         return _commanded(service.environment_command, tree)
     if not service.lock:
@@ -95,7 +89,6 @@ def _made(found: Interpreter, how: str, variables: Mapping[str, str] | None = No
     )
 
 
-@functools.lru_cache(maxsize=32)
 def _commanded(command: str, tree: Path) -> Environment:
     if os.environ.get(ALLOWED) != command:
         raise errors.SourceError(
@@ -107,14 +100,26 @@ def _commanded(command: str, tree: Path) -> Environment:
         raise errors.SourceError(
             f"the environment command {command!r} cannot be run", hint="install it, or change shadowlab.toml"
         )
-    try:
-        done = subprocess.run(
-            [*words, str(interpreters.PROBE)], cwd=tree, capture_output=True, timeout=_COMMAND_S, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        raise errors.SourceError(f"the environment command {command!r} did not end well: {exc}") from exc
-    found = interpreters.parsed(done.stdout, done.stderr, who=f"the environment command {command!r}")
-    return _made(found, f"`{command}`", found.variables)
+    key = (command, *(hashlib.sha256(file.read_bytes()).hexdigest() for file in _described_by(tree)))
+    if key not in _answers:
+        try:
+            done = subprocess.run([*words, str(interpreters.PROBE)], cwd=tree, capture_output=True,
+                                  timeout=_COMMAND_S, stdin=subprocess.DEVNULL)  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired) as exc:
+            raise errors.SourceError(f"the environment command {command!r} did not end well: {exc}") from exc
+        found = interpreters.parsed(done.stdout, done.stderr, who=f"the environment command {command!r}")
+        _answers[key] = _made(found, f"`{command}`", found.variables)
+    return _answers[key]
+
+
+_answers: dict[tuple[str, ...], Environment] = {}
+
+
+def _described_by(tree: Path) -> list[Path]:
+    """Files at the top of a tree that may say what its environment is: all but its code."""
+    return [
+        file for file in sorted(tree.iterdir()) if file.is_file() and not file.is_symlink() and file.suffix != ".py"
+    ]
 
 
 def differences(recorded: Mapping[str, str], here: Mapping[str, str]) -> tuple[str, ...]:
@@ -125,13 +130,3 @@ def differences(recorded: Mapping[str, str], here: Mapping[str, str]) -> tuple[s
         for name, version in sorted(known.items())
         if name in here and here[name] != version
     )
-
-
-def python_of(environment: Environment) -> str:
-    """The interpreter's version, as `3.11.7`."""
-    return environment.interpreter.version
-
-
-def is_own(environment: Environment) -> bool:
-    """Whether it is the interpreter that runs shadowlab."""
-    return environment.image is None and environment.interpreter.executable == sys.executable

@@ -120,8 +120,8 @@ def _program() -> str:
     found = str(beside) if beside.is_file() else shutil.which("uv")
     if found is None:
         raise errors.SourceError(
-            "the service's lock pins other versions than are installed here, and uv is missing, which would install them",
-            hint="install uv beside shadowlab: `pip install uv`",
+            "the service's lock pins other versions than are installed here, and uv, which installs them, is missing",
+            hint="install it beside shadowlab: `pip install uv`",
         )
     return found
 

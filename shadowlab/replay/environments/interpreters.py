@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from shadowlab import errors
@@ -108,9 +107,7 @@ def needed(found: Interpreter, pins: Iterable[Pin]) -> set[str]:
         names.add(name)
         for text in installed[name].requires or ():
             wanted = Requirement(text)
-            if wanted.marker is None or any(
-                wanted.marker.evaluate({**default_environment(), "extra": extra}) for extra in ("", *extras)
-            ):
+            if wanted.marker is None or any(wanted.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
                 left.append((normal(wanted.name), tuple(sorted(wanted.extras))))
     return names
 
@@ -148,7 +145,12 @@ def _packages(path: Iterable[str]) -> dict[str, str]:
 
 
 def _places(told: Mapping[str, Any]) -> set[str]:
-    places = {*told["prefixes"], *told["path"], *told["libraries"], os.path.dirname(os.path.realpath(told["executable"]))}
+    places = {
+        *told["prefixes"],
+        *told["path"],
+        *told["libraries"],
+        os.path.dirname(os.path.realpath(told["executable"])),
+    }
     if any(place.startswith("/nix/store/") for place in places):
         places.add("/nix/store")
     return places
@@ -158,6 +160,4 @@ def _outer(places: set[str]) -> tuple[str, ...]:
     """The outermost of these folders, under the names and the real names; the whole system is none of them."""
     real = {os.path.realpath(place) for place in places} | places
     kept = {place for place in real if os.path.isdir(place) and place not in ("/", "/usr", "/usr/bin", "/bin", "/lib")}
-    return tuple(
-        sorted(p for p in kept if not any(other != p and p.startswith(f"{other}/") for other in kept))
-    )
+    return tuple(sorted(p for p in kept if not any(other != p and p.startswith(f"{other}/") for other in kept)))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from packaging.markers import InvalidMarker, default_environment
+from packaging.markers import InvalidMarker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
@@ -104,7 +104,7 @@ def _pin(line: str, where: str) -> Pin | None:
     hashes = tuple(_HASH.findall(line))
     try:
         wanted = Requirement(_HASH.sub("", line))
-        holds = wanted.marker is None or wanted.marker.evaluate({**default_environment(), "extra": ""})
+        holds = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
     except (InvalidRequirement, InvalidMarker) as exc:
         raise _refused(line, where) from exc
     bounds = list(wanted.specifier)

@@ -8,7 +8,7 @@ import sysconfig
 _VARIABLES = ("LD_LIBRARY_PATH", "PYTHONPATH", "NIX_PYTHONPATH", "NIX_PYTHONPREFIX")
 
 
-def _libraries():  # type: ignore[no-untyped-def]  # it runs on interpreters older than the package
+def _libraries() -> "list[str]":
     """Folders of the shared libraries that are loaded."""
     found = set()
     with open("/proc/self/maps") as maps:

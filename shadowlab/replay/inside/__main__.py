@@ -19,6 +19,9 @@ def _steady_addresses() -> None:
 
 def _start() -> None:
     folder = os.path.dirname(os.path.abspath(__file__))
+    if sys.path[0] == folder:
+        # Pythons before 3.11 know no -P: our modules must not be found under their bare names.
+        del sys.path[0]
     spec = importlib.util.spec_from_file_location(
         "_shadowlab_inside", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import traceback
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
@@ -72,12 +72,17 @@ def name_of(kind: type) -> str:
     return kind.__qualname__ if kind.__module__ in ("builtins", "") else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def function_of(code: CodeType) -> str:
+    """A function's qualified name; Pythons before 3.11 know its bare name only."""
+    return getattr(code, "co_qualname", code.co_name)
+
+
 def _frames(found: TracebackType | None, places: Places) -> list[dict[str, Any]]:
     frames = []
     for frame, line in traceback.walk_tb(found):
         file = frame.f_code.co_filename
         if file.startswith(places.tree) and "-packages/" not in file:
-            frames.append({"file": file[len(places.tree) :], "function": frame.f_code.co_qualname, "line": line})
+            frames.append({"file": file[len(places.tree) :], "function": function_of(frame.f_code), "line": line})
     return frames[-_DEEPEST:]
 
 

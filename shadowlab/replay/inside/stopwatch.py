@@ -12,6 +12,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from .clock import REAL_PERF_NS
+from .outcome import function_of
 
 _Call = Callable[[tuple[Any, ...], dict[str, Any]], Any]
 _NOT_TIMED = inspect.CO_ASYNC_GENERATOR | inspect.CO_ITERABLE_COROUTINE
@@ -110,7 +111,7 @@ class Stopwatches:
         for thing in gc.get_objects():
             if type(thing) is FunctionType:
                 code = thing.__code__
-                found = wanted.get((code.co_filename, code.co_qualname))
+                found = wanted.get((code.co_filename, function_of(code)))
                 if found is not None and not code.co_flags & _NOT_TIMED:
                     found.put_on(thing)
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
+from .outcome import function_of
+
 
 class Swapped:
     """How often the value was really replaced by another one."""
@@ -38,7 +40,7 @@ def applied(told: dict[str, Any] | None, tree: str) -> Iterator[Swapped]:
 
     def trace(frame: FrameType, event: str, arg: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename == file and function in (code.co_name, code.co_qualname):
+        if event == "call" and code.co_filename == file and function in (code.co_name, function_of(code)):
             _change(frame, argument, rule, told.get("value"), swapped)
 
     sys.settrace(trace)

@@ -49,7 +49,11 @@ def _met(place: str) -> tuple[socket.socket, dict[str, Any]]:
 
 def _prepare(seams: Seams, config: dict[str, Any]) -> None:
     """Hold the seams, then import what the service's lock names, in one order whoever does it."""
+    if config["tools"]:
+        sys.path.append(config["tools"])
     seams.install()
+    if config["tools"]:
+        sys.path.remove(config["tools"])
     for name in config["preload"]:
         with contextlib.suppress(Exception):
             importlib.import_module(name)

@@ -28,6 +28,8 @@ class Launch:
     limits: Mapping[str, int]
     preload: tuple[str, ...] = ()
     """Installed modules that the service imports anyway."""
+    tools: str | None = None
+    """A folder with what the child side needs beyond the service's packages."""
     perturbed: bool = False
     """Whether this is the twin: another host name, one processor."""
 

@@ -39,7 +39,8 @@ class Shared:
         self._used = time.monotonic()
         self._folder = Folder()
         place = self._folder.path / "control"
-        (self._folder.path / "config.json").write_text(json.dumps({"preload": list(launch.preload)}))
+        config = {"preload": list(launch.preload), "tools": launch.tools}
+        (self._folder.path / "config.json").write_text(json.dumps(config))
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
             listener.bind(str(place))
             listener.listen(1)
@@ -108,7 +109,8 @@ class Forked:
 
 def forked(launch: Launch) -> Forked | None:
     """A server from a shared process with the same environment and packages; None when there are too many of them."""
-    key = (launch.perturbed, launch.preload, tuple(sorted(launch.environment.items())))
+    words = tuple(word for word in launch.command if word != launch.place)
+    key = (launch.perturbed, launch.preload, words, tuple(sorted(launch.environment.items())))
     with _lock:
         for other, one in list(_shared.items()):
             if not one.usable():
