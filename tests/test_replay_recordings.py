@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shadowlab import errors, replay
 from shadowlab.case import Case, open_case
-from shadowlab.replay import fixture, recording
+from shadowlab.replay import blobs, fixture, recording
 
 PACKAGE = Path(replay.__file__).parent
 BARE = {
@@ -140,7 +140,7 @@ def test_a_snapshot_must_hold_what_its_name_says(case: Case, tmp_path: Path) -> 
 def test_a_snapshot_that_unpacks_to_too_much_is_refused(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "LARGEST_SNAPSHOT", 1 << 20)
+    monkeypatch.setattr(blobs, "LARGEST", 1 << 20)
     bomb = lzma.compress(b"SQLite format 3\0" + bytes(8 << 20))
     name = f"blobs/{hashlib.sha256(bomb).hexdigest()}.sqlite.xz"
     file = orders.written(tmp_path / "tapes", orders.document(1, db_snapshot=name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,38 @@ from shadowlab import errors
 
 def canonical(document: object) -> bytes:
     """The one spelling of a JSON document, RFC 8785; `document` may hold dataclasses, enums and aware datetimes."""
-    return rfc8785.dumps(msgspec.to_builtins(document))
+    plain = msgspec.to_builtins(document)
+    if _usual(plain):
+        with contextlib.suppress(UnicodeEncodeError):
+            spelled = msgspec.json.encode(plain, order="sorted")
+            if spelled.isascii() or max(spelled) < _ASTRAL:
+                return spelled
+    return rfc8785.dumps(plain)
+
+
+_ASTRAL = 0xF0
+"""UTF-8's first byte of a character beyond U+FFFF: RFC 8785 sorts those keys by their UTF-16 halves."""
+
+
+def _usual(value: object) -> bool:
+    """Whether every number in it is spelled by every writer of JSON as RFC 8785 spells it, and every key is text."""
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is dict:
+            waiting += one.values()  # type: ignore[attr-defined]  # a dict, by the line above
+        elif kind is list or kind is tuple:
+            waiting += one  # type: ignore[arg-type]  # a sequence, by the line above
+        elif kind is float:
+            if one.is_integer() or not 1e-4 <= abs(one) < 1e16:  # type: ignore[attr-defined, arg-type]  # a float
+                return False
+        elif kind is int:
+            if abs(one) >= 2**53:  # type: ignore[arg-type]  # an int
+                return False
+        elif kind is not str and one is not None and kind is not bool:
+            return False
+    return True
 
 
 def digest_of(document: object) -> str:

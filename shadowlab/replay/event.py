@@ -12,8 +12,10 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Recording
-from shadowlab.replay import recording
-from shadowlab.replay.fixture import SCHEMA, parse
+from shadowlab.replay import blobs, recording
+from shadowlab.replay.files import LARGEST_RECORDING
+from shadowlab.replay.fixture import parse
+from shadowlab.replay.versions import SCHEMA
 from shadowlab.source import Service, Source
 
 TIME = "2025-01-01T00:00:00Z"
@@ -55,7 +57,7 @@ def _database(case: Case, event: Path, told: dict[str, Any], service: Service) -
     named = told.get("db_snapshot")
     if not isinstance(named, str) or not (event.parent / named).is_file():
         return {}
-    kept = recording.with_snapshot(case, {"db_snapshot": named}, event.parent, [])
+    kept = blobs.with_snapshot(case, {"db_snapshot": named}, blobs.in_folder(event.parent), [])
     names = [name for name in service.environment if _DATABASE.search(name)]
     return {"db_snapshot": kept["db_snapshot"], "db_environment": names[0] if len(names) == 1 else None}
 
@@ -101,8 +103,8 @@ def _exchange(entry: dict[str, Any], number: int) -> dict[str, Any]:
 
 def _read(file: Path) -> Any:
     try:
-        if file.stat().st_size > recording.LARGEST_RECORDING:
-            raise errors.RecordingError(f"{file}: more than {recording.LARGEST_RECORDING >> 20} MiB")
+        if file.stat().st_size > LARGEST_RECORDING:
+            raise errors.RecordingError(f"{file}: more than {LARGEST_RECORDING >> 20} MiB")
         return json.loads(file.read_bytes())
     except OSError as exc:
         raise errors.RecordingError(f"{file} cannot be read: {exc.strerror}", hint="name a JSON file") from exc

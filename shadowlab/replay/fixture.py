@@ -64,6 +64,12 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     body_encoding: Encoding = "none"
     elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] = 0.0
     error: Broken | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of what it got."""
+        return content_of(self.body, self.body_encoding)
+
     pattern: Annotated[str, msgspec.Meta(max_length=4096)] | None = None
     """A regular expression that the whole URL must fit, for an answer to many; `url` then is for people."""
     lasting: bool = False
@@ -156,6 +162,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     redaction: dict[str, int] = {}
     schedule: Schedule | None = None
     """The order of tasks in which it fails, when one had to be found."""
+    made_from: _Id | None = None
+    """The recording that this one is a variant of: made small, or with an order that was found."""
 
     @property
     def time_ns(self) -> int:
@@ -166,6 +174,14 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     def at(self) -> datetime:
         """When the request came, to the microsecond."""
         return _EPOCH + timedelta(microseconds=self.time_ns // 1000)
+
+    @property
+    def event(self) -> Any:
+        """The request's body as a JSON value, None when it is none."""
+        try:
+            return json.loads(self.request.content)
+        except (ValueError, RecursionError):
+            return None
 
     @property
     def failed(self) -> bool:
@@ -226,9 +242,8 @@ def parse(document: Any, *, where: str) -> Fixture:
             f"{where}: no recording: it holds no `request`",
             hint="recordings are written by shadowlab-recorder; docs/recordings.md says what one holds",
         )
-    told = versions.migrated(document, where=where)
     try:
-        fixture = msgspec.convert(told, Fixture)
+        fixture = msgspec.convert(versions.migrated(document, where=where), Fixture)
         _ = (fixture.time_ns, fixture.request.content, fixture.response and fixture.response.content)
         fixture.summary.encode()  # half a surrogate pair has no place in a record
         for call in fixture.outbound:
