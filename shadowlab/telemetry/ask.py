@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry.rows import Rows
-from shadowlab.telemetry.store import VIEWS, store
+from shadowlab.telemetry.store import Store, store
+from shadowlab.telemetry.views import VIEWS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -50,7 +51,7 @@ def user_sql(
                 opened.con.register(name, frame)
         opened.con.execute(_LOCKED)
         _refuse_writes(opened.con, text)
-        return Rows(text, _answer(opened.con, text, params, timeout_s, memory))
+        return Rows(text, _answer(opened, text, params, timeout_s, memory))
 
 
 def named(query: str) -> str:
@@ -83,20 +84,20 @@ def _refuse_writes(con: DuckDBPyConnection, text: str) -> None:
         )
 
 
-def _answer(con: DuckDBPyConnection, text: str, params: Any, timeout_s: float, memory: str) -> Any:
+def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str) -> Any:
     import duckdb
 
     late = threading.Event()
 
     def stop() -> None:
         late.set()
-        con.interrupt()
+        store.con.interrupt()
 
     clock = threading.Timer(timeout_s, stop)
     clock.daemon = True
     clock.start()
     try:
-        return con.sql(text, params=params or None).to_arrow_table()
+        return store.answer(store.con, text, params)
     except duckdb.InterruptException as exc:
         if not late.is_set():
             raise KeyboardInterrupt from exc

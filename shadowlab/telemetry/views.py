@@ -1,0 +1,96 @@
+"""The views over attached segments, each made when a question first speaks of it."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from shadowlab.telemetry import connection, segment
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+VIEWS: Final = (
+    "spans", "errors", "events", "links", "logs", "metric_points", "traces", "edges", "self_time", "critical_path",
+    "deploys", "gen_ai_calls",
+)  # fmt: skip
+"""What `docs/schema.md` describes."""
+_NO_ROWS: Final = "shadowlab_empty"
+_OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
+_LISTS: Final = frozenset(("show", "describe", "desc", "summarize", "pragma", "information_schema"))
+"""Words of questions about the views themselves."""
+_BENEATH: Final = re.compile(r"\b(?:part|whole|timed)_\w+")
+_VIEW: Final = re.compile(r"^CREATE VIEW (\w+) AS\b", re.MULTILINE)
+
+
+class Views:
+    """Definitions that wait to be spoken of: to make all of them takes longer than most questions."""
+
+    def __init__(self, con: DuckDBPyConnection, told: Sequence[str], marked: Sequence[str]) -> None:
+        """`told` are attached databases of telemetry, `marked` of fingerprints."""
+        self._con = con
+        if not told:
+            segment.create(con, ":memory:", _NO_ROWS)
+            segment.finish(con, _NO_ROWS)
+            told = (_NO_ROWS,)
+        self._waiting = {**_parts(told), **_wholes(told), "part_fingerprints": _fingerprints(marked), **_described()}
+        self._making = threading.Lock()
+
+    def make_for(self, question: str) -> None:
+        """Make the views that a question names, and those that they stand on. Raises `duckdb.Error`."""
+        words = set(re.findall(r"\w+", question.lower()))
+        if words & _LISTS or any(word.startswith("duckdb_") for word in words):
+            self.make_all()
+        with self._making:
+            for word in words:
+                self._make(word)
+
+    def make_all(self) -> bool:
+        """Make every view; `False` when they were there already."""
+        with self._making:
+            missing = list(self._waiting)
+            for name in missing:
+                self._make(name)
+        return bool(missing)
+
+    def _make(self, name: str) -> None:
+        text = self._waiting.pop(name, None)
+        if text is None:
+            return
+        for beneath in _BENEATH.findall(text):
+            self._make(beneath)
+        self._con.execute(f"CREATE VIEW main.{name} AS {text}")
+
+
+def _described() -> Mapping[str, str]:
+    """The text of each view in `sql/views.sql`."""
+    found = _VIEW.split(connection.statements("views"))
+    return {name: text.strip().rstrip(";") for name, text in zip(found[1::2], found[2::2], strict=True)}
+
+
+def _parts(told: Sequence[str]) -> Mapping[str, str]:
+    return {f"part_{part}": _union(f"SELECT * FROM {name}.{part}" for name in told) for part in segment.PARTS}
+
+
+def _wholes(told: Sequence[str]) -> Mapping[str, str]:
+    # Grouped, the right side has one row a resource for certain: where nobody asks for its attributes, no join is made.
+    return {
+        f"whole_{part}": _union(
+            f"SELECT p.*, r.attributes AS resource_attributes FROM {name}.{part} p LEFT JOIN (SELECT t.resource_ix, "
+            f"any_value(t.attributes) AS attributes FROM {name}.resources t GROUP BY t.resource_ix) r "
+            "ON r.resource_ix = p.resource_ix" for name in told
+        ) for part in _OF_A_RESOURCE
+    }  # fmt: skip
+
+
+def _fingerprints(marked: Sequence[str]) -> str:
+    if not marked:
+        return "SELECT NULL::UBIGINT AS error_id, NULL::VARCHAR AS fingerprint WHERE false"
+    union = _union(f"SELECT error_id, fingerprint FROM {name}.fingerprints" for name in marked)
+    return f"SELECT error_id, any_value(fingerprint) AS fingerprint FROM ({union}) GROUP BY error_id"
+
+
+def _union(selects: Iterable[str]) -> str:
+    return " UNION ALL BY NAME ".join(selects)
