@@ -61,9 +61,10 @@ def spelling(fixture: Fixture) -> bytes:
     for name in ("monotonic_ns", "rand_seed"):
         if isinstance(document[name], int) and abs(document[name]) > LARGEST_INTEGER:
             document[name] = str(document[name])
-    for call in document["outbound"]:
-        if call["elapsed_ms"].is_integer():
-            call["elapsed_ms"] = int(call["elapsed_ms"])  # as RFC 8785 spells it; it spares its slow way
+    for part in (document["flags"], *document["outbound"]):
+        for name, value in part.items():
+            if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_INTEGER:
+                part[name] = int(value)  # as RFC 8785 spells it; it spares the slow way there
     try:
         return canonical(document)
     except (ValueError, RecursionError) as exc:
