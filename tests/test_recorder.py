@@ -772,7 +772,7 @@ def test_wrong_settings_are_refused_when_the_service_starts(tmp_path):
         shadowlab_recorder.record(lambda: None, directory=tmp_path, share=5)
     with pytest.raises(ValueError, match="'A-B'"):
         shadowlab_recorder.record(lambda: None, directory=tmp_path, environment=("A-B",))
-    with pytest.raises(TypeError, match="needs an ASGI application, not int"):
+    with pytest.raises(TypeError, match="needs an application or a function, not int"):
         shadowlab_recorder.record(3, directory=tmp_path)
 
 

@@ -9,10 +9,21 @@
 
 from __future__ import annotations
 
-from shadowlab_recorder.asgi import RecordedApp, record
+from shadowlab_recorder.asgi import RecordedApp
+from shadowlab_recorder.front import configure, record
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.redaction import DENIED_NAMES
 from shadowlab_recorder.snapshot import SqliteSnapshot
+from shadowlab_recorder.wsgi import RecordedWsgiApp
 
-__all__ = ["DENIED_NAMES", "RecordedApp", "Recorder", "SqliteSnapshot", "__version__", "record"]
+__all__ = [
+    "DENIED_NAMES",
+    "RecordedApp",
+    "RecordedWsgiApp",
+    "Recorder",
+    "SqliteSnapshot",
+    "__version__",
+    "configure",
+    "record",
+]
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
     clean.learn(*(headers for each in tape.outbound for headers in (each.request_headers, each.headers)))
     query = clean.query(tape.query)
     values = {name: clean.value(name, value) for name, value in service["environment"].items()}
-    return {
+    made = {
         "schema": SCHEMA,
         "id": tape.id,
         "service": service["name"],
@@ -58,8 +58,9 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
         "error": _error(tape.error, clean),
         "control": tape.control,
         "truncated": truncated(tape),
-        "redaction": clean.report(),
     }
+    made |= _called(tape, clean)
+    return made | {"redaction": clean.report()}
 
 
 def encoded(body: bytes) -> dict[str, Any]:
@@ -112,6 +113,7 @@ def truncated(tape: Tape) -> list[str]:
         "response.body": tape.response_body.cut,
         "outbound": tape.outbound_lost,
         "db_snapshot": tape.snapshot_lost,
+        "call": tape.call_lost,
     }
     for each in tape.outbound:
         parts[f"outbound[{each.seq}].request_body"] = each.request_body.cut
@@ -127,6 +129,34 @@ def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
         return True
     length = announced.get(b"content-length", b"0")
     return b"transfer-encoding" not in announced and length.isdigit() and int(length) <= body.size
+
+
+def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:
+    """`call` of a function, and `message` of a consumer."""
+    made: dict[str, Any] = {}
+    if tape.call is not None:
+        given = json.loads(clean.text(tape.call["text"]))
+        made["call"] = {"target": tape.call["target"], **given, "lossy": tape.call["lossy"]}
+    if tape.message is not None:
+        told = tape.message
+        made["message"] = {
+            "system": told.system,
+            "shape": told.shape,
+            "argument": told.argument,
+            "topic": told.topic,
+            "partition": told.partition,
+            "offset": told.offset,
+            "key": told.key and clean.text(told.key),
+            "timestamp_ms": told.timestamp_ms,
+            "headers": [[name, clean.value(name, value)] for name, value in told.headers],
+            "idempotency_key": told.idempotency_key,
+            "redelivered": told.redelivered,
+            "exchange": told.exchange,
+            "methods": told.methods,
+            "text": told.text,
+            **encoded(clean.body(told.payload)),
+        }
+    return made
 
 
 def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:

@@ -7,14 +7,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from shadowlab_recorder import environment, fixture, identity, spans
 from shadowlab_recorder.redaction import Redaction
+from shadowlab_recorder.settings import Settings, switched_off
 from shadowlab_recorder.snapshot import Image, Snapshot
 from shadowlab_recorder.tape import Body, RawHeaders, Tape
 from shadowlab_recorder.writer import Writer
@@ -22,39 +20,12 @@ from shadowlab_recorder.writer import Writer
 _log = logging.getLogger("shadowlab_recorder")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What `record` was told; its docstring explains each."""
-
-    directory: Path
-    service: str | None = None
-    service_version: str | None = None
-    commit: str | None = None
-    share: float = 0.05
-    seed: int = 0
-    environment: tuple[str, ...] = ()
-    snapshot: Snapshot | None = None
-    mirror: bool = False
-    flags: Callable[[], Mapping[str, Any]] | None = None
-    slow_ms: float | None = None
-    body_limit: int = 64 * 1024
-    redact: tuple[str, ...] = ()
-    key: bytes | None = None
-    queue_length: int = 1024
-    queue_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise ValueError(f"share is {self.share}: it is a part of all requests, from 0 to 1")
-        if self.body_limit < 0 or self.queue_length < 1:
-            raise ValueError("body_limit must be 0 or more, queue_length 1 or more")
-
-
 class Recorder:
-    """The part that every kind of entry point (ASGI today) shares."""
+    """The part that every kind of entry point shares."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._off = switched_off()
         self._redaction = Redaction(settings.redact, settings.key)
         self._values = environment.values(settings.environment)
         self._draws = random.Random(settings.seed)
@@ -72,8 +43,10 @@ class Recorder:
         """Waits until all recordings are on the disk; False when that took longer than `timeout` seconds."""
         return self._writer.flush(timeout)
 
-    def start(self, kind: str, method: str, path: str, query: str, headers: RawHeaders) -> Tape:
-        """A tape for a request that begins now, with the database as it is now."""
+    def start(self, kind: str, method: str, path: str, query: str, headers: RawHeaders) -> Tape | None:
+        """A tape for a request that begins now, with the database as it is now; None when nothing is recorded."""
+        if self._off:
+            return None
         limit = self.settings.body_limit
         tape = Tape(kind, method, path, query, headers, Body(limit), Body(limit), control=self._draw())
         spans.notice(tape, nearest=True)

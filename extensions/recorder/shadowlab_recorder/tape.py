@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from random import Random
 
+    from shadowlab_recorder.messages import Message
     from shadowlab_recorder.snapshot import Image
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -101,6 +102,11 @@ class Tape:
     status: int | None = None
     response_headers: RawHeaders = field(default_factory=list)
     error: dict[str, Any] | None = None
+    message: Message | None = None
+    """What a consumer was called with."""
+    call: dict[str, Any] | None = None
+    """`target`, `text` (arguments as JSON) and `lossy` of a function."""
+    call_lost: bool = False
     outbound: list[Exchange] = field(default_factory=list)
     outbound_lost: bool = False
     environment_read: dict[str, bool] = field(default_factory=dict)
