@@ -13,12 +13,11 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.replay import versions
+from shadowlab.replay.state import Call, Database, Encoding, File, Headers, Message, Randomness
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-Encoding = Literal["json", "utf-8", "base64", "none"]
-Headers = tuple[tuple[str, str], ...]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
 _Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz$")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
@@ -91,6 +90,12 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     platform: str = ""
     packages: dict[str, str] = {}
+    implementation: str | None = None
+    lock: str | None = None
+    """SHA-256 of the lock file."""
+    locale: str | None = None
+    time_zone: str | None = None
+    encoding: str | None = None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +165,11 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     control: bool = False
     truncated: tuple[str, ...] = ()
     redaction: dict[str, int] = {}
+    call: Call | None = None
+    message: Message | None = None
+    database: Database | None = None
+    files: tuple[File, ...] = ()
+    randomness: Randomness | None = None
     schedule: Schedule | None = None
     """The order of tasks in which it fails, when one had to be found."""
     made_from: _Id | None = None
@@ -200,7 +210,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
         cut = tuple(f"{name} was cut when it was recorded" for name in self.truncated)
         if self.snapshot_at and not self.db_snapshot:
             return (*cut, f"the database snapshot {self.snapshot_at}, which was not beside the recording")
-        if self.db_environment and not self.db_snapshot and self.kind == "asgi":
+        known = self.db_snapshot or (self.database and (self.database.schema or self.database.rows))
+        if self.db_environment and not known and self.kind != "function":
             return (*cut, f"the database behind {self.db_environment} as the request found it")
         return cut
 
@@ -249,6 +260,8 @@ def parse(document: Any, *, where: str) -> Fixture:
         for call in fixture.outbound:
             content_of(call.request_body, call.request_body_encoding)
             content_of(call.body, call.body_encoding)
+        for part in (*fixture.files, *filter(None, (fixture.message,))):
+            content_of(part.body, part.body_encoding)
     except (msgspec.ValidationError, binascii.Error, ValueError, TypeError, RecursionError) as exc:
         raise errors.RecordingError(
             f"{where}: {str(exc)[:200]}", hint="docs/recordings.md says what a recording holds"

@@ -52,6 +52,8 @@ def normal(fixture: Fixture) -> Fixture:
         request=spelled(fixture.request, own),
         response=fixture.response and spelled(fixture.response, own),
         outbound=tuple(spelled(call, own, asked) for call in fixture.outbound),
+        message=fixture.message and spelled(fixture.message, own),
+        files=tuple(spelled(file, own) for file in fixture.files),
     )
 
 
