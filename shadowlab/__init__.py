@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from shadowlab.errors import ShadowlabError as ShadowlabError
     from shadowlab.investigation import Investigation as Investigation
     from shadowlab.investigation import open_investigation as open
+    from shadowlab.records import Comparison as Comparison
     from shadowlab.records import Diagnosis as Diagnosis
+    from shadowlab.records import Exploration as Exploration
     from shadowlab.records import GateReport as GateReport
     from shadowlab.records import Ingest as Ingest
     from shadowlab.records import Judgement as Judgement
+    from shadowlab.records import Minimised as Minimised
     from shadowlab.records import Plan as Plan
     from shadowlab.records import Proposal as Proposal
     from shadowlab.records import Recording as Recording
@@ -32,10 +35,13 @@ if TYPE_CHECKING:
     from shadowlab.records import Verification as Verification
 
 _RECORDS = (
+    "Comparison",
     "Diagnosis",
+    "Exploration",
     "GateReport",
     "Ingest",
     "Judgement",
+    "Minimised",
     "Plan",
     "Proposal",
     "Recording",

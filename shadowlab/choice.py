@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowlab import errors
-from shadowlab.records import Candidate, Proposal, Suspect, Triage
+from shadowlab.records import Candidate, Proposal, Recording, Replay, Suspect, Triage
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
@@ -32,7 +34,7 @@ def tapes(inv: Investigation, chosen: Suspect | None) -> tuple[str, ...]:
     """The recordings of a suspect, exemplars' first; without one, the newest failing recording."""
     if chosen is not None and chosen.recordings:
         return chosen.recordings
-    failing = [tape.id for tape in inv.recordings if tape.failed]
+    failing = [tape.id for tape in inv.recordings if tape.failed and not tape.made_from]
     if chosen is None and failing:
         return (failing[-1],)
     whose = f"suspect {chosen.fingerprint[:12]}" if chosen else "a failing request"
@@ -40,6 +42,45 @@ def tapes(inv: Investigation, chosen: Suspect | None) -> tuple[str, ...]:
         f"{inv.case.path} has no recording of {whose}",
         hint="record the service with shadowlab-recorder and ingest its folder",
     )
+
+
+def tape(inv: Investigation, wanted: Replay | Recording | str | None) -> str:
+    """One recording: the one that is meant, the first of a replay, or of the latest, else the newest failing one."""
+    if isinstance(wanted, Recording):
+        return wanted.id
+    if isinstance(wanted, str):
+        return wanted
+    replayed = wanted or inv.latest(Replay)
+    return replayed.runs[0].recording if replayed and replayed.runs else tapes(inv, suspect(inv, None))[0]
+
+
+def traffic(inv: Investigation, limit: int) -> tuple[str, ...]:
+    """Up to `limit` recordings: the failing ones of the latest replay or triage, then as many that passed, spread."""
+    replayed = inv.latest(Replay)
+    found = inv.recordings
+    made = {tape.id: tape.made_from or tape.id for tape in found}
+    replayed_ids = [made[run.recording] for run in replayed.runs if run.recording in made] if replayed else []
+    failing = replayed_ids or list(tapes(inv, suspect(inv, None)))
+    passed = [tape.id for tape in found if not tape.failed and not tape.missing and not tape.made_from]
+    failing = failing[: max(limit // 2, limit - len(passed))]
+    step = -(-len(passed) // (limit - len(failing))) if limit > len(failing) else 0
+    return tuple(dict.fromkeys((*failing, *(passed[::step] if step else ()))))
+
+
+def patch(wanted: Candidate | str | os.PathLike[str] | None) -> str | None:
+    """The unified diff that is meant: a candidate's, a text of several lines, or a file's; raises `PatchError`."""
+    if wanted is None:
+        return None
+    if isinstance(wanted, Candidate):
+        return wanted.diff
+    if isinstance(wanted, str) and "\n" in wanted:
+        return wanted
+    try:
+        return Path(wanted).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise errors.PatchError(
+            f"{wanted} cannot be read: {exc}", hint="name a unified diff, as `git diff` writes it"
+        ) from exc
 
 
 def revision(inv: Investigation, ids: Sequence[str], wanted: str | None) -> str:

@@ -172,6 +172,67 @@ def replay(
     return done
 
 
+@_verb("minimise")
+@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
+@click.option("--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Replays at most.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--pytest", "pytest_out", type=_FILE, help="Replay the small request, and write it as pytest below this.")
+def minimise(
+    inv: Any, recording: str | None, budget: int, sandbox: str, revision: str | None, pytest_out: Path | None
+) -> Any:
+    """Make a failing request as small as it can be while it fails in the same way.
+
+    Delta debugging over the body's JSON, query, headers, recorded calls, their answers and the database's rows. What
+    must stay the same: status, exception type, innermost function of the tree, shape of the database change. The small
+    request is a recording of the case: `shadowlab replay CASE --recording ID` runs it.
+    """
+    small = inv.minimise(recording, budget=budget, sandbox=sandbox, revision=revision)
+    if pytest_out is not None:
+        for place in small.to_pytest(str(pytest_out)):
+            click.echo(f"wrote {place}", err=True)
+    return small
+
+
+@_verb("compare")
+@click.option("--base", help="The first commit; else the one that the recordings name.")
+@click.option("--patched", help="The second commit.")
+@click.option("--patch", type=_FILE, help="A unified diff, applied to the second commit, or to the first.")
+@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@click.option("--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Recordings to take.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+def compare(
+    inv: Any, base: str | None, patched: str | None, patch: Path | None, recordings: tuple[str, ...], limit: int,
+    sandbox: str,
+) -> Any:  # fmt: skip
+    """Run the same recordings on two trees, and say what became of each.
+
+    Fixed, still failing, new failure, changed but passing, unchanged, or not comparable; with the outbound calls that
+    only one of the trees makes. Exits 0 when each is fixed or unchanged, else 1.
+    """
+    return inv.compare(None, base, patched, patch=patch, recordings=recordings or None, limit=limit, sandbox=sandbox)
+
+
+@_verb("explore")
+@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
+@click.option("--schedules", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Orders to try.")
+@click.option(
+    "--depth", default=3, show_default=True, type=click.IntRange(1, 20), help="Switches that a bug needs, plus 1."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the first order; each has the next.")
+@click.option("--strict", is_flag=True, help="Take any difference of the outcome for another one, the body's too.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+def explore(inv: Any, recording: str | None, **options: Any) -> Any:
+    """Run a request in seeded orders of its tasks and threads, until it comes out otherwise.
+
+    Priorities and change points are drawn as PCT does (Burckhardt and others, ASPLOS 2010). The order that was found
+    becomes a recording of the case, so that it comes out so every time. Exits 1 when one was found, else 0; nothing
+    found is no proof that there is nothing.
+    """
+    return inv.explore(recording, **options)
+
+
 @_verb("from-event", create=True)
 @click.argument("event", type=_FILE)
 @click.option("--fixtures", type=_FILE, help="Folder of METHOD_path.json answers for outbound calls.")

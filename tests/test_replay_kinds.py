@@ -5,7 +5,7 @@ from typing import Any
 import orders
 import pytest
 
-from shadowlab.replay import Fixture, Runner, RunResult, explore
+from shadowlab.replay import Fixture, Runner, RunResult, Search
 from shadowlab.replay.fixture import parse
 
 RACE = """\
@@ -112,7 +112,7 @@ def test_def_endpoints_lifespan_and_executors_run_in_their_turn(tmp_path: Path) 
 
 def test_an_order_of_tasks_that_fails_is_found_and_kept_in_the_recording(tmp_path: Path) -> None:
     with tree(tmp_path, "asgi", RACE) as runner:
-        found = explore(runner, asked(), schedules=100)
+        found = Search(runner, asked()).run(100)
         assert found.first.status == 200
         assert found.found is not None
         assert found.found.schedule is not None
@@ -124,8 +124,8 @@ def test_an_order_of_tasks_that_fails_is_found_and_kept_in_the_recording(tmp_pat
 def test_an_order_that_cannot_matter_is_not_found(tmp_path: Path) -> None:
     harmless = RACE.replace('log.index("save") < log.index("load")', "False")
     with tree(tmp_path, "asgi", harmless) as runner:
-        found = explore(runner, asked(), schedules=20)
-    assert (found.found, found.schedules, found.outcomes) == (None, 20, 1)
+        found = Search(runner, asked()).run(20)
+    assert (found.found, found.tried, found.outcomes) == (None, 20, {"200": 21})
 
 
 def test_a_recorded_application_is_replayed_without_its_recorder(tmp_path: Path) -> None:

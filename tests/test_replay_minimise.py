@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shadowlab import replay
 from shadowlab.case import Case, open_case
-from shadowlab.replay.minimise import fewer, smaller
+from shadowlab.replay.shrinking import fewer, smaller
 from shadowlab.source import Source
 
 ids = [f"{number:032x}" for number in range(4)]
@@ -28,9 +28,9 @@ def test_a_large_body_becomes_the_few_bytes_that_fail(tmp_path: Path) -> None:
     assert small.before_bytes > 3500
     assert (small.after_bytes, small.spent) == (30, False)
     assert small.replays <= 200
-    kept = replay.load(case, small.recording.id).request
+    kept = replay.load(case, small.recording).request
     assert (json.loads(kept.content), kept.query, kept.headers) == ({"item": "tea", "coupon": "HALF"}, "", ())
-    done = replay.replay(case, [small.recording.id], source=source, revision="HEAD")
+    done = replay.replay(case, [small.recording], source=source, revision="HEAD")
     assert done.error is not None
     assert done.error.message == orders.DECIMAL
 
@@ -61,16 +61,16 @@ def test_two_trees_are_compared_recording_by_recording(tmp_path: Path) -> None:
     case, source = scene(tmp_path, orders.document(1), orders.passing(2), free)
     patch = orders.FIX.replace("default=str", 'default=str) + "\\n"').replace('"\\n")', '"\\n"')
     found = replay.compare_trees(case, ids[1:], source=source, base="HEAD", patch=patch)
-    assert [one.change for one in found] == ["fixed", "changed but passing", "still failing"]
-    assert found[1].differs == ("headers", "body")
-    assert not found[1].new_calls
+    assert [one.became for one in found.exemplars] == ["fixed", "changed but passing", "still failing"]
+    assert found.exemplars[1].differs == ("headers", "body")
+    assert not found.exemplars[1].new_calls
 
 
 def test_new_and_vanished_calls_are_listed(tmp_path: Path) -> None:
     case, source = scene(tmp_path, orders.passing(2))
     other = "--- a/app.py\n+++ b/app.py\n" + hunk("/items/{asked['item']}", "/stock/{asked['item']}")
-    (found,) = replay.compare_trees(case, [ids[2]], source=source, base="HEAD", patch=other)
-    assert found.change == "new failure"
+    (found,) = replay.compare_trees(case, [ids[2]], source=source, base="HEAD", patch=other).exemplars
+    assert found.became == "new failure"
     assert found.new_calls == ("GET stock.internal/stock/tea -> (nothing recorded)",)
     assert found.vanished_calls == ("GET stock.internal/items/tea -> 200",)
 

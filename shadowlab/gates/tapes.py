@@ -69,7 +69,7 @@ def runner(bench: Bench, tree: Path) -> Iterator[Runner]:
 
 def _own(bench: Bench) -> Sequence[Recording]:
     name = bench.service.name
-    return [record for record in bench.recordings if record.service in ("", name)]
+    return [record for record in bench.recordings if record.service in ("", name) and not record.made_from]
 
 
 def _case(bench: Bench) -> Case:

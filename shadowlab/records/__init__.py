@@ -26,6 +26,7 @@ from shadowlab.records.triage import (
     Suspect,
     Triage,
 )
+from shadowlab.records.variants import Became, Compared, Comparison, Exploration, Minimised, Part, comparison
 
 STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
 """What a report tells of, in the order in which an incident meets it."""
@@ -33,17 +34,21 @@ STORY = (Ingest, Triage, Replay, Diagnosis, Proposal, GateReport, Plan)
 __all__ = [
     "STORY",
     "Attempt",
+    "Became",
     "Blamed",
     "BurnWindow",
     "Candidate",
     "Change",
     "Check",
     "Commit",
+    "Compared",
+    "Comparison",
     "Contrast",
     "Control",
     "Diagnosis",
     "Effect",
     "ErrorBucket",
+    "Exploration",
     "Failure",
     "Frame",
     "Gate",
@@ -55,8 +60,10 @@ __all__ = [
     "Judged",
     "Judgement",
     "Location",
+    "Minimised",
     "Objective",
     "Outcome",
+    "Part",
     "Plan",
     "Proposal",
     "Query",
@@ -74,6 +81,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "canonical",
+    "comparison",
     "digest_of",
     "from_json",
     "overall",

@@ -5,29 +5,26 @@ and forks a child for each run (`inside`). `recording` and `fixture` read what t
 `ledger` say what a replay is worth.
 """
 
-from shadowlab.replay.changes import Change, Compared, compare_trees
+from shadowlab.replay.changes import compare_trees
 from shadowlab.replay.event import from_event
 from shadowlab.replay.fixture import Fixture
-from shadowlab.replay.minimise import Minimised, minimise
+from shadowlab.replay.minimise import minimise
 from shadowlab.replay.plain_test import to_pytest
 from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
 from shadowlab.replay.replaying import replay
 from shadowlab.replay.results import Calls, MirrorResult, RunResult
 from shadowlab.replay.runner import Hooks, Runner
-from shadowlab.replay.schedules import Explored, explore
+from shadowlab.replay.schedules import Search, explore
 from shadowlab.replay.trees import apply, tree_of
 
 __all__ = [
     "Calls",
-    "Change",
-    "Compared",
-    "Explored",
     "Fixture",
     "Hooks",
-    "Minimised",
     "MirrorResult",
     "RunResult",
     "Runner",
+    "Search",
     "apply",
     "compare_trees",
     "explore",

@@ -1,44 +1,32 @@
 """Make a failing request as small as it can be while it still fails in the same way.
 
-Delta debugging (Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", 2002) over the JSON tree,
-containers first, then leaves; over query, headers and recorded calls as lists. The oracle is the outcome key, which
-holds the exception's type and the innermost function of the tree, so that it cannot slip to another failure.
+The body first, then query, headers and recorded calls, then the answers that these calls got, then the rows of the
+database. The oracle is the outcome key, which holds the exception's type and the innermost function of the tree, so
+that the search cannot slip to another failure.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.records import Recording
-from shadowlab.replay import recording
+from shadowlab.records import Minimised, Part
+from shadowlab.replay import recording, variants
 from shadowlab.replay.fixture import Fixture, Outbound
+from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner
+from shadowlab.replay.shrinking import LARGEST_DATABASE, fewer, fewer_rows, row_count, smaller
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Source
 
-T = TypeVar("T")
-_SIMPLEST: tuple[tuple[type, Any], ...] = ((bool, False), (int, 0), (float, 0), (str, ""), (list, []), (dict, {}))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Minimised:
-    """The small request, kept in the case beside the large one."""
-
-    recording: Recording
-    before_bytes: int
-    """Of the request's body."""
-    after_bytes: int
-    replays: int
-    spent: bool
-    """Whether the budget ended the search."""
+BUDGET = 200
+"""Replays that a search may take when nothing else is said."""
 
 
 class _Spent(Exception):
@@ -51,32 +39,64 @@ def minimise(
     *,
     source: Source,
     revision: str,
-    budget: int = 200,
+    budget: int = BUDGET,
     sandbox: str = "embedded",
+    parents: tuple[str, ...] = (),
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Minimised:
     """The smallest request found within `budget` replays that has the outcome key of recording `id`.
 
-    Raises `RecordingError` when the recording does not fail when it is replayed.
+    It is kept in the case beside the large one. Raises `RecordingError` when the recording does not fail when it is
+    replayed, or cannot be replayed alone.
     """
     whole = recording.load(case, id)
-    service = source.service(source.revision(revision))
-    content = recording.snapshot(case, whole)
+    if whole.missing:
+        raise errors.RecordingError(
+            f"{whole.id[:8]} cannot be replayed: {whole.missing[0]}", hint="minimise a recording that is whole"
+        )
+    revision = source.revision(revision)
+    service = source.service(revision)
+    snapshots = {whole.db_snapshot: recording.snapshot(case, whole)}
     with (
         tree_of(source, revision) as tree,
-        Runner(tree, service, sandbox=sandbox, snapshots=lambda _: content) as runner,
+        Runner(tree, service, sandbox=sandbox, snapshots=lambda fixture: snapshots[fixture.db_snapshot]) as runner,
     ):
-        oracle = _Oracle(runner, whole, budget, progress)
-        smallest = oracle.search()
-    told = {**msgspec.to_builtins(smallest), "response": None, "error": None, "trace_id": None, "span_id": None}
-    told["id"] = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
-    kept = recording.keep(case, msgspec.convert(told, Fixture))
+        oracle = _Oracle(runner, whole, snapshots, budget, progress)
+        smallest, run = oracle.search()
+    content = snapshots[smallest.db_snapshot]
+    if content is not None and smallest.db_snapshot != whole.db_snapshot:
+        variants.keep_snapshot(case, content)
+    kept = variants.keep(case, smallest, whole, run, service)
     return Minimised(
-        recording=kept,
-        before_bytes=len(whole.request.content),
-        after_bytes=len(smallest.request.content),
+        recording=kept.id,
+        of=whole.id,
+        outcome_key=run.key,
+        parts=_parts(whole, smallest, snapshots),
         replays=oracle.replays,
-        spent=oracle.replays >= budget,
+        budget=budget,
+        spent=oracle.spent,
+        revision=revision,
+        sandbox=sandbox,
+        parents=parents,
+    )
+
+
+def _parts(whole: Fixture, small: Fixture, snapshots: dict[str | None, bytes | None]) -> tuple[Part, ...]:
+    def sizes(fixture: Fixture) -> list[tuple[str, str, int]]:
+        content = snapshots[fixture.db_snapshot]
+        answers = sum(len(call.content) for call in fixture.outbound)
+        return [
+            ("body", "bytes", len(fixture.request.content)),
+            ("query", "bytes", len(fixture.request.query)),
+            ("headers", "headers", len(fixture.request.headers)),
+            ("outbound calls", "calls", len(fixture.outbound)),
+            ("answers to them", "bytes", answers),
+            *([("database", "rows", row_count(content))] if content else []),
+        ]
+
+    return tuple(
+        Part(name=name, unit=unit, before=before, after=after)
+        for (name, unit, before), (_, _, after) in zip(sizes(whole), sizes(small), strict=True)
     )
 
 
@@ -84,30 +104,37 @@ class _Oracle:
     """Asks the replay whether a smaller request still fails in the same way; remembers what it asked."""
 
     def __init__(
-        self, runner: Runner, whole: Fixture, budget: int, progress: Callable[[str, int, int], None] | None
+        self,
+        runner: Runner,
+        whole: Fixture,
+        snapshots: dict[str | None, bytes | None],
+        budget: int,
+        progress: Callable[[str, int, int], None] | None,
     ) -> None:
         self._runner = runner
+        self._snapshots = snapshots
         self._budget = budget
         self._progress = progress
-        self._known: dict[bytes, bool] = {}
+        self._known: dict[bytes, RunResult] = {}
         self._key = ""
         self.replays = 0
+        self.spent = False
         self.best = whole
 
-    def search(self) -> Fixture:
-        """The smallest one found."""
-        first = self._run(self.best)
-        if first.error is None and (first.status is None or first.status < 500):
+    def search(self) -> tuple[Fixture, RunResult]:
+        """The smallest one found, and what it came to."""
+        first = self._ran(self.best)
+        if first.state == "finished" and first.error is None and (first.status is None or first.status < 500):
             raise errors.RecordingError(
                 f"{self.best.id[:8]} does not fail when it is replayed", hint="minimise a recording that fails"
             )
         self._key = first.key
         try:
-            self._shrink_body()
-            self._shrink_lists()
+            for step in (self._shrink_body, self._shrink_lists, self._shrink_answers, self._shrink_rows):
+                step()
         except _Spent:
-            return self.best
-        return self.best
+            self.spent = True
+        return self.best, self._ran(self.best)
 
     def _shrink_body(self) -> None:
         request = self.best.request
@@ -127,57 +154,44 @@ class _Oracle:
         fewer(self.best.request.headers, lambda left: self._holds(_with_request(self.best, headers=tuple(left))))
         fewer(self.best.outbound, lambda left: self._holds(_with_tape(self.best, left)))
 
+    def _shrink_answers(self) -> None:
+        for at, call in enumerate(self.best.outbound):
+            try:
+                document = json.loads(call.content)
+            except ValueError:
+                continue
+            smaller(document, lambda value, at=at: self._holds(_with_answer(self.best, at, value)))  # type: ignore[misc]
+
+    def _shrink_rows(self) -> None:
+        content = self._snapshots[self.best.db_snapshot]
+        if content is None or len(content) > LARGEST_DATABASE:
+            return
+        try:
+            fewer_rows(content, self._holds_with)
+        except sqlite3.Error:  # a database of a form that cannot be taken apart here stays whole
+            return
+
+    def _holds_with(self, database: bytes) -> bool:
+        name = variants.snapshot_name(database)
+        self._snapshots[name] = database
+        return self._holds(msgspec.structs.replace(self.best, db_snapshot=name))
+
     def _holds(self, candidate: Fixture) -> bool:
+        holds = self._ran(candidate).key == self._key
+        if holds:
+            self.best = candidate
+        return holds
+
+    def _ran(self, candidate: Fixture) -> RunResult:
         asked = msgspec.json.encode(candidate)
         if asked not in self._known:
-            self._known[asked] = self._run(candidate).key == self._key
-        if self._known[asked]:
-            self.best = candidate
+            if self.replays >= self._budget:
+                raise _Spent
+            self.replays += 1
+            if self._progress is not None:
+                self._progress("minimising", self.replays, self._budget)
+            self._known[asked] = self._runner.run(candidate, repeats=1, perturb=False)[0]
         return self._known[asked]
-
-    def _run(self, candidate: Fixture) -> Any:
-        if self.replays >= self._budget:
-            raise _Spent
-        self.replays += 1
-        if self._progress is not None:
-            self._progress("minimising", self.replays, self._budget)
-        return self._runner.run(candidate, repeats=1, perturb=False)[0]
-
-
-def fewer(parts: Sequence[T], holds: Callable[[list[T]], bool]) -> list[T]:
-    """As few of `parts` as `holds` allows, in their order: large pieces are tried first, then ever smaller ones."""
-    left, size = list(parts), len(parts)
-    while size:
-        at = 0
-        while at < len(left):
-            rest = left[:at] + left[at + size :]
-            if holds(rest):
-                left = rest
-            else:
-                at += size
-        size //= 2
-    return left
-
-
-def smaller(value: Any, holds: Callable[[Any], bool]) -> Any:
-    """The simplest JSON value that `holds` allows: containers top-down, then leaves."""
-    simplest = next((simple for kind, simple in _SIMPLEST if isinstance(value, kind)), None)
-    if value == simplest or value is None:
-        return value
-    if holds(simplest):
-        return simplest
-    if isinstance(value, dict):
-        keys = fewer(list(value), lambda left: holds({key: value[key] for key in left}))
-        kept = {key: value[key] for key in keys}
-        for key in keys:
-            kept[key] = smaller(kept[key], lambda part, key=key: holds({**kept, key: part}))  # type: ignore[misc]
-        return kept
-    if isinstance(value, list):
-        items = fewer(value, holds)
-        for n in range(len(items)):
-            items[n] = smaller(items[n], lambda part, n=n: holds([*items[:n], part, *items[n + 1 :]]))  # type: ignore[misc]
-        return items
-    return value
 
 
 def _with_request(fixture: Fixture, **changes: Any) -> Fixture:
@@ -200,3 +214,8 @@ def _sized(fixture: Fixture) -> Fixture:
 
 def _with_tape(fixture: Fixture, calls: Sequence[Outbound]) -> Fixture:
     return msgspec.structs.replace(fixture, outbound=tuple(calls))
+
+
+def _with_answer(fixture: Fixture, at: int, document: Any) -> Fixture:
+    changed = msgspec.structs.replace(fixture.outbound[at], body=document, body_encoding="json")
+    return _with_tape(fixture, [*fixture.outbound[:at], changed, *fixture.outbound[at + 1 :]])

@@ -1,65 +1,119 @@
-"""Look for an order of asyncio tasks in which a request does something else."""
+"""Look for an order of tasks and threads in which a request does something else."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 
+from shadowlab import errors
+from shadowlab.case import Case
+from shadowlab.records import Exploration, Verdict
+from shadowlab.replay import recording, variants
+from shadowlab.replay.changes import outcome
 from shadowlab.replay.fixture import Fixture, Schedule
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner
+from shadowlab.replay.trees import tree_of
+from shadowlab.source import Source
 
 _BATCH = 16
+SCHEDULES, DEPTH = 200, 3
+"""Orders, and priority changes plus one, when nothing else is said."""
+
+Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Explored:
-    """What came of running one request in many orders."""
+class Search:
+    """Runs one recording in seeded orders until it comes out otherwise."""
 
-    first: RunResult
-    """First come, first served."""
-    schedules: int
-    """Orders that were tried."""
-    found: Fixture | None
-    """The recording with the schedule in which it came out otherwise; None when none was found."""
-    other: RunResult | None
-    outcomes: int
-    """Different outcome keys that were seen."""
+    def __init__(self, runner: Runner, fixture: Fixture, *, depth: int = DEPTH, strict: bool = False) -> None:
+        """`strict` takes any difference of the outcome for another one, its body and log included."""
+        self._runner = runner
+        self._fixture = fixture
+        self._depth = depth
+        self._strict = strict
+        self.first = runner.run(self._ordered(0, depth=0), repeats=1, perturb=False)[0]
+        """First come, first served."""
+        self.steps = max((self.first.readings or {}).get("steps", 0), 1)
+        self.outcomes: Counter[str] = Counter()
+        self.tried = 0
+        self.found: Fixture | None = None
+        """The recording with the order in which it came out otherwise."""
+        self.other: RunResult | None = None
+
+    def run(self, schedules: int = SCHEDULES, *, seed: int = 0, progress: Progress | None = None) -> Search:
+        """Try up to `schedules` orders; gives itself back. Nothing found is no proof that there is nothing."""
+        self.outcomes[outcome(self.first)] += 1
+        for start in range(seed, seed + schedules, _BATCH):
+            batch = [self._ordered(n) for n in range(start, min(start + _BATCH, seed + schedules))]
+            results = self._runner.run_many([(one, 1) for one in batch], perturb=False)
+            for one, (run,) in zip(batch, results, strict=True):
+                self.tried += 1
+                self.outcomes[outcome(run)] += 1
+                if self.found is None and self._name(run) != self._name(self.first):
+                    self.found, self.other = one, run
+            if progress is not None:
+                progress("exploring orders", self.tried, schedules)
+            if self.found is not None:
+                break
+        return self
+
+    def _name(self, run: RunResult) -> str:
+        return run.digest if self._strict else run.key
+
+    def _ordered(self, seed: int, *, depth: int | None = None) -> Fixture:
+        steps = 1 if depth == 0 else self.steps
+        schedule = Schedule(seed=seed, depth=self._depth if depth is None else depth, steps=steps)
+        return msgspec.structs.replace(self._fixture, schedule=schedule)
 
 
 def explore(
-    runner: Runner,
-    fixture: Fixture,
+    case: Case,
+    id: str,
     *,
-    schedules: int = 200,
-    depth: int = 3,
+    source: Source,
+    revision: str,
+    schedules: int = SCHEDULES,
+    depth: int = DEPTH,
     seed: int = 0,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Explored:
-    """Run a recording in up to `schedules` seeded orders of its tasks, until its outcome key changes.
+    strict: bool = False,
+    sandbox: str = "embedded",
+    parents: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> Exploration:
+    """Run a recording in seeded orders, from `seed` on; the one in which it comes out otherwise is kept in the case.
 
-    Only tasks of the event loop are reordered; threads take turns. Nothing found is no proof that there is nothing.
+    Raises `RecordingError` when it cannot be replayed, `SourceError`, `SandboxError`.
     """
-    first = runner.run(_with(fixture, Schedule(seed=0, depth=0)), repeats=1, perturb=False)[0]
-    steps = max((first.readings or {}).get("steps", 0), 1)
-    keys = {first.key}
-    for start in range(0, schedules, _BATCH):
-        batch = [
-            _with(fixture, Schedule(seed=seed + n, depth=depth, steps=steps))
-            for n in range(start, min(start + _BATCH, schedules))
-        ]
-        runs = runner.run_many([(one, 1) for one in batch], perturb=False)
-        if progress is not None:
-            progress("exploring orders", start + len(batch), schedules)
-        for one, (run,) in zip(batch, runs, strict=True):
-            keys.add(run.key)
-            if run.key != first.key:
-                tried = start + batch.index(one) + 1
-                return Explored(first=first, schedules=tried, found=one, other=run, outcomes=len(keys))
-    return Explored(first=first, schedules=schedules, found=None, other=None, outcomes=len(keys))
-
-
-def _with(fixture: Fixture, schedule: Schedule) -> Fixture:
-    return msgspec.structs.replace(fixture, schedule=schedule)
+    whole = recording.load(case, id)
+    if whole.missing:
+        raise errors.RecordingError(
+            f"{whole.id[:8]} cannot be replayed: {whole.missing[0]}", hint="explore a recording that is whole"
+        )
+    revision = source.revision(revision)
+    service = source.service(revision)
+    content = recording.snapshot(case, whole)
+    with (
+        tree_of(source, revision) as tree,
+        Runner(tree, service, sandbox=sandbox, snapshots=lambda _: content) as runner,
+    ):
+        search = Search(runner, whole, depth=depth, strict=strict).run(schedules, seed=seed, progress=progress)
+    found = search.found and search.other and variants.keep(case, search.found, whole, search.other, service)
+    return Exploration(
+        verdict=Verdict.FAIL if found else Verdict.PASS,
+        recording=whole.id,
+        found=found.id if found else None,
+        seed=seed,
+        found_seed=search.found.schedule.seed if search.found and search.found.schedule else None,
+        schedules=search.tried,
+        depth=depth,
+        steps=search.steps,
+        outcomes=dict(search.outcomes),
+        first=outcome(search.first),
+        other=outcome(search.other) if search.other else None,
+        revision=revision,
+        sandbox=sandbox,
+        parents=parents,
+    )

@@ -123,10 +123,12 @@ class Child:
 
     def _ask(self, job: dict[str, Any]) -> entry.Answer:
         body = bytes.fromhex(job["body"])
+        schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
         if self._kind != "asgi":
             self._seams.logs.begin(self._config["tree"])
-            return self._plain(job["request"], body)
-        schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
+            answer = self._plain(job["request"], body, schedule)
+            answer["steps"] = schedule.steps if schedule else 0
+            return answer
         asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule))
         asgi.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
@@ -138,10 +140,10 @@ class Child:
         answer["steps"] = schedule.steps if schedule else 0
         return answer
 
-    def _plain(self, request: dict[str, Any], body: bytes) -> entry.Answer:
+    def _plain(self, request: dict[str, Any], body: bytes, schedule: Schedule | None = None) -> entry.Answer:
         if self._kind == "wsgi":
             return entry.ask_wsgi(self._app, request, body)
-        return entry.ask_function(self._app, body, VirtualLoop(self._seams.clock), self._seams.session())
+        return entry.ask_function(self._app, body, VirtualLoop(self._seams.clock, schedule), self._seams.session())
 
     def _asgi(self) -> entry.Asgi:
         return entry.Asgi(self._app, VirtualLoop(self._seams.clock))
