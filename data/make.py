@@ -14,7 +14,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(HERE.parent))
+sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("incident", choices=sorted(path.parent.name for path in HERE.glob("*/run")))
     words.add_argument("--check", action="store_true", help="check what is here")
-    words.add_argument("--root", type=Path, default=Path("/srv/payments-api"), help="where it runs [%(default)s]")
+    words.add_argument("--root", type=Path, help="where it runs [/srv/SERVICE]")
     words.add_argument("--python", type=Path, default=Path("/usr/bin/python3"), help="what runs it [%(default)s]")
     said = words.parse_args()
     incident = HERE / said.incident
@@ -32,32 +32,34 @@ def main() -> int:
 
 def check(incident: Path) -> int:
     """Print what is wrong with the files."""
-    from facts import check as wrong
+    import story
 
-    found = wrong(incident)
+    found = story.check(incident)
     print("\n".join(found) or f"{incident.name}: all files say what expected.json says")
     return 1 if found else 0
 
 
-def make(incident: Path, root: Path, python: Path) -> int:
+def make(incident: Path, root: Path | None, python: Path) -> int:
     """Run the service and put what comes of it into the incident's folder."""
-    from facts import expected, pack
-    from scene import SceneError, play, scene
+    import story
+    from making.files import pack
+    from making.stage import StageError, play, stage
 
     start = time.monotonic()
 
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {what}", flush=True)
 
+    told = story.STORY
     try:
-        with scene(root, python, say) as made:
+        with stage(told, root or Path("/srv", told.service), python, say) as made:
             load = play(made)
             say(f"{sum(load.counts.values()):,} requests were asked: {dict(load.counts.most_common())}")
-            pack(made.work, incident)
-    except SceneError as exc:
+            pack(made.work, incident, failing=told.failing, controls=told.controls)
+    except StageError as exc:
         print(exc, file=sys.stderr)
         return 2
-    found = expected(incident)
+    found = story.expected(incident)
     (incident / "expected.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     say("packed; checking")
     return check(incident)

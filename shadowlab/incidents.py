@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import email
+import email.utils
 import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from shadowlab import errors
@@ -14,8 +17,6 @@ from shadowlab.source import Source, open_source
 
 # Commit ids depend on every one of these; nothing of the user's own configuration may reach them.
 _SETTINGS = {
-    "user.name": "payments-api team",
-    "user.email": "payments-api@example.invalid",
     "commit.gpgSign": "false",
     "core.autocrlf": "false",
     "core.hooksPath": os.devnull,
@@ -34,14 +35,15 @@ def bundled(name: str) -> Path:
     place = folder("data") / name
     if (place / "history").is_dir():
         return place
-    raise errors.UsageError(f"no bundled incident is called {name!r}", hint="payments-decimal is one")
+    known = ", ".join(sorted(path.parent.name for path in folder("data").glob("*/history")))
+    raise errors.UsageError(f"no bundled incident is called {name!r}", hint=f"there are: {known}")
 
 
 def build_source(incident: Path, out: Path) -> Source:
     """The service's repository, built in the new folder `out` from the patches in `incident/history`.
 
-    The same patches give the same commit ids on every machine. Raises `SourceError` when `out` holds something
-    already, when git is missing, or when a patch does not apply; `out` is then as it was.
+    The same patches give the same commit ids on every machine; their author is the committer, too. Raises `SourceError`
+    when `out` holds something already, when git is missing, or when a patch does not apply; `out` is then as it was.
     """
     patches = sorted(path.resolve() for path in (incident / "history").glob("*.patch"))
     if not patches:
@@ -57,7 +59,10 @@ def build_source(incident: Path, out: Path) -> Source:
         raise errors.SourceError(f"cannot write beside {out}: {exc.strerror}", hint="name another folder") from exc
     try:
         _git(beside, "init", "--quiet", "--object-format=sha1", "--template=", "--initial-branch=main")
-        _git(beside, "am", "--quiet", "--no-gpg-sign", "--committer-date-is-author-date", *map(str, patches))
+        name, address = _author(patches[0])
+        who = {"user.name": name, "user.email": address}
+        words = ("am", "--quiet", "--no-gpg-sign", "--committer-date-is-author-date", *map(str, patches))
+        _git(beside, *words, settings=who)
         beside.chmod(0o755)
         beside.replace(out)
     finally:
@@ -65,11 +70,17 @@ def build_source(incident: Path, out: Path) -> Source:
     return open_source(out)
 
 
-def _git(folder: Path, *words: str) -> None:
-    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+def _author(patch: Path) -> tuple[str, str]:
+    """Name and address of a patch's author, from its mail's head."""
+    head = email.message_from_bytes(patch.read_bytes()[:4096])
+    return email.utils.parseaddr(str(head["From"]))
+
+
+def _git(folder: Path, *words: str, settings: Mapping[str, str] | None = None) -> None:
+    told = [part for name, value in {**_SETTINGS, **(settings or {})}.items() for part in ("-c", f"{name}={value}")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     clean = {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(["git", *settings, *words], cwd=folder, env=clean, capture_output=True, text=True)
+    done = subprocess.run(["git", *told, *words], cwd=folder, env=clean, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[:1]
         raise errors.SourceError(

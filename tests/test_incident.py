@@ -190,7 +190,7 @@ def test_each_blob_is_a_database_that_a_recording_names(tmp_path):
 
 
 def test_no_secret_path_or_host_name_is_shipped():
-    load = runpy.run_path(str(INCIDENT / "run" / "load.py"))
+    load = runpy.run_path(str(INCIDENT.parent / "making" / "planted.py"))
     secrets = [load["secret"](number).encode() for number in range(-1, load["SECRETS"])]
     machine = [f'"{socket.gethostname()}"'.encode(), f"{Path.home()}/".encode()]
     for file in PACKED:

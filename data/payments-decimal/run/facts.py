@@ -1,15 +1,11 @@
-"""Pack what the run left, work out what a right answer is, and check that what ships still says so."""
+"""Work out what a right answer is, and check that what ships still says so."""
 
 import ast
-import gzip
 import hashlib
-import io
 import json
 import lzma
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,18 +14,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from load import SECRETS, secret
+from making.files import FILES, attributes, leaks, lines, size
 
 from shadowlab.incidents import build_source
 from shadowlab.source import Source
 
-SIGNALS = ("traces", "logs", "metrics")
-FILES = (*(f"{name}.otlp.jsonl.gz" for name in SIGNALS), "recordings.jsonl.gz")
 LIMIT = 10 * 10**6
 OPERATION = "POST /charges"
 WINDOW_S = 30 * 60
 PERIOD_S, TARGET = 28 * 86400, 0.999
-PLACES = re.compile(rb"/(?:root|home|work|tmp|mnt|Users)/")
 
 ASK = """
 import asyncio, json, sys, httpx
@@ -50,33 +43,6 @@ try:
 except Exception as error:
     print(type(error).__name__)
 """
-
-
-def lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The documents of a file of JSON lines."""
-    with gzip.open(file, "rt", encoding="utf-8") as text:
-        for line in text:
-            yield json.loads(line)
-
-
-def pack(work: Path, incident: Path) -> None:
-    """Put the raw files of a run into the incident's folder, compressed; the same bytes for the same input."""
-    for name in SIGNALS:
-        zipped(incident / f"{name}.otlp.jsonl.gz", (work / f"{name}.otlp.jsonl").read_bytes())
-    found = [json.loads(file.read_bytes()) for file in (work / "recordings").glob("*.json")]
-    found.sort(key=lambda recording: (recording["time"], recording["id"]))
-    text = "".join(json.dumps(each, ensure_ascii=False, separators=(",", ":")) + "\n" for each in found)
-    zipped(incident / "recordings.jsonl.gz", text.encode())
-    shutil.rmtree(incident / "blobs", ignore_errors=True)
-    shutil.copytree(work / "recordings" / "blobs", incident / "blobs")
-
-
-def zipped(file: Path, content: bytes) -> None:
-    """Write a gzip file that names no time and no machine."""
-    held = io.BytesIO()
-    with gzip.GzipFile(filename="", mode="wb", fileobj=held, compresslevel=9, mtime=0) as stream:
-        stream.write(content)
-    file.write_bytes(held.getvalue())
 
 
 def expected(incident: Path) -> dict[str, Any]:
@@ -128,11 +94,6 @@ def _requests(incident: Path) -> Iterator[dict[str, Any]]:
                 }
 
 
-def attributes(holder: dict[str, Any]) -> dict[str, Any]:
-    """Key to value, of anything in OTLP/JSON that has attributes."""
-    return {each["key"]: next(iter(each["value"].values()), None) for each in holder.get("attributes", ())}
-
-
 def _deploy(requests: list[dict[str, Any]]) -> dict[str, Any]:
     """The moment at which a second revision is first seen."""
     ordered = sorted(requests, key=lambda each: each["start"])
@@ -155,7 +116,7 @@ def _error(requests: list[dict[str, Any]], recording: dict[str, Any]) -> dict[st
     raised = [each for each in requests if each["raised"]]
     kinds = {(each["raised"]["exception.type"], each["raised"]["exception.message"]) for each in raised}
     [(kind, message)] = kinds
-    root = recording["environment"]["values"]["PAYMENTS_DB"].removesuffix("var/payments.db")
+    root = recording["environment"]["values"]["PAYMENTS_DB"].rpartition("var/")[0]
     own = (frame for frame in recording["error"]["frames"] if frame["file"].startswith(root))
     named = ({**frame, "file": frame["file"].removeprefix(root)} for frame in own)
     frames = [frame for frame in named if not frame["file"].startswith(".venv/")]
@@ -285,19 +246,6 @@ def check(incident: Path) -> list[str]:
         wrong.append(f"{before['failed']} charges fail before the deploy, {after['share']:.2%} after it")
     if found["requests"]["last_30_minutes"]["budget_spent"] < 0.02:
         wrong.append("the last 30 minutes spend less than 2 % of the budget")
-    files = (file for file in incident.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    size = sum(file.stat().st_size for file in files)
-    if size >= LIMIT:
-        wrong.append(f"the folder has {size:,} bytes")
+    if size(incident) >= LIMIT:
+        wrong.append(f"the folder has {size(incident):,} bytes")
     return wrong + [f"{file} holds {what}" for file, what in leaks(incident)]
-
-
-def leaks(incident: Path) -> Iterator[tuple[str, str]]:
-    """Secrets that the load sent, and names of the machine that made it, in what ships (as it is when unpacked)."""
-    forbidden = {secret(number): f"planted secret {number}" for number in range(-1, SECRETS)}
-    forbidden |= {f"{Path.home()}/": "the home folder", f'"{socket.gethostname()}"': "this machine's name"}
-    unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}
-    for file in (*(incident / name for name in FILES), *sorted((incident / "blobs").iterdir())):
-        held = unpack[file.suffix](file.read_bytes())
-        yield from ((file.name, what) for needle, what in forbidden.items() if needle.encode() in held)
-        yield from ((file.name, f"the path {found[0].decode()}…") for found in [PLACES.search(held)] if found)

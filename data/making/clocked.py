@@ -1,25 +1,28 @@
-"""Serve the service on a clock that its driver moves forward. Runs in the service's own environment.
+"""Serve a service on a clock that its driver moves forward. Runs in the service's own environment.
 
-`clocked.py ROOT START FD`: START is in seconds since 1970, FD is the end of a socket. A line `to SECONDS` moves the
-clock there (never back), `flush` sends the metrics; each waits until no request is open and is answered with a line.
-Between two moves the clock ticks as always, and durations are measured with the monotonic clock, which nobody moves.
+`clocked.py ROOT MODULE START FD`: MODULE, in ROOT, has `served()`, the application, and `main()`, which serves it.
+START is in seconds since 1970, FD is the end of a socket. A line `to SECONDS` moves the clock there (never back),
+`flush` sends the metrics; each waits until no request is open and is answered with a line. Between two moves the clock ticks as
+always, and durations are measured with the monotonic clock, which nobody moves.
 """
 
+import importlib
 import os
 import platform
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import time_machine
 
-ROOT, START, FD = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
+ROOT, MODULE, START, FD = sys.argv[1], sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
 
 
 class Counted:
-    """The application, and how many of its requests are open."""
+    """An ASGI application, and how many of its requests are open."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -38,6 +41,29 @@ class Counted:
         """Until no request is open: a span ends a moment after its response is sent."""
         while self.open:
             time.sleep(0.0005)
+
+
+class CountedWsgi(Counted):
+    """A WSGI application; a request is over when its answer is closed."""
+
+    def __init__(self, app: Any) -> None:
+        super().__init__(app)
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterator[bytes]:  # type: ignore[override]  # WSGI
+        self._count(1)
+        try:
+            pieces = self.app(environ, start_response)
+            try:
+                yield from pieces
+            finally:
+                getattr(pieces, "close", lambda: None)()
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self.open += more
 
 
 def obey(clock: time_machine.Traveller, app: Counted) -> None:
@@ -61,9 +87,9 @@ if __name__ == "__main__":
     # Recordings name the platform; the build of this machine's kernel is nobody's business.
     platform.platform = lambda *_: f"Linux-{platform.machine()}-with-{''.join(platform.libc_ver())}"
     clock = time_machine.travel(START, tick=True).start()
-    import serve
-
-    app = Counted(serve.served())
-    serve.served = lambda: app
+    module = importlib.import_module(MODULE)
+    kind = CountedWsgi if getattr(module, "KIND", "asgi") == "wsgi" else Counted
+    app = kind(module.served())
+    module.served = lambda: app
     threading.Thread(target=obey, args=(clock, app), daemon=True).start()
-    serve.main()
+    module.main()

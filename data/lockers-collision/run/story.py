@@ -1,0 +1,109 @@
+"""Pickup codes of four digits meet each other: the more parcels, the more often."""
+
+import asyncio
+import json
+import random
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+from making import facts
+from making.load import Load
+from making.peers import body_of, reply
+from making.planted import SECRETS, secret
+from making.stage import Act, Story
+
+DOORS = 9111
+STATIONS = ("BER-01", "BER-02", "BER-07", "HAM-01", "HAM-03", "MUC-01", "MUC-02", "CGN-01")
+START = datetime(2026, 10, 15, 6, 0, tzinfo=UTC)
+DEPLOY = START + timedelta(minutes=25, seconds=12)
+
+
+class Customers(Load):
+    """Couriers bring, customers take."""
+
+    PER_MINUTE = 40
+    MIX: ClassVar = {"store": 0.78, "take": 0.12, "show": 0.07, "wrong": 0.02, "health": 0.01}
+
+    async def before(self, client: httpx.AsyncClient) -> None:
+        """Some parcels wait already."""
+        self._codes: deque[str] = deque(maxlen=80)
+        for _ in range(60):
+            await self.ask(client, 0, 0, "store")
+
+    async def ask(self, client: httpx.AsyncClient, at: float, number: int, what: str) -> None:
+        headers = {
+            "user-agent": "station/4.2",
+            "x-client": self.rng.choice(["station/4.2", "courier-app/9.1", "courier-app/9.0"]),
+            "authorization": f"Bearer {secret(self.rng.randrange(SECRETS))}",
+        }
+        match what:
+            case "store":
+                body = {"station": self.rng.choice(STATIONS), "size": self.rng.choice("SSMML")}
+                answer = await client.post("/parcels", json=body, headers=headers)
+                if answer.status_code == 201:
+                    self._codes.append(answer.json()["code"])
+            case "take":
+                if self._codes:
+                    code = self._codes.popleft()
+                    await client.post("/pickups", json={"code": code}, headers=headers)
+            case "wrong":
+                code = f"{self.rng.randrange(10**8):08d}"
+                await client.post("/pickups", json={"code": code}, headers=headers)
+            case "show":
+                await client.get(f"/stations/{self.rng.choice(STATIONS)}", headers=headers)
+            case _:
+                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+
+
+class Doors:
+    """Opens a door within some milliseconds."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await body_of(receive)
+        door = self._rng.randrange(1, 90)
+        await asyncio.sleep(min(0.05, 0.003 * self._rng.lognormvariate(0, 0.6)))
+        await reply(send, 200, json.dumps({"door": door}, separators=(",", ":")).encode())
+
+
+def peers() -> dict[int, Any]:
+    """What the service calls, by port."""
+    return {DOORS: Doors(seed=21)}
+
+
+STORY = Story(
+    incident=Path(__file__).resolve().parent.parent,
+    service="lockers-api",
+    acts=(
+        Act(start=START, release="Release 3.3.0", settings={"RECORDINGS_SHARE": "0.005", "RECORDINGS_SEED": "1"}),
+        Act(start=DEPLOY, release="Release 3.4.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "2"}),
+    ),
+    end=DEPLOY + timedelta(minutes=31),
+    load=Customers,
+    seed=20261015,
+    database="LOCKERS_DB",
+    settings={"DOORS_URL": f"http://127.0.0.1:{DOORS}"},
+    ports=(DOORS,),
+    failing=8,
+    controls=8,
+)
+
+ANSWER = facts.Answer(
+    operation="POST /parcels",
+    cause="codes of four digits are drawn at random and must be unique: with some hundred of them they meet",
+    kind="commit",
+    offence="Shorten pickup codes to four digits",
+    change="lockers-api",
+    replay={"outcome": "reproduced"},
+    diagnose={"status": "confirmed", "culprit": "offence"},
+    propose={"candidates": 0},
+)
+
+expected = partial(facts.expected, answer=ANSWER)
+check = partial(facts.check, answer=ANSWER)
