@@ -19,7 +19,7 @@ def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
     """The fingerprint of each event, and the CPU seconds that all of them took."""
     with duckdb.connect() as con:
         table = pa.table({
-            "eid": range(len(told)), "sid": range(len(told)),
+            "eid": range(len(told)), "error_id": range(len(told)), "sid": range(len(told)),
             "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
             "service": [e.service for e in told], "operation": ["GET /"] * len(told), "at_ns": range(len(told)),
             "exception_type": [e.type for e in told], "exception_message": [e.message for e in told],

@@ -1,4 +1,4 @@
-"""Give errors their fingerprints: a segment of its own, written after triage."""
+"""Give errors their fingerprints, and keep what they were read from: a segment of its own, written after triage."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, segments
 from shadowlab.telemetry.segments import Segment
+from shadowlab.telemetry.store import Store
 
 
 def set_fingerprints(case: Case, table: Any) -> int:
     """Fill `errors.fingerprint` from a DataFrame or Arrow table (`error_id`, `fingerprint`); gives the number of rows.
 
-    It takes the place of what an earlier triage wrote. `error_id` is the column of the `errors` view. Raises
-    `UsageError` when a column is missing.
+    It takes the place of what an earlier triage wrote. `error_id` is the column of the `errors` view. Other columns
+    are kept too, for `known_fingerprints`. Raises `UsageError` when a column is missing.
     """
     import duckdb
 
@@ -25,8 +26,9 @@ def set_fingerprints(case: Case, table: Any) -> int:
         con.execute(f"ATTACH {connection.quoted(str(beside))} AS segment")
         try:
             con.execute(
-                "CREATE TABLE segment.fingerprints AS SELECT error_id::UBIGINT AS error_id, "
-                "any_value(fingerprint ORDER BY fingerprint)::VARCHAR AS fingerprint FROM told GROUP BY 1 ORDER BY 1"
+                "CREATE TABLE segment.fingerprints AS SELECT DISTINCT ON (error_id) error_id::UBIGINT AS error_id, "
+                "fingerprint::VARCHAR AS fingerprint, * EXCLUDE (error_id, fingerprint) FROM told "
+                "ORDER BY error_id, fingerprint"
             )
         except duckdb.Error as exc:
             raise errors.UsageError(
@@ -40,3 +42,12 @@ def set_fingerprints(case: Case, table: Any) -> int:
         segments.publish(case, (*kept, Segment(file=place.name, kind="fingerprints")))
         segments.sweep(case)
     return count
+
+
+def known_fingerprints(store: Store) -> Any:
+    """The table that `set_fingerprints` was given last, as an Arrow table; None when it held nothing but fingerprints.
+
+    Errors never change, so that a triage need not read again what an earlier one has read.
+    """
+    found = store.sql("SELECT * FROM part_readings").arrow()
+    return found if found.num_columns > 2 else None

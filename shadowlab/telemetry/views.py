@@ -35,7 +35,7 @@ class Views:
             segment.create(con, ":memory:", _NO_ROWS)
             segment.finish(con, _NO_ROWS)
             told = (_NO_ROWS,)
-        self._waiting = {**_parts(told), **_wholes(told), "part_fingerprints": _fingerprints(marked), **_described()}
+        self._waiting = {**_parts(told), **_wholes(told), **_signed(marked), **_described()}
         self._making = threading.Lock()
 
     def make_for(self, question: str) -> None:
@@ -85,11 +85,16 @@ def _wholes(told: Sequence[str]) -> Mapping[str, str]:
     }  # fmt: skip
 
 
-def _fingerprints(marked: Sequence[str]) -> str:
+def _signed(marked: Sequence[str]) -> dict[str, str]:
+    """Each error's fingerprint, and what it was read from."""
     if not marked:
-        return "SELECT NULL::UBIGINT AS error_id, NULL::VARCHAR AS fingerprint WHERE false"
+        nothing = "SELECT NULL::UBIGINT AS error_id, NULL::VARCHAR AS fingerprint WHERE false"
+        return {"part_fingerprints": nothing, "part_readings": nothing}
     union = _union(f"SELECT error_id, fingerprint FROM {name}.fingerprints" for name in marked)
-    return f"SELECT error_id, any_value(fingerprint) AS fingerprint FROM ({union}) GROUP BY error_id"
+    return {
+        "part_fingerprints": f"SELECT error_id, any_value(fingerprint) AS fingerprint FROM ({union}) GROUP BY error_id",
+        "part_readings": _union(f"SELECT * FROM {name}.fingerprints" for name in marked),
+    }
 
 
 def _union(selects: Iterable[str]) -> str:

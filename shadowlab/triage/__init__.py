@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,13 +30,15 @@ def triage(
     trigger: slo.Trigger | None = None,
     told_changes: Sequence[Change] = (),
     corrections: Corrections | None = None,
+    known: Any = None,
 ) -> tuple[Triage, Any]:
     """What burns and why, over the `window` that ends `at` (None: the newest timestamp), with at most `top` suspects.
 
     `recorded` maps trace ids to recordings; `source_frames` are path prefixes of the service's own production frames;
     `trigger` takes the place of every objective's own; `told_changes` come from `changes.load`, `corrections` from
-    people. Also gives a table (`error_id`, `fingerprint`) of every error of the case, whatever the window, for
-    `telemetry.set_fingerprints`.
+    people. Also gives a table (`error_id`, `fingerprint`, and what they were read from) of every error of the case,
+    whatever the window, for `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as
+    `known`, is not read again.
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
@@ -46,21 +49,23 @@ def triage(
     low_ns = burn.since(at_ns, window)
     specs = [_triggered(spec, trigger) for spec in _specs(store, objectives)]
     weight = burn.weight(store)
-    measured = tuple(burn.measure(store, spec, at_ns=at_ns, data=data, weight=weight) for spec in specs)
-    shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
-    with scene(store) as con:
-        fingerprint.identify(con, source_frames, corrections)
+    with ThreadPoolExecutor(max_workers=2) as pool, scene(store) as con:  # DuckDB works outside the interpreter's lock
+        measuring = pool.submit(burn.measure, store, specs, at_ns=at_ns, low_ns=low_ns, data=data, weight=weight)
+        shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
+        fingerprint.identify(con, source_frames, corrections, known)
         charge.charge(con)
+        measured, tallies = measuring.result()
         look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes)
         suspects.prepare(con, store, specs, look)
-        found = suspects.suspects(con, store, look, top=top)
-        blamed = services.blame(con, store, look, specs)
+        blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
+        found = suspects.suspects(con, store, look, top=top, each=pool.map)
+        blamed = blaming.result()
         told = _changes(shifts, found, told_changes, at_ns)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
         slices = timeline(con, store, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
-        table = con.sql("SELECT error_id, fingerprint FROM signed JOIN err USING (eid) ORDER BY eid").to_arrow_table()
+        table = fingerprint.kept(con, source_frames)
     record = Triage(
         at=burn.moment(at_ns),
         window=window,

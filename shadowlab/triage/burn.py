@@ -24,6 +24,9 @@ LONGER = (2 * HOUR, DAY, 3 * DAY)
 """Measured too where the data reaches back further than six hours."""
 
 
+USUAL = 6 * HOUR
+"""How far before the window a rate counts as the usual one."""
+
 LONGEST = 3_600 * 10**9
 """No request of a window began longer before it than this, in nanoseconds: what is older is not read."""
 
@@ -97,16 +100,92 @@ def _bad(spec: ObjectiveSpec) -> Condition:
     return FAILED, []
 
 
-def measure(store: Store, spec: ObjectiveSpec, *, at_ns: int, data: Extent, weight: str = WEIGHT) -> Objective:
-    """How an objective did over every window that ends at `at_ns`.
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of one objective, bad and good, summed between stamps: what every window and comparison is read from."""
 
-    Raises `ObjectiveError` when no span of the case is counted by it.
+    cuts: tuple[int, ...]
+    """Stamps, ascending."""
+    sums: Mapping[tuple[int, bool], float]
+    """Weight by the number of cuts that lie before a request's end, and whether it is bad."""
+
+    def between(self, low_ns: int, high_ns: int) -> tuple[float, float]:
+        """Bad and all requests that ended after `low_ns` and not after `high_ns`; both must be cuts."""
+        slots = range(self.cuts.index(low_ns) + 1, self.cuts.index(high_ns) + 1)
+        bad = sum(self.sums.get((slot, True), 0.0) for slot in slots)
+        return bad, bad + sum(self.sums.get((slot, False), 0.0) for slot in slots)
+
+    @property
+    def matched(self) -> bool:
+        """Whether any span of the case is counted."""
+        return bool(self.sums)
+
+
+def tallies(store: Store, asked: Sequence[tuple[Condition, Sequence[int]]]) -> list[Tally]:
+    """Tallies of several `requests` queries, each between stamps of its own, in one statement."""
+    parts, params = [], []
+    for n, ((query, values), cuts) in enumerate(asked):
+        ordered = sorted(set(cuts), reverse=True)
+        slots = " ".join(f"WHEN at_ns > {cut} THEN {len(ordered) - k}" for k, cut in enumerate(ordered))
+        parts.append(f"""SELECT {n} AS n, CASE {slots} ELSE 0 END AS slot, coalesce(bad, false) AS bad,
+                                sum(weight) AS weight FROM ({query}) GROUP BY ALL""")
+        params += values
+    rows = store.sql(" UNION ALL ".join(parts), params).rows() if parts else []
+    return [
+        Tally(tuple(sorted(set(cuts))), {(r["slot"], r["bad"]): float(r["weight"]) for r in rows if r["n"] == n})
+        for n, (_, cuts) in enumerate(asked)
+    ]
+
+
+def measure(
+    store: Store, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent, weight: str = WEIGHT
+) -> tuple[tuple[Objective, ...], tuple[Tally, ...]]:
+    """How objectives did over every window that ends at `at_ns`, and tallies of `usual` requests around `low_ns`.
+
+    Raises `ObjectiveError` when no span of the case is counted by one of them.
     """
-    lengths = _lengths(spec, at_ns - data.first_ns)
-    counts = _counts(store, spec, at_ns, lengths, weight)
+    asked = [_asked(spec, at_ns, _lengths(spec, at_ns - data.first_ns), weight) for spec in specs]
+    plain = [(requests(spec, weight), (since(low_ns, USUAL), low_ns, at_ns)) for spec in specs]
+    # One scan serves both where the objective counts requests, not slices.
+    both = [
+        (query, (*cuts, *around)) if spec.slices is None else (query, cuts)
+        for spec, (query, cuts), (_, around) in zip(specs, asked, plain, strict=True)
+    ]
+    sliced = [n for n, spec in enumerate(specs) if spec.slices is not None]
+    found = tallies(store, [*both, *(plain[n] for n in sliced)])
+    told = dict(zip(sliced, found[len(specs) :], strict=True))
+    objectives = tuple(_objective(store, spec, tally, at_ns, data) for spec, tally in zip(specs, found, strict=False))
+    return objectives, tuple(told.get(n, tally) for n, tally in enumerate(found[: len(specs)]))
+
+
+def _asked(
+    spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str
+) -> tuple[Condition, Sequence[int]]:
+    """What an objective's windows are read from: its requests, or its slices."""
+    query, values = requests(spec, weight)
+    at_ns = _end(spec, at_ns)
+    if spec.slices:
+        width = _ns(spec.slices.window)
+        query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1::DOUBLE AS weight,
+                           1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
+                    FROM ({query}) GROUP BY at_ns // {width}"""
+    return (query, values), (*(at_ns - _ns(n) for n in lengths), at_ns)
+
+
+def _end(spec: ObjectiveSpec, at_ns: int) -> int:
+    """A slice is judged when it is over; the one that `at` lies in counts with what it holds."""
+    width = _ns(spec.slices.window) if spec.slices else 1
+    return (at_ns // width + 1) * width - 1 if spec.slices else at_ns
+
+
+def _objective(store: Store, spec: ObjectiveSpec, tally: Tally, at_ns: int, data: Extent) -> Objective:
+    if not tally.matched:
+        raise _nothing(store, spec)
+    end = _end(spec, at_ns)
     covered = timedelta(microseconds=max(0, at_ns - data.first_ns) / 1_000)
     windows = {
-        length: _window(spec, *counts[length], min(length, covered) if covered else length) for length in lengths
+        length: _window(spec, *tally.between(end - _ns(length), end), min(length, covered) if covered else length)
+        for length in _lengths(spec, at_ns - data.first_ns)
     }
     alerts = {alert.long: alert.severity for alert in ALERTS if _holds(alert, windows)}
     spent = windows[spec.trigger.window].budget_spent
@@ -134,29 +213,6 @@ def measure(store: Store, spec: ObjectiveSpec, *, at_ns: int, data: Extent, weig
 def _lengths(spec: ObjectiveSpec, covered_ns: int) -> list[timedelta]:
     longer = LONGER if covered_ns > 6 * HOUR.total_seconds() * 1e9 else ()
     return sorted({*WINDOWS, *longer, spec.trigger.window})
-
-
-def _counts(
-    store: Store, spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str
-) -> Mapping[timedelta, tuple[float, float]]:
-    """Bad and all requests (or slices) of each window."""
-    query, values = requests(spec, weight)
-    if spec.slices:
-        width = _ns(spec.slices.window)
-        query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1::DOUBLE AS weight,
-                           1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
-                    FROM ({query}) GROUP BY at_ns // {width}"""
-        # A slice is judged when it is over; the one that `at` lies in counts with what it holds.
-        at_ns = (at_ns // width + 1) * width - 1
-    sums = ", ".join(
-        f"sum(weight) FILTER (bad AND at_ns > {at_ns - _ns(n)} AND at_ns <= {at_ns}) AS bad_{i}, "
-        f"sum(weight) FILTER (at_ns > {at_ns - _ns(n)} AND at_ns <= {at_ns}) AS total_{i}"
-        for i, n in enumerate(lengths)
-    )
-    row = store.sql(f"SELECT count(*) AS matched, {sums} FROM ({query})", values).rows()[0]
-    if not row["matched"]:
-        raise _nothing(store, spec)
-    return {n: (float(row[f"bad_{i}"] or 0), float(row[f"total_{i}"] or 0)) for i, n in enumerate(lengths)}
 
 
 def _window(spec: ObjectiveSpec, bad: float, total: float, covered: timedelta) -> BurnWindow:

@@ -14,7 +14,7 @@ _TELLING = """
 WITH sized AS (SELECT key, value, count(*) AS n FROM pairs SEMI JOIN chosen c ON c.rid = pairs.rid GROUP BY ALL),
 shown AS (
     FROM chosen WHERE trace_id IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id), rid) <= 1000),
+    QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id), rid) <= 500),
 telling AS (
     SELECT key, value FROM sized WHERE n >= 2
     QUALIFY count(*) OVER (PARTITION BY key) BETWEEN 2 AND 40)

@@ -35,33 +35,62 @@ _BARE = """CASE WHEN length(exception_message) > 12
     ELSE stack END"""
 _PHP = "regexp_replace(bare, '(\\): [^\\n(]*\\()[^\\n]*\\)', '\\1)', 'g')"
 _NUMBERS = "([:(+$ #,/\\[]|line |::h|[bd]__)(0x[0-9a-f]+|[0-9a-f]{16}|[0-9]+)"
+# What tells of a cause: such a stack's messages matter, so it is read as it stands.
+_CHAINED = (
+    "Caused by: |caused by: |\\[cause\\]: |direct cause of the following|---> |\\n\\s*Next |"
+    "\\n\\S[^\\n]*:in [`''][^\\n'']+'': "
+)
 _SHAPED = f"""
 CREATE TABLE shaped AS
-SELECT eid, regexp_replace(CASE WHEN contains(bare, '#0 ') THEN {_PHP} ELSE bare END, '{_NUMBERS}', '\\10', 'g')
-       AS shape
-FROM (SELECT eid, {_BARE} AS bare FROM err WHERE stack <> '')"""
+SELECT eid, CASE WHEN regexp_matches(bare, '{_CHAINED}') THEN stack
+    ELSE regexp_replace(CASE WHEN contains(bare, '#0 ') THEN {_PHP} ELSE bare END, '{_NUMBERS}', '\\10', 'g')
+    END AS shape
+FROM (SELECT eid, stack, {_BARE} AS bare FROM fresh WHERE stack <> '')"""
 
-_SIGNATURES = """
-CREATE TABLE signed AS
-SELECT err.eid, err.sid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns, err.exception_type AS type,
-       s.path, s.causes,
-       coalesce(nullif(r.root_type, ''), c.code, nullif(err.exception_type, ''), '') AS root_type,
+# (1) of each error that no earlier triage signed: its reading, masked
+_PARTS = f"""
+CREATE TABLE parts AS
+SELECT fresh.eid, s.path, s.causes,
+       coalesce(nullif(CASE WHEN s.wrapped THEN s.root_type END, ''), c.code, nullif(fresh.exception_type, ''), '')
+           AS root_type,
        coalesce(thrown.template, '') AS template,
        coalesce(CASE WHEN s.wrapped THEN root.template ELSE thrown.template END, '') AS root_template,
        coalesce(nullif(s.own, ''), '@ ' || operations.template, '') AS own
-FROM err
+FROM fresh
 LEFT JOIN shaped USING (eid)
 LEFT JOIN stacks s USING (shape)
-LEFT JOIN causes r ON s.wrapped AND r.stack = err.stack
-LEFT JOIN texts thrown ON thrown.text = err.exception_message
-LEFT JOIN texts root ON root.text = r.root_message
-LEFT JOIN texts operations ON operations.text = err.operation
-LEFT JOIN codes c ON c.sid = err.sid AND err.stack IS NULL
-ORDER BY err.eid"""
+LEFT JOIN texts thrown ON thrown.text = fresh.exception_message
+LEFT JOIN texts root ON s.wrapped AND root.text = s.root_message
+LEFT JOIN texts operations ON operations.text = fresh.operation
+LEFT JOIN codes c ON c.sid = fresh.sid AND fresh.stack IS NULL
+UNION ALL
+SELECT eid, {", ".join(f"k.{name}" for name in ("path", "causes", "root_type", "template", "root_template", "own"))}
+FROM err JOIN kept k USING (error_id)"""
 
 _DISTINCT = """
-SELECT service, root_type, root_template, own, count(*) AS events FROM signed
+SELECT service, root_type, root_template, own, count(*) AS events FROM parts JOIN err USING (eid)
 GROUP BY ALL ORDER BY ALL"""
+
+# (2) with the groups that all errors of the case make together
+_SIGNED = """
+CREATE TABLE signed AS
+WITH plain AS (
+    SELECT err.eid, err.sid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns,
+           err.exception_type AS type, parts.* EXCLUDE (eid), named.merged,
+           list_contains($split, named.fingerprint) AS parted,
+           CASE WHEN list_contains($split, named.fingerprint)
+                THEN left(sha256(named.fingerprint || coalesce(path, '')), 16) ELSE named.fingerprint END AS fingerprint
+    FROM err JOIN parts USING (eid)
+    JOIN named ON coalesce(named.service, '') = coalesce(err.service, '') AND named.root_type = parts.root_type
+     AND named.root_template = parts.root_template AND named.own = parts.own)
+SELECT plain.* EXCLUDE (fingerprint, parted), coalesce(c.new, plain.fingerprint) AS fingerprint,
+       parted OR c.new IS NOT NULL OR plain.fingerprint IN (SELECT new FROM corrected) AS by_hand
+FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint"""
+
+# (3) what the case keeps, so that no error is read twice
+_KEPT = """
+SELECT error_id, fingerprint, path, causes, root_type, template, root_template, own, $rules AS rules
+FROM signed JOIN err USING (eid) ORDER BY eid"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,62 +130,55 @@ class Corrections:
         return {"merge": [list(group) for group in self.merge], "split": list(self.split)}
 
 
-def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None) -> None:
+def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None, known: Any = None) -> None:
     """Make table `signed` in a scene: a row each error with `fingerprint`, `path`, its type, template and own function.
 
-    The groups depend on the set of errors alone: neither their order nor what came first changes them.
+    The groups depend on the set of errors alone: neither their order nor what came first changes them. `known` is what
+    `kept` gave before (an Arrow table): what it holds is not read again, and gives the same groups.
     """
+    rules = _rules(prefixes)
+    keep(con, "kept", _typed([], _KEPT_TYPES) if known is None else known.select(list(_KEPT_TYPES)))
+    con.execute("DELETE FROM kept WHERE rules <> ?", [rules])
+    con.execute("CREATE VIEW fresh AS SELECT * FROM err ANTI JOIN kept USING (error_id)")
     _read_stacks(con, tuple(prefixes))
     _read_codes(con)
     con.execute("""
         CREATE TABLE messages AS
-        SELECT exception_message AS text FROM err WHERE exception_message IS NOT NULL
-        UNION SELECT root_message FROM causes
-        UNION SELECT operation FROM err LEFT JOIN shaped USING (eid) LEFT JOIN stacks USING (shape)
+        SELECT exception_message AS text FROM fresh WHERE exception_message IS NOT NULL
+        UNION SELECT root_message FROM stacks WHERE wrapped
+        UNION SELECT operation FROM fresh LEFT JOIN shaped USING (eid) LEFT JOIN stacks USING (shape)
         WHERE coalesce(own, '') = ''""")
     con.execute(f"CREATE TABLE texts AS {mask.query('messages')}")
-    con.execute(_SIGNATURES)
-    named = _named(dicts(con, _DISTINCT))
-    keep(con, "named", _typed(named, _NAMED))
+    con.execute(_PARTS)
+    keep(con, "named", _typed(_named(dicts(con, _DISTINCT)), _NAMED))
     told = corrections or Corrections()
     into = {old: group[0] for group in told.merge for old in group[1:]}
     con.execute("CREATE TABLE corrected AS SELECT unnest($old) AS old, unnest($new) AS new",
                 {"old": list(into), "new": list(into.values())})  # fmt: skip
-    con.execute(_CORRECTED, {"split": list(told.split)})
+    con.execute(_SIGNED, {"split": list(told.split)})
 
 
-_CORRECTED = """
-CREATE OR REPLACE TABLE signed AS
-WITH plain AS (
-    SELECT signed.*, named.merged, list_contains($split, named.fingerprint) AS parted,
-           CASE WHEN list_contains($split, named.fingerprint)
-                THEN left(sha256(named.fingerprint || coalesce(path, '')), 16) ELSE named.fingerprint END AS fingerprint
-    FROM signed
-    JOIN named ON named.service IS NOT DISTINCT FROM signed.service AND named.root_type = signed.root_type
-     AND named.root_template = signed.root_template AND named.own = signed.own)
-SELECT plain.* EXCLUDE (fingerprint, parted), coalesce(c.new, plain.fingerprint) AS fingerprint,
-       parted OR c.new IS NOT NULL OR plain.fingerprint IN (SELECT new FROM corrected) AS by_hand
-FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint ORDER BY eid"""
+def kept(con: Any, prefixes: Sequence[str] = ()) -> Any:
+    """An Arrow table of every error's fingerprint (`error_id`, `fingerprint`) and of what it was read from."""
+    return con.sql(_KEPT, params={"rules": _rules(prefixes)}).to_arrow_table()
+
+
+def _rules(prefixes: Sequence[str]) -> str:
+    """What a kept reading depends on besides its error."""
+    return _hash([VERSION, mask.VERSION, *sorted(prefixes)])
 
 
 def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:
-    """Tables `shaped`, `stacks` and `causes`: what each distinct stack says, read once for all that differ in lines."""
+    """Tables `shaped` and `stacks`: what each distinct stack says, read once for all that differ in lines alone."""
     con.execute(_SHAPED)
     shapes = [row[0] for row in con.execute("SELECT DISTINCT shape FROM shaped ORDER BY 1").fetchall()]
     keep(con, "stacks", _typed([{"shape": text, **_read(text, prefixes)} for text in shapes], _STACKS))
-    wrapped = con.execute("""
-        SELECT DISTINCT stack FROM err JOIN shaped USING (eid) JOIN stacks USING (shape) WHERE wrapped ORDER BY 1""")
-    told = [(row[0], frames.parse(row[0])) for row in wrapped.fetchall()]
-    roots = [
-        {"stack": text, "root_type": s.chain[-1].type, "root_message": s.chain[-1].message} for text, s in told if s
-    ]
-    keep(con, "causes", _typed(roots, dict.fromkeys(("stack", "root_type", "root_message"), "string")))
 
 
 def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
     stack = frames.parse(text)
     if stack is None:
-        return {"own": "", "path": "", "wrapped": False, "causes": []}
+        return {"own": "", "path": "", "wrapped": False, "causes": [], "root_type": "", "root_message": ""}
     own = [[f for f in raised.frames if frames.in_app(f.file, f.function, prefixes)] for raised in stack.chain]
     deepest = next((chain[-1] for chain in reversed(own) if chain), None)
     deepest = deepest or next((r.frames[-1] for r in reversed(stack.chain) if r.frames), None)
@@ -166,6 +188,8 @@ def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
         "path": _hash([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
         "wrapped": len(stack.chain) > 1 and bool(stack.chain[-1].type),
         "causes": [raised.type for raised in stack.chain[1:] if raised.type],
+        "root_type": stack.chain[-1].type,
+        "root_message": stack.chain[-1].message,
     }
 
 
@@ -227,7 +251,10 @@ def _hash(parts: Sequence[object]) -> str:
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
-_STACKS = {"shape": "string", "own": "string", "path": "string", "wrapped": "bool_", "causes": "list"}
+_STACKS = {"shape": "string", "own": "string", "path": "string", "wrapped": "bool_", "causes": "list",
+           "root_type": "string", "root_message": "string"}  # fmt: skip
+_KEPT_TYPES = {"error_id": "uint64", "path": "string", "causes": "list", "root_type": "string", "template": "string",
+               "root_template": "string", "own": "string", "rules": "string"}  # fmt: skip
 _NAMED = dict.fromkeys(("service", "root_type", "root_template", "own", "merged", "fingerprint"), "string")
 
 

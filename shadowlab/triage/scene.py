@@ -40,6 +40,16 @@ WITH RECURSIVE up(sid, ancestor, depth) AS (
 SELECT sid, ancestor, min(depth) AS depth FROM up GROUP BY ALL"""
 
 
+# (2) those ancestors once each; only what was told twice is sorted
+_ANCESTORS = """
+CREATE TABLE tree AS
+WITH held AS (SELECT * FROM family WHERE sid IN (SELECT ancestor FROM above)),
+twice AS (SELECT sid FROM held GROUP BY sid HAVING count(*) > 1)
+SELECT * FROM held ANTI JOIN twice USING (sid)
+UNION ALL
+(SELECT DISTINCT ON (sid) * FROM held SEMI JOIN twice USING (sid) ORDER BY sid, end_ns, name)"""
+
+
 class Rows(Protocol):
     """What a query gave."""
 
@@ -74,16 +84,14 @@ def scene(store: Store) -> Iterator[Any]:
         keep(con, "family", store.sql(_TREE).arrow())
         keep(con, "coded", store.sql(_CODES).arrow())
         con.execute(_ABOVE)
-        con.execute("""
-            CREATE TABLE tree AS SELECT DISTINCT ON (sid) * FROM family
-            WHERE sid IN (SELECT ancestor FROM above) ORDER BY sid, end_ns, name""")
+        con.execute(_ANCESTORS)
         yield con
 
 
-def keep(con: Any, name: str, table: Any, columns: str = "*") -> None:
-    """Make table `name` in `con` from an Arrow table."""
+def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool = False) -> None:
+    """Make table `name` in `con` from an Arrow table; a temporary one is seen by this cursor alone."""
     con.register("incoming", table)
-    con.execute(f"CREATE OR REPLACE TABLE {name} AS SELECT {columns} FROM incoming")
+    con.execute(f"CREATE OR REPLACE {'TEMP ' * temporary}TABLE {name} AS SELECT {columns} FROM incoming")
     con.unregister("incoming")
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.triage.burn import LONGEST, requests
+from shadowlab.triage.burn import LONGEST, USUAL, Tally, since
 from shadowlab.triage.scene import Store, dicts, keep
 from shadowlab.triage.slo import ObjectiveSpec
 from shadowlab.triage.suspects import Look
@@ -94,7 +94,9 @@ Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
 
 
-def blame(con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec]) -> tuple[Blamed, ...]:
+def blame(
+    con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally]
+) -> tuple[Blamed, ...]:
     """Services by the share of what went wrong in the window that starts with them, ties with equal scores.
 
     Services that only had errors which broke nothing, or passed some on, come last with a score of 0.
@@ -104,7 +106,7 @@ def blame(con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec]) ->
     keep(con, "sampled", store.sql(_SAMPLED, bounds).arrow(), "DISTINCT ON (sid) *")
     con.execute(f"CREATE TABLE calls AS {_CALLS}")
     evidence: Evidence = defaultdict(list)
-    _erring(con, store, look, specs, evidence)
+    _erring(con, look, specs, tallies, evidence)
     _silent(con, evidence)
     _slower(con, evidence)
     _saturated(store, look, evidence)
@@ -141,18 +143,12 @@ def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:
     return tuple(sorted(told, key=lambda b: (-b.score, b.service)))
 
 
-def _erring(
-    con: Any,
-    store: Store,
-    look: Look,
-    specs: Sequence[ObjectiveSpec],
-    evidence: Evidence,
-) -> None:
+def _erring(con: Any, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally], evidence: Evidence) -> None:
     """Requests that a service's own errors broke, where that is more than all errors broke before the window."""
-    rows = dicts(con, _BROKEN)
-    usual = {n: _usual(store, specs[n], look) for n in sorted({row["spec"] for row in rows})}
-    for row in rows:
-        (bad, total), late = usual[row["spec"]]
+    for row in dicts(con, _BROKEN):
+        tally = tallies[row["spec"]]
+        bad, total = tally.between(since(look.low_ns, USUAL), look.low_ns)
+        _, late = tally.between(look.low_ns, look.high_ns)
         if total >= _LEAST and _more(row["broken"], late, bad, total) > ALPHA:
             continue
         callee = row["callee"] if row["silent"] else None
@@ -160,18 +156,6 @@ def _erring(
         if callee:
             words = f"{row['silent']:,} broken requests wait for its answer"
         evidence[callee or row["service"] or ""].append((float(row["broken"]), words))
-
-
-def _usual(store: Store, spec: ObjectiveSpec, look: Look) -> tuple[tuple[float, float], float]:
-    """Bad and all requests of an objective in the six hours before the window, and all in the window."""
-    query, values = requests(spec, look.weight)
-    first = look.low_ns - 6 * LONGEST
-    row = store.sql(
-        f"""SELECT coalesce(sum(weight) FILTER (bad AND at_ns <= {look.low_ns}), 0) AS bad,
-                   coalesce(sum(weight) FILTER (at_ns <= {look.low_ns}), 0) AS total,
-                   coalesce(sum(weight) FILTER (at_ns > {look.low_ns}), 0) AS late
-            FROM ({query}) WHERE at_ns > {first} AND at_ns <= {look.high_ns}""", values).rows()[0]  # fmt: skip
-    return (float(row["bad"]), float(row["total"])), float(row["late"])
 
 
 def _more(seen: float, late: float, before: float, early: float) -> float:

@@ -16,7 +16,7 @@ from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.scene import Store, keep
 from shadowlab.triage.selector import FAILED
 
-MOST = 4_000
+MOST = 2_000
 
 _CHOSEN = f"""
 WITH own AS (
@@ -31,32 +31,37 @@ SELECT * EXCLUDE failed FROM own WHERE failing OR NOT failed
 QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id, span_id), trace_id, span_id) <= {MOST}
 ORDER BY at_ns, trace_id, span_id"""
 
+# (2) what the traces' other spans, quiet logs and flags say, each pair once a trace
 _OTHERS = """
-SELECT trace_id, span_id, service, attributes FROM spans
-WHERE start_ns > $first AND start_ns <= $high AND trace_id IN (SELECT unnest($traces))
-  AND (service = $service OR coalesce(parent_span_id, '') = '')
-UNION ALL
-SELECT trace_id, NULL, service, attributes FROM logs
-WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
-  AND coalesce(severity_number, 0) < 13
-UNION ALL
-SELECT trace_id, NULL, service, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
-    attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
-    attributes['feature_flag.result.value'])}
-FROM events
-WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
-  AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL"""
+WITH told AS (
+    SELECT trace_id, service, attributes FROM spans
+    WHERE start_ns > $first AND start_ns <= $high AND trace_id IN (SELECT unnest($traces))
+      AND (service = $service OR coalesce(parent_span_id, '') = '')
+    UNION ALL
+    SELECT trace_id, service, attributes FROM logs
+    WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
+      AND coalesce(severity_number, 0) < 13
+    UNION ALL
+    SELECT trace_id, service, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
+        attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
+        attributes['feature_flag.result.value'])}
+    FROM events
+    WHERE at_ns > $first AND at_ns <= $high AND service = $service AND trace_id IN (SELECT unnest($traces))
+      AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL),
+entries AS (
+    SELECT trace_id, unnest(map_entries(attributes)) AS e, CASE WHEN service = $service THEN '' ELSE service || ': ' END
+           AS place FROM told)
+SELECT DISTINCT trace_id, place || e.key AS key, left(e.value, 200) AS value FROM entries
+WHERE e.value IS NOT NULL AND NOT regexp_matches(e.key, $restating)"""
 
 _PAIRS = """
-CREATE OR REPLACE TABLE pairs AS
+CREATE OR REPLACE TEMP TABLE pairs AS
 WITH entries AS (
-    SELECT rid, unnest(map_entries(attributes)) AS e, '' AS place FROM chosen
-    UNION ALL SELECT rid, unnest(map_entries(resource_attributes)), '' FROM chosen
-    UNION ALL
-    SELECT c.rid, unnest(map_entries(o.attributes)), CASE WHEN o.service = $service THEN '' ELSE o.service || ': ' END
-    FROM others o JOIN chosen c ON c.trace_id = o.trace_id AND c.span_id IS DISTINCT FROM o.span_id)
-SELECT DISTINCT rid, place || e.key AS key, left(e.value, 200) AS value FROM entries
-WHERE e.value IS NOT NULL AND NOT regexp_matches(e.key, $restating)"""
+    SELECT rid, unnest(map_entries(attributes)) AS e FROM chosen
+    UNION ALL SELECT rid, unnest(map_entries(resource_attributes)) FROM chosen)
+SELECT rid, e.key AS key, left(e.value, 200) AS value FROM entries
+WHERE e.value IS NOT NULL AND NOT regexp_matches(e.key, $restating)
+UNION SELECT rid, key, value FROM others JOIN chosen USING (trace_id)"""
 
 RESTATING = re.compile(
     r"^(?:error|exception|otel\.status|http\.response|rpc\.response|shadowlab|sampling)\b"
@@ -102,8 +107,10 @@ def draw(con: Any, store: Store, group: Group) -> None:
         "chosen",
         store.sql(_CHOSEN.format(weight=group.weight), {**params, **bounds}).arrow(),
         "row_number() OVER () - 1 AS rid, *",
+        temporary=True,
     )
     traces = [row[0] for row in con.execute("SELECT DISTINCT trace_id FROM chosen").fetchall()]
+    told = {"restating": RESTATING.pattern}
     wide = {"traces": traces, "service": group.service, "first": group.low_ns - 2 * LONGEST, "high": group.high_ns}
-    keep(con, "others", store.sql(_OTHERS, wide).arrow())
-    con.execute(_PAIRS, {"service": group.service, "restating": RESTATING.pattern})
+    keep(con, "others", store.sql(_OTHERS, {**wide, **told}).arrow(), temporary=True)
+    con.execute(_PAIRS, told)

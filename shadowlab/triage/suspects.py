@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,8 @@ from shadowlab.triage.scene import Store, dicts, keep
 from shadowlab.triage.slo import ObjectiveSpec
 
 Recorded = Mapping[str, tuple[str, ...]]
+Each = Callable[..., Iterable[Suspect]]
+"""`map`, or a pool's."""
 
 # (1) the request that an error happened in: the nearest entry span of its service, else its own span
 _REQUESTS = """
@@ -90,27 +92,29 @@ class Look:
 
 def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> None:
     """Make tables `requests` and `breaks`: which request each error happened in, which requests each root broke."""
-    import pyarrow as pa
-
     con.execute(_REQUESTS)
-    parts = []
+    parts, params = (
+        ["SELECT NULL::INTEGER AS spec, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false"],
+        [],
+    )
     for n, spec in enumerate(specs):
         query, values = requests(spec, look.weight)
-        parts.append(store.sql(
-            f"""SELECT {n} AS spec, hash(trace_id, span_id) AS sid, weight,
-                       greatest(1, total * {1 - spec.target}) AS allowed
-                FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
-                      WHERE at_ns > {look.low_ns} AND at_ns <= {look.high_ns} AND start_ns > {look.low_ns - LONGEST})
-                WHERE bad""", values).arrow())  # fmt: skip
-    keep(con, "broken", pa.concat_tables(parts, promote_options="permissive"))
+        parts.append(f"""
+            SELECT {n}, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})
+            FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
+                  WHERE at_ns > {look.low_ns} AND at_ns <= {look.high_ns} AND start_ns > {look.low_ns - LONGEST})
+            WHERE bad""")
+        params += values
+    keep(con, "broken", store.sql(" UNION ALL ".join(parts), params).arrow())
     con.execute(_BREAKS)
 
 
-def suspects(con: Any, store: Store, look: Look, *, top: int) -> tuple[Suspect, ...]:
-    """The groups with errors in the window, most burned budget first."""
+def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) -> tuple[Suspect, ...]:
+    """The groups with errors in the window, most burned budget first; `each` may look at several at once."""
     rows = dicts_named(con, _RANKED, {"low": look.low_ns, "high": look.high_ns, "top": top})
     torn = {row["trace_id"] for row in dicts(con, _TORN)}
-    return tuple(_suspect(con, store, look, row, torn) for row in rows)
+    rooms = [con.cursor() for _ in rows]  # each with temporary tables of its own
+    return tuple(each(lambda own, row: _suspect(own, store, look, row, torn), rooms, rows))
 
 
 def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: set[str]) -> Suspect:
