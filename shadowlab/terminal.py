@@ -147,7 +147,8 @@ def _(result: Suspect) -> str:
 def _(result: Replay) -> str:
     error = f"\n{result.error.type}: {result.error.message}" if result.error else ""
     frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.error.frames) if result.error else ""
-    told = "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
+    told = "".join(f"\nfinding: {finding.what}" for finding in result.findings)
+    told += "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
     held = "".join(f"\n  {line}" for line in result.enforced)
     return f"{result!r}{error}{frames}\n\nseams\n{grid(list(result.rows()))}\n\nsandbox {result.sandbox}{held}{told}"
 

@@ -14,7 +14,7 @@ from shadowlab.records.evidence import Check, Plan, Report, Verification
 from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic
 from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected
 from shadowlab.records.proposal import Candidate, Proposal, Risk
-from shadowlab.records.replay import Attempt, Control, Effect, Failure, Outcome, Recording, Replay
+from shadowlab.records.replay import Attempt, Control, Effect, Failure, Finding, Outcome, Recording, Replay
 from shadowlab.records.triage import (
     Blamed,
     BurnWindow,
@@ -50,6 +50,7 @@ __all__ = [
     "ErrorBucket",
     "Exploration",
     "Failure",
+    "Finding",
     "Frame",
     "Gate",
     "GateReport",

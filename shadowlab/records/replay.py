@@ -54,6 +54,8 @@ class Recording(Record):
     """Inputs that were not recorded; empty when it can be replayed."""
     sha256: str = ""
     """Of the fixture's file."""
+    notes: tuple[str, ...] = ()
+    """What of its recorded answers could not be taken over, in words."""
     made_from: str | None = None
     """Id of the recording that it is a variant of; None for what production sent."""
 
@@ -104,6 +106,21 @@ class Attempt:
     """Recorded against replayed, in words, when they differ."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something that a replay brought to light beside the outcome."""
+
+    recording: str
+    kind: str
+    """`second delivery`: a message that comes twice has its effects twice."""
+    what: str
+    """One sentence."""
+    effects: tuple[str, ...] = ()
+    """Outbound calls that were made twice, as `POST host/path -> 200`."""
+    database: Mapping[str, tuple[int, int]] | None = None
+    """Rows that the second time added and removed, by table."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Replay(Record):
     """Recorded requests run again, alone."""
@@ -128,6 +145,8 @@ class Replay(Record):
     """One per recording, in the order in which they ran."""
     missing: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What came to light beside the outcome; they do not change it."""
     seed: int = 0
 
     def raise_for_divergence(self) -> Self:

@@ -194,6 +194,11 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
     @property
+    def payload(self) -> bytes:
+        """The bytes of the message, none without one."""
+        return content_of(self.message.body, self.message.body_encoding) if self.message else b""
+
+    @property
     def failed(self) -> bool:
         """Whether an exception reached the edge, or the answer was a 5xx."""
         return self.error is not None or (self.response is not None and self.response.status >= 500)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.records import Attempt, Control, Effect, Outcome, Replay, digest_of
-from shadowlab.replay import recording
+from shadowlab.records import Attempt, Control, Effect, Finding, Outcome, Replay, digest_of
+from shadowlab.replay import messages, recording
 from shadowlab.replay.compare import divergence, made_by_service
 from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
@@ -59,6 +59,7 @@ def replay(
         Runner(tree, service, sandbox=sandbox, snapshots=lambda f: snapshots[f.db_snapshot]) as runner,
     ):
         runs = runner.run_many(wanted, hooks=hooks, progress=progress)
+        findings = messages.findings(runner, [fixture for fixture, _ in wanted])
         world = _World(runner.clock, runner.steady, runner.enforced, runner.environment)
     judged = [_judged(f, r, service, world) for (f, _), r in zip(wanted, runs, strict=True)]
     notes = [f"replayed with a patch of {len(patch.splitlines())} lines"] if patch else []
@@ -66,7 +67,7 @@ def replay(
         notes.append(f"{len(fixtures) - len(usable)} of {len(fixtures)} recordings cannot be replayed")
     return _record(
         [f for f, _ in wanted], runs, judged, world, sandbox=sandbox, suspect=suspect, revision=revision,
-        parents=parents, missing=missing, notes=tuple(notes), seed=seed,
+        parents=parents, missing=missing, notes=(*notes, *messages.notes(usable)), findings=findings, seed=seed,
     )  # fmt: skip
 
 
@@ -162,11 +163,12 @@ def _record(
     parents: tuple[str, ...],
     missing: tuple[str, ...],
     notes: tuple[str, ...],
+    findings: tuple[Finding, ...],
     seed: int,
 ) -> Replay:
     flat = [run for each in runs for run in each]
     sensitive = sorted({part for one in judged for part in one.sensitive})
-    effects = _ledger(fixtures, flat, world, sensitive)
+    effects = (*_ledger(fixtures, flat, world, sensitive), *messages.offsets(fixtures, flat))
     attempts = tuple(one.attempt for one in judged)
     made = sum(made_by_service(f, each[0]) for f, each in zip(fixtures, runs, strict=True) if each[0].body)
     if made:
@@ -191,6 +193,7 @@ def _record(
         runs=attempts,
         missing=missing,
         notes=notes,
+        findings=findings,
         parents=parents,
         seed=seed,
     )

@@ -16,6 +16,16 @@ _MOST_LOGS, _LONGEST_LOG = 1000, 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Again:
+    """A second delivery of the same message, to the world that the first one left."""
+
+    error: Failure | None
+    outbound: tuple[str, ...]
+    database: Mapping[str, tuple[int, int]] | None
+    """Rows added and removed by table since the first delivery; None when it could not be told."""
+
+
 class RunResult:
     """One recording run once, in the canonical environment or in the perturbed twin."""
 
@@ -52,6 +62,8 @@ class RunResult:
 
     @property
     def parts(self) -> dict[str, str]:
+    again: Again | None = None
+    """What a second delivery of the message did, when there was one."""
         """Digest of each part of the outcome, so that a difference can be named."""
         error = self.error and [self.error.type, self.error.message, _frames(self.error), self.causes]
         return {
@@ -145,11 +157,22 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
 
 def _decoded(content: bytes) -> dict[str, Any]:
     import msgspec
+            again=_again(told.get("again")),
 
     told = msgspec.json.decode(content)
     if not isinstance(told, dict):
         raise ValueError("no object")
     return told
+def _again(told: Any) -> Again | None:
+    if told is None:
+        return None
+    return Again(
+        error=_failure(told["error"]),
+        outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
+        database=_shape(told["database"]),
+    )
+
+
 
 
 def _failure(told: Any) -> Failure | None:

@@ -12,12 +12,15 @@ import tempfile
 import traceback
 from typing import Any, BinaryIO
 
-from . import database, entry, guard, outcome, swap
+from . import calling, database, entry, guard, outcome, swap
 from .loop import VirtualLoop, take_turns_in_anyio
 from .mirror import mirror
 from .schedule import Schedule
 from .seams import Seams
 from .stopwatch import Stopwatches
+
+_LATER_NS = 10**9
+"""How long after the first delivery of a message the second one comes."""
 
 
 class Child:
@@ -28,6 +31,7 @@ class Child:
         self._app = app
         self._kind = kind
         self._config = config
+        self._settled = calling.Settled(lambda what: seams.watch.note("arguments", what))
 
     def run(self, number: int, job_fd: int, result_fd: int) -> None:
         """Do the job that can be read from `job_fd`; never returns."""
@@ -89,15 +93,39 @@ class Child:
         told = {
             **outcome.answer_of(answer, places),
             "failed": failed,
+                "commits": self._settled.times,
             "database": self._change(job),
             "outbound": seams.tape.log,
             "logs": seams.logs.told(places),
             "unrecorded": seams.tape.unrecorded,
             "unused": seams.tape.unused(),
+        if job.get("again"):
+            told["again"] = self._again(job, work, places)
             "events": [[*key, times] for key, times in seams.watch.events.items()],
             "readings": {
                 "clock": seams.clock.readings,
                 "randomness": seams.chance.drawn,
+    def _again(self, job: dict[str, Any], work: str, places: outcome.Places) -> dict[str, Any]:
+        """What a second delivery of the same message does, to the world that the first one left."""
+        seams, first = self._seams, os.path.join(work, ".tmp", "first.sqlite")
+        if job.get("snapshot"):
+            seams.database.copy(os.path.abspath(database.NAME), first)
+        later = {**job, "time_ns": seams.clock.wall_ns + _LATER_NS, "seed": job["seed"] + 1,
+                 "message": {**job["message"], "redelivered": True}}  # fmt: skip
+        seams.begin(later)
+        seams.watch.on = seams.watch.deny = True
+        try:
+            answer = self._ask(later)
+        except BaseException as exc:
+            answer = {"error": exc}
+        seams.watch.on = False
+        change = {"shape": {}, "sha256": ""}
+        if job.get("snapshot"):
+            change = seams.database.change(first, os.path.abspath(database.NAME))
+        return {
+            "error": outcome.error_of(answer["error"], places), "outbound": seams.tape.log, "database": change,
+        }  # fmt: skip
+
                 "database": seams.database.opened,
                 "outbound": len(seams.tape.log),
                 "steps": answer.get("steps", 0),
@@ -111,7 +139,8 @@ class Child:
         return told
 
     def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
-        if self._kind != "asgi":
+        called = calling.call_of(job, self._app) if job.get("plain") else None
+        if called is not None or self._kind != "asgi":
             mirror(self._seams, self._plain, requests, watches, told)
             return
         asgi = self._asgi()
@@ -126,7 +155,11 @@ class Child:
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
         if self._kind != "asgi":
             self._seams.logs.begin(self._config["tree"])
-            answer = self._plain(job["request"], body, schedule)
+            if called is not None:
+                loop = VirtualLoop(self._seams.clock, schedule)
+                answer = calling.ask_call(*called, job.get("message"), loop, self._settled)
+            else:
+                answer = self._plain(job["request"], body, schedule)
             answer["steps"] = schedule.steps if schedule else 0
             return answer
         asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule))

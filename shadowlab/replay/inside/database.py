@@ -74,6 +74,11 @@ class Database:
         marks = ", ".join("?" * len(args))
         return self._plain.execute(f"SELECT {name}({marks})", args).fetchone()[0]
 
+    def copy(self, database: str, place: str) -> None:
+        """Write a database as it is now, what lies in its journal included, to another file."""
+        with contextlib.closing(self._connect(database)) as here, contextlib.closing(self._connect(place)) as there:
+            here.backup(there)
+
     def change(self, before: str, after: str) -> dict[str, Any]:
         """What differs between two database files: `{shape: {table: [added, removed]}, sha256}`; values stay here."""
         if not os.path.exists(after):

@@ -37,6 +37,8 @@ def find(entrypoint: str) -> Any:
     if type(found).__module__.partition(".")[0] == "shadowlab_recorder" and hasattr(found, "app"):
         # A replay is not to be recorded: the recorder's writer would be a thread that nobody holds.
         found = found.app
+    while getattr(found, "__shadowlab_recorded__", False):
+        found = found.__wrapped__
     if not callable(found):
         raise LookupError(f"entrypoint {entrypoint!r} is a {type(found).__name__}, nothing that can be called")
     return found
