@@ -16,7 +16,6 @@ _MOST_LOGS, _LONGEST_LOG = 1000, 300
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Again:
     """A second delivery of the same message, to the world that the first one left."""
 
@@ -26,6 +25,7 @@ class Again:
     """Rows added and removed by table since the first delivery; None when it could not be told."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunResult:
     """One recording run once, in the canonical environment or in the perturbed twin."""
 
@@ -59,11 +59,11 @@ class RunResult:
     """How often each held seam was used."""
     substituted: int = 0
     cpu_ms: float = 0.0
+    again: Again | None = None
+    """What a second delivery of the message did, when there was one."""
 
     @property
     def parts(self) -> dict[str, str]:
-    again: Again | None = None
-    """What a second delivery of the message did, when there was one."""
         """Digest of each part of the outcome, so that a difference can be named."""
         error = self.error and [self.error.type, self.error.message, _frames(self.error), self.causes]
         return {
@@ -150,19 +150,12 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
             readings=_readings(told),
             substituted=int(told["substituted"]),
             cpu_ms=float(told["cpu_ms"]),
+            again=_again(told.get("again")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, RecursionError) as exc:
         raise errors.SandboxError(f"the replay of {recording} told nothing that can be read: {exc}") from exc
 
 
-def _decoded(content: bytes) -> dict[str, Any]:
-    import msgspec
-            again=_again(told.get("again")),
-
-    told = msgspec.json.decode(content)
-    if not isinstance(told, dict):
-        raise ValueError("no object")
-    return told
 def _again(told: Any) -> Again | None:
     if told is None:
         return None
@@ -173,6 +166,13 @@ def _again(told: Any) -> Again | None:
     )
 
 
+def _decoded(content: bytes) -> dict[str, Any]:
+    import msgspec
+
+    told = msgspec.json.decode(content)
+    if not isinstance(told, dict):
+        raise ValueError("no object")
+    return told
 
 
 def _failure(told: Any) -> Failure | None:

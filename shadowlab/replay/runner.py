@@ -317,8 +317,24 @@ def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,
         "outbound": msgspec.to_builtins(fixture.outbound),
         "schedule": msgspec.to_builtins(fixture.schedule),
+        "plain": fixture.kind == "function",
+        "call": msgspec.to_builtins(fixture.call) if _callable(fixture) else None,
+        "message": _message(fixture),
+        "again": hooks.again and fixture.message is not None,
         "substitute": dict(hooks.substitute) if hooks.substitute else None,
     }  # fmt: skip
+
+
+def _callable(fixture: Fixture) -> bool:
+    """Whether the recorded call names a function of the tree."""
+    return fixture.call is not None and ":" in fixture.call.target
+
+
+def _message(fixture: Fixture) -> dict[str, Any] | None:
+    """The message as a consumer gets it, its payload in hex."""
+    if fixture.message is None:
+        return None
+    return {**msgspec.to_builtins(fixture.message), "payload": fixture.payload.hex()}
 
 
 def _named_database(fixture: Fixture) -> str | None:
@@ -348,26 +364,10 @@ def _mirrored(fixtures: Sequence[Fixture], told: bytes, why: str) -> list[Mirror
             f"the mirrored service ended after {len(lines)} of {len(fixtures)} requests ({why})",
             hint="a single replay of the next request says why: `shadowlab replay CASE`",
         )
-        "plain": fixture.kind == "function",
-        "call": msgspec.to_builtins(fixture.call) if _callable(fixture) else None,
-        "message": _message(fixture),
-        "again": hooks.again and fixture.message is not None,
     results = []
     for fixture, line in zip(fixtures, lines, strict=True):
         one = msgspec.json.decode(line, type=_Line)
         results.append(
-def _callable(fixture: Fixture) -> bool:
-    """Whether the recorded call names a function of the tree."""
-    return fixture.call is not None and ":" in fixture.call.target
-
-
-def _message(fixture: Fixture) -> dict[str, Any] | None:
-    """The message as a consumer gets it, its payload in hex."""
-    if fixture.message is None:
-        return None
-    return {**msgspec.to_builtins(fixture.message), "payload": fixture.payload.hex()}
-
-
             MirrorResult(recording=fixture.id, status=one.status, error=one.error, latency_ms=one.latency_ms,
                          body_sha256=one.body, unrecorded=one.unrecorded,
                          timed=tuple(Calls(returned=n, raised=m, spent_ms=ns / 1e6) for n, m, ns in one.timed))

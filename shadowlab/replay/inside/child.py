@@ -93,18 +93,30 @@ class Child:
         told = {
             **outcome.answer_of(answer, places),
             "failed": failed,
-                "commits": self._settled.times,
             "database": self._change(job),
             "outbound": seams.tape.log,
             "logs": seams.logs.told(places),
             "unrecorded": seams.tape.unrecorded,
             "unused": seams.tape.unused(),
-        if job.get("again"):
-            told["again"] = self._again(job, work, places)
             "events": [[*key, times] for key, times in seams.watch.events.items()],
             "readings": {
                 "clock": seams.clock.readings,
                 "randomness": seams.chance.drawn,
+                "database": seams.database.opened,
+                "outbound": len(seams.tape.log),
+                "steps": answer.get("steps", 0),
+                "commits": self._settled.times,
+            },
+            "elapsed_ns": seams.clock.wall_ns - job["time_ns"],
+            "cpu_ms": (after.user - cpu.user + after.system - cpu.system) * 1000,
+            "substituted": swapped.times,
+        }
+        if job.get("again"):
+            told["again"] = self._again(job, work, places)
+        if job.get("rehearse"):
+            told["modules"] = sorted(set(sys.modules) - before)
+        return told
+
     def _again(self, job: dict[str, Any], work: str, places: outcome.Places) -> dict[str, Any]:
         """What a second delivery of the same message does, to the world that the first one left."""
         seams, first = self._seams, os.path.join(work, ".tmp", "first.sqlite")
@@ -126,21 +138,8 @@ class Child:
             "error": outcome.error_of(answer["error"], places), "outbound": seams.tape.log, "database": change,
         }  # fmt: skip
 
-                "database": seams.database.opened,
-                "outbound": len(seams.tape.log),
-                "steps": answer.get("steps", 0),
-            },
-            "elapsed_ns": seams.clock.wall_ns - job["time_ns"],
-            "cpu_ms": (after.user - cpu.user + after.system - cpu.system) * 1000,
-            "substituted": swapped.times,
-        }
-        if job.get("rehearse"):
-            told["modules"] = sorted(set(sys.modules) - before)
-        return told
-
     def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
-        called = calling.call_of(job, self._app) if job.get("plain") else None
-        if called is not None or self._kind != "asgi":
+        if self._kind != "asgi":
             mirror(self._seams, self._plain, requests, watches, told)
             return
         asgi = self._asgi()
@@ -153,7 +152,8 @@ class Child:
     def _ask(self, job: dict[str, Any]) -> entry.Answer:
         body = bytes.fromhex(job["body"])
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
-        if self._kind != "asgi":
+        called = calling.call_of(job, self._app) if job.get("plain") else None
+        if called is not None or self._kind != "asgi":
             self._seams.logs.begin(self._config["tree"])
             if called is not None:
                 loop = VirtualLoop(self._seams.clock, schedule)
