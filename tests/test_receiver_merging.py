@@ -22,6 +22,7 @@ _LOOKS = (
     "SELECT * EXCLUDE (attributes) FROM spans ORDER BY row_id", "SELECT * FROM logs ORDER BY row_id",
     "SELECT * FROM metric_points ORDER BY row_id", "SELECT * FROM events ORDER BY row_id",
     "SELECT * FROM traces ORDER BY trace_id", "SELECT * FROM deploys ORDER BY first_seen_ns",
+    "SELECT * FROM edges ORDER BY ALL",
 )  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def eight(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = case.telemetry / "incoming"
     folder.mkdir()
     for turn in range(8):
-        told = otlp.span(turn + 1, at=otlp.START + turn, name=f"GET /{turn}")
+        told = otlp.span(turn + 1, parent=turn or 8, at=otlp.START + turn, name=f"GET /{turn}")
         point = {"timeUnixNano": str(otlp.START + turn), "asInt": str(turn)}
         bodies = {
             log.Kind.TRACES_JSON: otlp.traces(
@@ -74,7 +75,7 @@ def test_merging_keeps_every_row_and_what_is_derived(case):
 def test_what_was_merged_is_still_known_when_it_comes_again(case, tmp_path):
     compaction.compact(case, compaction.due(segments.manifest(case).segments), case.telemetry / "incoming")
     again = otlp.traces(
-        [otlp.raising(otlp.span(1, at=otlp.START, name="GET /0"))], service="shop-0", service__version="0"
+        [otlp.raising(otlp.span(1, parent=8, at=otlp.START, name="GET /0"))], service="shop-0", service__version="0"
     )
     assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", again)]).spans == 0
 

@@ -203,7 +203,7 @@ class Loading:
         self._taken.clear()
 
     def _put_in_place(self, beside: Path, place: Path) -> None:
-        segment.finish(self.con)
+        segment.finish(self.con, known=[store.name_of(s) for s in self._known()])
         segments.put_in_place(beside, place)
         origins = [
             Origin(file=Path(t.told.file).name, sha256=t.told.sha256, size=t.size, redaction=self.redact)

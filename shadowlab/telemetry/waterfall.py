@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shadowlab import errors
 from shadowlab.telemetry.store import Store
+
+_IN_TIME: Final = "AND (at_ns BETWEEN $low AND $high OR at_ns IS NULL) ORDER BY at_ns"
+_EVENTS: Final = "SELECT span_id, at_ns, name, attributes FROM part_events WHERE list_contains($keys,"
+_LOGS: Final = "SELECT at_ns, trace_id, span_id, service, severity, body FROM part_logs WHERE list_contains($keys,"
+_BESIDE: Final = {
+    "event": f"{_EVENTS} trace_id) {_IN_TIME}",
+    "log": f"{_LOGS} trace_id) {_IN_TIME}",
+    "correlated": f"{_LOGS} correlation_id) {_IN_TIME}",
+}
+"""What is shown beside the spans, by the word that `moments` has for it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,29 +77,43 @@ def trace(store: Store, trace_id: str) -> Trace:
     Raises `QueryError` when there is none, or when several start so.
     """
     found = store.sql(
-        "SELECT trace_id, start_ns, end_ns FROM traces WHERE starts_with(trace_id, $id) LIMIT 2",
+        "SELECT trace_id, start_ns AS low, end_ns AS high FROM traces "
+        "WHERE trace_id >= $id AND trace_id < $id || 'g' LIMIT 2",
         {"id": trace_id.lower()},
     ).rows()
     if len(found) != 1 or not trace_id:
         several = "several traces start" if found else "no trace starts"
         raise errors.QueryError(f"{several} with {trace_id!r}", hint="`SELECT trace_id FROM traces` lists them")
     whole = found[0]["trace_id"]
-    bounds = {"id": whole, "low": found[0]["start_ns"], "high": found[0]["end_ns"]}
     spans = store.sql(
         "SELECT span_id, parent_span_id, service, name, kind, start_ns, duration_ns, status, status_message, "
-        "attributes, recording_id FROM part_spans "
-        "WHERE trace_id = $id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL) "
-        "ORDER BY start_ns, span_id, row_id", bounds,
+        "attributes, recording_id, correlation_id FROM part_spans "
+        "WHERE trace_id = $trace_id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL) "
+        "ORDER BY start_ns, span_id, row_id", found[0],
     ).rows()  # fmt: skip
-    events = store.sql(
-        "SELECT span_id, at_ns, name, attributes FROM events WHERE trace_id = $id ORDER BY at_ns", {"id": whole}
+    others = list({told for span in spans if (told := span.pop("correlation_id"))})
+    moments = store.sql(
+        "SELECT what, key, first_ns AS low, last_ns AS high FROM part_moments "
+        "WHERE (key = $id AND what <> 'correlated') OR (key IN (SELECT unnest($others)) AND what = 'correlated')",
+        {"id": whole, "others": others},
     ).rows()
-    logs = store.sql(
-        "SELECT at_ns, span_id, service, severity, body FROM part_logs WHERE trace_id = $id OR correlation_id IN "
-        "(SELECT correlation_id FROM part_spans WHERE trace_id = $id AND correlation_id IS NOT NULL) "
-        "ORDER BY at_ns", {"id": whole},
-    ).rows()  # fmt: skip
+    events, logs, correlated = (
+        _within(store, query, [m for m in moments if m["what"] == what]) for what, query in _BESIDE.items()
+    )
+    logs += [log for log in correlated if log["trace_id"] != whole]
+    logs.sort(key=lambda log: (log["at_ns"] is None, log["at_ns"]))
+    for log in logs:
+        del log["trace_id"]
     return Trace(trace_id=whole, spans=_ordered(spans, events), logs=tuple(TraceLog(**log) for log in logs))
+
+
+def _within(store: Store, query: str, moments: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a question about what `moments` name and the time that they span; without any nothing is asked."""
+    if not moments:
+        return []
+    lows, highs = ([m[end] for m in moments if m[end] is not None] for end in ("low", "high"))
+    keys = [m["key"] for m in moments]
+    return store.sql(query, {"keys": keys, "low": min(lows, default=0), "high": max(highs, default=0)}).rows()
 
 
 def _ordered(spans: list[dict[str, Any]], events: list[dict[str, Any]]) -> tuple[TraceSpan, ...]:

@@ -120,7 +120,7 @@ def _build(case: Case, chosen: Sequence[Segment], beside: Path, spill: Path) -> 
         _merge_resources(con, names)
         for part, order in _ORDER.items():
             con.execute(f"INSERT INTO segment.{part} BY NAME {_merged(part, names)} ORDER BY {order}")
-        segment.finish(con)
+        segment.finish_merged(con, names)
 
 
 def _merge_resources(con: DuckDBPyConnection, names: Sequence[str]) -> None:

@@ -44,10 +44,16 @@ SELECT trace_id, min(start_ns) AS start_ns, max(end_ns) AS end_ns, sum(spans)::B
 FROM part_trace_parts GROUP BY trace_id;
 
 CREATE VIEW edges AS
-SELECT p.service AS caller, c.service AS callee, count(*) AS calls, count_if(c.status = 'error')::BIGINT AS errors,
-    quantile_cont(c.duration_ns, 0.5)::BIGINT AS p50_ns, quantile_cont(c.duration_ns, 0.95)::BIGINT AS p95_ns
-FROM part_spans c JOIN part_spans p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
-WHERE p.service <> c.service GROUP BY ALL;
+WITH summed AS (
+    SELECT caller, callee, step, sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors FROM part_edge_parts GROUP BY ALL),
+ranked AS (
+    SELECT *, CASE WHEN step IS NOT NULL THEN sum(calls) OVER (PARTITION BY caller, callee ORDER BY step) END AS up_to,
+        sum(calls) FILTER (step IS NOT NULL) OVER (PARTITION BY caller, callee) AS timed
+    FROM summed)
+SELECT caller, callee, sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors,
+    round(1.02 ** min(step) FILTER (up_to > 0.5 * (timed - 1)))::BIGINT AS p50_ns,
+    round(1.02 ** min(step) FILTER (up_to > 0.95 * (timed - 1)))::BIGINT AS p95_ns
+FROM ranked GROUP BY caller, callee;
 
 CREATE VIEW timed_spans AS
 SELECT row_id, trace_id, span_id, parent_span_id, service, name, start_ns, duration_ns, start_ns + duration_ns AS end_ns FROM part_spans;

@@ -1,0 +1,112 @@
+"""What is derived from spans: the service map over segments, whole traces, views that are made when asked for."""
+
+import random
+from pathlib import Path
+
+import otlp
+import pytest
+
+from shadowlab import telemetry
+from shadowlab.case import Case, open_case
+
+EDGES = "SELECT caller, callee, calls, errors FROM edges ORDER BY ALL"
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return open_case(tmp_path / "case")
+
+
+def _rows(case: Case, query: str) -> list[dict[str, object]]:
+    with telemetry.store(case) as store:
+        return store.sql(query).rows()
+
+
+def _family() -> list[dict[str, object]]:
+    """Requests of single spans: a shop that calls its stock, which calls a database, in four traces."""
+    requests = []
+    for trace in (f"{number:032x}" for number in range(1, 5)):
+        for number, service in enumerate(("shop", "stock", "stock", "database"), 1):
+            told = otlp.span(number, trace=trace, parent=number - 1 or None, error=number == 4)
+            requests.append(otlp.traces([told], service=service))
+    return requests
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_service_map_is_the_same_however_spans_are_spread_over_segments(case, tmp_path, seed):
+    requests = _family()
+    random.Random(seed).shuffle(requests)
+    for number in range(5):
+        telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::5])])
+    assert _rows(case, EDGES) == [
+        {"caller": "shop", "callee": "stock", "calls": 4, "errors": 0},
+        {"caller": "stock", "callee": "database", "calls": 4, "errors": 4},
+    ]
+
+
+def test_a_parent_without_times_in_another_segment_is_found(case, tmp_path):
+    bare = {"traceId": otlp.TRACE, "spanId": f"{1:016x}"}
+    child = otlp.traces([otlp.span(2, parent=1)], service="stock")
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", child)])
+    telemetry.ingest(case, [otlp.lines(tmp_path / "b.jsonl", otlp.traces([bare, otlp.span(3)]))])
+    assert _rows(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
+
+
+def test_durations_on_the_map_are_right_to_a_hundredth(case, tmp_path):
+    durations = random.Random(1).sample(range(1, 10_000), 999)
+    called = [otlp.span(n, parent=1, ms=ms) for n, ms in enumerate(durations, 2)]
+    requests = otlp.traces([otlp.span(1)]), otlp.traces(called, service="stock")
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", *requests)])
+    found = _rows(case, "SELECT p50_ns, p95_ns FROM edges")[0]
+    ordered = sorted(durations)
+    assert found["p50_ns"] == pytest.approx(ordered[499] * 1_000_000, rel=0.01)
+    assert found["p95_ns"] == pytest.approx(ordered[948] * 1_000_000, rel=0.012)
+
+
+def test_a_trace_has_events_and_logs_that_lie_outside_of_its_time(case, tmp_path):
+    late = otlp.raising(otlp.span(1, **{"request.id": "r-1"}))
+    late["events"][0]["timeUnixNano"] = str(otlp.START + 10**12)
+    logs = [
+        otlp.log("before", at=otlp.START - 10**12), otlp.log("by request", trace=None, **{"request.id": "r-1"}),
+        otlp.log("another's", trace="f" * 32), {**otlp.log("timeless"), "timeUnixNano": ""},
+    ]  # fmt: skip
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([late]), otlp.logs(logs))])
+    with telemetry.store(case) as store:
+        found = telemetry.trace(store, otlp.TRACE)
+    assert [event["name"] for event in found.spans[0].events] == ["exception"]
+    assert [log.body for log in found.logs] == ["before", "by request", "timeless"]
+
+
+def test_a_trace_by_id_reads_one_group_of_rows(case, tmp_path):
+    spans = [otlp.span(n, trace=f"{n:032x}", at=otlp.START + n * 1000) for n in range(1, 300)]
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans))])
+    with telemetry.store(case) as store:
+        assert [span.span_id for span in telemetry.trace(store, f"{7:032x}").spans] == [f"{7:016x}"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'SELECT count(*) AS n FROM "SPANS"', "FROM (SELECT count(*) AS n FROM Main.Spans)",
+        "SELECT count(*) AS n FROM query_table('sp' || 'ans')", 
+        "WITH traces AS (FROM spans) SELECT count(*) AS n FROM traces",
+    ],
+)  # fmt: skip
+def test_a_view_is_there_however_it_is_named(case, tmp_path, query):
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1)]))])
+    assert telemetry.user_sql(case, query).rows() == [{"n": 1}]
+
+
+def test_every_view_is_listed(case):
+    assert set(telemetry.VIEWS) <= {row["name"] for row in telemetry.user_sql(case, "SHOW TABLES").rows()}
+    listed = telemetry.user_sql(case, "SELECT table_name AS t FROM information_schema.tables").rows()
+    assert set(telemetry.VIEWS) <= {row["t"] for row in listed}
+
+
+def test_attributes_of_the_resource_come_with_every_span(case, tmp_path):
+    for number in (1, 2):
+        told = otlp.traces([otlp.span(number)], host__name=f"h-{number}")
+        telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", told)])
+    found = _rows(case, "SELECT resource_attributes['host.name'] AS h FROM spans ORDER BY span_id")
+    assert found == [{"h": "h-1"}, {"h": "h-2"}]
+    assert _rows(case, "SELECT DISTINCT service FROM spans") == [{"service": "shop"}]
