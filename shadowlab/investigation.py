@@ -187,7 +187,6 @@ class Investigation:
         done = changed(done, parents=self._parents(Triage if chosen else Ingest))
         return self._keep("replay", done, evidence, times=times, sandbox=sandbox, revision=done.revision, seed=seed)
 
-    def diagnose(self, replay: Replay | None = None, *, sandbox: str | None = None) -> Diagnosis:
     def minimise(
         self,
         what: Replay | Recording | str | None = None,
@@ -288,6 +287,7 @@ class Investigation:
         )
         return self._keep("explore", done, evidence, recording=done.recording, seed=seed, depth=depth, sandbox=sandbox)
 
+    def diagnose(self, replay: Replay | None = None, *, sandbox: str | None = None) -> Diagnosis:
         """Change one thing at a time until the symptom goes. Only an intervention confirms a hypothesis.
 
         Raises `UsageError` when nothing was replayed yet, `SourceError`, `SandboxError`.
