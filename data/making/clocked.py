@@ -2,8 +2,8 @@
 
 `clocked.py ROOT MODULE START FD`: MODULE, in ROOT, has `served()`, the application, and `main()`, which serves it.
 START is in seconds since 1970, FD is the end of a socket. A line `to SECONDS` moves the clock there (never back),
-`flush` sends the metrics; each waits until no request is open and is answered with a line. Between two moves the clock ticks as
-always, and durations are measured with the monotonic clock, which nobody moves.
+`flush` sends the metrics; each waits until no request is open and is answered with a line. Between two moves the clock
+ticks as always, and durations are measured with the monotonic clock, which nobody moves.
 """
 
 import importlib

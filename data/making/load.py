@@ -28,7 +28,7 @@ class Load:
         """Seconds since 1970 on the service's clock."""
         self.seconds = seconds
         self.counts: Counter[str] = Counter()
-        self._order = itertools.count()
+        self._numbers = itertools.count()
         self._plan: list[tuple[float, int, str]] = []
         for at, what in self.arrivals():
             self.push(at, what)
@@ -42,7 +42,7 @@ class Load:
 
     def push(self, at: float, what: str) -> int:
         """Plan one more request, `at` seconds from the start."""
-        number = next(self._order)
+        number = next(self._numbers)
         heapq.heappush(self._plan, (at, number, what))
         return number
 
