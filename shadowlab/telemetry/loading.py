@@ -14,7 +14,7 @@ from typing import Final, Self
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
+from shadowlab.telemetry import appending, attachments, connection, inputs, readers, segment, segments, store
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
 from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
@@ -163,7 +163,7 @@ class Loading:
             self._open = segments.new_path(self.case, "telemetry")
             segment.create(self.con, self._open[0])
         known = [store.name_of(s) for s in self._known()]
-        added = segment.append(self.con, correlation=self.correlation, known=known)
+        added = appending.append(self.con, correlation=self.correlation, known=known)
         self.redacted += added.redacted
         self._settle()
         for signal, rows in added.rows.items():
@@ -180,8 +180,9 @@ class Loading:
             ends = self._taken[number + 1].first if number + 1 < len(self._taken) else None
             for signal in _STAGES:
                 until = f" AND pos < {ends[signal]}" if ends else ""
-                query = f"SELECT count(*) FROM {signal}_new WHERE pos >= {taken.first[signal]}{until}"
-                taken.rows += self._one(query)
+                of_it = f"WHERE pos >= {taken.first[signal]}{until}"
+                staged = f"SELECT count(*) FROM (SELECT rowid AS pos FROM {_STAGES[signal]}) {of_it}"
+                taken.rows += self._one(staged) - self._one(f"SELECT count(*) FROM {signal}_left_out {of_it}")
 
     def publish(self) -> None:
         """Close the open segment and show it to readers; nothing happens when no row is new."""

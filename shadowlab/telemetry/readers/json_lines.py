@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab.telemetry.connection import quoted, statements
 from shadowlab.telemetry.readers import dialects
-from shadowlab.telemetry.readers.base import LONGEST, Faults
+from shadowlab.telemetry.readers.base import HEAD, LONGEST, Faults
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -47,12 +48,17 @@ _METRIC: Final = f"""STRUCT(name VARCHAR, description VARCHAR, unit VARCHAR,
 _OUTLINE: Final = {
     name: f"STRUCT({_RESOURCE}, {old} JSON)[]" for name, (_, old, _) in dialects.SIGNALS.items()
 }  # fmt: skip
-_TYPED: Final = {
-    "json_spans": {"resourceSpans": f"STRUCT({_RESOURCE}, scopeSpans STRUCT({_SCOPE}, spans {_SPAN}[])[])[]"},
-    "json_logs": {"resourceLogs": f"STRUCT({_RESOURCE}, scopeLogs STRUCT({_SCOPE}, logRecords {_LOG}[])[])[]"},
-    "json_metrics": {"resourceMetrics": f"STRUCT({_RESOURCE}, scopeMetrics STRUCT({_SCOPE}, metrics {_METRIC}[])[])[]"},
+_BLOCKS: Final = {
+    "resourceSpans": f"{_RESOURCE}, scopeSpans STRUCT({_SCOPE}, spans {_SPAN}[])[]",
+    "resourceLogs": f"{_RESOURCE}, scopeLogs STRUCT({_SCOPE}, logRecords {_LOG}[])[]",
+    "resourceMetrics": f"{_RESOURCE}, scopeMetrics STRUCT({_SCOPE}, metrics {_METRIC}[])[]",
 }
-_STAGES: Final = ("stage_spans", "stage_logs", "stage_metric_points")
+_STATEMENTS: Final = {
+    "resourceSpans": ("json_spans", "stage_spans"),
+    "resourceLogs": ("json_logs", "stage_logs"),
+    "resourceMetrics": ("json_metrics", "stage_metric_points"),
+}
+_FIRST: Final = re.compile(rb'"(resourceSpans|resourceLogs)"\s*:')
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class JsonLines:
         for limit in (16 << 20, LONGEST):
             con.execute("BEGIN")
             try:
+                if found := _at_once(con, self.path, limit):
+                    con.execute("COMMIT")
+                    return found
+                con.execute("ROLLBACK; BEGIN")
                 if found := _fast(con, self.path, limit):
                     con.execute("COMMIT")
                     return found
@@ -119,8 +129,32 @@ class JsonLines:
         return []
 
 
+def _at_once(con: DuckDBPyConnection, path: Path, limit: int) -> int:
+    """Stage in one pass the spans or logs of a file that holds nothing else; 0 when it is not as plain as that."""
+    with path.open("rb") as told:
+        found = _FIRST.search(told.read(HEAD))
+    if not found:
+        return 0
+    signal = found[1].decode()
+    statement, stage = _STATEMENTS[signal]
+    others = [name for name in _BLOCKS if name != signal]
+    old = dialects.SIGNALS[signal][1]
+    columns = {signal: f"STRUCT({_BLOCKS[signal]}, {old} JSON)[]"} | dict.fromkeys(others, "JSON")
+    strange = " OR ".join(f"{name} IS NOT NULL" for name in others)
+    dated = f"coalesce(len(list_filter({signal}, lambda r: r.{old} IS NOT NULL)) > 0, false)"
+    before = last_row(con, stage)
+    con.execute(staging(statement, _source(path, columns, limit), strange=f"{strange} OR {dated}"))
+    if odd_rows(con, stage, before):
+        return 0
+    con.execute(
+        f"INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {stage} "
+        f"WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"
+    )
+    return last_row(con, stage) - before
+
+
 def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = True) -> int:
-    """Stage with typed reads; 0 when there is something that only `_sift` can tell apart."""
+    """Stage with typed reads, a pass for each signal; 0 when there is something that only `_sift` can tell apart."""
     outline = _source(path, _OUTLINE, limit)
     seen = ", ".join(f"count({name})" for name in _OUTLINE)
     none = " AND ".join(f"{name} IS NULL" for name in _OUTLINE)
@@ -134,14 +168,21 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     ).fetchall()[0]
     if strict and (foreign or dated):
         return 0
-    before = {stage: last_row(con, stage) for stage in _STAGES}
-    for (statement, columns), requests in zip(_TYPED.items(), counts, strict=True):
+    before = {stage: last_row(con, stage) for _, stage in _STATEMENTS.values()}
+    for (name, block), requests in zip(_BLOCKS.items(), counts, strict=True):
         if requests:
-            con.execute(statements(statement).replace("{source}", _source(path, columns, limit)))
+            source = _source(path, {name: f"STRUCT({block})[]"}, limit)
+            con.execute(staging(_STATEMENTS[name][0], source, only="WHERE p IS NOT NULL"))
     if strict and any(odd_rows(con, stage, last) for stage, last in before.items()):
         return 0
     con.execute(statements("json_resources").replace("{source}", "outline"))
     return int(total)
+
+
+def staging(statement: str, source: str, *, strange: str = "false", only: str = "") -> str:
+    """The script `statement` over a source of requests; `strange` marks requests whose rows are odd."""
+    script = statements(statement).replace("{source}", source)
+    return script.replace("{strange}", strange).replace("{only}", only)
 
 
 def last_row(con: DuckDBPyConnection, stage: str) -> int:

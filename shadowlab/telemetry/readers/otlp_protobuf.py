@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.inputs import Unpacked
 from shadowlab.telemetry.readers import wire
 from shadowlab.telemetry.readers.base import LONGEST, Faults, Portion
-from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows
+from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows, staging
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -28,8 +27,8 @@ _PORTION: Final = 96 << 20
 _SLICES: Final = 32
 _MESSAGES: Final = {"span": "trace.v1.TracesData", "log": "logs.v1.LogsData", "metric": "metrics.v1.MetricsData"}
 _STATEMENTS: Final = {
-    "span": ("json_spans", "stage_spans", "resourceSpans"),
-    "log": ("json_logs", "stage_logs", "resourceLogs"),
+    "span": ("json_spans", "stage_spans"),
+    "log": ("json_logs", "stage_logs"),
 }
 _UNUSED: Final = ("entity_refs", "key_strindex", "string_value_strindex", "schema_url")
 
@@ -166,16 +165,16 @@ class Columns:
 
 
 def _stage(con: DuckDBPyConnection, signal: str, faults: Faults, position: str) -> None:
-    statement, table, name = _STATEMENTS[signal]
+    statement, table = _STATEMENTS[signal]
     before = last_row(con, table)
-    script = re.sub(r"\bjson_(?=\w+\()", "pb_", statements(statement))
-    con.execute(script.replace("{source}", "requests_in_arrow"))
+    script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
+    con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
     if odd := odd_rows(con, table, before):
         faults.add(position, f"{odd} records without ids or with times beyond 2^63")
         con.execute(f"DELETE FROM {table} WHERE odd AND rowid > {before}")
     con.execute(
-        f"""INSERT INTO stage_resources SELECT hash(r), coalesce(pb_pairs(any_value(r.attributes)), []) FROM (
-        SELECT unnest({name}).resource AS r FROM requests_in_arrow) GROUP BY hash(r)"""
+        f"INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {table} "
+        f"WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"
     )
 
 

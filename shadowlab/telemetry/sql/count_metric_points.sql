@@ -1,3 +1,2 @@
--- How many values of the new rows were replaced, wholly or in part.
-SELECT coalesce(sum(CASE WHEN hot THEN redacted_values(attributes) ELSE 0 END), 0)::BIGINT
-FROM ready_metric_points SEMI JOIN metric_point_new USING (pos)
+-- How many values of the new rows were replaced, wholly or in part; on distinct values.
+SELECT coalesce(sum(n), 0)::BIGINT FROM ({hot_pairs}) WHERE was_redacted(redacted_value(k, v))

@@ -1,6 +1,10 @@
--- How many values of the new rows were replaced, wholly or in part.
-SELECT coalesce(sum(was_redacted(name)::INT + was_redacted(status_message)::INT
-    + CASE WHEN hot THEN redacted_values(attributes) ELSE 0 END
-    + CASE WHEN events IS NULL THEN 0 ELSE redacted_in(flatten(list_transform(events, lambda e: e.attributes))) END
-    + CASE WHEN links IS NULL THEN 0 ELSE redacted_in(flatten(list_transform(links, lambda l: l.attributes))) END), 0)::BIGINT
-FROM ready_spans SEMI JOIN span_new USING (pos)
+-- How many values of the new rows were replaced, wholly or in part; on distinct values.
+WITH told AS (
+    SELECT {name} AS v, count(*) AS n FROM stage_spans s {only} GROUP BY v
+    UNION ALL SELECT {status_message}, count(*) FROM stage_spans s {only} GROUP BY 1
+    UNION ALL SELECT redacted_value(k, v), n FROM ({hot_pairs})
+    UNION ALL SELECT {event_value}, 1 FROM (
+        SELECT unnest(flatten(list_transform(s.events, lambda e: e.attributes))) AS a FROM stage_spans s {only_events})
+    UNION ALL SELECT {link_value}, 1 FROM (
+        SELECT unnest(flatten(list_transform(s.links, lambda l: l.attributes))) AS a FROM stage_spans s {only_links}))
+SELECT coalesce(sum(n), 0)::BIGINT FROM told WHERE was_redacted(v)

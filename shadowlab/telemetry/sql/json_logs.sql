@@ -1,9 +1,13 @@
 INSERT INTO stage_logs BY NAME
-WITH requests AS (SELECT unnest(resourceLogs) AS r FROM {source}),
-     scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeLogs) AS s FROM requests),
-     logs AS (SELECT raw, s.scope AS scope, unnest(s.logRecords) AS p FROM scopes),
+-- As in `json_spans.sql`: what holds an empty list has an odd row, a resource is carried by its first record alone.
+WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest([0]) FROM {source}),
+     scopes AS (SELECT strange, r.resource AS resource, hash(r.resource) AS raw, generate_subscripts(r.scopeLogs, 1) AS nth_scope,
+                       unnest(r.scopeLogs) AS s, unnest([0]) FROM requests),
+     logs AS (SELECT strange, raw, resource, nth_scope, s.scope AS scope, generate_subscripts(s.logRecords, 1) AS nth,
+                     unnest(s.logRecords) AS p, unnest([0]) FROM scopes),
      typed AS (
-        SELECT raw, nullif(scope.name, '') AS scope_name,
+        SELECT strange OR p IS NULL AS strange, raw,
+            CASE WHEN nth_scope = 1 AND nth = 1 THEN coalesce(json_pairs(resource.attributes), []) END AS resource, nullif(scope.name, '') AS scope_name,
             nullif(scope.version, '') AS scope_version, p.timeUnixNano::VARCHAR AS at_text,
             p.observedTimeUnixNano::VARCHAR AS observed_text, TRY_CAST(p.timeUnixNano AS BIGINT) AS own_ns,
             nullif(TRY_CAST(p.observedTimeUnixNano AS BIGINT), 0) AS observed_ns, nullif(json_severity(p.severityNumber), 0) AS severity_number,
@@ -12,7 +16,7 @@ WITH requests AS (SELECT unnest(resourceLogs) AS r FROM {source}),
             nullif(p.eventName, '') AS event_name,
             json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
             nullif(TRY_CAST(p.droppedAttributesCount AS BIGINT), 0) AS dropped_attributes
-        FROM logs)
-SELECT * EXCLUDE (at_text, observed_text, own_ns), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
-    is_odd(at_text, own_ns) OR is_odd(nullif(observed_text, '0'), observed_ns) AS odd
+        FROM logs {only})
+SELECT * EXCLUDE (strange, at_text, observed_text, own_ns), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
+    strange OR is_odd(at_text, own_ns) OR is_odd(nullif(observed_text, '0'), observed_ns) AS odd
 FROM typed;

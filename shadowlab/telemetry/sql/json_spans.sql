@@ -1,9 +1,13 @@
 INSERT INTO stage_spans BY NAME
-WITH requests AS (SELECT unnest(resourceSpans) AS r FROM {source}),
-     scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeSpans) AS s FROM requests),
-     spans AS (SELECT raw, s.scope AS scope, unnest(s.spans) AS p FROM scopes),
+-- `unnest([0])` beside a list keeps what holds an empty one: its row is odd, so that nothing is passed over unseen.
+-- A resource is carried by its first span alone.
+WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnest([0]) FROM {source}),
+     scopes AS (SELECT strange, r.resource AS resource, hash(r.resource) AS raw, generate_subscripts(r.scopeSpans, 1) AS nth_scope,
+                       unnest(r.scopeSpans) AS s, unnest([0]) FROM requests),
+     spans AS (SELECT strange, raw, resource, nth_scope, s.scope AS scope, generate_subscripts(s.spans, 1) AS nth,
+                      unnest(s.spans) AS p, unnest([0]) FROM scopes),
      typed AS (
-        SELECT raw, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version,
+        SELECT strange, raw, CASE WHEN nth_scope = 1 AND nth = 1 THEN coalesce(json_pairs(resource.attributes), []) END AS resource, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version,
             json_trace(p.traceId) AS trace_id, json_id(p.spanId) AS span_id, json_id(p.parentSpanId) AS parent_span_id,
             nullif(p.traceState, '') AS trace_state, nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags, coalesce(p.name, '') AS name,
             json_kind(p.kind) AS kind, p.startTimeUnixNano::VARCHAR AS start_text, p.endTimeUnixNano::VARCHAR AS end_text,
@@ -20,7 +24,7 @@ WITH requests AS (SELECT unnest(resourceSpans) AS r FROM {source}),
             nullif(TRY_CAST(p.droppedAttributesCount AS BIGINT), 0) AS dropped_attributes,
             nullif(TRY_CAST(p.droppedEventsCount AS BIGINT), 0) AS dropped_events,
             nullif(TRY_CAST(p.droppedLinksCount AS BIGINT), 0) AS dropped_links
-        FROM spans)
-SELECT * EXCLUDE (start_text, end_text), hash(keys) AS shape,
-    is_odd(start_text, start_ns) OR is_odd(end_text, end_ns) OR trace_id IS NULL OR span_id IS NULL AS odd
+        FROM spans {only})
+SELECT * EXCLUDE (strange, start_text, end_text), hash(keys) AS shape,
+    strange OR is_odd(start_text, start_ns) OR is_odd(end_text, end_ns) OR trace_id IS NULL OR span_id IS NULL AS odd
 FROM typed;

@@ -1,9 +1,9 @@
 -- Where every reader puts what it read, as it was; `segment.py` redacts, compares, promotes and sorts it.
--- `raw` leads to the resource, `shape` to the list of attribute keys. Lives in memory, spills to disk.
+-- `raw` leads to the resource (`resource` is its attributes, on one row of many), `shape` to the list of attribute keys. Lives in memory, spills to disk.
 CREATE TABLE stage_resources(raw UBIGINT, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[]);
 
 CREATE TABLE stage_spans(
-    raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
+    raw UBIGINT, resource STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
     trace_id VARCHAR, span_id VARCHAR, parent_span_id VARCHAR, trace_state VARCHAR, flags BIGINT,
     name VARCHAR, kind VARCHAR, start_ns BIGINT, end_ns BIGINT, status VARCHAR, status_message VARCHAR,
     shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR,
@@ -13,7 +13,7 @@ CREATE TABLE stage_spans(
     dropped_attributes BIGINT, dropped_events BIGINT, dropped_links BIGINT);
 
 CREATE TABLE stage_logs(
-    raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
+    raw UBIGINT, resource STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
     at_ns BIGINT, observed_ns BIGINT, severity_number INTEGER, severity_text VARCHAR, body VARCHAR, body_type VARCHAR,
     trace_id VARCHAR, span_id VARCHAR, flags BIGINT, event_name VARCHAR,
     shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR, dropped_attributes BIGINT);

@@ -1,0 +1,167 @@
+"""Move what is staged into the open segment: redacted, promoted, compared with what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shadowlab.telemetry import shapes
+from shadowlab.telemetry.connection import quoted, statements
+from shadowlab.telemetry.segment import SIGNALS
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_TEXTS: Final = {"span": ("name", "status_message"), "log": ("body",), "metric_point": ("description",)}
+_NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "span": {
+        "events": ("at_ns", "name", "attributes", "dropped"),
+        "links": ("trace_id", "span_id", "trace_state", "flags", "attributes", "dropped"),
+    },
+    "log": {},
+    "metric_point": {"exemplars": ("at_ns", "value", "trace_id", "span_id", "attributes")},
+}
+"""Fields in the order of `stage.sql`: a row's identity must not depend on whether it was redacted."""
+_PROMOTED: Final = {"span": shapes.SPAN_COLUMNS, "log": shapes.LOG_COLUMNS, "metric_point": {}}
+_TIME: Final = {"span": "start_ns", "log": "at_ns", "metric_point": "at_ns"}
+_KEY: Final = {
+    "span": "hash(span_id, start_ns)",
+    "log": "hash(trace_id, span_id, at_ns, observed_ns)",
+    "metric_point": "hash(name, at_ns, start_ns)",
+}
+"""What equal records share, of columns that redaction leaves alone."""
+_ROW_GROUP: Final = 122_880
+_DISORDER: Final = 1.25
+"""How much of the time each row group may cover more than its share before rows are sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What one portion added to a segment."""
+
+    redacted: int
+    rows: dict[str, int]
+
+
+def append(con: DuckDBPyConnection, *, correlation: Sequence[str], known: Sequence[str]) -> Added:
+    """Move what is staged into the attached `segment`, leaving out rows that it or the databases `known` hold.
+
+    The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
+    """
+    con.execute(statements("append_resources"))
+    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM stage_resources")
+    added = dict.fromkeys(SIGNALS, 0)
+    for signal in SIGNALS:
+        staged = _one(con, f"SELECT count(*) FROM stage_{signal}s")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")
+        if not staged:
+            continue
+        found = shapes.find(con, signal, _PROMOTED[signal], correlation)
+        parts = {**found.expressions(), **_texts(con, signal)}
+        left_out = _leave_out(con, signal, parts, ("segment", *known))
+        if left_out < staged:
+            con.execute(_append_script(con, signal, parts, left_out))
+            redacted += _one(con, _count_script(signal, parts, found.hot, left_out))
+        added[signal] = staged - left_out
+    return Added(redacted=redacted, rows=added)
+
+
+def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], known: Sequence[str]) -> int:
+    """Find the rows that are there already; gives their number."""
+    stage, key, during = f"stage_{signal}s", _KEY[signal], _during(con, signal)
+    keys = " UNION ALL ".join(f"SELECT {key} FROM {name}.{signal}s {during}" for name in known)
+    ids = " UNION ALL ".join(f"SELECT row_id FROM {name}.{signal}s {during}" for name in known)
+    con.execute(_filled(statements("suspects"), {"signal": signal, "key": key, "stage": stage, "stored": keys}))
+    if not _one(con, f"SELECT count(*) FROM {signal}_suspects"):
+        return 0
+    ready = _ready(signal, parts, f"s.rowid IN (SELECT pos FROM {signal}_suspects)")
+    con.execute(_filled(statements("left_out"), {"signal": signal, "ready": ready, "stored": ids}))
+    return _one(con, f"SELECT count(*) FROM {signal}_left_out")
+
+
+def _during(con: DuckDBPyConnection, signal: str) -> str:
+    """The time that the staged rows cover, as a condition that row groups can be left unread by."""
+    time = _TIME[signal]
+    asked = f"SELECT min({time}), max({time}), count(*) - count({time}) FROM stage_{signal}s"
+    first, last, timeless = con.execute(asked).fetchall()[0]
+    if first is None:
+        return f"WHERE {time} IS NULL"
+    return f"WHERE {time} BETWEEN {first} AND {last}" + (f" OR {time} IS NULL" if timeless else "")
+
+
+def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int) -> str:
+    new = _new(signal, left_out)
+    told = {
+        "ready": _ready(signal, parts, *new),
+        "ready_nested": _ready(signal, parts, *new, "(s.events IS NOT NULL OR s.links IS NOT NULL)"),
+        "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
+    }
+    return _filled(statements(f"append_{signal}s"), told)
+
+
+def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
+    """Whether sorting would spare a question about some minutes the reading of row groups."""
+    time = _TIME[signal]
+    asked = f"""SELECT sum(last - first), max(last) - min(first) FROM (
+        SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM stage_{signal}s
+        GROUP BY rowid // {_ROW_GROUP})"""
+    covered, whole = con.execute(asked).fetchall()[0]
+    return bool(whole and covered > _DISORDER * whole)
+
+
+def _count_script(signal: str, parts: Mapping[str, str], hot: frozenset[str], left_out: int) -> str:
+    new = _new(signal, left_out)
+    keys = ", ".join(map(quoted, sorted(hot)))
+    pairs = f"""SELECT unnest(s.keys) AS k, unnest(s.vals) AS v FROM stage_{signal}s s
+        JOIN {signal}_shapes h ON h.shape = s.shape {_where("h.hot", *new)}"""
+    told = {
+        **parts,
+        "hot_pairs": f"SELECT k, v, count(*) AS n FROM ({pairs}) WHERE k IN ({keys or 'NULL'}) GROUP BY k, v",
+        "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
+        "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",
+        "only": _where(*new),
+        "only_events": _where("s.events IS NOT NULL", *new),
+        "only_links": _where("s.links IS NOT NULL", *new),
+    }
+    return _filled(statements(f"count_{signal}s"), told)
+
+
+def _new(signal: str, left_out: int) -> tuple[str, ...]:
+    return (f"s.rowid NOT IN (SELECT pos FROM {signal}_left_out)",) if left_out else ()
+
+
+def _ready(signal: str, parts: Mapping[str, str], *conditions: str) -> str:
+    return _filled(statements(f"ready_{signal}s"), {**parts, "only": _where(*conditions)})
+
+
+def _where(*conditions: str) -> str:
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def _filled(script: str, parts: Mapping[str, str]) -> str:
+    for name, text in parts.items():
+        script = script.replace(f"{{{name}}}", text)
+    return script
+
+
+def _texts(con: DuckDBPyConnection, signal: str) -> dict[str, str]:
+    """How what lies beside the attributes is read: as it is, unless it holds a secret."""
+    table = f"stage_{signal}s"
+    texts = {}
+    for column in _TEXTS[signal]:
+        asked = f"SELECT count(*) FROM (SELECT DISTINCT {column} AS v FROM {table}) WHERE has_secret(v)"
+        texts[column] = f"redacted_text({column})" if _one(con, asked) else column
+    for column, fields in _NESTED[signal].items():
+        pairs = f"SELECT unnest(flatten(list_transform({column}, lambda e: e.attributes))) AS a FROM {table}"
+        hot = _one(
+            con, f"SELECT count(*) FROM ({pairs} WHERE {column} IS NOT NULL) WHERE secret_key(a.k) OR has_secret(a.v)"
+        )
+        told = {field: f"e.{field}" for field in fields} | {"attributes": "redacted_pairs(e.attributes)"}
+        again = ", ".join(f"'{field}': {value}" for field, value in told.items())
+        texts[column] = f"list_transform({column}, lambda e: {{{again}}})" if hot else column
+    return texts
+
+
+def _one(con: DuckDBPyConnection, query: str) -> int:
+    return int(con.execute(query).fetchall()[0][0] or 0)

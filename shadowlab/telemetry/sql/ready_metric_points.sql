@@ -1,0 +1,13 @@
+-- Staged metric points as the segment keeps them: redacted, with the hash that is their identity.
+WITH redacted AS (
+    SELECT s.rowid AS pos, o.resource_id, o.resource_ix, o.service, s.* EXCLUDE (raw, odd, shape, keys, vals, types, description, exemplars), {description} AS description,
+        CASE WHEN exemplars IS NOT NULL THEN list_transform({exemplars}, lambda e: {'at_ns': e.at_ns, 'value': e.value,
+            'trace_id': e.trace_id, 'span_id': e.span_id, 'attributes': map_of(e.attributes)}) END AS exemplars,
+        o.service_version, {map} AS attributes, types AS attribute_types, s.shape, {extra} AS extra
+    FROM stage_metric_points s JOIN metric_point_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {only})
+SELECT * EXCLUDE (shape, extra),
+    hash(resource_id, scope_name, scope_version, name, description, unit, kind, temporality, monotonic, start_ns, at_ns, value,
+         value_int, count, sum, min, max, bucket_counts, explicit_bounds, scale, zero_count, zero_threshold, positive_offset,
+         positive_counts, negative_offset, negative_counts, quantiles, exemplars, shape, attributes, attribute_types, extra,
+         flags) AS row_id
+FROM redacted
