@@ -20,7 +20,7 @@ test: $(STAMP)  ## lint, types, import contracts, then the tests that are not sl
 	$(BIN)/lint-imports
 	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
 
-slow: $(STAMP)  ## the tests that need minutes, a browser or a container engine
+slow: $(STAMP) $(VENV)/.engines ## the tests that need minutes, a browser, a container engine or Spark
 	$(BIN)/pytest -m slow
 
 lab: $(STAMP)   ## JupyterLab on the demo's case
@@ -35,6 +35,10 @@ bench: $(STAMP) ## seconds per verb on the demo, written to the README
 
 clean:          ## everything that was made
 	rm -rf $(VENV) out dist build
+
+$(VENV)/.engines: $(STAMP)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[clickhouse,spark]'
+	@touch $@
 
 $(STAMP): pyproject.toml constraints.txt extensions/recorder/pyproject.toml
 	@command -v git >/dev/null || { echo "git is missing: install it first" >&2; exit 2; }

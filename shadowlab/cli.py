@@ -21,6 +21,7 @@ from shadowlab import errors
 
 _FILE = click.Path(path_type=Path)
 _CASE = click.argument("case", type=_FILE)
+_TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store, left where it is; see docs/scale.md.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
 
 
@@ -91,14 +92,28 @@ def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], 
         @click.option("--lock-timeout", default=10.0, show_default=True, help="Seconds to wait for another writer.")
         @_JSON
         @functools.wraps(function)
-        def command(case: Path, source: Path | None, lock_timeout: float, as_json: bool, **options: Any) -> None:
+        def command(
+            case: Path,
+            source: Path | None,
+            lock_timeout: float,
+            as_json: bool,
+            telemetry: str | None = None,
+            **options: Any,
+        ) -> None:
             from shadowlab import terminal
             from shadowlab.case import as_it_was
             from shadowlab.investigation import open_investigation
             from shadowlab.progress import TerminalBars
 
             with TerminalBars() as bars, as_it_was(case):
-                inv = open_investigation(case, source=source, create=create, progress=bars, lock_timeout=lock_timeout)
+                inv = open_investigation(
+                    case,
+                    source=source,
+                    create=create or telemetry is not None,
+                    progress=bars,
+                    lock_timeout=lock_timeout,
+                    telemetry=telemetry,
+                )
                 result = function(inv, **options)
             sys.exit(terminal.show(result, as_json=as_json))
 
@@ -143,14 +158,72 @@ def receive(
         return inv.receive(http=http, grpc=grpc, redact=policy, token_file=token_file, tls=tls, tell=line)
 
 
+@main.command("slice")
+@click.argument("url")
+@click.option(
+    "--case", type=_FILE, help="The case; made when there is none. Named after the service or trace if left out."
+)
+@click.option("--trace", help="The trace that is wanted, whole.")
+@click.option("--service", "services", multiple=True, help="Traces that touch this service; may be repeated.")
+@click.option("--window", default="30m", show_default=True, help="How far back: 30m, 6h, 2d.")
+@click.option("--at", default="last", show_default=True, help="RFC 3339, or `last`: the newest span there.")
+@click.option("--limit", type=click.IntRange(1), help="Refuse more spans than this; a million unless told otherwise.")
+@_JSON
+def cut(
+    url: str, case: Path | None, trace: str | None, services: tuple[str, ...], window: str, at: str, limit: int | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Make a case of an incident's part of a larger store: whole traces, with their logs and metrics.
+
+    URL is parquet:///DIR, parquet+s3://BUCKET/PREFIX, clickhouse://HOST:8123/DATABASE, chdb:///DIR?database=NAME,
+    spark://HOST:7077/DATABASE or bigquery://PROJECT/DATASET. Nothing is written there.
+    """
+    from shadowlab import terminal
+    from shadowlab.case import as_it_was
+    from shadowlab.investigation import open_investigation
+    from shadowlab.progress import TerminalBars
+
+    if not (trace or services):
+        raise errors.UsageError("a slice of what?", hint="--trace ID, or --service NAME with --window 30m")
+    place = case or Path(trace[:12] if trace else services[0].replace("/", "-"))
+    with TerminalBars() as bars, as_it_was(place):
+        inv = open_investigation(place, create=True, progress=bars)
+        done = inv.slice(url, window=window, at=at, services=services, trace=trace, limit=limit)
+        click.echo(f"in case {place}", err=True)
+    sys.exit(terminal.show(done, as_json=as_json))
+
+
+@main.command()
+@_CASE
+@click.option("--parquet", type=_FILE, required=True, metavar="DIR", help="A new folder.")
+@_JSON
+def export(case: Path, parquet: Path, as_json: bool) -> None:
+    """Write the telemetry as Parquet, partitioned by day and service: what a lake, Spark or another case reads."""
+    from shadowlab.investigation import open_investigation
+    from shadowlab.progress import TerminalBars
+
+    with TerminalBars() as bars:
+        files = open_investigation(case, create=False, progress=bars).export(parquet=parquet)
+    told = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}
+    click.echo(json.dumps(told, indent=1) if as_json else f"{len(files)} files in {parquet}")
+
+
 @_verb("triage")
 @click.option("--slo", type=_FILE, help="OpenSLO v1 objectives; remembered by the case.")
 @click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")
 @click.option("--at", default="last", show_default=True, help="RFC 3339, or `last`: the newest timestamp of the case.")
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many suspects to list.")
-def triage(inv: Any, slo: Path | None, window: str, at: str, top: int) -> Any:
+@click.option("--merge", multiple=True, metavar="A,B", help="Fingerprints that are one fault; kept in the case.")
+@click.option("--split", multiple=True, metavar="A", help="A fingerprint of several faults, to part by path; kept too.")
+@click.option("--changes", type=_FILE, help="JSON lines that tell of changes no trace shows.")
+@_TELEMETRY
+def triage(
+    inv: Any, slo: Path | None, window: str, at: str, top: int, merge: tuple[str, ...], split: tuple[str, ...],
+    changes: Path | None,
+) -> Any:  # fmt: skip
     """What burns, which errors explain it, since which change, and what is worth replaying."""
-    return inv.triage(slo=slo, window=window, at=at, top=top)
+    groups = [tuple(part.strip() for part in group.split(",")) for group in merge]
+    return inv.triage(slo=slo, window=window, at=at, top=top, merge=groups, split=split, changes=changes)
 
 
 @_verb("replay")
@@ -327,14 +400,26 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
 )
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
 @click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
-def sql(inv: Any, query: str, form: str, timeout: float, memory: str) -> Any:
+@_TELEMETRY
+@click.option("--window", default="30m", show_default=True, help="With --telemetry: how far back.")
+@click.option("--at", default="last", show_default=True, help="With --telemetry: until when.")
+@click.option("--service", help="With --telemetry: of this service.")
+@click.option("--trace", help="With --telemetry: for @trace.")
+def sql(
+    inv: Any, query: str, form: str, timeout: float, memory: str, window: str, at: str, service: str | None,
+    trace: str | None,
+) -> Any:  # fmt: skip
     """Ask the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
+
+    With --telemetry a larger store is asked where it is: @signatures, @rates, @burn, @contrast, @edges, @trace.
 
     Views: spans, errors, events, links, logs, metric_points, traces, edges, self_time, critical_path, deploys,
     gen_ai_calls.
     """
     from shadowlab import terminal
 
+    if inv.telemetry:
+        return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
     rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
     return terminal.Rows(rows, form)
 

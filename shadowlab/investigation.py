@@ -56,9 +56,11 @@ R = TypeVar("R", bound=Record)
 class Investigation:
     """A case at hand, with the verbs. Make one with `shadowlab.open`."""
 
-    def __init__(self, case: Case, *, progress: Progress | None = None) -> None:
+    def __init__(self, case: Case, *, progress: Progress | None = None, telemetry: str | None = None) -> None:
         self.case = case
         self.progress = progress
+        self.telemetry = telemetry
+        """URL of a larger store, where the telemetry stays; None when the case holds it."""
 
     def __repr__(self) -> str:
         return f"<Investigation {self.case.path}>"
@@ -106,6 +108,62 @@ class Investigation:
         )
         return done.bind(self)
 
+    def slice(
+        self,
+        telemetry: str | None = None,
+        *,
+        window: str | timedelta = "30m",
+        at: str | datetime | None = "last",
+        services: Sequence[str] = (),
+        trace: str | None = None,
+        limit: int | None = None,
+        redact: str | None = "default",
+    ) -> Ingest:
+        """Pull an incident's part of a larger store into the case: whole traces, with their logs and metrics.
+
+        `telemetry` is a URL (`parquet:///DIR`, `clickhouse://HOST:8123/DATABASE` ...), else the one given to `open`.
+        Every trace that `services` (all, when empty) touch within `window` before `at`, or the one `trace`. Raises
+        `UsageError` when there is none, or more than `limit` spans (a million).
+        """
+        from shadowlab import archives
+
+        evidence = Evidence(self.case)
+        record, told = archives.pulled(
+            self.case,
+            telemetry or self._larger(),
+            window=window,
+            at=at,
+            services=services,
+            trace=trace,
+            limit=limit,
+            redact=redact,
+            progress=self.progress,
+        )
+        return self._keep("slice", record, evidence, redaction=record.redaction, **told)
+
+    def export(self, *, parquet: str | os.PathLike[str]) -> tuple[Path, ...]:
+        """Write the case's telemetry as Parquet by day and service into a new folder; gives the files."""
+        from shadowlab.telemetry import larger
+
+        return larger.export(self.case, Path(parquet), progress=self.progress)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        window: str | timedelta = "30m",
+        at: str | datetime | None = "last",
+        service: str | None = None,
+        trace: str | None = None,
+    ) -> Rows:
+        """Ask the larger store that `open` was told of, where the data is; `@rates`, `@signatures`, `@burn` ...
+
+        Raises `UsageError` when `open` was given no `telemetry` or it is not there, `QueryError` with its reason.
+        """
+        from shadowlab import archives
+
+        return archives.asked(self._larger(), question, window=window, at=at, service=service, trace=trace)
+
     def triage(
         self,
         *,
@@ -124,9 +182,11 @@ class Investigation:
         stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows. Raises
         `ObjectiveError`, and `UsageError` for a window or time that cannot be.
         """
-        from shadowlab import live, telemetry, triage
+        from shadowlab import archives, live, telemetry, triage
 
         live.take_in_log(self.case)
+        if self.telemetry:
+            self.slice(window=archives.window_of_triage(window), at=at)
         evidence = Evidence(self.case)
         place = Path(slo) if slo else self.case.objectives
         objectives = triage.slo.load(place) if slo or place.exists() else None
@@ -143,6 +203,7 @@ class Investigation:
                 source_frames=choice.frames(self),
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,
+                known=telemetry.known_fingerprints(store),
             )
         if corrections != known:
             self.case.remember(corrections=corrections.document())
@@ -507,6 +568,13 @@ class Investigation:
 
         return keeping.keep(self.case, verb, record, evidence, **arguments).bind(self)
 
+    def _larger(self) -> str:
+        if self.telemetry is None:
+            raise errors.UsageError(
+                "no larger store was named", hint="--telemetry URL, or open(case, telemetry=URL); see docs/scale.md"
+            )
+        return self.telemetry
+
     def _need(self, kind: type[R], verb: str) -> R:
         kept = self.latest(kind)
         if kept is None:
@@ -527,13 +595,16 @@ def open_investigation(
     create: bool = True,
     progress: Progress | str | None = "auto",
     lock_timeout: float = 10.0,
+    telemetry: str | None = None,
 ) -> Investigation:
     """The investigation of the case in folder `path`, made when there is none and `create` is set.
 
     `source` is the service's repository, remembered by the case. `progress` is called with (what, done, total);
-    `"auto"` shows bars in a notebook and nothing elsewhere. Raises `CaseError`, `SourceError`.
+    `"auto"` shows bars in a notebook and nothing elsewhere. `telemetry` is the URL of a larger store that stays where
+    it is: `ask` asks it, `slice` and `triage` pull an incident's part of it. Raises `CaseError`, `SourceError`.
     """
-    inv = Investigation(open_case(path, create=create, lock_timeout=lock_timeout), progress=wanted(progress))
+    case = open_case(path, create=create, lock_timeout=lock_timeout)
+    inv = Investigation(case, progress=wanted(progress), telemetry=telemetry)
     if source is not None:
         inv.remember_source(source)
     if "IPython" in sys.modules:

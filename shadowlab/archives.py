@@ -1,0 +1,132 @@
+"""Telemetry that stays where it is: questions asked of a larger engine, and an incident's slice pulled into a case."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shadowlab import errors, times
+from shadowlab.case import Case
+from shadowlab.intake import ingest
+from shadowlab.progress import Progress
+from shadowlab.records import Ingest
+
+if TYPE_CHECKING:
+    from shadowlab.telemetry import Rows
+    from shadowlab.telemetry.larger import Engine, Scope
+
+_BEFORE = 2
+"""How many windows a triage pulls: the one that is looked at, and as much before it to compare with."""
+
+
+def asked(
+    url: str,
+    question: str,
+    *,
+    window: str | timedelta,
+    at: str | datetime | None,
+    service: str | None,
+    trace: str | None,
+) -> Rows:
+    """Answer a question that ships with shadowlab (`@rates`, `@signatures` ...) where the data is.
+
+    Raises `UsageError` for an engine that is not there, and `QueryError`.
+    """
+    from shadowlab.telemetry.larger import connect, questions
+    from shadowlab.telemetry.larger.engine import ask
+
+    name = question.strip().removeprefix("@")
+    engine = connect(url)
+    try:
+        scope = _scope(engine, window=times.window(window), at=at, services=_listed(service), trace=trace)
+        known = questions.named(scope.end_ns, scope.services)
+        if name not in known or not question.strip().startswith("@"):
+            told = "; ".join(f"@{key}: {value.says}" for key, value in known.items())
+            raise errors.QueryError(f"{engine.name} is asked questions that ship with shadowlab", hint=told)
+        if (name == "contrast" and not service) or (name == "trace" and not trace):
+            what = "--service NAME" if name == "contrast" else "--trace ID"
+            raise errors.UsageError(f"@{name} needs {what}", hint=f"add {what}")
+        return ask(engine, known[name].text(), known[name].reads, scope)
+    finally:
+        engine.close()
+
+
+def pulled(
+    case: Case,
+    url: str,
+    *,
+    window: str | timedelta,
+    at: str | datetime | None,
+    services: Sequence[str] = (),
+    trace: str | None = None,
+    limit: int | None,
+    redact: str | None,
+    progress: Progress | None,
+) -> tuple[Ingest, dict[str, object]]:
+    """Pull whole traces with their logs and metrics into `case`; gives the record, and what the ledger says of it.
+
+    Where no service is named and it would be more than `limit` spans, the one with the most errors is taken. Raises
+    `UsageError` when nothing is there or that is more than `limit` spans too.
+    """
+    from shadowlab.telemetry.larger import LIMIT, connect, take_slice
+
+    engine = connect(url)
+    most = limit or LIMIT
+    try:
+        scope = _scope(engine, window=times.window(window), at=at, services=tuple(services), trace=trace)
+        scope = _narrowed(engine, scope, most)
+        with take_slice(engine, scope, case.telemetry, limit=most, progress=progress) as part:
+            done = ingest(case, [str(path) for path in part.paths], redact=redact, progress=progress)
+            return done, {"engine": engine.name, **_told(scope), "bytes_moved": part.bytes_moved}
+    finally:
+        engine.close()
+
+
+def _narrowed(engine: Engine, scope: Scope, limit: int) -> Scope:
+    """`scope`, or when it names nothing and is too large, the service in it that fails most."""
+    from shadowlab.telemetry.larger import questions
+    from shadowlab.telemetry.larger.engine import ask
+    from shadowlab.telemetry.larger.slices import size
+
+    if scope.services or scope.trace_id or size(engine, scope) <= limit:
+        return scope
+    failing = ask(engine, questions.signatures(), ("errors",), scope).rows()
+    return replace(scope, services=(failing[0]["service"],)) if failing else scope
+
+
+def window_of_triage(window: str | timedelta) -> timedelta:
+    """How much a triage of `window` pulls."""
+    return times.window(window) * _BEFORE
+
+
+def _scope(
+    engine: Engine, *, window: timedelta, at: str | datetime | None, services: tuple[str, ...], trace: str | None
+) -> Scope:
+    from shadowlab.telemetry.larger import Scope
+    from shadowlab.telemetry.larger.slices import EVER, newest_ns
+
+    if trace and at in (None, "last"):  # where in the archive it lies is what is asked
+        return Scope(EVER.start_ns, EVER.end_ns, services, trace)
+    moment = times.moment(at)
+    end = newest_ns(engine, time.time_ns()) + 1 if moment is None else _ns(moment)
+    return Scope(end - window // timedelta(microseconds=1) * 1000, end, services, trace)
+
+
+def _ns(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def _listed(service: str | None) -> tuple[str, ...]:
+    return (service,) if service else ()
+
+
+def _told(scope: Scope) -> dict[str, object]:
+    told = {"from": _spoken(scope.start_ns), "until": _spoken(scope.end_ns)}
+    return {**told, "services": list(scope.services), "trace": scope.trace_id}
+
+
+def _spoken(ns: int) -> str:
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).isoformat()

@@ -1,0 +1,33 @@
+-- The layout of `shadowlab export --parquet`, as tables of a catalog or as views over its files.
+-- table: spans
+SELECT trace_id, span_id, parent_span_id, trace_state, service, name, kind, start_ns, duration_ns, status,
+    status_message, service_version, scope_name, scope_version, to_json(attributes) AS attributes,
+    to_json(resource_attributes) AS resource_attributes
+FROM {database}spans WHERE {where_spans}
+-- table: events
+SELECT trace_id, span_id, at_ns, name, to_json(attributes) AS attributes FROM {database}events WHERE {where_events}
+-- table: links
+SELECT trace_id, span_id, linked_trace_id, linked_span_id, trace_state, to_json(attributes) AS attributes
+FROM {database}links WHERE {where_links}
+-- table: errors
+SELECT trace_id, span_id, service, span_name AS operation, at_ns, exception_type, exception_message, stack, service_version
+FROM {database}events WHERE name = 'exception' AND {where_events}
+UNION ALL
+SELECT trace_id, span_id, service, name, start_ns + duration_ns, error_type, status_message, NULL, service_version
+FROM {database}spans WHERE status = 'error' AND exceptions = 0 AND {where_spans}
+-- table: span_attributes
+SELECT trace_id, span_id, service, name, start_ns, status, told.attribute, told.value FROM (
+    SELECT trace_id, span_id, service, name, start_ns, status, explode(concat(
+        transform(map_entries(attributes), e -> struct(e.key AS attribute, e.value AS value)),
+        transform(map_entries(resource_attributes), e -> struct(concat('resource.', e.key) AS attribute, e.value AS value))
+    )) AS told FROM {database}spans WHERE {where_spans})
+-- table: logs
+SELECT trace_id, span_id, service, at_ns, severity_number, severity_text, body,
+    to_json(attributes) AS attributes, to_json(resource_attributes) AS resource_attributes
+FROM {database}logs WHERE {where_logs}
+-- table: metric_points
+SELECT service, name, kind, unit, start_ns, at_ns, value, count, sum, to_json(bucket_counts) AS bucket_counts,
+    to_json(explicit_bounds) AS explicit_bounds,
+    CASE temporality WHEN 'delta' THEN 1 WHEN 'cumulative' THEN 2 END AS temporality, monotonic,
+    to_json(attributes) AS attributes, to_json(resource_attributes) AS resource_attributes
+FROM {database}metric_points WHERE kind IN ('gauge', 'sum', 'histogram') AND {where_metrics}

@@ -1,0 +1,349 @@
+"""The same questions on larger engines: the same answers, nothing written there, an incident's slice as a case."""
+
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import exporter_tables
+import pytest
+
+import shadowlab as sl
+from shadowlab import errors
+from shadowlab.telemetry.larger import Engine, Scope, connect, export, take_slice
+from shadowlab.telemetry.larger.bigquery import BigQuery
+from shadowlab.telemetry.larger.duck import Duck, of_case
+from shadowlab.telemetry.larger.engine import ask, compiled
+from shadowlab.telemetry.larger.questions import named
+
+DATA = Path(__file__).parent.parent / "data" / "payments-decimal"
+PERCENTILES = ("p50_ns", "p95_ns")
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> sl.Investigation:
+    inv = sl.open(tmp_path_factory.mktemp("larger") / "case")
+    inv.ingest(*(str(path) for path in sorted(DATA.glob("*.otlp.jsonl.gz"))))
+    return inv
+
+
+@pytest.fixture(scope="module")
+def layout(loaded: sl.Investigation, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("layout") / "archive"
+    loaded.export(parquet=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def at_home(loaded: sl.Investigation) -> Iterator[Duck]:
+    engine = of_case(loaded.case)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def exporter(at_home: Duck, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """ClickHouse's data folder with the exporter's tables, made by a process of its own: chdb allows one a process."""
+    folder = tmp_path_factory.mktemp("clickhouse")
+    for table in exporter_tables.TABLES:
+        exporter_tables.write(at_home.con, table, folder)
+    done = subprocess.run(
+        [sys.executable, exporter_tables.__file__, str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "data"
+
+
+def last_half_hour(engine: Engine) -> Scope:
+    end = ask_one(engine, "SELECT max(start_ns) FROM main.spans") + 1
+    return Scope(end - 1800 * 10**9, end)
+
+
+def ask_one(engine: Any, statement: str) -> int:
+    return int(engine.run(statement).column(0)[0].as_py())
+
+
+def answers(engine: Engine, scope: Scope, trace_id: str) -> dict[str, list[dict[str, Any]]]:
+    """Every question that is asked by name."""
+    told = {}
+    for name, question in named(scope.end_ns, ["payments-api"]).items():
+        of = Scope(scope.start_ns, scope.end_ns, (), trace_id if name == "trace" else None)
+        told[name] = [unified(row) for row in ask(engine, question.text(), question.reads, of).rows()]
+    return told
+
+
+def unified(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON as what it says, percentiles to three digits: engines sketch them differently."""
+    for key in ("attributes", "resource_attributes"):
+        if key in row:
+            row[key] = json.loads(row[key])
+    return {key: float(f"{value:.1g}") if key in PERCENTILES else value for key, value in row.items()}
+
+
+def without_percentiles(told: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [{k: v for k, v in row.items() if k not in PERCENTILES} for row in rows] for name, rows in told.items()
+    }
+
+
+def failing_trace(engine: Duck) -> str:
+    text = "SELECT trace_id FROM main.events WHERE name = 'exception' ORDER BY at_ns DESC LIMIT 1"
+    return str(engine.run(text).column(0)[0].as_py())
+
+
+def test_parquet_gives_the_answers_of_the_case(at_home: Duck, layout: Path):
+    scope, trace_id = last_half_hour(at_home), failing_trace(at_home)
+    here = answers(at_home, scope, trace_id)
+    assert {name: bool(rows) for name, rows in here.items()} == dict.fromkeys(here, True) | {"edges": False}
+    for url in (f"parquet://{layout}", f"parquet+file://{layout}"):
+        engine = connect(url)
+        assert without_percentiles(answers(engine, scope, trace_id)) == without_percentiles(here)
+        engine.close()
+
+
+def test_the_questions_are_those_that_the_views_answer(loaded: sl.Investigation, at_home: Duck):
+    scope = last_half_hour(at_home)
+    told = answers(at_home, scope, failing_trace(at_home))
+    (counted,) = loaded.sql(
+        f"SELECT count(*) AS n FROM errors WHERE exception_type = 'TypeError' AND at_ns >= {scope.start_ns}"
+    ).rows()
+    assert [row["errors"] for row in told["signatures"] if row["exception_type"] == "TypeError"] == [counted["n"]]
+    (burnt,) = told["burn"]
+    assert burnt["failed_30m"] == sum(row["failed"] for row in told["rates"])
+
+
+def test_only_the_days_and_services_asked_for_are_read(layout: Path):
+    engine = connect(f"parquet://{layout}")
+    elsewhere = Scope(0, 86_400 * 10**9, ("payments-api",))
+    question = named(elsewhere.end_ns, [])["rates"]
+    plan = str(engine.run("EXPLAIN " + compiled(engine, question.text(), question.reads, elsewhere)).to_pylist())
+    assert "Scanning Files: 0/" in plan or "EMPTY_RESULT" in plan
+    engine.close()
+
+
+def test_a_slice_is_the_traces_whole_with_their_logs(loaded: sl.Investigation, layout: Path, tmp_path: Path):
+    inv = sl.open(tmp_path / "slice", telemetry=f"parquet://{layout}")
+    told = inv.slice(services=["payments-api"], window="2m")
+    assert told.spans
+    ids = "SELECT trace_id FROM spans"
+    mine = inv.sql("SELECT trace_id, count(*) AS n FROM spans GROUP BY ALL ORDER BY ALL").rows()
+    theirs = loaded.sql("SELECT trace_id, count(*) AS n FROM spans GROUP BY ALL ORDER BY ALL").rows()
+    assert mine == [row for row in theirs if row["trace_id"] in {r["trace_id"] for r in inv.sql(ids).rows()}]
+    same = (
+        "SELECT * EXCLUDE (row_id, attribute_types, exceptions, flags) FROM spans ORDER BY start_ns, span_id LIMIT 20"
+    )
+    first = inv.sql(same).rows()
+    wanted = f"SELECT * FROM ({same.removesuffix(' LIMIT 20')}) WHERE trace_id IN (SELECT unnest($ids)) LIMIT 20"
+    with sl.telemetry.store(loaded.case) as store:
+        assert first == store.sql(wanted, {"ids": [row["trace_id"] for row in mine]}).rows()
+    assert inv.sql("SELECT count(*) AS n FROM logs").rows()[0]["n"] == told.logs > 0
+
+
+def test_a_slice_twice_adds_nothing_and_stands_in_the_ledger(layout: Path, tmp_path: Path):
+    inv = sl.open(tmp_path / "case")
+    first, second = (inv.slice(f"parquet://{layout}", services=["payments-api"], window="1m") for _ in range(2))
+    assert first.spans > 0
+    assert second.spans == second.logs == second.metric_points == 0
+    assert [entry["verb"] for entry in inv.ledger] == ["slice", "slice"]
+    assert inv.verify().verdict.value == "pass"
+
+
+def test_triage_pulls_what_it_looks_at(layout: Path, tmp_path: Path):
+    found = sl.open(tmp_path / "case", telemetry=f"parquet://{layout}").triage(window="10m")
+    assert found.suspects[0].title.startswith("TypeError")
+
+
+def test_a_slice_that_is_too_large_says_how_large(layout: Path, tmp_path: Path):
+    with pytest.raises(errors.UsageError, match="more than 100") as told:
+        sl.open(tmp_path / "case").slice(f"parquet://{layout}", services=["payments-api"], limit=100)
+    assert "--limit" in told.value.hint
+
+
+def test_an_export_of_odd_services_comes_back(tmp_path: Path):
+    inv = sl.open(tmp_path / "case")
+    names = ["a b/c", "déjà=vu", "123", "100%"]
+    times = {"startTimeUnixNano": "1790000000000000000", "endTimeUnixNano": "1790000000000000009"}
+    requests = [
+        {"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]},
+          "scopeSpans": [{"spans": [{"traceId": f"{n + 1:032x}", "spanId": f"{n + 1:016x}", "name": "x", **times}]}]}]}
+        for n, name in enumerate(names)
+    ]  # fmt: skip
+    place = tmp_path / "odd.jsonl"
+    place.write_text("\n".join(json.dumps(request) for request in requests))
+    inv.ingest(str(place))
+    for file in export(inv.case, tmp_path / "out"):
+        assert tmp_path / "out" in file.parents
+    for url in (f"parquet://{tmp_path}/out", f"parquet+file://{tmp_path}/out"):
+        engine = connect(url)
+        for name in names:
+            with take_slice(engine, Scope(0, 1 << 62, (name,)), tmp_path) as part:
+                assert part.spans == 1
+        engine.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nothing", "no telemetry URL"),
+        ("mysql://host/db", "no engine"),
+        ("parquet:///nowhere/at/all", "holds no spans"),
+        ("clickhouse://who:hunter2@127.0.0.1:9/otel", "does not answer"),
+        ("clickhouse:///otel", "names no host"),
+        ("chdb:///nowhere/at/all", "no folder"),
+        ("bigquery://project", "names no project and dataset"),
+    ],
+)
+def test_what_cannot_be_asked_is_said_in_one_message(url: str, said: str, tmp_path: Path):
+    command = [sys.executable, "-m", "shadowlab", "slice", url, "--service", "x", "--case", str(tmp_path / "case")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert "hunter2" not in done.stderr
+    assert not (tmp_path / "case").exists()
+
+
+def test_another_schema_is_named(tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder = tmp_path / "spans" / "day=2026-01-01" / "service=x"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"TraceId": ["a"]}), folder / "a.parquet")
+    with pytest.raises(errors.UsageError, match="trace_id"):
+        connect(f"parquet://{tmp_path}")
+
+
+def test_a_service_called_like_sql_is_a_name(at_home: Duck):
+    scope = last_half_hour(at_home)
+    hostile = Scope(scope.start_ns, scope.end_ns, ("x') OR 1=1 --", "\\"))
+    question = named(scope.end_ns, [])["rates"]
+    assert ask(at_home, question.text(), question.reads, hostile).rows() == []
+    for dialect in (BigQuery("project", "set"),):
+        assert "OR 1=1 --'" not in compiled(dialect, question.text(), question.reads, hostile).replace("\\'", "")
+
+
+def test_bigquery_is_sent_its_own_sql():
+    sqlglot = pytest.importorskip("sqlglot", reason="comes with ibis, which is in the development group")
+    engine = BigQuery("my-project", "telemetry")
+    scope = Scope(1_790_000_000_000_000_000, 1_790_000_600_000_000_000, ("web",))
+    for name, question in named(scope.end_ns, ["web"]).items():
+        text = compiled(engine, question.text(), question.reads, scope)
+        assert "`my-project`.`telemetry`." in text
+        assert "day >= DATE '2026-09-21'" in text, "partitions are pruned"
+        sqlglot.parse_one(text, read="bigquery")
+        if name == "rates":
+            assert "APPROX_QUANTILES" in text
+
+
+@pytest.mark.slow
+def test_clickhouse_gives_the_answers_of_the_case(at_home: Duck, exporter: Path, tmp_path: Path):
+    scope, trace_id = last_half_hour(at_home), failing_trace(at_home)
+    asked = subprocess.run(
+        [sys.executable, "-c", _IN_A_PROCESS.format(folder=str(exporter), scope=scope, trace_id=trace_id)],
+        capture_output=True, text=True, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stderr
+    here = json.loads(json.dumps(answers(at_home, scope, trace_id)))
+    there = json.loads(asked.stdout)
+    for told in (here, there):
+        for row in told["trace"]:
+            row.pop("service_version")
+    assert without_percentiles(there) == without_percentiles(here)
+
+
+_IN_A_PROCESS = """
+import json
+from test_larger import answers
+from shadowlab.telemetry.larger import Scope, connect
+engine = connect("chdb://{folder}?database=otel")
+print(json.dumps(answers(engine, {scope!r}, "{trace_id}")))
+"""
+
+
+@pytest.mark.slow
+def test_a_slice_of_a_clickhouse_server_is_the_slice_of_the_case(exporter: Path, layout: Path, tmp_path: Path):
+    with served(exporter) as port:
+        url = f"clickhouse://127.0.0.1:{port}/otel"
+        from_server = sl.open(tmp_path / "server").slice(url, services=["payments-api"], window="2m")
+        from_layout = sl.open(tmp_path / "layout").slice(f"parquet://{layout}", services=["payments-api"], window="2m")
+        assert (from_server.spans, from_server.logs) == (from_layout.spans, from_layout.logs)
+        with pytest.raises(errors.QueryError, match="otel_traces"):
+            sl.open(tmp_path / "other").slice(f"clickhouse://127.0.0.1:{port}/default", services=["x"])
+
+
+class _Interface(http.server.BaseHTTPRequestHandler):
+    """ClickHouse's HTTP interface, as far as a client needs it, answered by ClickHouse's engine."""
+
+    engine: Any
+    lock = threading.Lock()
+
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        try:
+            with self.lock:
+                content, code = self.engine.run(text), 200
+        except errors.QueryError as exc:
+            content, code = str(exc).encode(), 404
+        self.send_response(code)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+class served:
+    """A process that answers a data folder over HTTP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> int:
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, str(self.folder)], stdout=subprocess.PIPE, text=True, env={**os.environ}
+        )
+        assert self.process.stdout
+        return int(self.process.stdout.readline())
+
+    def __exit__(self, *_: Any) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+@pytest.mark.slow
+def test_spark_gives_the_answers_of_the_case(at_home: Duck, layout: Path):
+    scope, trace_id = last_half_hour(at_home), failing_trace(at_home)
+    engine = connect(f"spark://local-cluster[2,1,1024]?parquet={layout}")
+    try:
+        assert without_percentiles(answers(engine, scope, trace_id)) == without_percentiles(
+            answers(at_home, scope, trace_id)
+        )
+    finally:
+        engine.close()
+
+
+if __name__ == "__main__":
+    import pyarrow as pa
+
+    class _Bytes:
+        def __init__(self, folder: str) -> None:
+            self.engine = connect(f"chdb://{folder}?database=otel")
+
+        def run(self, text: str) -> bytes:
+            table = self.engine.run(text)
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+            return bytes(sink.getvalue())
+
+    _Interface.engine = _Bytes(sys.argv[1])
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Interface)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
