@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Recording
-from shadowlab.replay import blobs, recording
+from shadowlab.replay import blobs, recording, tapes
 from shadowlab.replay.files import LARGEST_RECORDING
 from shadowlab.replay.fixture import parse
 from shadowlab.replay.versions import SCHEMA
@@ -29,11 +29,11 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
     """Keep a JSON event as a recording; `replay` goes on from it.
 
     The event is handed to the callable as it is. Its `time` and `rand_seed` are taken where it has them, else `TIME`
-    and `SEED`. `fixtures` is a folder of JSON files, each an outbound exchange or a list of them: `method` (GET),
-    `url`, `status` (200), `headers`, `body`; the callable's `session` answers from them in the order of file names.
-    Raises `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
+    and `SEED`. `fixtures` is a file or folder of recorded answers in any of `tapes.FORMATS`; the callable's `session`,
+    and the HTTP clients that it uses, are answered from them; what of them was left out stands in `notes`. Raises `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
     """
     document = _read(event)
+    tape = tapes.read(fixtures) if fixtures else None
     service = source.service("HEAD")
     told = document if isinstance(document, dict) else {}
     taken = {
@@ -45,11 +45,12 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
                     "body": document, "body_encoding": "json"},
         "time": _time(told),
         "rand_seed": _seed(told),
-        "outbound": list(_exchanges(fixtures)) if fixtures else [],
+        "outbound": list(tape.calls) if tape else [],
     }  # fmt: skip
     taken |= _database(case, event, told, service)
     taken["id"] = hashlib.sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:32]
-    return recording.keep(case, parse(taken, where=str(event)))
+    kept = recording.keep(case, parse(taken, where=str(event)))
+    return replace(kept, notes=tape.notes) if tape else kept
 
 
 def _database(case: Case, event: Path, told: dict[str, Any], service: Service) -> dict[str, Any]:
@@ -69,36 +70,6 @@ def _time(told: dict[str, Any]) -> str:
 def _seed(told: dict[str, Any]) -> int:
     seed = told.get("rand_seed")
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else SEED
-
-
-def _exchanges(folder: Path) -> Iterator[dict[str, Any]]:
-    if not folder.is_dir():
-        raise errors.RecordingError(f"{folder} is no folder", hint="name a folder of JSON files, one a recorded call")
-    number = 0
-    for file in sorted(folder.glob("*.json")):
-        document = _read(file)
-        for entry in document if isinstance(document, list) else [document]:
-            if not isinstance(entry, dict) or not isinstance(entry.get("url"), str):
-                raise errors.RecordingError(f"{file}: a call without a `url`", hint='write {"url": …, "body": …}')
-            yield _exchange(entry, number)
-            number += 1
-
-
-def _exchange(entry: dict[str, Any], number: int) -> dict[str, Any]:
-    headers = entry.get("headers") or []
-    body = entry.get("body")
-    default = "none" if body is None else "utf-8" if isinstance(body, str) else "json"
-    return {
-        "seq": number,
-        "client": "session",
-        "method": str(entry.get("method", "GET")).upper(),
-        "url": entry["url"],
-        "status": entry.get("status", None if entry.get("error") else 200),
-        "headers": [[str(k), str(v)] for k, v in headers.items()] if isinstance(headers, dict) else headers,
-        "body": body,
-        "body_encoding": entry.get("body_encoding", default),
-        "error": entry.get("error"),
-    }
 
 
 def _read(file: Path) -> Any:

@@ -265,8 +265,10 @@ def parse(document: Any, *, where: str) -> Fixture:
         for call in fixture.outbound:
             content_of(call.request_body, call.request_body_encoding)
             content_of(call.body, call.body_encoding)
-        for part in (*fixture.files, *filter(None, (fixture.message,))):
-            content_of(part.body, part.body_encoding)
+        for file in fixture.files:
+            content_of(file.body, file.body_encoding)
+        if fixture.message:
+            content_of(fixture.message.body, fixture.message.body_encoding)
     except (msgspec.ValidationError, binascii.Error, ValueError, TypeError, RecursionError) as exc:
         raise errors.RecordingError(
             f"{where}: {str(exc)[:200]}", hint="docs/recordings.md says what a recording holds"

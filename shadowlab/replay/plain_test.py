@@ -33,8 +33,11 @@ def answer_outbound_calls(calls: list[dict[str, Any]], monkeypatch: pytest.Monke
 
     def answer(method: str, url: str) -> dict[str, Any]:
         for call in left:
-            if call["method"] == method and (call["url"] == url or "redacted" in call["url"]):
-                left.remove(call)
+            same = call["url"] == url or "redacted" in call["url"]
+            fits = re.fullmatch(call["pattern"], url) if call.get("pattern") else same
+            if call["method"] in (method, "ANY") and fits:
+                if not call.get("lasting"):
+                    left.remove(call)
                 return call
         raise AssertionError(f"nothing was recorded for {method} {url}")
 '''
@@ -191,7 +194,9 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     kind = service.kind or fixtures[0].kind
     name = re.sub(r"[^0-9a-zA-Z]", "_", (replay.suspect or fixtures[0].id)[:16]).lower()
     test = folder / f"test_{name}.py"
-    case_files.write(test, _written(fixtures, name, kind, service.entrypoint).encode())
+    stubbed = any(call.client not in ("httpx", "requests") for fixture in fixtures for call in fixture.outbound)
+    code = _code(source, replay.revision) if stubbed else ""
+    case_files.write(test, _written(fixtures, name, kind, service.entrypoint, code).encode())
     return (test, *_beside(case, folder, fixtures))
 
 
@@ -207,9 +212,9 @@ def _beside(case: Case, folder: Path, fixtures: Sequence[Fixture]) -> list[Path]
     return list(dict.fromkeys(written))
 
 
-def _written(fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str) -> str:
+def _written(fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str, code: str) -> str:
     first = fixtures[0]
-    clients = {call.client for fixture in fixtures for call in fixture.outbound}
+    clients = {name for fixture in fixtures for call in fixture.outbound for name in _made_by(call.client, code)}
     outbound = _NO_CALLS.strip()
     if clients:
         parts = [_HTTPX] * ("httpx" in clients) + [_REQUESTS] * ("requests" in clients)
@@ -232,10 +237,25 @@ def _written(fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str)
     return _imports(text, clients, kind)
 
 
+def _code(source: Source, revision: str) -> str:
+    return "\n".join(source.read(file, revision) for file in source.files(revision) if file.endswith(".py"))
+
+
+def _made_by(client: str, code: str) -> tuple[str, ...]:
+    """The libraries that may make a call: the recorded one; those that the code imports when a stub was written."""
+    if client in ("httpx", "requests"):
+        return (client,)
+    return tuple(
+        name for name in ("httpx", "requests") if re.search(rf"^\s*(import|from) {name}\b", code, re.MULTILINE)
+    )
+
+
 def _imports(text: str, clients: set[str], kind: str) -> str:
     for client in sorted(clients & {"httpx", "requests"}, reverse=True):
         text = text.replace("\nimport pytest\n", f"\nimport {client}\nimport pytest\n" if client == "httpx"
                             else f"\nimport pytest\nimport {client}\n", 1)  # fmt: skip
+    if clients:
+        text = text.replace("import random\n", "import random\nimport re\n", 1)
     if kind != "function":
         text = text.replace("from typing import Any\n", "from typing import Any\nfrom urllib.parse import unquote\n", 1)
     if kind == "wsgi":

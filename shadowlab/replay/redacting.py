@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from shadowlab.privacy import Redactor, is_secret
-from shadowlab.replay.fixture import Fixture, Headers
+from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.state import Headers
 
 
 def redacted(fixture: Fixture, redactor: Redactor) -> Fixture:

@@ -14,7 +14,8 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.records import canonical
-from shadowlab.replay.fixture import Encoding, Fixture, content_of
+from shadowlab.replay.fixture import Fixture, content_of
+from shadowlab.replay.state import Encoding
 
 LARGEST_INTEGER = 2**53 - 1
 """Beyond it a reader of JSON may round (RFC 7493, section 2.2); such a number is kept as its digits."""

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import sys
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ _HOP = {"content-encoding", "transfer-encoding", "content-length", "connection",
 
 
 class Tape:
-    """One recording's outbound calls; each is used once."""
+    """One recording's outbound calls; each is used once, but for stubs, which last."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,17 +41,16 @@ class Tape:
         return [
             f"{call['method']} {bare(call['url'])}"
             for call, used in zip(self._calls, self._used, strict=True)
-            if not used
+            if not used and not call.get("lasting")
         ]
 
     def answer(self, method: str, url: str, body: bytes) -> dict[str, Any] | None:
         """The recorded call that this one stands for: same method, URL and body first, then method and URL in order."""
         digest = hashlib.sha256(body).hexdigest()
         free = [i for i, used in enumerate(self._used) if not used]
-        same = [
-            i for i in free if self._calls[i]["method"].upper() == method.upper() and _same(self._calls[i]["url"], url)
-        ]
+        same = [i for i in free if _fits(self._calls[i], method, url)]
         exact = [i for i in same if self._calls[i].get("request_body_sha256") == digest]
+        exact = exact or [i for i in same if _alike(self._calls[i], body)]
         entry = {"method": method.upper(), "url": url, "body_sha256": digest, "body_same": bool(exact)}
         if not same:
             told = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url)}"
@@ -58,8 +58,8 @@ class Tape:
             self.log.append({**entry, "status": None, "unrecorded": True})
             return None
         at = (exact or same)[0]
-        self._used[at] = True
         call = self._calls[at]
+        self._used[at] = not call.get("lasting")
         self.log.append({**entry, "status": call.get("status"), "error": (call.get("error") or {}).get("type")})
         return call
 
@@ -165,6 +165,25 @@ def bare(url: str) -> str:
     """A URL without its query, which may hold secrets."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def _fits(call: dict[str, Any], method: str, url: str) -> bool:
+    if call["method"].upper() not in (method.upper(), "ANY"):
+        return False
+    if pattern := call.get("pattern"):
+        return re.fullmatch(pattern, url) is not None
+    return _same(call["url"], url)
+
+
+def _alike(call: dict[str, Any], body: bytes) -> bool:
+    """Whether a stub asks for this body as JSON, however it is written."""
+    if call.get("request_body_sha256") or call.get("request_body") is None:
+        return False
+    told, encoding = call["request_body"], call["request_body_encoding"]
+    try:
+        return bool(json.loads(body) == (json.loads(told) if encoding == "utf-8" else told))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _same(recorded: str, url: str) -> bool:

@@ -1,0 +1,172 @@
+"""respx routes, read out of Python source without running it: https://lundberg.github.io/respx/guide/.
+
+Seen are routes made with literal arguments, and answers given by `.respond(...)`, `.mock(return_value=Response(...))`,
+`.mock(side_effect=[...])` or `.return_value = Response(...)`. What is computed cannot be known and is told.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from shadowlab.replay.tapes.base import ANY, HOST, Answer, Sheet, content, pairs, sure
+
+_METHODS = frozenset({"get", "post", "put", "patch", "delete", "head", "options"})
+_URL = ("url", "path", "scheme", "host", "port", "params", "url__eq", "path__eq", "url__regex", "path__regex",
+        "url__startswith", "path__startswith", "json", "data", "content")  # fmt: skip
+
+
+class _Unknown(Exception):
+    """A value that only running the code would tell."""
+
+
+class Respx:
+    """A route answers any number of calls; a list of side effects is used up, one a call."""
+
+    name = "respx"
+
+    def recognises(self, sheet: Sheet) -> bool:
+        """By the import, in a Python file."""
+        return (
+            sheet.name.endswith(".py") and re.search(r"^\s*(import|from) respx\b", sheet.text, re.MULTILINE) is not None
+        )
+
+    def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
+        """In the order of the lines; raises nothing for a file that is no Python: it holds no routes then."""
+        try:
+            tree = ast.parse(sheet.text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            notes.append(f"{sheet.name}: this is no Python that can be read")
+            return
+        for route, responses, line in sorted(_given(tree), key=lambda found: found[2]):
+            try:
+                made = [_answer(route, one, last=n == len(responses)) for n, one in enumerate(responses, 1)]
+            except _Unknown as exc:
+                notes.append(f"{sheet.name}: line {line}: {exc} is computed, so this route was left out")
+                continue
+            yield from made
+
+
+_Given = tuple[ast.Call, list[ast.Call], int]
+
+
+def _given(tree: ast.Module) -> Iterator[_Given]:
+    """Each route with the calls that make its answers, and its line."""
+    names: dict[str, ast.Call] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _is_route(node.value):
+            names |= {target.id: node.value for target in node.targets if isinstance(target, ast.Name)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            route = _route(node.func.value, names)
+            if route is not None and node.func.attr == "respond":
+                yield route, [node], node.lineno
+            elif route is not None and node.func.attr == "mock":
+                yield route, _responses(node), node.lineno
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute):
+            route = _route(node.targets[0].value, names)
+            if route is not None and node.targets[0].attr in ("return_value", "side_effect"):
+                yield route, _calls(node.value), node.lineno
+
+
+def _route(node: ast.expr, names: dict[str, ast.Call]) -> ast.Call | None:
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    return node if isinstance(node, ast.Call) and _is_route(node) else None
+
+
+def _is_route(node: ast.Call) -> bool:
+    called = node.func.attr if isinstance(node.func, ast.Attribute) else None
+    named = isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)
+    return named and (called in _METHODS or called in ("route", "request", "add"))
+
+
+def _responses(node: ast.Call) -> list[ast.Call]:
+    return [
+        call for word in node.keywords if word.arg in ("return_value", "side_effect") for call in _calls(word.value)
+    ]
+
+
+def _calls(node: ast.expr) -> list[ast.Call]:
+    parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
+    return [part for part in parts if isinstance(part, ast.Call)]
+
+
+def _answer(route: ast.Call, response: ast.Call, *, last: bool) -> Answer:
+    told = {word.arg: _value(word.value) for word in response.keywords if word.arg}
+    status = told.get("status_code", _value(response.args[0]) if response.args else 200)
+    asked = {word.arg: _value(word.value) for word in route.keywords if word.arg}
+    strange = sorted(asked.keys() - {*_URL, "method", "name"})
+    if strange:
+        raise _Unknown(f"a match by {', '.join(strange)}")
+    url, pattern = _where(route, asked)
+    posted = next((asked[name] for name in ("json", "content") if name in asked), None)
+    body = content(told["json"]) if "json" in told else content(told.get("content", told.get("text", told.get("html"))))
+    kind = "application/json" if "json" in told else "text/plain; charset=utf-8" if "text" in told else None
+    headers = pairs(told.get("headers"))
+    if kind and not any(name.lower() == "content-type" for name, _ in headers):
+        headers = (*headers, ("content-type", kind))
+    return Answer(
+        method=_method(route, asked),
+        url=url,
+        pattern=pattern,
+        status=int(status),
+        headers=headers,
+        body=body,
+        lasting=last,
+        request_body=None if posted is None else content(posted),
+        alike="json" in asked,
+    )
+
+
+def _method(route: ast.Call, asked: dict[str, Any]) -> str:
+    assert isinstance(route.func, ast.Attribute)  # `_is_route` looked
+    if route.func.attr in _METHODS:
+        return route.func.attr
+    if route.func.attr == "request" and route.args:
+        return str(_value(route.args[0]))
+    return str(asked.get("method", ANY))
+
+
+def _where(route: ast.Call, asked: dict[str, Any]) -> tuple[str, str | None]:
+    """respx takes a query that no pattern speaks of as it comes; so does this pattern."""
+    assert isinstance(route.func, ast.Attribute)  # `_is_route` looked
+    places = route.args[1:] if route.func.attr == "request" else route.args
+    url = asked.get("url", asked.get("url__eq", _value(places[0]) if places else None))
+    if url is not None:
+        text = str(url)
+        start = re.escape(text) if "://" in text else HOST + re.escape(text)
+        return text, sure(start + _asked(asked, sure_of_query="?" in text))
+    if "url__regex" in asked:
+        return str(asked["url__regex"]), sure(f"(?:{asked['url__regex']}).*")
+    host = re.escape(str(asked["host"])) if "host" in asked else "[^/?#:]*"
+    port = f":{int(asked['port'])}" if "port" in asked else r"(?::\d+)?"
+    path = asked.get("path", asked.get("path__eq"))
+    begins = asked.get("path__startswith")
+    fits = re.escape(str(path)) if path else f"{re.escape(str(begins))}[^?#]*" if begins else "[^?#]*"
+    if "path__regex" in asked:
+        fits = f"(?:{asked['path__regex']})[^?#]*"
+    scheme = re.escape(str(asked.get("scheme", ""))) or "[a-z]+"
+    named = f"{asked.get('host', '')}{path or begins or asked.get('path__regex', '/…')}"
+    return named, sure(f"{scheme}://{host}{port}{fits}{_asked(asked)}")
+
+
+def _asked(asked: dict[str, Any], *, sure_of_query: bool = False) -> str:
+    told = asked.get("params")
+    if sure_of_query:
+        return ""
+    if not isinstance(told, dict):
+        return r"(?:\?.*)?"
+    return r"\?" + "".join(rf"(?=(?:.*&)?{re.escape(f'{k}={v}')}(?:&|$))" for k, v in told.items()) + ".*"
+
+
+def _value(node: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "json.dumps" and node.args:
+            return json.dumps(_value(node.args[0]))
+        raise _Unknown(f"`{ast.unparse(node)[:60]}`") from None
