@@ -10,6 +10,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
+from shadowlab_recorder import database
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Body, Exchange, Tape
 
@@ -59,6 +60,8 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
         "control": tape.control,
         "truncated": truncated(tape),
     }
+    if tape.log is not None:
+        made["database"] = database.document(tape.log, lambda column, value: value)
     made |= _called(tape, clean)
     return made | {"redaction": clean.report()}
 

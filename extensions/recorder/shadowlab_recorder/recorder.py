@@ -121,7 +121,7 @@ class Recorder:
             "commit": identity.commit(told.commit),
             "versions": identity.versions(),
             "environment": self._values,
-            "db_environment": told.snapshot.environment if told.snapshot else None,
+            "db_environment": told.database or (told.snapshot.environment if told.snapshot else None),
         }
 
 

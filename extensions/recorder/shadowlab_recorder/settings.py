@@ -37,6 +37,9 @@ class Settings:
     key: bytes | None = None
     queue_length: int = 1024
     queue_bytes: int = 64 << 20
+    """Bytes that recordings may hold while they wait for the disk."""
+    database: str | None = None
+    """Name of the environment variable that tells the service where its database is."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.share <= 1:

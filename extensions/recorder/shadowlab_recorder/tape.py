@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from random import Random
 
+    from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
     from shadowlab_recorder.snapshot import Image
 
@@ -109,6 +110,8 @@ class Tape:
     call_lost: bool = False
     outbound: list[Exchange] = field(default_factory=list)
     outbound_lost: bool = False
+    log: Log | None = None
+    """What it did in a database."""
     environment_read: dict[str, bool] = field(default_factory=dict)
     """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None
@@ -142,6 +145,17 @@ class Tape:
         made = Exchange(seq, client, method, url, headers, Body(limit), Body(limit))
         self.outbound.append(made)
         return made
+
+    def database(self, dialect: str, address: str, version: str | None) -> Log | None:
+        """The log of the database that the request speaks to; None for a second one, which is only named."""
+        if self.log is None:
+            from shadowlab_recorder.database import Log
+
+            self.log = Log(dialect, address, version)
+        if self.log.address != address:
+            self.log.others.add(dialect)
+            return None
+        return self.log
 
     def weight(self) -> int:
         """Bytes that it holds, roughly."""

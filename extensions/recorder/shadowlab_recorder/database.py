@@ -1,0 +1,328 @@
+"""What a request did in a database, and what of the state before it that tells."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from shadowlab_recorder.plain import plain
+from shadowlab_recorder.sql import Parsed
+
+ROWS_LIMIT = 1000
+"""Rows kept of one statement."""
+STATEMENTS_LIMIT = 500
+"""Statements kept of one request."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as the catalog describes it."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    """Names and types."""
+    key: tuple[str, ...]
+    """Columns of the primary key."""
+    schema: tuple[str, ...]
+    """Statements that make it, types and sequences first, without foreign keys."""
+    foreign_keys: tuple[str, ...] = ()
+    sequences: tuple[tuple[str, str], ...] = ()
+    """Columns that a sequence numbers, and the sequences' names."""
+    warning: str = ""
+    """What of it cannot be rebuilt."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+
+class Rows(Protocol):
+    """A result that is turned into rows when the recording is written, not while the request runs."""
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """At most `ROWS_LIMIT` of them, values as JSON has them."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether there were more."""
+
+
+@dataclass(slots=True)
+class Statement:
+    """One statement, with references to what it gave."""
+
+    seq: int
+    text: str
+    parameters: Any
+    parsed: Parsed
+    target: Table | None = None
+    """The table that a write changes."""
+    columns: tuple[str, ...] = ()
+    origins: tuple[tuple[Table, str] | None, ...] = ()
+    """Where each column of the result comes from."""
+    result: Rows | None = None
+    whole: Rows | None = None
+    """All columns of the rows that a select of one table read."""
+    before: Rows | None = None
+    """All columns of the rows that a write was about to change."""
+    in_the_way: Rows | None = None
+    """All columns of the row whose key, or unique value, a write would have given to another one."""
+    known: bool = False
+    """Whether those rows were read before, by their key."""
+    first_id: int | None = None
+    """The id that the database gave to an inserted row, where the result does not tell."""
+    row_count: int | None = None
+    started: float = field(default_factory=time.perf_counter)
+    elapsed_ms: float = 0.0
+    error: dict[str, Any] | None = None
+    doubt: str = ""
+    """Why the rows that it touched are not known."""
+
+    def touch(self) -> None:
+        self.elapsed_ms = round((time.perf_counter() - self.started) * 1000, 3)
+
+
+class Log:
+    """The statements of one request in one database."""
+
+    def __init__(self, dialect: str, address: str, version: str | None) -> None:
+        self.dialect = dialect
+        self.address = address
+        self.version = version
+        self.statements: list[Statement] = []
+        self.doubts: dict[str, None] = {}
+        self.others: set[str] = set()
+        self.cut = False
+        self._sequence = itertools.count()
+
+    def statement(self, text: str, parameters: Any, parsed: Parsed) -> Statement | None:
+        """A new statement, None when there are too many."""
+        seq = next(self._sequence)
+        if seq >= STATEMENTS_LIMIT:
+            self.cut = True
+            return None
+        kept = dict(parameters) if isinstance(parameters, Mapping) else parameters and tuple(parameters)
+        made = Statement(seq, text, kept, parsed)
+        self.statements.append(made)
+        return made
+
+    def doubt(self, words: str) -> None:
+        """Notes that a part of the state is not known."""
+        self.doubts[words] = None
+
+    def knows(self, table: Table, key: Mapping[str, Any]) -> bool:
+        """Whether the row with this key has been read whole before."""
+        wanted = {name: None if value is None else str(value) for name, value in key.items()}
+        if set(wanted) != set(table.key) or not wanted:
+            return False
+        for each in self.statements:
+            touched = each.target is table or any(origin and origin[0] is table for origin in each.origins)
+            if touched and any(all(str(row[n]) == v for n, v in wanted.items()) for _, row in fragments(each, table)):
+                return True
+        return False
+
+
+def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple[Table, Row]]:
+    """Whole rows of tables, or the parts of them, that a statement read; without those that a write is about."""
+    if statement.whole is not None and statement.origins:
+        table = next(origin[0] for origin in statement.origins if origin)
+        if only is None or table is only:
+            yield from ((table, dict(zip(table.names, row, strict=False))) for row in statement.whole.rows())
+        return
+    if statement.result is None or statement.parsed.kind != "select":
+        return
+    groups = _instances(statement.origins)
+    wanted = [group for group in groups if only is None or group[0] is only]
+    for row in statement.result.rows() if wanted else ():
+        for table, places in wanted:
+            part = {name: row[place] for name, place in places.items()}
+            if any(value is not None for value in part.values()):
+                yield table, part
+
+
+def _instances(origins: tuple[tuple[Table, str] | None, ...]) -> list[tuple[Table, dict[str, int]]]:
+    """The columns of a result by table; a table that is joined to itself has a group for each of its parts."""
+    groups: list[tuple[Table, dict[str, int]]] = []
+    for place, origin in enumerate(origins):
+        if origin is None:
+            continue
+        fitting = [group for group in groups if group[0] is origin[0] and origin[1] not in group[1]]
+        if not fitting:
+            groups.append((origin[0], {}))
+            fitting = groups[-1:]
+        fitting[-1][1][origin[1]] = place
+    return groups
+
+
+def document(log: Log, seen: Any) -> dict[str, Any]:
+    """`database` of a recording; `seen(column, value)` is asked for each value and gives the one to be kept."""
+    state = _State(log)
+    tables = {table.name: table for table in state.tables}
+    schema = dict.fromkeys(each for table in tables.values() for each in table.schema)
+    return {
+        "dialect": log.dialect,
+        "version": log.version,
+        "schema": list(schema),
+        "foreign_keys": [each for table in tables.values() for each in table.foreign_keys],
+        "tables": {
+            table.name: {"columns": [{"name": n, "type": t} for n, t in table.columns], "key": list(table.key)}
+            for table in tables.values()
+        },
+        "sequences": state.sequences,
+        "rows": {
+            name: [{column: seen(column, value) for column, value in row.items()} for row in rows.values()]
+            for name, rows in state.rows.items()
+        },
+        "complete": [],
+        "reads": [_told(each, seen) for each in log.statements if each.parsed.kind in ("select", "other")],
+        "writes": [_write(each, seen) for each in log.statements if each.parsed.kind in ("insert", "update", "delete")],
+        "transactions": [
+            {"seq": each.seq, "what": each.text.split()[0].lower()}
+            for each in log.statements
+            if each.parsed.kind == "transaction"
+        ],
+        "incomplete": list(state.doubts),
+    }
+
+
+class _State:
+    """The rows as they were before the first statement, worked out in the order of the statements."""
+
+    def __init__(self, log: Log) -> None:
+        self.rows: dict[str, dict[Any, Row]] = {}
+        self.sequences: dict[str, int] = {}
+        self.tables: dict[Table, None] = {}
+        self.doubts: dict[str, None] = dict(log.doubts)
+        self._touched: set[tuple[str, Any]] = set()
+        self._changed: set[tuple[str, Any]] = set()
+        self._blurred: set[str] = set()
+        """Tables with rows that were written without being known."""
+        for other in sorted(log.others):
+            self.doubts[f"statements in another database ({other}) are not kept"] = None
+        if log.cut:
+            self.doubts[f"more than {STATEMENTS_LIMIT} statements: the rest is not kept"] = None
+        for statement in log.statements:
+            self._follow(statement)
+
+    def _follow(self, statement: Statement) -> None:
+        if statement.doubt:
+            self.doubts[statement.doubt] = None
+        for table in dict.fromkeys(origin[0] for origin in statement.origins if origin):
+            self._meet(table)
+        for table, row in fragments(statement):
+            self._before(table, row, read=True)
+        for rows in (statement.result, statement.whole, statement.before):
+            if rows is not None and rows.cut:
+                self.doubts[f"more than {ROWS_LIMIT} rows: {statement.text[:120]}"] = None
+        if statement.target is not None:
+            self._meet(statement.target)
+            self._written(statement, statement.target)
+
+    def _meet(self, table: Table) -> None:
+        self.tables[table] = None
+        self.rows.setdefault(table.name, {})
+        if table.warning:
+            self.doubts[f"{table.name}: {table.warning}"] = None
+
+    def _before(self, table: Table, row: Row, *, read: bool = False) -> None:
+        if not set(table.key) <= set(row):
+            self.doubts[f"rows of {table.name} were read without their key"] = None
+            return
+        key = (table.name, _key(row, table.key or table.names))
+        if key in self._touched:
+            known = self.rows[table.name].get(key)
+            if known is not None and key not in self._changed and table.name not in self._blurred:
+                known |= {name: value for name, value in row.items() if name not in known}
+            return
+        if read and table.name in self._blurred:
+            self.doubts[f"rows of {table.name} that were read after a write whose rows are not known"] = None
+            return
+        self._touched.add(key)
+        self.rows[table.name][key] = dict(row)
+
+    def _written(self, statement: Statement, table: Table) -> None:
+        if statement.in_the_way is not None:
+            for row in statement.in_the_way.rows():
+                self._before(table, dict(zip(table.names, row, strict=False)))
+        if statement.before is not None:
+            for row in statement.before.rows():
+                known = dict(zip(table.names, row, strict=False))
+                self._before(table, known)
+                if statement.error is None:
+                    self._changed.add((table.name, _key(known, table.key or table.names)))
+        elif statement.error is None and not statement.known and statement.parsed.kind != "insert":
+            self._blurred.add(table.name)
+            self.doubts[f"the rows of {table.name} before: {statement.text[:120]}"] = None
+        if statement.parsed.kind == "insert" and statement.error is None:
+            self._inserted(statement, table)
+
+    def _inserted(self, statement: Statement, table: Table) -> None:
+        """Rows that were not there before: by what the database gave back, else by what was put in."""
+        given = self._given(statement, table)
+        for row in given:
+            for column, sequence in table.sequences:
+                value = row.get(column)
+                if column not in statement.parsed.columns and value is not None and str(value).isdigit():
+                    self.sequences.setdefault(sequence, int(value) - 1)
+            if table.key and set(table.key) <= set(row):
+                self._touched.add((table.name, _key(row, table.key)))
+            else:
+                self._blurred.add(table.name)
+        if not given:
+            self._blurred.add(table.name)
+
+    def _given(self, statement: Statement, table: Table) -> list[Row]:
+        put: Row = {}
+        for column, mark in statement.parsed.columns.items():
+            if isinstance(statement.parameters, tuple) and mark < len(statement.parameters):
+                put[column] = statement.parameters[mark]
+        if statement.result is not None and statement.columns:
+            return [{**put, **dict(zip(statement.columns, row, strict=False))} for row in statement.result.rows()]
+        if statement.first_id is not None and table.sequences:
+            put.setdefault(table.sequences[0][0], statement.first_id)
+        return [put] if put else []
+
+
+def _key(row: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(row.get(name)) for name in names)
+
+
+def _told(each: Statement, seen: Any) -> dict[str, Any]:
+    columns = each.columns
+    rows = each.result.rows() if each.result is not None else []
+    return {
+        "seq": each.seq,
+        "statement": each.text,
+        "parameters": _parameters(each, seen),
+        "columns": list(columns),
+        "rows": [[seen(name, value) for name, value in zip(columns, row, strict=False)] for row in rows],
+        "row_count": each.row_count,
+        "elapsed_ms": each.elapsed_ms,
+        "error": each.error,
+    }
+
+
+def _write(each: Statement, seen: Any) -> dict[str, Any]:
+    before = None
+    if each.before is not None and each.target is not None:
+        names = each.target.names
+        kept = (zip(names, row, strict=False) for row in each.before.rows())
+        before = [{name: seen(name, value) for name, value in row} for row in kept]
+    return {
+        **_told(each, seen),
+        "table": each.target.name if each.target else None,
+        "before": before,
+        "known": each.known,
+    }
+
+
+def _parameters(each: Statement, seen: Any) -> Any:
+    names = {mark: column for column, mark in (each.parsed.columns | each.parsed.by_key).items()}
+    if isinstance(each.parameters, dict):
+        return {name: seen(name, plain(value)[0]) for name, value in each.parameters.items()}
+    return [seen(names.get(n, ""), plain(value)[0]) for n, value in enumerate(each.parameters or ())]

@@ -1,0 +1,396 @@
+"""Note what a request does in PostgreSQL through psycopg 3, sync and async: both run the same generators."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any
+
+from shadowlab_recorder.catalog_postgres import QUERY, Described, described, quoted
+from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, Table
+from shadowlab_recorder.quiet import log as _log
+from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.sql import argument, arguments, parsed
+from shadowlab_recorder.tape import current
+
+Steps = Generator[Any, Any, Any]
+"""What psycopg waits with: the same code serves a blocking connection and an event loop."""
+
+_VALUES_LIMIT = 20_000
+_MANY_LIMIT = 50
+_catalog: dict[tuple[str, Any], Described | None] = {}
+_worked: set[str] = set()
+"""Statements of ours that have worked once: they need no savepoint any more."""
+_refused: set[str] = set()
+
+
+class Fetched:
+    """A result of libpq, as the service got it."""
+
+    def __init__(self, results: Iterable[Any]) -> None:
+        self._results = [each for each in results if each.nfields]
+        count = sum(each.ntuples for each in self._results)
+        width = max((each.nfields for each in self._results), default=1)
+        self.limit = min(ROWS_LIMIT, _VALUES_LIMIT // max(width, 1))
+        self.cut = count > self.limit
+        if count > 4 * self.limit:  # too large to be held for long: a copy of its head
+            self._head: list[tuple[Any, ...]] | None = list(self._decoded())
+            self._results = []
+        else:
+            self._head = None
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """Each value as the text that PostgreSQL prints."""
+        return self._head if self._head is not None else list(self._decoded())
+
+    def _decoded(self) -> Iterator[tuple[Any, ...]]:
+        left = self.limit
+        for result in self._results:
+            for row in range(min(result.ntuples, left)):
+                yield tuple(_text(result, row, column) for column in range(result.nfields))
+            left = max(left - result.ntuples, 0)
+
+
+def _text(result: Any, row: int, column: int) -> Any:
+    value = result.get_value(row, column)
+    if value is None:
+        return None
+    if result.fformat(column):  # binary, as a service may ask for it
+        return {"binary": bytes(value).hex(), "type": int(result.ftype(column))}
+    return bytes(value).decode("utf-8", "surrogateescape")
+
+
+def watch(psycopg: Any) -> None:
+    """Wraps the generators that every cursor of psycopg executes with; called once, when psycopg is imported."""
+    from psycopg._connection_base import BaseConnection
+    from psycopg._cursor_base import BaseCursor
+
+    execute = BaseCursor._execute_gen
+    run = _runner(BaseCursor, execute)
+
+    def _execute_gen(self: Any, query: Any, params: Any = None, **options: Any) -> Steps:
+        made: Steps = execute(self, query, params, **options)
+        log = quietly(_log_of, self._conn)
+        return made if log is None else _noted(self, log, query, params, made, run)
+
+    BaseCursor._execute_gen = _execute_gen
+    psycopg.Cursor.executemany = _many(psycopg.Cursor.executemany, run)
+    psycopg.AsyncCursor.executemany = _many_async(psycopg.AsyncCursor.executemany, run)
+    for name, words in (("_stream_send_gen", "a stream of rows"), ("_start_copy_gen", "a COPY")):
+        setattr(BaseCursor, name, _doubtful(getattr(BaseCursor, name), words))
+    for name in ("_commit_gen", "_rollback_gen"):
+        setattr(BaseConnection, name, _transaction(getattr(BaseConnection, name), name[1:-4]))
+
+
+def watch_server_cursors(module: Any) -> None:
+    """Rows that come through a cursor of the server are not kept, which the recording says."""
+    mixin = module.ServerCursorMixin
+    mixin._declare_gen = _doubtful(mixin._declare_gen, "a cursor of the server")
+
+
+def _many(original: Any, run: Any) -> Any:
+    """`executemany` sends all at once, so what it changes is asked for before."""
+
+    @functools.wraps(original)
+    def executemany(self: Any, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
+        log = quietly(_log_of, self._conn)
+        given = list(params_seq)
+        if log is None or self._conn._pipeline:
+            original(self, query, given, returning=returning)
+            return
+        with self._conn.lock:
+            statements = self._conn.wait(_prepared(self, log, query, given, run))
+        try:
+            original(self, query, given, returning=returning)
+        except Exception as error:
+            quietly(_broke, self, statements[-1:], error)
+            raise
+        quietly(_done, self, statements)
+
+    return executemany
+
+
+def _many_async(original: Any, run: Any) -> Any:
+    @functools.wraps(original)
+    async def executemany(self: Any, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
+        log = quietly(_log_of, self._conn)
+        given = list(params_seq)
+        if log is None or self._conn._pipeline:
+            await original(self, query, given, returning=returning)
+            return
+        async with self._conn.lock:
+            statements = await self._conn.wait(_prepared(self, log, query, given, run))
+        try:
+            await original(self, query, given, returning=returning)
+        except Exception as error:
+            quietly(_broke, self, statements[-1:], error)
+            raise
+        quietly(_done, self, statements)
+
+    return executemany
+
+
+def _prepared(cursor: Any, log: Log, query: Any, given: list[Any], run: Any) -> Steps:
+    """The statements of an `executemany`, with the rows before them."""
+    statements = quietly(_begun, cursor, log, [(query, each) for each in given]) or []
+    try:
+        yield from _before(cursor, log, statements, run)
+    except Exception as error:
+        _log.warning("shadowlab-recorder: %s before a statement", type(error).__name__)
+    return statements
+
+
+def _doubtful(original: Callable[..., Steps], words: str) -> Callable[..., Steps]:
+    def generator(self: Any, query: Any, *args: Any, **kwargs: Any) -> Steps:
+        log = quietly(_log_of, self._conn)
+        if log is not None:
+            log.doubt(f"rows of {words}: {quietly(_statement, self._conn, query) or ''}"[:160])
+        return original(self, query, *args, **kwargs)
+
+    return generator
+
+
+def _transaction(original: Callable[..., Steps], what: str) -> Callable[..., Steps]:
+    def generator(self: Any) -> Steps:
+        log = quietly(_log_of, self) if self.pgconn.transaction_status else None
+        if log is not None:
+            log.statement(what, (), parsed(what))
+        return original(self)
+
+    return generator
+
+
+def _log_of(connection: Any) -> Log | None:
+    tape = current()
+    if tape is None:
+        return None
+    pgconn = connection.pgconn
+    address = f"{pgconn.host.decode()}:{pgconn.port.decode()}/{pgconn.db.decode()}"
+    version = pgconn.server_version
+    return tape.database("postgresql", address, f"{version // 10000}.{version % 10000}")
+
+
+def _statement(connection: Any, query: Any) -> str:
+    if isinstance(query, (str, bytes)):
+        return query.decode() if isinstance(query, bytes) else query
+    return str(query.as_string(connection)) if hasattr(query, "as_string") else str(query)
+
+
+def _noted(cursor: Any, log: Log, query: Any, params: Any, made: Steps, run: Any) -> Steps:
+    """The execution, with what belongs to it noted before and after."""
+    statements = yield from _prepared(cursor, log, query, [params], run)
+    for noted in statements:
+        noted.started = time.perf_counter()
+    try:
+        yield from made
+    except Exception as error:
+        quietly(_broke, cursor, statements, error)
+        raise
+    quietly(_done, cursor, statements)
+    try:
+        yield from _after(cursor, log, statements, run)
+    except Exception as error:
+        _log.warning("shadowlab-recorder: %s after a statement", type(error).__name__)
+
+
+def _begun(cursor: Any, log: Log, queries: list[tuple[Any, Any]]) -> list[Statement]:
+    text = _statement(cursor._conn, queries[0][0]) if queries else ""
+    found = parsed(text)
+    if len(queries) > _MANY_LIMIT:
+        log.doubt(f"one statement for more than {_MANY_LIMIT} rows: {text[:120]}")
+    made = (log.statement(text, params, found) for _, params in queries[:_MANY_LIMIT])
+    return [each for each in made if each is not None]
+
+
+def _before(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Steps:
+    """Notes the rows that writes are about to change; one that was read by its key is known already."""
+    for noted in statements:
+        found = noted.parsed
+        if found.kind not in ("insert", "update", "delete"):
+            continue
+        if not found.tables or found.hidden or cursor._conn._pipeline:
+            # In a pipeline no answer comes before it ends.
+            noted.doubt = f"the rows before: {noted.text[:120]}"
+            continue
+        name = found.tables[0][0]
+        noted.target = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
+        if noted.target is None:
+            noted.doubt = f"the table of: {noted.text[:120]}"
+        elif found.kind == "insert" and found.conflict:
+            noted.before = yield from _in_the_way(cursor, noted, noted.target.key, run)
+        elif found.kind != "insert" and _is_known(log, noted, noted.target):
+            noted.known = True
+        elif found.rows is not None:
+            noted.before = yield from run(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks))
+        noted.touch()
+
+
+def _is_known(log: Log, noted: Statement, table: Table) -> bool:
+    keys = noted.parsed.by_key
+    return bool(keys) and log.knows(table, {n: argument(noted.parameters, m, noted.text) for n, m in keys.items()})
+
+
+def _in_the_way(cursor: Any, noted: Statement, columns: tuple[str, ...], run: Any) -> Steps:
+    """The row that an insert with ON CONFLICT may find."""
+    put = noted.parsed.columns
+    if not columns or not set(columns) <= set(put) or noted.target is None:
+        return None
+    values = [argument(noted.parameters, put[column], noted.text) for column in columns]
+    return (yield from run(cursor, _by(noted.target, columns), values))
+
+
+def _done(cursor: Any, statements: list[Statement]) -> None:
+    results = list(cursor._results)
+    several = len(statements) > 1 and len(results) == len(statements)
+    for n, noted in enumerate(statements):
+        noted.touch()
+        mine = results[n : n + 1] if several else results if n == 0 else []
+        noted.row_count = sum(each.command_tuples or 0 for each in mine) if mine else None
+        if any(each.nfields for each in mine):
+            noted.result = Fetched(mine)
+            noted.columns = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
+
+
+def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Steps:
+    """Where the columns of a result come from, and the rest of rows of which it tells a part."""
+    for noted in statements[:1]:
+        found = noted.parsed
+        result = cursor.pgresult
+        if found.kind != "select" or result is None or not found.tables or cursor._conn._pipeline:
+            continue
+        if found.hidden:
+            noted.doubt = f"rows of a subquery: {noted.text[:120]}"
+        origins: list[tuple[Table, str] | None] = []
+        for column in range(result.nfields):
+            oid = result.ftable(column)
+            table = (yield from _table(cursor, log, str(oid), run)) if oid else None
+            name = table.numbers.get(result.ftablecol(column)) if table is not None else None
+            origins.append((table, name) if table is not None and name is not None else None)
+        noted.origins = tuple(origins)
+        yield from _complete(cursor, log, noted, run)
+
+
+def _complete(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
+    found = noted.parsed
+    told: dict[Table, set[str]] = {}
+    for origin in noted.origins:
+        if origin is not None:
+            told.setdefault(origin[0], set()).add(origin[1])
+    partly = [table for table, names in told.items() if len(names) < len(table.columns)]
+    if told and not partly and not found.grouped:
+        return
+    if found.rows is None:
+        if not told or any(not told[table] >= set(table.key) for table in partly):
+            noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
+        return
+    table = yield from _table(cursor, log, f"to_regclass('{_regclass(found.tables[0][0])}')", run)
+    if table is not None:
+        noted.whole = yield from run(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks))
+        if not any(noted.origins):
+            noted.origins = ((table, table.names[0]), *noted.origins[1:])
+        if noted.whole is None:
+            noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
+
+
+def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:
+    kind = type(error)
+    for noted in statements:
+        noted.touch()
+        noted.error = {
+            "type": f"{kind.__module__}.{kind.__qualname__}",
+            "message": str(error)[:500],
+            "code": getattr(error, "sqlstate", None),
+        }
+        unique = getattr(noted.target, "unique", {}).get(getattr(getattr(error, "diag", None), "constraint_name", None))
+        if unique and noted.target is not None and set(unique) <= set(noted.parsed.columns):
+            put = noted.parsed.columns
+            values = [argument(noted.parameters, put[column], noted.text) for column in unique]
+            noted.in_the_way = Later(cursor._conn, _by(noted.target, unique), values)
+
+
+class Later:
+    """Rows that the service's transaction cannot tell any more, asked for on a connection of our own by the writer."""
+
+    cut = False
+
+    def __init__(self, connection: Any, text: str, values: list[Any]) -> None:
+        info = connection.info
+        self._asked = (f"{info.dsn} connect_timeout=2", info.password, text, values)
+        self._rows: list[tuple[Any, ...]] | None = None
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        if self._rows is None:
+            self._rows = quietly(self._ask) or []
+        return self._rows
+
+    def _ask(self) -> list[tuple[Any, ...]]:
+        import psycopg
+
+        dsn, password, text, values = self._asked
+        with psycopg.connect(dsn, password=password or None, autocommit=True) as connection:
+            cursor = connection.execute(text, values)
+            return Fetched([cursor.pgresult]).rows()
+
+
+def _by(table: Table, columns: tuple[str, ...]) -> str:
+    schema, _, name = table.name.partition(".")
+    condition = " AND ".join(f"{quoted(column)} = %s" for column in columns)
+    return f"SELECT * FROM {quoted(schema)}.{quoted(name)} WHERE {condition}"
+
+
+def _regclass(name: str) -> str:
+    return ".".join(map(quoted, name.split("."))).replace("'", "''")
+
+
+def _table(cursor: Any, log: Log, which: str, run: Any) -> Steps:
+    """A table from the catalog; asked for once in a process."""
+    place = (log.address, which)
+    if place not in _catalog:
+        rows = yield from run(cursor, QUERY.format(which), None)
+        found = [described(row) for row in rows.rows()] if rows is not None else []
+        table = found[0] if found else None
+        if table is not None:
+            table = _catalog.setdefault((log.address, str(table.oid)), table)
+        _catalog[place] = table
+    return _catalog[place]
+
+
+def _runner(base: Any, execute: Any) -> Callable[..., Steps]:
+    """Runs a query of ours on the service's connection, in its transaction, without ever breaking that."""
+
+    class Quiet(base):  # type: ignore[misc]  # psycopg is Any here
+        def _make_row_maker(self) -> Any:
+            return lambda values: values
+
+    def query(cursor: Any, text: str, parameters: Any) -> Steps:
+        asked = Quiet(cursor._conn)
+        yield from execute(asked, text, parameters)
+        return Fetched(asked._results)
+
+    def command(cursor: Any, text: str) -> Steps:
+        yield from execute(Quiet(cursor._conn), text)
+
+    def run(cursor: Any, text: str, parameters: Any) -> Steps:
+        """Rows, or None when the server refused; a text that is refused once is not asked again."""
+        connection = cursor._conn
+        status = int(connection.pgconn.transaction_status)
+        if text in _refused or status == 3:  # PQTRANS_INERROR
+            return None
+        if text in _worked or (connection.autocommit and status == 0):
+            found = yield from query(cursor, text, parameters)
+            return found
+        yield from command(cursor, "SAVEPOINT shadowlab_recorder")
+        try:
+            found = yield from query(cursor, text, parameters)
+        except Exception as error:
+            _refused.add(text)
+            _log.warning("shadowlab-recorder: %s for the rows of a statement", type(error).__name__)
+            yield from command(cursor, "ROLLBACK TO SAVEPOINT shadowlab_recorder")
+            return None
+        yield from command(cursor, "RELEASE SAVEPOINT shadowlab_recorder")
+        if len(_worked) < 4096:
+            _worked.add(text)
+        return found
+
+    return run
