@@ -12,6 +12,7 @@ from shadowlab.records import Candidate, Proposal, Recording, Replay, Suspect, T
 
 if TYPE_CHECKING:
     from shadowlab.investigation import Investigation
+    from shadowlab.telemetry import Store
 
 
 def suspect(inv: Investigation, wanted: Suspect | str | None) -> Suspect | None:
@@ -91,12 +92,13 @@ def revision(inv: Investigation, ids: Sequence[str], wanted: str | None) -> str:
     return inv.source.revision(named or "HEAD")
 
 
-def recorded(inv: Investigation) -> dict[str, tuple[str, ...]]:
+def recorded(inv: Investigation, store: Store) -> dict[str, tuple[str, ...]]:
     """Trace id to the ids of its failing recordings."""
+    from shadowlab.replay import links
+
     by_trace: dict[str, tuple[str, ...]] = {}
-    for tape in inv.recordings:
-        if tape.trace_id and tape.failed:
-            by_trace[tape.trace_id] = (*by_trace.get(tape.trace_id, ()), tape.id)
+    for id, trace in links.traces(store, [tape for tape in inv.recordings if tape.failed]).items():
+        by_trace[trace] = (*by_trace.get(trace, ()), id)
     return by_trace
 
 

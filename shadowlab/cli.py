@@ -126,13 +126,14 @@ def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], 
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option("--redact", default="default", show_default=True, help="Redaction policy.")
 @click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
-def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool) -> Any:
+@click.option("--tape", type=_FILE, help="Recorded answers for recordings without any: HAR, VCR, nock, WireMock, ...")
+def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape: Path | None) -> Any:
     """Take telemetry and recordings into CASE, made when there is none.
 
     PATH is a file, a folder, a glob or `-` for standard input, packed or not: OTLP, Jaeger or Zipkin, crash dumps,
     recordings of shadowlab-recorder. What was loaded before adds nothing.
     """
-    return inv.ingest(*paths, redact=None if no_redact else redact)
+    return inv.ingest(*paths, redact=None if no_redact else redact, tape=tape)
 
 
 @_verb("receive", create=True)
@@ -308,7 +309,7 @@ def explore(inv: Any, recording: str | None, **options: Any) -> Any:
 
 @_verb("from-event", create=True)
 @click.argument("event", type=_FILE)
-@click.option("--fixtures", type=_FILE, help="Folder of METHOD_path.json answers for outbound calls.")
+@click.option("--fixtures", type=_FILE, help="Answers for outbound calls: METHOD_path.json files, HAR, VCR, nock, ...")
 def from_event(inv: Any, event: Path, fixtures: Path | None) -> Any:
     """Make a recording from a bare JSON EVENT for a `callable(event)` entrypoint; `replay` goes on from it."""
     return inv.from_event(event, fixtures=fixtures)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
@@ -12,22 +14,25 @@ from pathlib import Path
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.progress import Progress
-from shadowlab.records import Ingest, Rejected
+from shadowlab.records import Ingest, Recording, Rejected, Unreplayable
 
 
-def ingest(case: Case, names: Sequence[str], *, redact: str | None, progress: Progress | None) -> Ingest:
+def ingest(
+    case: Case, names: Sequence[str], *, redact: str | None, tape: Path | None, progress: Progress | None
+) -> Ingest:
     """Load telemetry and recordings; see `Investigation.ingest`. Raises `TelemetryError` when no file could be used."""
     from shadowlab import telemetry
-    from shadowlab.replay import recording
+    from shadowlab.replay import recording, tapes
 
+    answers = tapes.read(tape) if tape else None
     given = inputs(names)
-    told, tapes = given.telemetry, given.recordings
+    told, recorded = given.telemetry, given.recordings
     done = telemetry.ingest(case, told, redact=redact, progress=progress) if told else Ingest()
     taken = recording.TakenIn()
-    if tapes:
-        taken = recording.take_in(case, tapes, redact=redact, progress=progress)
-    refused = done.refused + taken.refused
-    if len(refused) == len(told) + len(tapes):
+    if recorded:
+        taken = recording.take_in(case, recorded, redact=redact, tape=answers, progress=progress)
+    refused = tuple(_explained(one) for one in done.refused + taken.refused)
+    if len(refused) == len(told) + len(recorded):
         first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
         raise errors.TelemetryError(
             f"{first.file}: {first.reason}", hint="OTLP, Jaeger and Zipkin files and recordings are read"
@@ -40,7 +45,47 @@ def ingest(case: Case, names: Sequence[str], *, redact: str | None, progress: Pr
         rejected=done.rejected + taken.rejected + tuple(r for r in refused if r.file in given.swept),
         refused=tuple(r for r in refused if r.file not in given.swept),
         redaction=redact or "off",
+        linked=_linked(case, taken.recordings),
+        unreplayable=_unreplayable(taken.recordings),
+        notes=answers.notes if answers else (),
     )
+
+
+def _linked(case: Case, recordings: Sequence[Recording]) -> int:
+    from shadowlab import telemetry
+    from shadowlab.replay import links
+
+    if not recordings:
+        return 0
+    with telemetry.store(case) as store:
+        return len(links.traces(store, recordings))
+
+
+def _unreplayable(recordings: Sequence[Recording]) -> tuple[Unreplayable, ...]:
+    """The commonest reason first; calls are not told apart by their number."""
+    counts = Counter(
+        reason
+        for tape in recordings
+        for reason in {re.sub(r"^outbound\[\d+\]", "outbound[…]", missing) for missing in tape.missing}
+    )
+    return tuple(Unreplayable(reason=reason, recordings=n) for reason, n in sorted(counts.items(), key=_commonest))
+
+
+def _commonest(counted: tuple[str, int]) -> tuple[int, str]:
+    return -counted[1], counted[0]
+
+
+def _explained(refused: Rejected) -> Rejected:
+    """What a file of recorded answers is good for: alone it is neither telemetry nor a recording."""
+    from shadowlab.replay import tapes
+
+    found = tapes.recognised(Path(refused.file))
+    if found is None:
+        return refused
+    reason = (
+        f"recorded answers ({found}), which belong to a request: give them with --tape, beside its event or recording"
+    )
+    return changed(refused, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

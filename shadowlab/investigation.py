@@ -67,12 +67,18 @@ class Investigation:
 
     # --- the verbs, in the order of an incident ---
 
-    def ingest(self, *paths: str | os.PathLike[str], redact: str | None = "default") -> Ingest:
+    def ingest(
+        self,
+        *paths: str | os.PathLike[str],
+        redact: str | None = "default",
+        tape: str | os.PathLike[str] | None = None,
+    ) -> Ingest:
         """Take telemetry and recordings into the case; what was loaded before adds nothing.
 
-        `redact` names the policy, None switches redaction off (the ledger says so). Files that are no telemetry are
-        listed in `refused`, or in `rejected` when they only lay in a folder that was named; raises `TelemetryError`
-        when no file could be used.
+        `tape` is a file or folder of recorded answers (HAR, a VCR cassette, nock, WireMock, …: docs/recordings.md) for
+        the recordings of this run that bring none, such as bare events. `redact` names the policy, None switches
+        redaction off (the ledger says so). Files that are no telemetry are listed in `refused`, or in `rejected` when
+        they only lay in a folder that was named; raises `TelemetryError` when no file could be used.
         """
         from shadowlab import intake, live
 
@@ -81,7 +87,9 @@ class Investigation:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
         live.take_in_log(self.case)
         evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
-        record = intake.ingest(self.case, names, redact=redact, progress=self.progress)
+        record = intake.ingest(
+            self.case, names, redact=redact, tape=Path(tape) if tape else None, progress=self.progress
+        )
         called = [Path(name).name for name in names]
         return self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
 
@@ -199,7 +207,7 @@ class Investigation:
                 at=times.moment(at),
                 window=times.window(window),
                 top=top,
-                recorded=choice.recorded(self),
+                recorded=choice.recorded(self, store),
                 source_frames=choice.frames(self),
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,

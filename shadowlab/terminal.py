@@ -15,6 +15,7 @@ import click
 from shadowlab import errors
 from shadowlab.inspection import Shown
 from shadowlab.records import Diagnosis, Ingest, Outcome, Proposal, Record, Replay, Suspect, Triage, Verdict
+from shadowlab.records.base import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,16 @@ def _line(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return "\n".join([f"{key:>20}", *(f"{name:>20}  {_short(told)}" for name, told in value.items())])
     return f"{key:>20}  {_short(value)}"
+
+
+@text.register
+def _(result: Ingest) -> str:
+    told = []
+    if result.recordings:
+        told.append(f"{counted(result.recordings, 'recording')}, {result.linked:,} linked to traces of this case")
+    told += [f"cannot be replayed: {counted(u.recordings, 'recording')}: {u.reason}" for u in result.unreplayable]
+    told += [f"note: {note}" for note in result.notes]
+    return "\n".join([repr(result), grid(list(result.rows())), *told])
 
 
 @text.register

@@ -2,18 +2,24 @@ import gzip
 import hashlib
 import json
 import lzma
+import re
+import tempfile
+import threading
+import zipfile
 from pathlib import Path
 
 import jsonschema
 import msgspec
 import orders
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowlab import errors, replay
+from shadowlab import errors, replay, terminal
 from shadowlab.case import Case, open_case
-from shadowlab.replay import blobs, fixture, recording
+from shadowlab.investigation import open_investigation
+from shadowlab.replay import blobs, fixture, recording, spelling, tapes
 
 PACKAGE = Path(replay.__file__).parent
 BARE = {
@@ -184,6 +190,163 @@ def test_a_recording_survives_being_written_and_read(case: Case, tmp_path: Path)
     kept = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1))]).recordings[0]
     once = replay.load(case, kept.id)
     assert fixture.parse(msgspec.to_builtins(once), where="x") == once
+
+
+def test_what_is_kept_is_canonical_json(case: Case, tmp_path: Path) -> None:
+    taken = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1), orders.passing(2))])
+    for kept in taken.recordings:
+        content = (case.recordings / f"{kept.id}.json").read_bytes()
+        assert content == rfc8785.dumps(json.loads(content))
+        assert hashlib.sha256(content).hexdigest() == kept.sha256
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.floats() | st.text(), lambda x: st.dictionaries(st.text(), x) | st.lists(x)
+    )
+)
+def test_a_json_body_survives_the_sorting_of_its_keys(value: object) -> None:
+    for text in (json.dumps(value), json.dumps(value, separators=(",", ":"), ensure_ascii=False)):
+        content = text.encode("utf-8", "surrogatepass")
+        body, encoding = spelling.encoded(content)
+        assert fixture.content_of(body, encoding) == content
+        told = {
+            "request": {"method": "POST", "path": "/", "body": body, "body_encoding": encoding},
+            "time": BARE["time"],
+        }
+        kept = spelling.normal(fixture.parse({**told, "id": "0" * 32}, where="x"))
+        again = fixture.parse(json.loads(spelling.spelling(kept)), where="x")
+        assert again.request.content == content
+        assert spelling.normal(again) == kept
+
+
+def test_keys_keep_their_order_in_an_older_recording(case: Case, tmp_path: Path) -> None:
+    request = {"method": "POST", "path": "/orders", "body": {"b": 1, "a": 2}, "body_encoding": "json"}
+    file = orders.written(tmp_path / "tapes", orders.document(1, request=request))
+    kept = replay.load(case, replay.take_in(case, [file]).recordings[0].id)
+    assert kept.request.content == b'{"b":1,"a":2}'
+    assert kept.request.body_encoding == "utf-8"
+    assert replay.take_in(case, [file]).recordings == ()
+
+
+def test_a_number_too_large_for_json_is_kept_as_digits(case: Case, tmp_path: Path) -> None:
+    file = orders.written(tmp_path / "tapes", orders.document(1, monotonic_ns=2**60, rand_seed=2**53))
+    kept = replay.load(case, replay.take_in(case, [file]).recordings[0].id)
+    assert (kept.monotonic_ns, kept.rand_seed) == (2**60, 2**53)
+    taken = replay.take_in(case, [orders.written(tmp_path / "more", orders.document(2, flags={"n": 2**60}))])
+    assert "cannot be kept as canonical JSON" in taken.refused[0].reason
+
+
+def zip_of(place: Path, *members: tuple[str, bytes], mode: int = 0o100644) -> Path:
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr, info.compress_type = mode << 16, zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return place
+
+
+def test_a_recording_in_a_zip_is_the_recording(case: Case, tmp_path: Path) -> None:
+    kept = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1))]).recordings[0]
+    for name in ("once.zip", "twice.zip"):
+        replay.export(case, kept.id, zip=tmp_path / name)
+    assert (tmp_path / "once.zip").read_bytes() == (tmp_path / "twice.zip").read_bytes()
+    other = open_case(tmp_path / "other")
+    assert replay.is_recording(tmp_path / "once.zip")
+    again = replay.take_in(other, [tmp_path / "once.zip"]).recordings[0]
+    assert again == kept
+    assert replay.snapshot(other, replay.load(other, kept.id)) == replay.snapshot(case, replay.load(case, kept.id))
+
+
+def test_a_folder_of_its_own_is_a_recording_too(case: Case, tmp_path: Path) -> None:
+    kept = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1))]).recordings[0]
+    replay.export(case, kept.id, zip=tmp_path / "one.zip")
+    with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        archive.extractall(tmp_path / "one")
+    assert replay.take_in(open_case(tmp_path / "other"), [tmp_path / "one"]).recordings == (kept,)
+
+
+HOSTILE = {
+    "has no place in a recording": [("../recording.json", b"{}"), ("recording.json", b"{}")],
+    "a zip of 0 recordings": [("blobs/" + "0" * 64 + ".sqlite.xz", b""), ("blobs/" + "1" * 64 + ".x", b"")],
+    "a zip of 2 recordings": [("recording.json", b"{}"), ("0" * 32 + ".json", b"{}")],
+    "unpacks to more than 16 MiB": [("recording.json", b" " * (17 << 20))],
+    "more than 1,000 members": [("recording.json", b"{}"), *((f"blobs/{n:064x}.x", b"") for n in range(1001))],
+    "is not JSON": [("recording.json", b"{")],
+}
+
+
+@pytest.mark.parametrize("why", HOSTILE)
+def test_a_hostile_zip_is_refused_and_leaves_nothing(case: Case, tmp_path: Path, why: str) -> None:
+    taken = replay.take_in(case, [zip_of(tmp_path / "x.zip", *HOSTILE[why])])
+    assert why in taken.refused[0].reason
+    assert not list(case.recordings.rglob("*.*"))
+
+
+def test_a_link_in_a_zip_is_refused(case: Case, tmp_path: Path) -> None:
+    linked = zip_of(tmp_path / "x.zip", ("recording.json", b"/etc/passwd"), mode=0o120777)
+    assert replay.is_recording(linked)
+    assert "is no plain file" in replay.take_in(case, [linked]).refused[0].reason
+
+
+@given(st.binary(max_size=300))
+def test_no_zip_breaks_the_reader(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, "x.zip")
+        place.write_bytes(b"PK\x03\x04" + content)
+        assert not replay.is_recording(place)
+
+
+@pytest.mark.parametrize(
+    "named", ["s3://backups/orders.sqlite?sig=secret", "orders.sqlite", "https://u:p@h/d/orders.sqlite"]
+)
+def test_a_snapshot_s_address_means_the_file_of_its_name_beside(case: Case, tmp_path: Path, named: str) -> None:
+    (tmp_path / "event.json").write_text(json.dumps({**BARE, "db_snapshot": named}))
+    absent = replay.take_in(case, [tmp_path / "event.json"]).recordings[0]
+    assert "which was not beside the recording" in absent.missing[0]
+    assert not {"secret", "u:p"} & set(re.split(r"[?@=/]", absent.missing[0]))
+    orders.database(tmp_path / "orders.sqlite")
+    there = replay.take_in(case, [tmp_path / "event.json"]).recordings[0]
+    assert there.missing == ()
+    assert replay.snapshot(case, replay.load(case, there.id)) == (tmp_path / "orders.sqlite").read_bytes()
+
+
+def test_two_who_take_the_same_in_at_once_tear_nothing(tmp_path: Path) -> None:
+    file = orders.written(tmp_path / "tapes", *(orders.document(n) for n in range(1, 40)))
+    case = open_case(tmp_path / "case")
+    takers = [threading.Thread(target=replay.take_in, args=(case, [file])) for _ in range(4)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    assert len(replay.listed(case)) == 39
+    assert not [place for place in case.recordings.rglob(".*") if place.is_file()]
+
+
+def test_answers_of_others_are_given_to_a_bare_event(case: Case, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text(json.dumps(BARE))
+    tape = tapes.read(Path(__file__).with_name("assets") / "tapes/fixtures")
+    kept = replay.take_in(case, [tmp_path / "event.json"], tape=tape).recordings[0]
+    assert [call.url for call in replay.load(case, kept.id).outbound] == ["/items/tea?size=2", "/charges"]
+
+
+def test_an_ingest_says_what_is_linked_and_what_cannot_be_replayed(tmp_path: Path) -> None:
+    cut = orders.document(2, truncated=["outbound[3].body", "request.body"], trace_id="b" * 32)
+    file = orders.written(tmp_path / "tapes", orders.document(1, trace_id="a" * 32), cut, orders.document(3))
+    span = {"traceId": "a" * 32, "spanId": "1" * 16, "name": "x", "startTimeUnixNano": "1", "endTimeUnixNano": "2"}
+    other = {**span, "traceId": "c" * 32, "attributes": [
+        {"key": "shadowlab.recording.id", "value": {"stringValue": f"{3:032x}"}}]}  # fmt: skip
+    (tmp_path / "t.jsonl").write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span, other]}]}]}))
+    inv = open_investigation(tmp_path / "case")
+    done = inv.ingest(file, tmp_path / "t.jsonl")
+    assert (done.recordings, done.linked) == (3, 2)
+    assert [(u.recordings, u.reason) for u in done.unreplayable] == [
+        (1, "outbound[…].body was cut when it was recorded"),
+        (1, "request.body was cut when it was recorded"),
+    ]
+    told = terminal.text(done)
+    assert "3 recordings, 2 linked to traces of this case" in told
+    assert "cannot be replayed: 1 recording: request.body was cut" in told
 
 
 def test_a_name_cannot_steer_the_interpreter(case: Case) -> None:

@@ -12,7 +12,7 @@ from shadowlab.records.base import Judged, Record, Verdict, canonical, digest_of
 from shadowlab.records.diagnosis import Commit, Diagnosis, Hypothesis, Intervention, Location, Slice, Status
 from shadowlab.records.evidence import Check, Plan, Report, Verification
 from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic
-from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected
+from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected, Unreplayable
 from shadowlab.records.proposal import Candidate, Proposal, Risk
 from shadowlab.records.replay import Attempt, Control, Effect, Failure, Finding, Outcome, Recording, Replay
 from shadowlab.records.triage import (
@@ -79,6 +79,7 @@ __all__ = [
     "Status",
     "Suspect",
     "Triage",
+    "Unreplayable",
     "Verdict",
     "Verification",
     "canonical",

@@ -34,6 +34,15 @@ class IngestedFile:
     """Rows that it added; 0 when it had been loaded before."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unreplayable:
+    """Recordings that lack the same input, so that they cannot be replayed alone."""
+
+    reason: str
+    """What is missing, such as `request.body was cut when it was recorded`."""
+    recordings: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Ingest(Record):
     """Telemetry and recordings taken into the case; counts are of what this run added."""
@@ -50,6 +59,12 @@ class Ingest(Record):
     files: tuple[IngestedFile, ...] = ()
     refused: tuple[Rejected, ...] = ()
     """Files that are no telemetry; nothing of them was kept."""
+    linked: int = 0
+    """Recordings of this run whose trace is in the case."""
+    unreplayable: tuple[Unreplayable, ...] = ()
+    """Recordings of this run that cannot be replayed, by what they lack; one that lacks two things counts twice."""
+    notes: tuple[str, ...] = ()
+    """What of recorded answers could not be taken over, in words."""
 
     def _summary(self) -> str:
         added = ((self.spans, "span"), (self.logs, "log"), (self.recordings, "recording"))

@@ -56,8 +56,6 @@ class Recording(Record):
     """Of the fixture's file."""
     notes: tuple[str, ...] = ()
     """What of its recorded answers could not be taken over, in words."""
-    notes: tuple[str, ...] = ()
-    """What of its recorded answers could not be taken over, in words."""
     made_from: str | None = None
     """Id of the recording that it is a variant of; None for what production sent."""
 

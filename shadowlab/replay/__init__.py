@@ -7,6 +7,7 @@ and forks a child for each run (`inside`). `recording` and `fixture` read what t
 
 from shadowlab.replay.changes import compare_trees
 from shadowlab.replay.event import from_event
+from shadowlab.replay.exporting import Exported, export
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.minimise import minimise
 from shadowlab.replay.plain_test import to_pytest
@@ -19,6 +20,7 @@ from shadowlab.replay.trees import apply, tree_of
 
 __all__ = [
     "Calls",
+    "Exported",
     "Fixture",
     "Hooks",
     "MirrorResult",
@@ -28,6 +30,7 @@ __all__ = [
     "apply",
     "compare_trees",
     "explore",
+    "export",
     "from_event",
     "is_recording",
     "listed",

@@ -30,7 +30,8 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
 
     The event is handed to the callable as it is. Its `time` and `rand_seed` are taken where it has them, else `TIME`
     and `SEED`. `fixtures` is a file or folder of recorded answers in any of `tapes.FORMATS`; the callable's `session`,
-    and the HTTP clients that it uses, are answered from them; what of them was left out stands in `notes`. Raises `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
+    and the HTTP clients that it uses, are answered from them; what of them was left out stands in `notes`. Raises
+    `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
     """
     document = _read(event)
     tape = tapes.read(fixtures) if fixtures else None

@@ -22,6 +22,7 @@ from shadowlab.replay.fixture import Fixture, parse
 from shadowlab.replay.inside.tape import bare
 from shadowlab.replay.redacting import redacted
 from shadowlab.replay.spelling import normal, spelling
+from shadowlab.replay.tapes import Tape
 from shadowlab.replay.versions import NewerFormat
 from shadowlab.replay.versions import is_recording as means_to_be_one
 from shadowlab.replay.writing import write
@@ -70,14 +71,18 @@ def take_in(
     paths: Sequence[str | os.PathLike[str]],
     *,
     redact: str | None = "default",
+    tape: Tape | None = None,
     progress: Progress | None = None,
 ) -> TakenIn:
     """Keep the recordings of `paths` in the case, headers that are secrets replaced unless `redact` is None.
 
     Bodies stay as they are: without them nothing can be replayed.
 
-    A path is a file (one JSON document, or JSON lines, plain or gzip) or a folder of such files; snapshots lie in
-    `blobs/` beside. A file of which nothing can be read, or of a newer format, is refused whole.
+    `tape` holds answers for the recordings that bring none of their own, such as bare events.
+
+    A path is a file (one JSON document, JSON lines, plain or gzip, or a zip of one recording) or a folder of such
+    files; snapshots lie in `blobs/` beside. A file of which nothing can be read, or of a newer format, is refused
+    whole.
     """
     taken = TakenIn()
     redactor = Redactor(case.key("redaction")) if redact else None
@@ -91,7 +96,7 @@ def take_in(
             for n, file in enumerate(found):
                 if progress is not None:
                     progress(f"reading {file.name}", n, len(found))
-                taken = _take_file(case, file, taken, redactor)
+                taken = _take_file(case, file, taken, redactor, tape)
     return replace(taken, redacted=redactor.replaced.total() if redactor else 0)
 
 
@@ -155,7 +160,7 @@ def snapshot(case: Case, fixture: Fixture) -> bytes | None:
     return None if fixture.db_snapshot is None else blobs.unpacked(case, fixture.db_snapshot)
 
 
-def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None) -> TakenIn:
+def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None, tape: Tape | None) -> TakenIn:
     kept: list[Recording | None] = []
     rejected: list[Rejected] = []
     new: list[Path] = []
@@ -166,6 +171,8 @@ def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None
             if len(kept) >= MOST_RECORDINGS:
                 raise _Refused(f"{file}: more than {MOST_RECORDINGS:,} recordings", hint="take fewer at once")
             try:
+                if tape and isinstance(document, dict) and not document.get("outbound"):
+                    document = {**document, "outbound": list(tape.calls)}
                 document = blobs.with_snapshot(case, document, holder.read, new)
                 fixture = parse(document, where=f"{file}: line {number}")
                 kept.append(_keep(case, redacted(fixture, redactor) if redactor else fixture, new))
