@@ -79,7 +79,7 @@ def pulled(
         scope = _scope(engine, window=times.window(window), at=at, services=tuple(services), trace=trace)
         scope = _narrowed(engine, scope, most)
         with take_slice(engine, scope, case.telemetry, limit=most, progress=progress) as part:
-            done = ingest(case, [str(path) for path in part.paths], redact=redact, progress=progress)
+            done = ingest(case, [str(path) for path in part.paths], tape=None, redact=redact, progress=progress)
             return done, {"engine": engine.name, **_told(scope), "bytes_moved": part.bytes_moved}
     finally:
         engine.close()
