@@ -113,3 +113,10 @@ def written(folder: Path, *documents: dict[str, Any]) -> Path:
     file = folder / "recordings.jsonl"
     file.write_text("".join(json.dumps(told) + "\n" for told in documents))
     return file
+
+
+def commit(source: Source) -> None:
+    """Commit all that lies in a repository's folder."""
+    git = ["git", "-C", str(source.path), "-c", "user.name=Test", "-c", "user.email=test@example.invalid"]
+    for words in (["add", "-A"], ["commit", "-qm", "Go on"]):
+        subprocess.run([*git, *words], check=True)

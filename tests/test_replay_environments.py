@@ -113,9 +113,9 @@ def test_what_a_killed_builder_left_is_swept_and_the_folder_appears_whole(cache:
         place.mkdir()
         (place / "file").write_text("whole")
 
-    place = building._kept("environments", ["key"], make)
+    place = building.kept("environments", ["key"], make)
     place.rename(place.with_name(f".{place.name}.old"))
-    assert building._kept("environments", ["key"], make) == place
+    assert building.kept("environments", ["key"], make) == place
     assert sorted(file.name for file in place.parent.iterdir()) == [place.name, f"{place.name}.lock"]
 
 
@@ -127,7 +127,7 @@ def _build(cache: str, counted: str) -> None:
             file.write("made\n")
         place.mkdir()
 
-    building._kept("environments", ["shared"], make)
+    building.kept("environments", ["shared"], make)
 
 
 def test_builders_at_the_same_time_build_once(tmp_path: Path) -> None:

@@ -27,12 +27,20 @@ def ledger(
     `sensitive` names the parts of the outcome that changed in the perturbed twin.
     """
     seen = _seen(runs)
-    held = [*_held(fixtures, runs, clock=clock, steady=steady), _versions(fixtures, environment)]
+    held = [*_seams(fixtures, runs, clock=clock, steady=steady), _versions(fixtures, environment)]
     if sensitive:
         how = f"{', '.join(sensitive)} changed in the twin (other hash seed, addresses, stand-ins, thread switches)"
         seen.append(Effect(seam="perturbation", control=Control.OBSERVED, how=how, events=len(sensitive)))
     observed = {effect.seam for effect in seen}
     return (*seen, *(effect for effect in held if effect.seam not in observed))
+
+
+def _seams(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool) -> Iterable[Effect]:
+    """Python's own seams, or those that a runner of another language tells."""
+    told = next((run.seams for run in runs if run.seams is not None), None)
+    if told is None:
+        return _held(fixtures, runs, clock=clock, steady=steady)
+    return (*told, _environment(fixtures))
 
 
 def uncontrolled(effects: Iterable[Effect]) -> list[str]:
@@ -48,6 +56,8 @@ def _seen(runs: Sequence[RunResult]) -> list[Effect]:
             words[f"{what} (refused)" if denied else what] = words.get(what, 0) + times
         if run.state == "finished" and run.database is None:
             found.setdefault("database", {})["what changed in it could not be read"] = 1
+        if run.seams == ():
+            found.setdefault("runner", {})["it says of no seam how it is held"] = 1
     order = {seam: n for n, seam in enumerate(_SEAMS)}
     return [
         Effect(seam=seam, control=Control.OBSERVED, how=_some(found[seam]), events=sum(found[seam].values()))
@@ -101,11 +111,12 @@ def _environment(fixtures: Sequence[Fixture]) -> Effect:
 def _versions(fixtures: Sequence[Fixture], environment: Environment) -> Effect:
     """The interpreter and the packages, against those of the recording."""
     recorded = {fixture.versions.python for fixture in fixtures if fixture.versions.python}
-    here = environment.interpreter.version
-    other = sorted(version for version in recorded if version.split(".")[:2] != here.split(".")[:2])
+    here = environment.said
+    ours = environment.interpreter.version.split(".")[:2]
+    other = sorted(version for version in recorded if environment.runtime or version.split(".")[:2] != ours)
     packages = {name: version for fixture in fixtures for name, version in fixture.versions.packages.items()}
     differ = differences(packages, environment.packages)
-    told = [f"Python {here}, recorded on {', '.join(sorted(recorded))}" if recorded else f"Python {here}"]
+    told = [f"{here}, recorded on {', '.join(sorted(recorded))}" if recorded else here]
     if not recorded:
         told.append("none was recorded")
     if packages:

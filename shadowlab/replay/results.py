@@ -10,7 +10,8 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.privacy import masked
-from shadowlab.records import Failure, Frame, digest_of
+from shadowlab.records import Effect, Failure, Frame, digest_of
+from shadowlab.replay.runners import outcomes
 
 _MOST_LOGS, _LONGEST_LOG = 1000, 300
 
@@ -57,6 +58,8 @@ class RunResult:
     """Seam, what was seen, whether it was refused, how often."""
     readings: Mapping[str, int] | None = None
     """How often each held seam was used."""
+    seams: tuple[Effect, ...] | None = None
+    """What a runner of another language says of its seams; None for Python, whose seams are known."""
     substituted: int = 0
     cpu_ms: float = 0.0
     again: Again | None = None
@@ -117,10 +120,15 @@ class MirrorResult:
     """One for each function that was to be timed, in their order."""
 
 
-def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
-    """Read what a child told; it is hostile, so every part is checked. Raises `SandboxError` when it is none."""
+def result_of(
+    recording: str, content: bytes, *, perturbed: bool, foreign: bool = False, database: bool = False
+) -> RunResult:
+    """Read what a child told; it is hostile, so every part is checked. Raises `SandboxError` when it is none.
+
+    `foreign`: a runner of another language told it, which may leave out what it does not know; `database`: it had one.
+    """
     try:
-        told = _decoded(content)
+        told = outcomes.whole(_decoded(content), database=database) if foreign else _decoded(content)
         failed = told.get("failed")
         if failed:
             stuck = str(failed).startswith("Deadlock")
@@ -148,6 +156,7 @@ def result_of(recording: str, content: bytes, *, perturbed: bool) -> RunResult:
             unused=_texts(told["unused"]),
             events=_events(told),
             readings=_readings(told),
+            seams=outcomes.seams(told["seams"]) if foreign else None,
             substituted=int(told["substituted"]),
             cpu_ms=float(told["cpu_ms"]),
             again=_again(told.get("again")),

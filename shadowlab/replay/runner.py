@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 
 from shadowlab import errors
-from shadowlab.replay import environments, preload, sandboxes
+from shadowlab.replay import environments, preload, runners, sandboxes
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.results import Calls, MirrorResult, RunResult, result_of
@@ -68,16 +68,20 @@ class Runner:
         self._tree = tree.resolve()
         self._service = service
         self._sandbox = sandboxes.named(sandbox)
-        self._environment = environments.of(self._tree, service)
-        python = self._environment.interpreter
-        self._preload = preload.modules(self._tree, service.lock, python.path)
-        self._readable = tuple(dict.fromkeys((*python.readable, str(INSIDE), *filter(None, [self._environment.tools]))))
+        self._folders: list[Folder] = []
+        self._tool = self._prepared(service)
+        if self._tool is None:
+            self._environment = environments.of(self._tree, service)
+            self._preload = preload.modules(self._tree, service.lock, self._environment.interpreter.path)
+        else:
+            self._tree, self._environment, self._preload = self._tool.tree, self._tool.environment, ()
+        needed = (*self._environment.interpreter.readable, str(INSIDE), *filter(None, [self._environment.tools]))
+        self._readable = tuple(dict.fromkeys((*needed, *(self._tool.readable if self._tool else ()))))
         self._snapshots = snapshots
         self._workers = workers or min(os.cpu_count() or 1, 4)
         self._timeout_s = timeout_s
         self._limits = {**LIMITS, **limits}
         self._servers: dict[tuple[bool, tuple[tuple[str, str], ...]], Server] = {}
-        self._folders: list[Folder] = []
         self._places: dict[int, Path] = {}
 
     def __enter__(self) -> Self:
@@ -147,7 +151,7 @@ class Runner:
                     results[i].append(result)
                     done += 1
                     if progress is not None:
-                        progress(f"replaying {fixture.id[:8]}", done, total)
+                        progress("replaying", done, total)
         return results
 
     def mirror(
@@ -168,6 +172,11 @@ class Runner:
         """
         if not fixtures:
             return []
+        if self._tool is not None:
+            raise errors.SandboxError(
+                f"{self._environment.said} cannot be mirrored: requests run in a process each",
+                hint="its recordings can be replayed one by one",
+            )
         environment = environment_of(fixtures[0], {}, twin=False)
         server = self._server(environment, perturbed=False, fixture=fixtures[0])
         job = {
@@ -192,18 +201,38 @@ class Runner:
     ) -> Iterator[RunResult]:
         server = self._server(environment, perturbed=twin, fixture=turns[0][1])
         jobs = (
-            {**_job(fixture, hooks), "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot)}
+            {
+                **_job(fixture, hooks),
+                **self._handed(fixture),
+                "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot),
+            }
             for _, fixture in turns
         )
         ended = server.run(jobs, workers=self._workers, timeout_s=self._timeout_s)
         for (_, fixture), end in zip(turns, ended, strict=True):
-            yield _result(fixture, end, twin, self._timeout_s)
+            yield _result(fixture, end, twin, self._timeout_s, foreign=self._tool is not None)
+
+    def _handed(self, fixture: Fixture) -> dict[str, Any]:
+        """What a program of another language gets: the whole recording."""
+        return {"recording": msgspec.to_builtins(fixture)} if self._tool else {}
 
     def _launch_twins(self, wanted: Sequence[tuple[Fixture, int]], hooks: Hooks) -> None:
         """Let the servers that come last import the service while the first ones run."""
         for twin in (False, True):
             for environment in _grouped(wanted, hooks, twin):
                 self._launched(dict(environment), perturbed=twin)
+
+    def _prepared(self, service: Service) -> runners.Tool | None:
+        """The program that replays a service of another language; None for Python."""
+        runner = runners.of(service)
+        if runner is None:
+            return None
+        self._folders.append(Folder())
+        try:
+            return runner.prepared(self._tree, service, self._folders[-1].path)
+        except BaseException:
+            self.close()
+            raise
 
     def _launched(self, environment: dict[str, str], *, perturbed: bool) -> Server:
         key = (perturbed, tuple(sorted(environment.items())))
@@ -221,7 +250,8 @@ class Runner:
         server = self._launched(environment, perturbed=perturbed)
         if not server.kind:
             server.wait()
-            self._rehearse(server, fixture)
+            if self._tool is None:
+                self._rehearse(server, fixture)
         return server
 
     def _rehearse(self, server: Server, fixture: Fixture) -> None:
@@ -274,6 +304,7 @@ class Runner:
             "guard": self._sandbox.guard,
             "preload": list(self._preload),
             "tools": self._environment.tools,
+            "tool": list(self._tool.command) if self._tool else [],
             "limits": self._limits,
             "perturbed": perturbed,
             "switch_interval": 1e-6 if perturbed else 0.005,
@@ -344,7 +375,7 @@ def _named_database(fixture: Fixture) -> str | None:
     return os.path.basename(named) or None if isinstance(named, str) and fixture.db_snapshot else None
 
 
-def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float) -> RunResult:
+def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float, *, foreign: bool) -> RunResult:
     if end.why == "timeout":
         reason = f"it had not ended after {timeout_s:g} s"
         return RunResult(recording=fixture.id, perturbed=twin, state="timeout", reason=reason)
@@ -352,7 +383,8 @@ def _result(fixture: Fixture, end: Ended, twin: bool, timeout_s: float) -> RunRe
         reason = "the process died" if end.why == "died" else end.why
         return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason=reason)
     try:
-        return result_of(fixture.id, end.content, perturbed=twin)
+        database = fixture.db_snapshot is not None
+        return result_of(fixture.id, end.content, perturbed=twin, foreign=foreign, database=database)
     except errors.SandboxError as exc:
         return RunResult(recording=fixture.id, perturbed=twin, state="crashed", reason=str(exc.args[0])[:500])
 

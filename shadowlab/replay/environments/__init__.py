@@ -37,6 +37,13 @@ class Environment:
     """A folder that holds time-machine for it, when its packages do not."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What must be set for the interpreter to find its libraries."""
+    runtime: str = ""
+    """Name and version of the runtime, when it is not the interpreter."""
+
+    @property
+    def said(self) -> str:
+        """`Python 3.11.7`, or the name and version of another runtime."""
+        return self.runtime or f"Python {self.interpreter.version}"
 
 
 def of(tree: Path, service: Service) -> Environment:

@@ -35,7 +35,7 @@ def cache() -> Path:
 def built(lock: Lock) -> Path:
     """The folder of the lock's environment, made when it is not there; raises `SourceError` when it cannot be made."""
     key = [_FORM, lock.text(), sys.version, str(sysconfig.get_config_var("SOABI")), sys.base_prefix]
-    return _kept("environments", key, lambda place: _install(lock, place))
+    return kept("environments", key, lambda place: _install(lock, place))
 
 
 def tools(interpreter: Interpreter) -> Path:
@@ -43,10 +43,11 @@ def tools(interpreter: Interpreter) -> Path:
     version = importlib.metadata.version("time-machine")
     same = interpreter.abi == sysconfig.get_config_var("SOABI")
     make = _copy_tools if same else (lambda place: _install_tools(interpreter, version, place))
-    return _kept("tools", [_FORM, version, interpreter.abi], make)
+    return kept("tools", [_FORM, version, interpreter.abi], make)
 
 
-def _kept(kind: str, key: Sequence[object], make: Callable[[Path], None]) -> Path:
+def kept(kind: str, key: Sequence[object], make: Callable[[Path], None]) -> Path:
+    """The folder that is kept under `key`; `make` makes it beside, once, while whoever else wants it waits."""
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
     folder = cache() / kind
     place = folder / digest

@@ -73,12 +73,15 @@ REFUSED_OUTRIGHT = frozenset({*_COMMON, *_X86_64, *_AARCH64} - _JUDGED)
 """Calls that are refused whatever their arguments."""
 
 
-def confine(libc: ctypes.CDLL, *, child: bool) -> bool:
-    """Put the filter over this process and all it starts; False where the kernel or the machine has none."""
+def confine(libc: ctypes.CDLL, *, child: bool, runs: bool = False) -> bool:
+    """Put the filter over this process and all it starts; False where the kernel or the machine has none.
+
+    `runs`: it may become another program.
+    """
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return False
-    program = _program(*machine, child=child, pid=_real_pid(libc))
+    program = _program(*machine, child=child, runs=runs, pid=_real_pid(libc))
     content = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(content))
     return int(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), 0, 0)) == 0
@@ -88,8 +91,8 @@ def _real_pid(libc: ctypes.CDLL) -> int:
     return int(libc.getpid())
 
 
-def _program(arch: int, table: dict[str, int], *, child: bool, pid: int) -> bytes:
-    numbers = {**_COMMON, **table}
+def _program(arch: int, table: dict[str, int], *, child: bool, runs: bool, pid: int) -> bytes:
+    numbers = {name: number for name, number in {**_COMMON, **table}.items() if not (runs and name == "execve")}
     refuse = _step(_RET, _ERRNO | errno.EPERM)
     # A foreign architecture's numbers mean other calls: nothing may come in that way.
     code = [_step(_LOAD, _ARCH), _step(_JEQ, arch, 1, 0), _step(_RET, _KILL), _step(_LOAD, _NR)]

@@ -53,19 +53,7 @@ class Child:
             os._exit(code)
 
     def _settle(self, number: int, job: dict[str, Any]) -> str:
-        """Make the replay's own folder the world: working folder, temporary files, database."""
-        work = os.path.join(self._config["work"], f"{number:08d}")
-        os.mkdir(work, 0o700)
-        os.mkdir(os.path.join(work, ".tmp"))
-        for name in sorted(os.listdir(self._config["tree"])):
-            os.symlink(os.path.join(self._config["tree"], name), os.path.join(work, name))
-        if job.get("snapshot"):
-            shutil.copyfile(job["snapshot"], os.path.join(work, database.NAME))
-            if job.get("database_name"):
-                os.symlink(database.NAME, os.path.join(work, job["database_name"]))
-        os.chdir(work)
-        os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(work, ".tmp")
-        os.environ["HOME"] = work
+        work = settle(self._config, number, job)
         if self._config["guard"]:
             guard.confine_child(work, job.get("snapshot"), self._config["limits"])
         gc.disable()
@@ -185,6 +173,23 @@ class Child:
         if not job.get("snapshot"):
             return {"shape": {}, "sha256": ""}
         return self._seams.database.change(job["snapshot"], os.path.abspath(database.NAME))
+
+
+def settle(config: dict[str, Any], number: int, job: dict[str, Any]) -> str:
+    """Make the replay's own folder the world: working folder, temporary files, database; its path."""
+    work = os.path.join(config["work"], f"{number:08d}")
+    os.mkdir(work, 0o700)
+    os.mkdir(os.path.join(work, ".tmp"))
+    for name in sorted(os.listdir(config["tree"])):
+        os.symlink(os.path.join(config["tree"], name), os.path.join(work, name))
+    if job.get("snapshot"):
+        shutil.copyfile(job["snapshot"], os.path.join(work, database.NAME))
+        if job.get("database_name"):
+            os.symlink(database.NAME, os.path.join(work, job["database_name"]))
+    os.chdir(work)
+    os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(work, ".tmp")
+    os.environ["HOME"] = work
+    return work
 
 
 def _forget_pools() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from . import bpf, landlock
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_KEEPCAPS, _PR_SET_SUBREAPER = 1, 38, 8, 36
+_PR_CAP_AMBIENT, _RAISE = 47, 2
 _CAP_DAC_READ_SEARCH, _CAP_SETUID = 2, 7
 _CAPABILITY_VERSION = 0x20080522
 _ADDR_NO_RANDOMIZE = 0x0040000
@@ -52,17 +53,19 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
     global _readable
     limits = config["limits"]
     _readable = tuple(config["readable"])
-    user = _leave_root(config["work"])
+    runs = bool(config.get("tool"))
+    user = _leave_root(config["work"], runs=runs)
     processes = _getuid() != 0
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_NOFILE, limits["files"])
-    _limit(resource.RLIMIT_AS, limits["memory"])
+    # Other runtimes reserve addresses by the dozen GiB and use few: what they may write to is limited.
+    _limit(resource.RLIMIT_DATA if runs else resource.RLIMIT_AS, limits["memory"])
     if processes:
         _limit(resource.RLIMIT_NPROC, limits["processes"] + (0 if user else _mine()))
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_SUBREAPER, 1, 0, 0, 0)
-    version = landlock.confine(_libc, readable=_readable, writable=(config["work"], "/dev/null"))
-    filtered = bpf.confine(_libc, child=False)
+    version = landlock.confine(_libc, readable=_readable, writable=(config["work"], "/dev/null"), runs=runs)
+    filtered = bpf.confine(_libc, child=False, runs=runs)
     # A change of user clears the wish to die with the parent.
     die_with_parent()
     return {
@@ -71,6 +74,7 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
         "seccomp": filtered,
         "processes": limits["processes"] if processes else 0,
         "memory": limits["memory"],
+        "memory_of": "private memory" if runs else "addresses",
         "file_size": limits["file_size"],
         "disk": limits["disk"],
         "cpu_s": limits["cpu_s"],
@@ -79,13 +83,13 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def confine_child(work: str, snapshot: str | None, limits: dict[str, int]) -> None:
-    """Confine a child further; the server's layers stay."""
+def confine_child(work: str, snapshot: str | None, limits: dict[str, int], *, runs: bool = False) -> None:
+    """Confine a child further; the server's layers stay. `runs`: it may still become another program."""
     _limit(resource.RLIMIT_CPU, limits["cpu_s"])
     _limit(resource.RLIMIT_FSIZE, limits["file_size"])
     readable = (*_readable, snapshot) if snapshot else _readable
-    landlock.confine(_libc, readable=readable, writable=(work, "/dev/null"))
-    bpf.confine(_libc, child=True)
+    landlock.confine(_libc, readable=readable, writable=(work, "/dev/null"), runs=runs)
+    bpf.confine(_libc, child=True, runs=runs)
 
 
 def _limit(what: int, value: int) -> None:
@@ -105,7 +109,7 @@ def _mine() -> int:
     return total
 
 
-def _leave_root(work: str) -> int | None:
+def _leave_root(work: str, *, runs: bool = False) -> int | None:
     """As root: become a user that owns nothing, keeping only the right to read, which Landlock then narrows.
 
     Nobody else's files need to be readable for it. Where root may not change its user it gives up all capabilities.
@@ -126,7 +130,9 @@ def _leave_root(work: str) -> int | None:
     except OSError:
         _keep(0)
         return None
-    _keep(1 << _CAP_DAC_READ_SEARCH)
+    _keep(1 << _CAP_DAC_READ_SEARCH, inherited=runs)
+    if runs:
+        _libc.prctl(_PR_CAP_AMBIENT, _RAISE, _CAP_DAC_READ_SEARCH, 0, 0)
     return user
 
 
@@ -138,8 +144,9 @@ def _capabilities() -> int:
     return int(low) | int(high) << 32
 
 
-def _keep(held: int) -> None:
-    content = struct.pack("6I", held & 0xFFFFFFFF, held & 0xFFFFFFFF, 0, held >> 32, held >> 32, 0)
+def _keep(held: int, *, inherited: bool = False) -> None:
+    low, high = held & 0xFFFFFFFF, held >> 32
+    content = struct.pack("6I", low, low, low * inherited, high, high, high * inherited)
     _libc.capset(ctypes.c_char_p(struct.pack("Ii", _CAPABILITY_VERSION, 0)), ctypes.c_char_p(content))
 
 

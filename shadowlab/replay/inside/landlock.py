@@ -27,8 +27,11 @@ def abi(libc: ctypes.CDLL) -> int:
     return max(int(libc.syscall(_CREATE, None, 0, 1)), 0)
 
 
-def confine(libc: ctypes.CDLL, *, readable: Iterable[str], writable: Iterable[str]) -> int:
-    """Restrict this process and all it starts; the ABI in force, 0 when there is none."""
+def confine(libc: ctypes.CDLL, *, readable: Iterable[str], writable: Iterable[str], runs: bool = False) -> int:
+    """Restrict this process and all it starts; the ABI in force, 0 when there is none.
+
+    `runs`: programs that may be read may be started too.
+    """
     version = abi(libc)
     if not version:
         return 0
@@ -40,7 +43,7 @@ def confine(libc: ctypes.CDLL, *, readable: Iterable[str], writable: Iterable[st
         return 0
     try:
         for path in readable:
-            _allow(libc, rules, path, _READ & handled)
+            _allow(libc, rules, path, (_READ | _EXECUTE * runs) & handled)
         for path in writable:
             _allow(libc, rules, path, handled & ~(_EXECUTE | _IOCTL))
         return version if int(libc.syscall(_RESTRICT, rules, 0)) == 0 else 0

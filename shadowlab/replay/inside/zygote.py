@@ -16,7 +16,7 @@ import sys
 import traceback
 from typing import Any
 
-from . import child, entry, guard
+from . import child, entry, guard, tool
 from .seams import Seams
 
 _HEAD = struct.Struct("<cI")
@@ -36,7 +36,8 @@ def main(place: str, *, shared: bool) -> None:
         return
     guard.die_with_parent()
     control, config = _met(place)
-    _prepare(seams, config)
+    if not config.get("tool"):
+        _prepare(seams, config)
     _Zygote(control, config, seams).serve()
 
 
@@ -115,7 +116,7 @@ class _Zygote:
         self._seams = seams
         self._children: dict[int, int] = {}
         self._pids: dict[int, int] = {}
-        self._forker: child.Child | None = None
+        self._forker: child.Child | tool.Tool | None = None
 
     def serve(self) -> None:
         """Get ready, say so, and work until the supervisor hangs up."""
@@ -143,6 +144,8 @@ class _Zygote:
 
     def _ready(self) -> bool:
         config, seams = self._config, self._seams
+        if config.get("tool"):
+            return self._ready_for_tool()
         pid, steady = guard.real_pid(), guard.steady_addresses()
         seams.boot(tuple(config["inside"]), os.path.join(config["work"], "config.json"))
         os.environ["HOME"] = config["work"]
@@ -162,6 +165,14 @@ class _Zygote:
         self._forker = child.Child(seams, app, kind, config)
         self._settle()
         self._tell({"ready": kind, "clock": seams.clock.how})
+        return True
+
+    def _ready_for_tool(self) -> bool:
+        steady = guard.steady_addresses()
+        held = guard.confine_server(self._config) if self._config["guard"] else {}
+        self._tell({"hello": held, "pid": guard.real_pid(), "python": sys.version.split()[0], "steady": steady})
+        self._forker = tool.Tool(self._config)
+        self._tell({"ready": "tool", "clock": "by the runner"})
         return True
 
     def _settle(self) -> None:

@@ -87,6 +87,11 @@ def _known() -> dict[str, Callable[[], Sandbox]]:
     return {"embedded": Embedded, "bwrap": Bwrap, "docker": Docker, "unconfined": Unconfined}
 
 
+def is_device(place: str) -> bool:
+    """Whether a path is one of the devices that every sandbox has of its own; folders in memory are none."""
+    return place.startswith("/dev/") and not place.startswith("/dev/shm/")
+
+
 def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
     """What the guard inside holds, in words; what it could not hold is said as well."""
     said = []
@@ -107,7 +112,7 @@ def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
         said.append(
             f"processes: {'none in a replay' if held.get('seccomp') else 'NOT held'}, not counted in the server"
         )
-    said.append(f"memory: {held.get('memory', 0) >> 20} MiB of addresses")
+    said.append(f"memory: {held.get('memory', 0) >> 20} MiB of {held.get('memory_of', 'addresses')}")
     said.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file, {held.get('disk', 0) >> 20} MiB in all")
     said.append(f"processor: {held.get('cpu_s', 0)} s a replay")
     if held.get("user"):

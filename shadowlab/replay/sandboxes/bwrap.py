@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.replay.sandboxes import Launch, held_within
+from shadowlab.replay.sandboxes import Launch, held_within, is_device
 from shadowlab.replay.sandboxes.process import Process
 
 _LINKS = ("bin", "lib", "lib64", "sbin")
@@ -52,7 +52,7 @@ def _walls(launch: Launch) -> list[str]:
     for place in dict.fromkeys((*launch.system, *launch.readable)):
         first = Path(place).parts[1]
         linked = first in _LINKS and Path("/", first).is_symlink()
-        if os.path.exists(place) and not linked and not place.startswith("/dev/"):
+        if os.path.exists(place) and not linked and not is_device(place):
             words += ["--ro-bind", place, place]
     words += ["--bind", str(launch.work), str(launch.work), "--chdir", str(launch.work)]
     for name, value in launch.environment.items():

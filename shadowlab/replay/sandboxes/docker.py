@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
 from shadowlab.replay.inside.bpf import REFUSED_OUTRIGHT
-from shadowlab.replay.sandboxes import Launch, held_within
+from shadowlab.replay.sandboxes import Launch, held_within, is_device
 
 if TYPE_CHECKING:
     from docker.client import DockerClient
@@ -138,7 +138,7 @@ def _mounts(launch: Launch) -> list[Any]:
     places = [place for place in (*launch.readable, *launch.system) if os.path.exists(place)]
     bound = [place for place in dict.fromkeys(places) if not _through_a_link(place)]
     return [
-        *(Mount(place, place, type="bind", read_only=True) for place in bound if not place.startswith("/dev/")),
+        *(Mount(place, place, type="bind", read_only=True) for place in bound if not is_device(place)),
         Mount(str(launch.work), str(launch.work), type="bind"),
     ]
 
