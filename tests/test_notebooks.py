@@ -49,3 +49,24 @@ def test_the_first_tutorial_runs_from_top_to_bottom(told: Told, tmp_path: Path):
     inv = sl.open(open_case(case).path)
     assert inv.latest(sl.GateReport).verdict == "pass"
     assert inv.verify().verdict == "pass"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_second_tutorial_proves_names_and_compares(told: Told, tmp_path: Path):
+    case = told.copy(tmp_path)
+    done = papermill.execute_notebook(
+        str(folder("notebooks") / "02-replay-and-divergence.ipynb"), str(tmp_path / "done.ipynb"), {"case": str(case)},
+        kernel_name="python3", progress_bar=False, kernel_manager_class=OwnKernel, cwd=str(tmp_path),
+    )  # fmt: skip
+    shown = {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
+    assert "reproduced" in shown["proved"][-1].data["text/html"]
+    assert "observed-uncontrolled" in shown["named"][-1].data["text/html"]
+    assert "perturbation" in shown["named"][-1].data["text/html"]
+    assert "pass: 4 fixed, 4 unchanged" in shown["compare"][-1].data["text/plain"]
+    assert "diverged\n  recorded: POST /charges -> 500 TypeError" in shown["diverged"][-1].text
+    assert "returned becomes RuntimeError" in shown["explore"][-1].data["text/plain"]
+    assert "reproduced 10/10" in shown["found"][-1].data["text/plain"]
+    inv = sl.open(open_case(case).path)
+    assert inv.latest(sl.Minimised).parts[-1].after == 1
+    assert inv.verify().verdict == "pass"
