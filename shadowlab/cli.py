@@ -142,11 +142,13 @@ def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape:
 @click.option("--token-file", type=_FILE, help="Refuse requests without the bearer token in this file.")
 @click.option("--tls-cert", type=_FILE, help="PEM certificate.")
 @click.option("--tls-key", type=_FILE, help="Its key.")
+@click.option("--keep", metavar="WINDOW", help="Drop what was received longer ago than this, such as 6h.")
+@click.option("--max-size", metavar="SIZE", help="Drop the oldest beyond this, such as 2GB.")
 @click.option("--redact", default="default", show_default=True, help="Redaction policy.")
 @click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
 def receive(
     inv: Any, http: str, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None,
-    redact: str, no_redact: bool,
+    keep: str | None, max_size: str | None, redact: str, no_redact: bool,
 ) -> Any:  # fmt: skip
     """Receive OTLP until Ctrl-C: what it acknowledges is on the disk, and SQL shows it a moment later."""
     from shadowlab.statusline import StatusLine
@@ -156,7 +158,9 @@ def receive(
     tls = (tls_cert, tls_key) if tls_cert else None
     with StatusLine() as line:
         policy = None if no_redact else redact
-        return inv.receive(http=http, grpc=grpc, redact=policy, token_file=token_file, tls=tls, tell=line)
+        return inv.receive(
+            http=http, grpc=grpc, redact=policy, token_file=token_file, tls=tls, tell=line, keep=keep, max_size=max_size
+        )
 
 
 @main.command("slice")
@@ -230,16 +234,21 @@ def triage(
 @_verb("replay")
 @click.option("--suspect", help="A suspect's fingerprint, or its beginning.")
 @click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@click.option("--trace", help="A trace's id: its recording, or what is missing of it.")
 @click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 @click.option("--pytest", "pytest_out", type=_FILE, help="Write the replay as plain pytest below this folder.")
 def replay(
-    inv: Any, suspect: str | None, recordings: tuple[str, ...], times: int, sandbox: str, revision: str | None,
-    pytest_out: Path | None,
+    inv: Any, suspect: str | None, recordings: tuple[str, ...], trace: str | None, times: int, sandbox: str,
+    revision: str | None, pytest_out: Path | None,
 ) -> Any:  # fmt: skip
-    """Run recorded requests again, alone, and say whether they fail in the same way every time."""
-    done = inv.replay(suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None)
+    """Run recorded requests again, alone, and say whether they fail in the same way every time.
+
+    Of a request that nothing recorded, say what telemetry knows of it, and name every input that is missing.
+    """
+    named = recordings or None
+    done = inv.replay(suspect, times=times, sandbox=sandbox, revision=revision, recordings=named, trace=trace)
     if pytest_out is not None:
         for place in inv.to_pytest(done, out=pytest_out):
             click.echo(f"wrote {place}", err=True)

@@ -103,17 +103,20 @@ class Investigation:
         tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
         stop: threading.Event | None = None,
         tell: Callable[[Told], None] | None = None,
+        keep: str | timedelta | None = None,
+        max_size: str | None = None,
     ) -> Ingest:
         """Receive OTLP until `stop` is set, or Ctrl-C; gives what the case gained. What is answered is on the disk.
 
         Addresses are `HOST:PORT`, `off` or None closes a door; `tls` is a certificate and its key. `tell` hears about
-        once a second what goes on. Raises `CaseError` when another receiver is at the case, `UsageError`.
+        once a second what goes on. `keep` (`6h`) and `max_size` (`2GB`) drop whole old segments. Raises `CaseError` when another receiver is at the case, `UsageError`.
         """
         from shadowlab import live
 
         done = live.receive(
-            self.case, http=http, grpc=grpc, redact=redact, token_file=token_file, tls=tls, stop=stop, tell=tell
-        )
+            self.case, http=http, grpc=grpc, redact=redact, token_file=token_file, tls=tls, stop=stop, tell=tell,
+            keep=keep, max_size=max_size,
+        )  # fmt: skip
         return done.bind(self)
 
     def slice(
@@ -229,17 +232,24 @@ class Investigation:
         sandbox: str = "embedded",
         revision: str | None = None,
         recordings: Sequence[str] | None = None,
+        trace: str | None = None,
         seed: int = 0,
+        workers: str | None = None,
     ) -> Replay:
         """Run recorded requests again, alone, `times` times in all, and each of them at least twice.
 
-        Without a suspect the top one that has recordings is taken, else the newest failing recording. Without a
-        revision the commit that the recordings name is run. A replay that diverges is a value; raises `RecordingError`
-        when there is nothing to replay, `SourceError`, `SandboxError`.
+        Without a suspect the top one that has recordings is taken, else the newest failing recording; `trace` names the
+        request by its trace. Without a revision the commit that the recordings name is run. Of a suspect or trace that
+        nothing recorded, the outcome is `unavailable`, and `outline` names every input that is missing. `workers` is
+        the address of a Dask scheduler to run on. A replay that diverges is a value; raises `RecordingError` when there is nothing to replay, `SourceError`, `SandboxError`.
         """
         from shadowlab import replay
 
-        chosen = choice.suspect(self, suspect) if recordings is None else None
+        chosen = choice.suspect(self, suspect) if recordings is None and trace is None else None
+        if recordings is None and (nothing := choice.unrecorded(self, chosen, trace)):
+            return self._outlined(*nothing, sandbox=sandbox, revision=revision, seed=seed)
+        if recordings is None and trace is not None:
+            recordings = choice.linked(self, trace)
         ids = tuple(recordings) if recordings is not None else choice.tapes(self, chosen)
         source, evidence = self.source, Evidence(self.case)
         done = replay.replay(
@@ -251,6 +261,7 @@ class Investigation:
             sandbox=sandbox,
             suspect=chosen.fingerprint if chosen else None,
             seed=seed,
+            workers=workers,
             progress=self.progress,
         )
         done = changed(done, parents=self._parents(Triage if chosen else Ingest))
@@ -570,6 +581,33 @@ class Investigation:
             self.case.remember(source=kept)
 
     # --- what the verbs share ---
+
+    def _outlined(
+        self, trace: str, suspect: Suspect | None, *, sandbox: str, revision: str | None, seed: int
+    ) -> Replay:
+        """What telemetry alone says of a request; the source is asked for names only, and may be unknown."""
+        from shadowlab import telemetry
+        from shadowlab.replay import outline
+
+        evidence, known = Evidence(self.case), bool(self.case.settings().get("source"))
+        run = self.source.revision(revision or "HEAD") if known else ""
+        service = self.source.service(run) if known else None
+        with telemetry.store(self.case) as store:
+            told = outline.outline(
+                store,
+                trace,
+                service=suspect.service if suspect else service.name if service else None,
+                environment=service.environment if service else (),
+            )
+        done = outline.unavailable(
+            told,
+            sandbox=sandbox,
+            suspect=suspect.fingerprint if suspect else None,
+            revision=run,
+            parents=self._parents(Triage if suspect else Ingest),
+            seed=seed,
+        )
+        return self._keep("replay", done, evidence, trace=told.trace_id, revision=run)
 
     def _keep(self, verb: str, record: R, evidence: Evidence, **arguments: object) -> R:
         from shadowlab import keeping

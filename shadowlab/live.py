@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shadowlab import keeping
+from shadowlab import keeping, times
 from shadowlab.audit import ledger
 from shadowlab.case import Case
 from shadowlab.evidence import Evidence, named
@@ -28,6 +29,8 @@ def receive(
     tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None,
     stop: threading.Event | None,
     tell: Callable[[Told], None] | None,
+    keep: str | timedelta | None = None,
+    max_size: str | None = None,
 ) -> Ingest:
     """Receive until `stop` is set or a signal comes, and keep what the case gained; see `Investigation.receive`."""
     from shadowlab.telemetry import receiver
@@ -38,9 +41,11 @@ def receive(
         token_file=Path(token_file) if token_file else None,
         tls=(Path(tls[0]), Path(tls[1])) if tls else None,
     )
+    window = receiver.Window.read(times.window(keep) if keep else None, max_size)
     take_in_log(case)
     evidence = Evidence(case, known=_known(case))
-    done = receiver.receive(case, listen, redact=redact, stop=stop, tell=tell, retire=_retire)
+    care = receiver.Care(window, _merged, _dropped)
+    done = receiver.receive(case, listen, redact=redact, stop=stop, tell=tell, care=care)
     doors = {"http": http or "off", "grpc": grpc or "off"}
     return keeping.keep(case, "receive", done, evidence, **doors, redaction=done.redaction)
 
@@ -56,10 +61,19 @@ def take_in_log(case: Case) -> None:
             keeping.keep(case, "recover", done, evidence, redaction=done.redaction)
 
 
-def _retire(case: Case, segments: Sequence[str]) -> None:
+def _merged(case: Case, segments: Sequence[str]) -> None:
     """Merged segments go: where the ledger named them, it says so before they do."""
+    _note_gone(case, "merge", segments)
+
+
+def _dropped(case: Case, segments: Sequence[str]) -> None:
+    """Segments leave the window that is kept, and the ledger says so."""
+    _note_gone(case, "drop", segments)
+
+
+def _note_gone(case: Case, verb: str, segments: Sequence[str]) -> None:
     paths = {f"telemetry/{name}" for name in segments}
-    keeping.note(case, "merge", dict.fromkeys(paths & _known(case)), segments=len(paths))
+    keeping.note(case, verb, dict.fromkeys(paths & _known(case)), segments=len(paths))
 
 
 def _known(case: Case) -> frozenset[str]:

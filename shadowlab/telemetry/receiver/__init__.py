@@ -6,7 +6,11 @@
 
 from shadowlab.telemetry.receiver.intake import Limits
 from shadowlab.telemetry.receiver.listen import Address, Listen
+from shadowlab.telemetry.receiver.merging import Care
 from shadowlab.telemetry.receiver.service import Tell, Told, left_over, receive, recover
 from shadowlab.telemetry.receiver.status import Status
+from shadowlab.telemetry.receiver.window import Window
 
-__all__ = ["Address", "Limits", "Listen", "Status", "Tell", "Told", "left_over", "receive", "recover"]
+__all__ = [
+    "Address", "Care", "Limits", "Listen", "Status", "Tell", "Told", "Window", "left_over", "receive", "recover",
+]  # fmt: skip

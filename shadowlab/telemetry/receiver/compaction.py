@@ -40,7 +40,7 @@ _OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
 
 def due(listed: Sequence[Segment]) -> tuple[Segment, ...]:
     """The segments to merge next: eight or more of one size, the smallest first; none when there are not so many."""
-    ours = sorted((s for s in listed if _is_ours(s) and _rows(s) < _LARGEST), key=lambda s: (_tier(s), s.file))
+    ours = sorted((s for s in listed if received(s) and _rows(s) < _LARGEST), key=lambda s: (_tier(s), s.file))
     for _, group in groupby(ours, key=_tier):
         told = tuple(group)
         if len(told) >= WIDTH:
@@ -78,9 +78,10 @@ def retired(case: Case) -> list[str]:
     return [s.file for s in segments.manifest(case).segments if s.kind == "retired"]
 
 
-def _is_ours(one: Segment) -> bool:
-    received = bool(one.origins) and all(origin.file.startswith(ORIGIN) for origin in one.origins)
-    return one.kind == "telemetry" and (received or one.file.endswith("-received.duckdb"))
+def received(one: Segment) -> bool:
+    """Whether a receiver made this segment: those of files are left alone."""
+    told = bool(one.origins) and all(origin.file.startswith(ORIGIN) for origin in one.origins)
+    return one.kind == "telemetry" and (told or one.file.endswith("-received.duckdb"))
 
 
 def _rows(one: Segment) -> int:

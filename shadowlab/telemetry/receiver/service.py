@@ -17,11 +17,11 @@ from typing import Any, Final
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry.receiver import compaction, drain, log, place
+from shadowlab.telemetry.receiver import drain, log, place
 from shadowlab.telemetry.receiver.commit import Committer
 from shadowlab.telemetry.receiver.intake import Intake, Limits
 from shadowlab.telemetry.receiver.listen import Address, Listen
-from shadowlab.telemetry.receiver.merging import Merging
+from shadowlab.telemetry.receiver.merging import Care, Merging
 from shadowlab.telemetry.receiver.status import Status
 
 _LEAVE_S: Final = 10.0
@@ -74,12 +74,12 @@ def receive(
     limits: Limits | None = None,
     stop: threading.Event | None = None,
     tell: Tell | None = None,
-    retire: compaction.Retire | None = None,
+    care: Care | None = None,
 ) -> Ingest:
     """Receive until `stop` is set, or SIGINT or SIGTERM comes; gives what the case gained.
 
-    What was answered is on the disk. `tell` is called about once a second, first when every door is open; `retire`
-    before segments that a ledger may have named are merged into another. Raises `CaseError` when another receiver is
+    What was answered is on the disk. `tell` is called about once a second, first when every door is open; `care`
+    says which window is kept, and who hears of segments that go. Raises `CaseError` when another receiver is
     at it, `UsageError` for an address, certificate or policy that cannot be used.
     """
     privacy.macros(redact)
@@ -91,7 +91,7 @@ def receive(
     with place.held(case, f"receiving on {_spoken(listen)}") as folder:
         committer = Committer(log.Log(folder, log.Header(redaction=redact or "off")))
         receiver = _Receiver(case, folder, committer, limits or Limits(), listen)
-        merging = Merging(case, folder, receiver.status, retire)
+        merging = Merging(case, folder, receiver.status, care or Care())
         with _stopping_on_signals(stop):
             with merging.going_on(), receiver.open():
                 receiver.work(stop, tell)

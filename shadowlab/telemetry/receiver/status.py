@@ -14,6 +14,7 @@ _HELP: Final = {
     "log_bytes": "Bytes of log that no segment holds yet.",
     "waiting_bytes": "Bytes received and not yet on the disk.",
     "rows_stored_total": "Rows that segments gained.",
+    "segments_dropped_total": "Segments that left the window which is kept.",
     "drains_total": "Times the log was turned into segments, by outcome.",
 }
 
@@ -28,6 +29,8 @@ class Status:
     """Requests by HTTP status, of gRPC too."""
     rejected: int = 0
     stored: int = 0
+    dropped: int = 0
+    """Segments that left the window which is kept."""
     drains: Counter[str] = field(default_factory=Counter)
     log_bytes: int = 0
     waiting_bytes: int = 0
@@ -83,7 +86,8 @@ class Status:
         """What `/healthz` answers."""
         return {
             "status": "ok" if self.healthy else "failing", "received": dict(self.received), "rejected": self.rejected,
-            "refused": self.refused, "log_bytes": self.log_bytes, "last_error": self.last_error,
+            "refused": self.refused, "log_bytes": self.log_bytes, "segments_dropped": self.dropped,
+            "last_error": self.last_error,
         }  # fmt: skip
 
     def prometheus(self) -> str:
@@ -95,6 +99,7 @@ class Status:
             "log_bytes": [("", self.log_bytes)],
             "waiting_bytes": [("", self.waiting_bytes)],
             "rows_stored_total": [("", self.stored)],
+            "segments_dropped_total": [("", self.dropped)],
             "drains_total": [(f'{{outcome="{name}"}}', n) for name, n in sorted(self.drains.items())],
         }
         lines = []
