@@ -45,6 +45,32 @@ def tapes(inv: Investigation, chosen: Suspect | None) -> tuple[str, ...]:
     )
 
 
+def unrecorded(inv: Investigation, chosen: Suspect | None, trace: str | None) -> tuple[str, Suspect | None] | None:
+    """The trace, and the suspect that it shows, of which nothing was recorded; None when there is a recording to run.
+
+    A named trace, else the suspect's first exemplar; without a suspect that of the top one, if nothing was recorded.
+    """
+    if trace is not None:
+        return None if linked(inv, trace) else (trace, None)
+    if chosen is None and not any(tape.failed for tape in inv.recordings):
+        chosen = next(iter(found.suspects), None) if (found := inv.latest(Triage)) else None
+    if chosen is None or chosen.recordings or not chosen.exemplars:
+        return None
+    return chosen.exemplars[0], chosen
+
+
+def linked(inv: Investigation, trace: str) -> tuple[str, ...]:
+    """The recordings of a trace, failing ones first."""
+    from shadowlab import telemetry
+    from shadowlab.replay import links
+
+    tapes = inv.recordings
+    with telemetry.store(inv.case) as store:
+        found = links.traces(store, tapes)
+    same = [tape for tape in tapes if found.get(tape.id, tape.trace_id or "").startswith(trace)]
+    return tuple(tape.id for tape in sorted(same, key=lambda tape: not tape.failed))
+
+
 def tape(inv: Investigation, wanted: Replay | Recording | str | None) -> str:
     """One recording: the one that is meant, the first of a replay, or of the latest, else the newest failing one."""
     if isinstance(wanted, Recording):

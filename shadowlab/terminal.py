@@ -14,7 +14,7 @@ import click
 
 from shadowlab import errors
 from shadowlab.inspection import Shown
-from shadowlab.records import Diagnosis, Ingest, Outcome, Proposal, Record, Replay, Suspect, Triage, Verdict
+from shadowlab.records import Diagnosis, Ingest, Outcome, Outline, Proposal, Record, Replay, Suspect, Triage, Verdict
 from shadowlab.records.base import counted
 
 
@@ -154,8 +154,20 @@ def _(result: Suspect) -> str:
     )
 
 
+def _outline(result: Replay, told: Outline) -> str:
+    known = {"request": f"{told.method} {told.path or told.route}", "service": told.service, "trace": told.trace_id,
+             "at": told.at, "headers": ", ".join(name for name, _ in told.headers)}  # fmt: skip
+    lines = [f"{key:>10}  {_short(value)}" for key, value in known.items() if value]
+    lines += [f"{'call':>10}  {_short(call)}" for call in told.calls]
+    lines += [f"{'statement':>10}  {_short(statement)}" for statement in told.statements]
+    missing = [f"  {need.what}\n      {need.line}" for need in told.needs]
+    return "\n".join([repr(result), *lines, "", "missing, each with the line that records it next time", *missing])
+
+
 @text.register
 def _(result: Replay) -> str:
+    if result.outline is not None:
+        return _outline(result, result.outline)
     error = f"\n{result.error.type}: {result.error.message}" if result.error else ""
     frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.error.frames) if result.error else ""
     told = "".join(f"\nfinding: {finding.what}" for finding in result.findings)

@@ -14,7 +14,18 @@ from shadowlab.records.evidence import Check, Plan, Report, Verification
 from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic
 from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected, Unreplayable
 from shadowlab.records.proposal import Candidate, Proposal, Risk
-from shadowlab.records.replay import Attempt, Control, Effect, Failure, Finding, Outcome, Recording, Replay
+from shadowlab.records.replay import (
+    Attempt,
+    Control,
+    Effect,
+    Failure,
+    Finding,
+    Need,
+    Outcome,
+    Outline,
+    Recording,
+    Replay,
+)
 from shadowlab.records.triage import (
     Blamed,
     BurnWindow,
@@ -62,8 +73,10 @@ __all__ = [
     "Judgement",
     "Location",
     "Minimised",
+    "Need",
     "Objective",
     "Outcome",
+    "Outline",
     "Part",
     "Plan",
     "Proposal",

@@ -121,6 +121,37 @@ class Finding:
     """Rows that the second time added and removed, by table."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """An input that nothing recorded."""
+
+    what: str
+    """`request body of POST /charges`, `rows of table rates read by `SELECT …``, `response of call 1: …`."""
+    line: str
+    """What records it next time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """What telemetry alone says of a request."""
+
+    trace_id: str
+    service: str
+    operation: str
+    method: str
+    route: str
+    path: str
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    """Those that the instrumentation captured."""
+    at: datetime
+    calls: tuple[str, ...]
+    """Outbound calls in order, as `POST host/path -> 200`."""
+    statements: tuple[str, ...]
+    needs: tuple[Need, ...]
+    """Every input that is missing."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Replay(Record):
     """Recorded requests run again, alone."""
@@ -147,6 +178,8 @@ class Replay(Record):
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What came to light beside the outcome; they do not change it."""
+    outline: Outline | None = None
+    """What telemetry says of a request that nothing recorded; then nothing ran."""
     seed: int = 0
 
     def raise_for_divergence(self) -> Self:
@@ -173,4 +206,6 @@ class Replay(Record):
         return f" {self.outcome} {self.reproduced}/{self.attempts}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
+        if self.outline is not None:
+            return [{"missing": need.what, "recorded next time by": need.line} for need in self.outline.needs]
         return [{"seam": e.seam, "control": e.control.value, "how": e.how, "events": e.events} for e in self.effects]

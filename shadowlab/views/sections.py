@@ -16,6 +16,7 @@ from shadowlab.records import (
     GateReport,
     Intervention,
     Location,
+    Outline,
     Plan,
     Proposal,
     Replay,
@@ -97,7 +98,9 @@ def contrast(triage: Triage) -> Page:
 
 @_of("replay")
 def attempts(replay: Replay) -> Page:
-    """Each recording that was run again, and how it came out."""
+    """Each recording that was run again, and how it came out; without one, what telemetry says and what is missing."""
+    if replay.outline is not None:
+        return outlined(replay.outline)
     rows: list[Sequence[object]] = []
     for run in replay.runs:
         error = code(f"{run.error.type}: {run.error.message}") if run.error else ""
@@ -105,6 +108,20 @@ def attempts(replay: Replay) -> Page:
         rows.append((*seen, run.divergence or "as recorded", name(run.outcome_digest[:12])))
     columns = ("recording", "outcome", "repeats", "status", "error", "against the recording", "outcome digest")
     return grid(columns, rows, alt="replayed recordings")
+
+
+def outlined(told: Outline) -> Page:
+    """A request that nothing recorded: what its spans say, and each missing input with the line that records it."""
+    known: list[Sequence[object]] = [
+        ("request", code(f"{told.method} {told.path or told.route}")), ("service", told.service), ("at", told.at),
+        ("trace", name(told.trace_id)), ("captured headers", tuple(code(f"{k}: {v}") for k, v in told.headers)),
+        ("calls", tuple(code(call) for call in told.calls)),
+        ("statements", tuple(code(statement) for statement in told.statements)),
+    ]  # fmt: skip
+    needs: list[Sequence[object]] = [(need.what, code(need.line)) for need in told.needs]
+    says = grid(("", "what telemetry says"), known, alt="outline of the request")
+    lacks = grid(("missing", "recorded next time by"), needs, alt="missing inputs")
+    return Page(f"{says.html}{lacks.html}", f"{told.method} {told.route}: {len(needs)} inputs are missing")
 
 
 @_of("replay")
