@@ -81,6 +81,20 @@ def tape(inv: Investigation, wanted: Replay | Recording | str | None) -> str:
     return replayed.runs[0].recording if replayed and replayed.runs else tapes(inv, suspect(inv, None))[0]
 
 
+def last_good(found: Triage | None, chosen: Suspect | None) -> str | None:
+    """The revision before the change that a suspect follows; with none linked, before its service's latest deploy.
+
+    Errors that grow from a deploy on, or come some time after it, are not linked to it. The replay tells whether it
+    brought them.
+    """
+    if found is None or chosen is None:
+        return None
+    if chosen.change is not None and chosen.change.before_revision:
+        return chosen.change.before_revision
+    deploys = [c for c in found.changes if c.service == chosen.service and c.at <= chosen.first_seen]
+    return next((c.before_revision for c in reversed(deploys) if c.before_revision), None)
+
+
 def traffic(inv: Investigation, limit: int) -> tuple[str, ...]:
     """Up to `limit` recordings: the failing ones of the latest replay or triage, then as many that passed, spread."""
     replayed = inv.latest(Replay)

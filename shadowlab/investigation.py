@@ -36,6 +36,7 @@ from shadowlab.records import (
     Proposal,
     Record,
     Recording,
+    Recordings,
     Replay,
     Report,
     Suspect,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from shadowlab.plots import Plots
     from shadowlab.telemetry import Rows, Trace
     from shadowlab.telemetry.receiver import Told
+    from shadowlab.views import Page
 
 R = TypeVar("R", bound=Record)
 
@@ -241,7 +243,8 @@ class Investigation:
         Without a suspect the top one that has recordings is taken, else the newest failing recording; `trace` names the
         request by its trace. Without a revision the commit that the recordings name is run. Of a suspect or trace that
         nothing recorded, the outcome is `unavailable`, and `outline` names every input that is missing. `workers` is
-        the address of a Dask scheduler to run on. A replay that diverges is a value; raises `RecordingError` when there is nothing to replay, `SourceError`, `SandboxError`.
+        the address of a Dask scheduler to run on. A replay that diverges is a value; raises `RecordingError` when there
+        is nothing to replay, `SourceError`, `SandboxError`.
         """
         from shadowlab import replay
 
@@ -382,7 +385,7 @@ class Investigation:
             replay,
             source=self.source,
             triage=triage,
-            good=suspect.change.before_revision if suspect and suspect.change else None,
+            good=choice.last_good(triage, suspect),
             bad=replay.revision,
             sandbox=sandbox or replay.sandbox,
             progress=self.progress,
@@ -512,11 +515,20 @@ class Investigation:
             return telemetry.trace(store, trace_id)
 
     @property
-    def recordings(self) -> list[Recording]:
-        """Every recording of the case, oldest first."""
+    def recordings(self) -> Recordings:
+        """Every recording of the case, oldest first; each shows itself as a page, bodies folded, secrets taken out."""
         from shadowlab.replay import recording
 
-        return recording.listed(self.case)
+        return Recordings(tape.bind(self) for tape in recording.listed(self.case))
+
+    def drawn(self, tape: Recording | str) -> Page:
+        """A recording as a page: request, calls with their answers, rows, response; raises `RecordingError`."""
+        from shadowlab import views
+        from shadowlab.privacy import Redactor
+        from shadowlab.replay import look, recording
+
+        fixture = recording.load(self.case, tape.id if isinstance(tape, Recording) else tape)
+        return views.recorded(look.opened(fixture, Redactor(self.case.key("redaction"))))
 
     @property
     def ledger(self) -> list[dict[str, Any]]:
