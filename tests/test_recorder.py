@@ -253,7 +253,7 @@ def test_requests_that_pass_or_are_refused_are_not_written(recorded, tmp_path):
     assert client.post("/charges", json=[]).status_code == 422
     assert client.get("/status/404").status_code == 404
     assert recordings() == []
-    assert app.recorder.counts == {"written": 0, "dropped": 0, "failed": 0}
+    assert app.recorder.counts == {"written": 0, "dropped": 0, "failed": 0, "limited": 0}
 
 
 def test_an_answer_of_503_is_written_although_nothing_was_raised(recorded):
@@ -692,7 +692,7 @@ def test_a_folder_that_cannot_be_written_is_counted_and_the_service_goes_on(reco
     client, recordings, app = recorded(directory=tmp_path / "file" / "recordings")
     assert [client.get("/status/500").status_code for _ in range(3)] == [500, 500, 500]
     recordings()
-    assert app.recorder.counts == {"written": 0, "dropped": 0, "failed": 3}
+    assert app.recorder.counts == {"written": 0, "dropped": 0, "failed": 3, "limited": 0}
     assert "recordings so far: 1 (NotADirectoryError" in caplog.text
 
 
@@ -718,7 +718,7 @@ def test_writers_in_several_processes_share_a_folder_without_tearing_a_file(tmp_
     script = (
         "import sys, asyncio, shadowlab_recorder as r\n"
         "async def app(scope, receive, send): raise RuntimeError(scope['path'])\n"
-        "app = r.record(app, directory=sys.argv[1], snapshot=r.SqliteSnapshot(sys.argv[2]))\n"
+        "app = r.record(app, directory=sys.argv[1], per_minute=99, snapshot=r.SqliteSnapshot(sys.argv[2]))\n"
         "async def once(n):\n"
         "    try: await app({'type': 'http', 'method': 'GET', 'path': f'/{n}', 'headers': []}, None, None)\n"
         "    except RuntimeError: pass\n"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from shadowlab_recorder.plain import plain
+from shadowlab_recorder.room import Room
 from shadowlab_recorder.sql import Parsed
 
 ROWS_LIMIT = 1000
@@ -16,7 +17,13 @@ ROWS_LIMIT = 1000
 STATEMENTS_LIMIT = 500
 """Statements kept of one request."""
 
+_KINDS = {
+    "reads": ("select", "other"),
+    "writes": ("insert", "update", "delete"),
+    "transactions": ("transaction",),
+}
 Row = dict[str, Any]
+Seen = Callable[[str, Any], Any]
 
 
 @dataclass(frozen=True)
@@ -90,10 +97,11 @@ class Statement:
 class Log:
     """The statements of one request in one database."""
 
-    def __init__(self, dialect: str, address: str, version: str | None) -> None:
+    def __init__(self, dialect: str, address: str, version: str | None, room: Room | None = None) -> None:
         self.dialect = dialect
         self.address = address
         self.version = version
+        self.room = room
         self.statements: list[Statement] = []
         self.doubts: dict[str, None] = {}
         self.others: set[str] = set()
@@ -103,7 +111,8 @@ class Log:
     def statement(self, text: str, parameters: Any, parsed: Parsed) -> Statement | None:
         """A new statement, None when there are too many."""
         seq = next(self._sequence)
-        if seq >= STATEMENTS_LIMIT:
+        size = len(text) + 64
+        if seq >= STATEMENTS_LIMIT or (self.room is not None and self.room.take(size) < size):
             self.cut = True
             return None
         kept = dict(parameters) if isinstance(parameters, Mapping) else parameters and tuple(parameters)
@@ -159,10 +168,11 @@ def _instances(origins: tuple[tuple[Table, str] | None, ...]) -> list[tuple[Tabl
     return groups
 
 
-def document(log: Log, seen: Any) -> dict[str, Any]:
-    """`database` of a recording; `seen(column, value)` is asked for each value and gives the one to be kept."""
+def document(log: Log, seen: Seen, words: Callable[[str], str]) -> dict[str, Any]:
+    """`database` of a recording; `seen(column, value)` and `words(text)` give what may be kept of each."""
     state = _State(log)
     tables = {table.name: table for table in state.tables}
+    by_kind = {kind: [each for each in log.statements if each.parsed.kind in kinds] for kind, kinds in _KINDS.items()}
     schema = dict.fromkeys(each for table in tables.values() for each in table.schema)
     return {
         "dialect": log.dialect,
@@ -179,14 +189,12 @@ def document(log: Log, seen: Any) -> dict[str, Any]:
             for name, rows in state.rows.items()
         },
         "complete": [],
-        "reads": [_told(each, seen) for each in log.statements if each.parsed.kind in ("select", "other")],
-        "writes": [_write(each, seen) for each in log.statements if each.parsed.kind in ("insert", "update", "delete")],
-        "transactions": [
-            {"seq": each.seq, "what": each.text.split()[0].lower()}
-            for each in log.statements
-            if each.parsed.kind == "transaction"
+        "reads": [_told(each, seen, words) for each in by_kind["reads"]],
+        "writes": [
+            _write(each, seen, words) for each in log.statements if each.parsed.kind in ("insert", "update", "delete")
         ],
-        "incomplete": list(state.doubts),
+        "transactions": [{"seq": each.seq, "what": each.text.split()[0].lower()} for each in by_kind["transactions"]],
+        "incomplete": [words(each) for each in state.doubts],
     }
 
 
@@ -205,7 +213,7 @@ class _State:
         for other in sorted(log.others):
             self.doubts[f"statements in another database ({other}) are not kept"] = None
         if log.cut:
-            self.doubts[f"more than {STATEMENTS_LIMIT} statements: the rest is not kept"] = None
+            self.doubts["more statements than are kept of one request"] = None
         for statement in log.statements:
             self._follow(statement)
 
@@ -218,7 +226,7 @@ class _State:
             self._before(table, row, read=True)
         for rows in (statement.result, statement.whole, statement.before):
             if rows is not None and rows.cut:
-                self.doubts[f"more than {ROWS_LIMIT} rows: {statement.text[:120]}"] = None
+                self.doubts[f"more rows than are kept: {statement.text[:120]}"] = None
         if statement.target is not None:
             self._meet(statement.target)
             self._written(statement, statement.target)
@@ -292,36 +300,36 @@ def _key(row: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(row.get(name)) for name in names)
 
 
-def _told(each: Statement, seen: Any) -> dict[str, Any]:
+def _told(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str, Any]:
     columns = each.columns
     rows = each.result.rows() if each.result is not None else []
     return {
         "seq": each.seq,
-        "statement": each.text,
+        "statement": words(each.text),
         "parameters": _parameters(each, seen),
         "columns": list(columns),
         "rows": [[seen(name, value) for name, value in zip(columns, row, strict=False)] for row in rows],
         "row_count": each.row_count,
         "elapsed_ms": each.elapsed_ms,
-        "error": each.error,
+        "error": each.error and {**each.error, "message": words(each.error["message"])},
     }
 
 
-def _write(each: Statement, seen: Any) -> dict[str, Any]:
+def _write(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str, Any]:
     before = None
     if each.before is not None and each.target is not None:
         names = each.target.names
         kept = (zip(names, row, strict=False) for row in each.before.rows())
         before = [{name: seen(name, value) for name, value in row} for row in kept]
     return {
-        **_told(each, seen),
+        **_told(each, seen, words),
         "table": each.target.name if each.target else None,
         "before": before,
         "known": each.known,
     }
 
 
-def _parameters(each: Statement, seen: Any) -> Any:
+def _parameters(each: Statement, seen: Seen) -> Any:
     names = {mark: column for column, mark in (each.parsed.columns | each.parsed.by_key).items()}
     if isinstance(each.parameters, dict):
         return {name: seen(name, plain(value)[0]) for name, value in each.parameters.items()}

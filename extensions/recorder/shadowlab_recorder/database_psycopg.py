@@ -11,6 +11,7 @@ from shadowlab_recorder.catalog_postgres import QUERY, Described, described, quo
 from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, Table
 from shadowlab_recorder.quiet import log as _log
 from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.room import Room
 from shadowlab_recorder.sql import argument, arguments, parsed
 from shadowlab_recorder.tape import current
 
@@ -28,11 +29,14 @@ _refused: set[str] = set()
 class Fetched:
     """A result of libpq, as the service got it."""
 
-    def __init__(self, results: Iterable[Any]) -> None:
+    def __init__(self, results: Iterable[Any], room: Room | None = None) -> None:
         self._results = [each for each in results if each.nfields]
         count = sum(each.ntuples for each in self._results)
         width = max((each.nfields for each in self._results), default=1)
         self.limit = min(ROWS_LIMIT, _VALUES_LIMIT // max(width, 1))
+        if room is not None and count:
+            size = max(_size(each) for each in self._results)
+            self.limit = min(self.limit, room.take(size * min(count, self.limit)) // size)
         self.cut = count > self.limit
         if count > 4 * self.limit:  # too large to be held for long: a copy of its head
             self._head: list[tuple[Any, ...]] | None = list(self._decoded())
@@ -50,6 +54,12 @@ class Fetched:
             for row in range(min(result.ntuples, left)):
                 yield tuple(_text(result, row, column) for column in range(result.nfields))
             left = max(left - result.ntuples, 0)
+
+
+def _size(result: Any) -> int:
+    """Bytes of a row, by the first one."""
+    values = (result.get_value(0, column) for column in range(result.nfields)) if result.ntuples else ()
+    return 16 * int(result.nfields) + sum(len(value or b"") for value in values)
 
 
 def _text(result: Any, row: int, column: int) -> Any:
@@ -106,7 +116,7 @@ def _many(original: Any, run: Any) -> Any:
         except Exception as error:
             quietly(_broke, self, statements[-1:], error)
             raise
-        quietly(_done, self, statements)
+        quietly(_done, self, log, statements)
 
     return executemany
 
@@ -126,7 +136,7 @@ def _many_async(original: Any, run: Any) -> Any:
         except Exception as error:
             quietly(_broke, self, statements[-1:], error)
             raise
-        quietly(_done, self, statements)
+        quietly(_done, self, log, statements)
 
     return executemany
 
@@ -187,7 +197,7 @@ def _noted(cursor: Any, log: Log, query: Any, params: Any, made: Steps, run: Any
     except Exception as error:
         quietly(_broke, cursor, statements, error)
         raise
-    quietly(_done, cursor, statements)
+    quietly(_done, cursor, log, statements)
     try:
         yield from _after(cursor, log, statements, run)
     except Exception as error:
@@ -240,7 +250,7 @@ def _in_the_way(cursor: Any, noted: Statement, columns: tuple[str, ...], run: An
     return (yield from run(cursor, _by(noted.target, columns), values))
 
 
-def _done(cursor: Any, statements: list[Statement]) -> None:
+def _done(cursor: Any, log: Log, statements: list[Statement]) -> None:
     results = list(cursor._results)
     several = len(statements) > 1 and len(results) == len(statements)
     for n, noted in enumerate(statements):
@@ -248,7 +258,7 @@ def _done(cursor: Any, statements: list[Statement]) -> None:
         mine = results[n : n + 1] if several else results if n == 0 else []
         noted.row_count = sum(each.command_tuples or 0 for each in mine) if mine else None
         if any(each.nfields for each in mine):
-            noted.result = Fetched(mine)
+            noted.result = Fetched(mine, log.room)
             noted.columns = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
 
 
@@ -366,7 +376,8 @@ def _runner(base: Any, execute: Any) -> Callable[..., Steps]:
     def query(cursor: Any, text: str, parameters: Any) -> Steps:
         asked = Quiet(cursor._conn)
         yield from execute(asked, text, parameters)
-        return Fetched(asked._results)
+        tape = current()
+        return Fetched(asked._results, tape.room if tape is not None else None)
 
     def command(cursor: Any, text: str) -> Steps:
         yield from execute(Quiet(cursor._conn), text)

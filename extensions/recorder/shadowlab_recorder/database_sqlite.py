@@ -11,6 +11,7 @@ from typing import Any
 from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, Table
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.room import Room
 from shadowlab_recorder.sql import argument, arguments, parsed
 from shadowlab_recorder.tape import current
 
@@ -21,12 +22,14 @@ _row_factory: Any = sqlite3.Cursor.row_factory  # the C member, which ours hides
 class Fetched:
     """Rows that went to the service, kept as they are until they are wanted."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room | None) -> None:
         self.kept: list[tuple[Any, ...]] = []
         self.cut = False
+        self._room = room
 
     def add(self, row: tuple[Any, ...]) -> None:
-        if len(self.kept) < ROWS_LIMIT:
+        size = 56 + sum(len(value) if isinstance(value, (str, bytes)) else 16 for value in row)
+        if len(self.kept) < ROWS_LIMIT and (self._room is None or self._room.take(size) == size):
             self.kept.append(row)
         else:
             self.cut = True
@@ -184,6 +187,11 @@ def _log(connection: Any) -> Log | None:
     return tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
 
 
+def _room() -> Room | None:
+    tape = current()
+    return tape.room if tape is not None else None
+
+
 def _transaction(connection: Any, what: str) -> None:
     log = _log(connection) if connection.in_transaction else None
     if log is not None:
@@ -211,7 +219,7 @@ def _begin(cursor: Any, base: type, sql: str, parameters: Any) -> Statement | No
     if found.kind in ("insert", "update", "delete"):
         _note_write(cursor, base, noted, log)
     elif found.kind == "select":
-        noted.result = cursor._shadowlab_rows = Fetched()
+        noted.result = cursor._shadowlab_rows = Fetched(log.room)
         if found.hidden:
             noted.doubt = f"rows of a subquery: {sql[:120]}"
     noted.started = time.perf_counter()
@@ -227,22 +235,22 @@ def _note_write(cursor: Any, base: type, noted: Statement, log: Log) -> None:
     if table is None:
         noted.doubt = f"the table of: {noted.text[:120]}"
     elif found.kind == "insert":
-        noted.result = cursor._shadowlab_rows = Fetched()
+        noted.result = cursor._shadowlab_rows = Fetched(log.room)
         if found.conflict:
-            noted.before = _conflicting(cursor, noted, table.key)
+            noted.before = _conflicting(cursor, noted, table.key, log.room)
     elif found.by_key and log.knows(
         table, {n: argument(noted.parameters, m, noted.text) for n, m in found.by_key.items()}
     ):
         noted.known = True
     elif found.rows is not None:
-        noted.before = _select(cursor, base, found.rows.text, arguments(noted.parameters, found.rows.marks))
+        noted.before = _select(cursor, base, found.rows.text, arguments(noted.parameters, found.rows.marks), log.room)
 
 
-def _select(cursor: Any, base: type, text: str, parameters: Any) -> Fetched:
+def _select(cursor: Any, base: type, text: str, parameters: Any, room: Room | None) -> Fetched:
     """Rows, asked for by a cursor of the service's own kind: Django's writes its marks as %s."""
     asked = base(cursor.connection)
     _row_factory.__set__(asked, None)  # bare tuples
-    found = Fetched()
+    found = Fetched(room)
     base.execute(asked, text, parameters)  # type: ignore[attr-defined]  # a class of cursors
     for row in base.fetchmany(asked, ROWS_LIMIT + 1):  # type: ignore[attr-defined]
         found.add(row)
@@ -293,9 +301,9 @@ def _origins(noted: Statement, cursor: Any, base: type) -> None:
 
 
 def _complete(noted: Statement, partly: list[Table], cursor: Any, base: type) -> None:
-    query = noted.parsed.rows
+    query, room = noted.parsed.rows, _room()
     if query is not None:
-        noted.whole = _select(cursor, base, query.text, arguments(noted.parameters, query.marks))
+        noted.whole = _select(cursor, base, query.text, arguments(noted.parameters, query.marks), room)
         noted.origins = noted.origins or ((partly[0], ""),)
         if not any(noted.origins):
             noted.origins = ((partly[0], partly[0].names[0]), *noted.origins[1:])
@@ -312,10 +320,10 @@ def _broke(noted: Statement | None, error: Exception, cursor: Any) -> None:
     prefix = "UNIQUE constraint failed: "
     if noted.target is not None and str(error).startswith(prefix):
         columns = tuple(each.rpartition(".")[2] for each in str(error)[len(prefix) :].split(", "))
-        noted.in_the_way = _conflicting(cursor, noted, columns)
+        noted.in_the_way = _conflicting(cursor, noted, columns, _room())
 
 
-def _conflicting(cursor: Any, noted: Statement, columns: Sequence[str]) -> Fetched | None:
+def _conflicting(cursor: Any, noted: Statement, columns: Sequence[str], room: Room | None) -> Fetched | None:
     """The row in whose way an insert is, or would be."""
     put = noted.parsed.columns
     if not columns or noted.target is None or not set(columns) <= set(put):
@@ -323,7 +331,7 @@ def _conflicting(cursor: Any, noted: Statement, columns: Sequence[str]) -> Fetch
     values = [argument(noted.parameters, put[column], noted.text) for column in columns]
     asked = sqlite3.Cursor(cursor.connection)
     condition = " AND ".join(f'"{column}" = ?' for column in columns)
-    found = Fetched()
+    found = Fetched(room)
     for row in asked.execute(f'SELECT * FROM "{noted.target.name}" WHERE {condition}', values).fetchmany(ROWS_LIMIT):
         found.add(row)
     return found

@@ -22,6 +22,11 @@ _EXACT = 2**53
 def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
     """The recording as JSON; `service` holds what is the same for all recordings of a process."""
     clean = Redacted(redaction)
+    made = _document(tape, clean, service, blob)
+    return _document(tape, Redacted(redaction, clean), service, blob) if clean.took else made
+
+
+def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
     clean.learn(tape.request_headers, tape.response_headers)
     clean.learn(*(headers for each in tape.outbound for headers in (each.request_headers, each.headers)))
     query = clean.query(tape.query)
@@ -61,7 +66,7 @@ def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], bl
         "truncated": truncated(tape),
     }
     if tape.log is not None:
-        made["database"] = database.document(tape.log, lambda column, value: value)
+        made["database"] = database.document(tape.log, clean.cell, clean.text)
     made |= _called(tape, clean)
     return made | {"redaction": clean.report()}
 
@@ -138,7 +143,7 @@ def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:
     """`call` of a function, and `message` of a consumer."""
     made: dict[str, Any] = {}
     if tape.call is not None:
-        given = json.loads(clean.text(tape.call["text"]))
+        given = json.loads(clean.body(tape.call["text"].encode()))
         made["call"] = {"target": tape.call["target"], **given, "lossy": tape.call["lossy"]}
     if tape.message is not None:
         told = tape.message
@@ -152,7 +157,7 @@ def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:
             "key": told.key and clean.text(told.key),
             "timestamp_ms": told.timestamp_ms,
             "headers": [[name, clean.value(name, value)] for name, value in told.headers],
-            "idempotency_key": told.idempotency_key,
+            "idempotency_key": told.idempotency_key and clean.text(told.idempotency_key),
             "redelivered": told.redelivered,
             "exchange": told.exchange,
             "methods": told.methods,

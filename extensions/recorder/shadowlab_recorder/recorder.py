@@ -11,7 +11,9 @@ from functools import cached_property
 from typing import Any
 
 from shadowlab_recorder import environment, fixture, identity, spans
+from shadowlab_recorder.bounds import Bucket, fingerprint
 from shadowlab_recorder.redaction import Redaction
+from shadowlab_recorder.room import Room
 from shadowlab_recorder.settings import Settings, switched_off
 from shadowlab_recorder.snapshot import Image, Snapshot
 from shadowlab_recorder.tape import Body, RawHeaders, Tape
@@ -26,18 +28,26 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._off = switched_off()
-        self._redaction = Redaction(settings.redact, settings.key)
+        self._redaction = Redaction(
+            settings.redact, settings.key, paths=settings.redact_paths, patterns=settings.redact_patterns
+        )
         self._values = environment.values(settings.environment)
         self._draws = random.Random(settings.seed)
         self._lock = threading.Lock()
+        self._bucket = Bucket(settings.per_minute)
+        self._memory = Room(settings.memory_bytes)
         self._writer = Writer(
-            settings.directory, self._document, queue_length=settings.queue_length, queue_bytes=settings.queue_bytes
+            settings.directory,
+            self._document,
+            queue_length=settings.queue_length,
+            queue_bytes=settings.queue_bytes,
+            disk_bytes=settings.disk_bytes,
         )
 
     @property
     def counts(self) -> dict[str, int]:
-        """Recordings `written`, `dropped` and `failed` since the process started."""
-        return {what: self._writer.counts[what] for what in ("written", "dropped", "failed")}
+        """Recordings `written`, `dropped`, `failed` and `limited` (by the bucket) since the process started."""
+        return {what: self._writer.counts[what] for what in ("written", "dropped", "failed", "limited")}
 
     def flush(self, timeout: float = 10.0) -> bool:
         """Waits until all recordings are on the disk; False when that took longer than `timeout` seconds."""
@@ -47,8 +57,9 @@ class Recorder:
         """A tape for a request that begins now, with the database as it is now; None when nothing is recorded."""
         if self._off:
             return None
-        limit = self.settings.body_limit
-        tape = Tape(kind, method, path, query, headers, Body(limit), Body(limit), control=self._draw())
+        limit, room = self.settings.body_limit, Room(self.settings.request_bytes, self._memory)
+        bodies = Body(limit, room), Body(limit, room)
+        tape = Tape(kind, method, path, query, headers, *bodies, control=self._draw(), room=room)
         spans.notice(tape, nearest=True)
         if self.settings.snapshot is not None:
             tape.snapshot = self._image(self.settings.snapshot)
@@ -57,7 +68,7 @@ class Recorder:
 
     def wanted(self, tape: Tape) -> bool:
         """Whether this request, as far as it went, will be written if it ends well."""
-        return self.settings.mirror or tape.control or self._kept(tape)
+        return self.settings.mirror or (self._admitted(tape) if self._kept(tape) else tape.control)
 
     def link(self, tape: Tape) -> None:
         """Lets the server's span carry the recording's id if there will be one. Call it while the span is open."""
@@ -69,6 +80,13 @@ class Recorder:
         """Closes the tape and hands it to the writer if it is to be kept."""
         if tape.closed:
             return
+        try:
+            self._finish(tape)
+        finally:
+            if tape.room is not None:
+                tape.room.leave()
+
+    def _finish(self, tape: Tape) -> None:
         self.link(tape)
         kept = self._kept(tape)
         answered = tape.response_body.ended or tape.error is not None or (tape.status or 0) >= 500
@@ -82,6 +100,14 @@ class Recorder:
             tape.snapshot, tape.snapshot_lost = None, False
         if wanted:
             self._writer.put(tape)
+
+    def _admitted(self, tape: Tape) -> bool:
+        """Whether the bucket lets this failure be written; asked once for a request, so that its span says the same."""
+        if tape.admitted is None:
+            tape.admitted = self._bucket.take(fingerprint(tape))
+            if not tape.admitted:
+                self._writer.counts["limited"] += 1
+        return tape.admitted
 
     def _kept(self, tape: Tape) -> bool:
         failed = tape.error is not None or (tape.status or 0) >= 500

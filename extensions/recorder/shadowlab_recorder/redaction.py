@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import unquote_plus
 
+from shadowlab_recorder.patterns import Looks, Places, walk
 from shadowlab_recorder.tape import RawHeaders
 
 DENIED_NAMES: tuple[str, ...] = (
@@ -44,6 +47,8 @@ KEY_VARIABLE = "SHADOWLAB_RECORDER_KEY"
 
 _SCHEMES = re.compile(r"(?i)^\s*(bearer|basic|digest|negotiate|apikey)\s+(\S.*)$")
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s]+@")
+_FORM = re.compile(r"[\w.%+*\[\]-]+=[^\s&={}<>]*(?:&[\w.%+*\[\]-]+=[^\s&={}<>]*)*")
+_PART = re.compile(r"(name=\"([^\"]+)\"(?:\r\n[^\r\n]+)*\r\n\r\n)(.*?)(\r\n--)", re.DOTALL)
 _ADDRESSES = ("location", "content-location", "referer", "origin")
 """Headers that hold a URL."""
 
@@ -51,27 +56,45 @@ _ADDRESSES = ("location", "content-location", "referer", "origin")
 class Redaction:
     """The rules and the key of one service."""
 
-    def __init__(self, extra: Sequence[str] = (), key: bytes | None = None) -> None:
+    def __init__(
+        self,
+        extra: Sequence[str] = (),
+        key: bytes | None = None,
+        *,
+        paths: Sequence[str] = (),
+        patterns: Sequence[str] = (),
+    ) -> None:
         self.names = (*DENIED_NAMES, *(name.lower() for name in extra))
+        self.places = Places(paths)
+        self.looks = Looks(patterns)
+        self._known: dict[str, str | None] = {}
         self._key = key or os.environ.get(KEY_VARIABLE, "").encode() or os.urandom(32)
 
     def rule(self, name: str) -> str | None:
         """The first rule that denies this name, None when it may be kept."""
         lowered = name.lower()
-        return next((rule for rule in self.names if fnmatchcase(lowered, rule)), None)
+        if lowered not in self._known:
+            if len(self._known) > 10_000:
+                self._known.clear()
+            self._known[lowered] = next((rule for rule in self.names if fnmatchcase(lowered, rule)), None)
+        return self._known[lowered]
 
     def token(self, value: str) -> str:
         """The same token for the same value, for whoever holds the same key."""
-        return f"[redacted:{hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:16]}]"
+        digest = hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return f"[redacted:{digest[:16]}]"
 
 
 class Redacted:
-    """One recording on its way to the disk: let it learn all headers first, then ask for everything."""
+    """One recording on its way to the disk: let it learn all headers first, then ask for everything.
 
-    def __init__(self, redaction: Redaction) -> None:
+    What is taken out late may stand in what was given early: a second one that `knows` the first sees to that.
+    """
+
+    def __init__(self, redaction: Redaction, knows: Redacted | None = None) -> None:
         self.counts: Counter[str] = Counter()
         self._redaction = redaction
-        self._taken: dict[str, str] = {}
+        self._taken: dict[str, str] = dict(knows._taken) if knows else {}
 
     def learn(self, *headers: RawHeaders) -> None:
         """Takes note of the values to remove, so that a repetition of one is found wherever it is."""
@@ -103,21 +126,82 @@ class Redacted:
         return self.text(kept)
 
     def text(self, text: str) -> str:
-        """Text without any value that was taken out of a header, should the service have repeated it."""
+        """Text without what looks like a secret, and without any value that was taken out elsewhere."""
+        text = self._redaction.looks.replace(text, self._seen)
         for secret, token in self._taken.items():
             if secret in text:
                 self.counts["echo of a removed value"] += text.count(secret)
                 text = text.replace(secret, token)
         return text
 
+    def cell(self, name: str, value: Any) -> Any:
+        """A value of a row or of a statement's parameters, by the name of its column."""
+        if not isinstance(value, str) or not value:
+            return value
+        rule = self._redaction.rule(name) if name else None
+        return self.text(value) if rule is None else self._take(f"column {rule}", name, value)
+
     def body(self, body: bytes) -> bytes:
-        """The same for the bytes of a body."""
+        """A body: JSON and forms by the names and places in them, and all else as text."""
+        if not body:
+            return body
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return self._bytes(body)
+        if text[:1] in "{[":
+            return self._json(text).encode("utf-8", "surrogatepass")
+        if _FORM.fullmatch(text):
+            text = "&".join(self._parameter(each, "form") for each in text.split("&"))
+        elif "form-data" in text:
+            text = _PART.sub(self._part, text)
+        return self.text(text).encode("utf-8", "surrogatepass")
+
+    def _json(self, text: str) -> str:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            return self.text(text)
+        before = self.counts.total()
+        clean = walk(value, self._leaf, self._redaction.places)
+        if self.counts.total() == before:
+            return self.text(text)
+        compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False) == text
+        made = json.dumps(
+            clean, separators=(",", ":") if compact else None, ensure_ascii=not compact and text.isascii()
+        )
+        return self.text(made)
+
+    def _leaf(self, place: str, name: str, value: Any, told: str | None) -> Any:
+        if told is not None and value is not None and not isinstance(value, bool):
+            return self._take(f"path {told}", name, value if isinstance(value, str) else json.dumps(value))
+        rule = self._redaction.rule(name) if isinstance(value, str) and value and name else None
+        if rule is not None:
+            return self._take(f"body {rule}", name, value)
+        return self._redaction.looks.replace(value, self._seen) if isinstance(value, str) else value
+
+    def _part(self, found: re.Match[str]) -> str:
+        rule = self._redaction.rule(found[2])
+        return found[0] if rule is None else f"{found[1]}{self._take(f'form {rule}', found[2], found[3])}{found[4]}"
+
+    def _bytes(self, body: bytes) -> bytes:
+        """Bytes that are no text: what was taken out elsewhere is found in them too."""
         for secret, token in self._taken.items():
             needle = secret.encode("utf-8", "surrogateescape")
             if needle in body:
                 self.counts["echo of a removed value"] += body.count(needle)
                 body = body.replace(needle, token.encode())
         return body
+
+    def _seen(self, rule: str, value: str) -> str:
+        self.counts[f"looks like: {rule}"] += 1
+        self._remember("", value)
+        return self._redaction.token(value)
+
+    @property
+    def took(self) -> bool:
+        """Whether anything was taken out that could stand elsewhere too."""
+        return bool(self._taken)
 
     def report(self) -> dict[str, int]:
         """How many values went, by rule."""
@@ -135,10 +219,13 @@ class Redacted:
             return f"header {rule}"
         return "header value of an authorization scheme" if _SCHEMES.match(value) else None
 
-    def _parameter(self, pair: str) -> str:
+    def _parameter(self, pair: str, where: str = "query") -> str:
         name, equals, value = pair.partition("=")
         rule = self._redaction.rule(unquote_plus(name)) if value else None
-        return pair if rule is None else f"{name}{equals}{self._take(f'query {rule}', name, value)}"
+        if rule is None:
+            return pair
+        self._remember(name, unquote_plus(value))
+        return f"{name}{equals}{self._take(f'{where} {rule}', name, value)}"
 
     def _take(self, rule: str, name: str, value: str) -> str:
         self.counts[rule] += 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shadowlab_recorder.patterns import Looks, Places
 from shadowlab_recorder.snapshot import Snapshot
 
 DIRECTORY_VARIABLE = "SHADOWLAB_RECORDINGS"
@@ -36,8 +37,20 @@ class Settings:
     redact: tuple[str, ...] = ()
     key: bytes | None = None
     queue_length: int = 1024
-    queue_bytes: int = 64 << 20
+    queue_bytes: int = 32 << 20
     """Bytes that recordings may hold while they wait for the disk."""
+    redact_paths: tuple[str, ...] = ()
+    """Places in JSON bodies that must not be kept: `$.card.number`, `$.items[*].code`, `$..pin`."""
+    redact_patterns: tuple[str, ...] = ()
+    """Regular expressions for what must not be kept, wherever it stands."""
+    per_minute: int = 20
+    """Failing or slow requests of one fingerprint that are written in a minute; so many at once at most."""
+    request_bytes: int = 256 * 1024
+    """Bytes that one request may hold in memory, of bodies and rows together."""
+    memory_bytes: int = 32 << 20
+    """Bytes that all requests in flight may hold together."""
+    disk_bytes: int = 1 << 30
+    """Bytes that the folder may hold; what comes after is dropped."""
     database: str | None = None
     """Name of the environment variable that tells the service where its database is."""
 
@@ -46,8 +59,11 @@ class Settings:
             raise ValueError(f"share is {self.share}: it is a part of all requests, from 0 to 1")
         if self.body_limit < 0 or self.queue_length < 1:
             raise ValueError("body_limit must be 0 or more, queue_length 1 or more")
-        object.__setattr__(self, "environment", tuple(self.environment))
-        object.__setattr__(self, "redact", tuple(self.redact))
+        if min(self.per_minute, self.request_bytes, self.memory_bytes, self.disk_bytes) < 1:
+            raise ValueError("per_minute, request_bytes, memory_bytes and disk_bytes must be 1 or more")
+        for name in ("environment", "redact", "redact_paths", "redact_patterns"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        Looks(self.redact_patterns), Places(self.redact_paths)  # says now what cannot be understood
 
 
 def switched_off() -> bool:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
+    from shadowlab_recorder.room import Room
     from shadowlab_recorder.snapshot import Image
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -30,10 +31,11 @@ _current: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", defaul
 class Body:
     """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
 
-    __slots__ = ("_digest", "_pieces", "ended", "kept", "limit", "size")
+    __slots__ = ("_digest", "_pieces", "_room", "ended", "kept", "limit", "size")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, room: Room | None = None) -> None:
         self.limit = limit
+        self._room = room
         self.size = 0
         self.kept = 0
         self.ended = False
@@ -44,7 +46,10 @@ class Body:
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
         self._digest.update(piece)
-        kept = bytes(piece[: self.limit - self.kept])
+        wanted = min(len(piece), self.limit - self.kept)
+        if self._room is not None and wanted > 0:
+            wanted = self._room.take(wanted)
+        kept = bytes(piece[: max(wanted, 0)])
         if kept:
             self.kept += len(kept)
             self._pieces.append(kept)
@@ -97,6 +102,10 @@ class Tape:
     response_body: Body
     control: bool
     """Whether the seeded draw chose this request to be kept although it passes."""
+    room: Room | None = None
+    """What its bodies and rows are taken from."""
+    admitted: bool | None = None
+    """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     time_ns: int = field(default_factory=time.time_ns)
     monotonic_ns: int = field(default_factory=time.monotonic_ns)
@@ -142,7 +151,7 @@ class Tape:
             self.outbound_lost = True
             return None
         limit = self.request_body.limit
-        made = Exchange(seq, client, method, url, headers, Body(limit), Body(limit))
+        made = Exchange(seq, client, method, url, headers, Body(limit, self.room), Body(limit, self.room))
         self.outbound.append(made)
         return made
 
@@ -151,7 +160,7 @@ class Tape:
         if self.log is None:
             from shadowlab_recorder.database import Log
 
-            self.log = Log(dialect, address, version)
+            self.log = Log(dialect, address, version, self.room)
         if self.log.address != address:
             self.log.others.add(dialect)
             return None
@@ -161,6 +170,7 @@ class Tape:
         """Bytes that it holds, roughly."""
         bodies = self.request_body.kept + self.response_body.kept
         bodies += sum(each.body.kept + each.request_body.kept for each in self.outbound)
+        bodies = self.room.used if self.room is not None else bodies
         return 4096 + bodies + (len(self.snapshot.data) if self.snapshot else 0)
 
 

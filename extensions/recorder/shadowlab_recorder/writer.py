@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import logging
 import lzma
@@ -21,20 +22,31 @@ Build = Callable[[Tape, "str | None"], dict[str, Any]]
 """Makes the document of a tape; the second argument is the path of its database blob."""
 
 _log = logging.getLogger("shadowlab_recorder")
+_GIB = 1 << 30
+_MEASURE_EVERY = 200
 _WIDTH = 120
 _DEPTH = 8
+
+
+class _Full(Exception):
+    """The folder holds as much as it may."""
 
 
 class Writer:
     """A bounded queue and one daemon thread per process, started when there is something to write."""
 
-    def __init__(self, directory: Path, build: Build, *, queue_length: int, queue_bytes: int) -> None:
+    def __init__(
+        self, directory: Path, build: Build, *, queue_length: int, queue_bytes: int, disk_bytes: int = 1 << 30
+    ) -> None:
         self.directory = directory
         self.counts: Counter[str] = Counter()
-        """`written`, `dropped` (the queue was full), `failed` (the disk, or a recording that could not be made)."""
+        """`written`, `dropped` (queue or folder were full), `failed` (the disk, or it could not be made)."""
         self._build = build
         self._queue_length = queue_length
         self._queue_bytes = queue_bytes
+        self._disk_bytes = disk_bytes
+        self._on_disk = 0
+        self._until_measured = 0
         self._forget()
         os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.flush, 5.0)
@@ -84,6 +96,8 @@ class Writer:
                 self._busy = True
             try:
                 self._write(tape)
+            except _Full:
+                self._count("dropped", f"{self.directory} holds {self._on_disk >> 20} MiB")
             except Exception as error:
                 # A full disk, a read-only folder, a value that no rule foresaw: the service must not notice.
                 self._count("failed", f"{type(error).__name__} in {self.directory}")
@@ -97,14 +111,24 @@ class Writer:
     def _write(self, tape: Tape) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         blob = self._blob(tape.snapshot) if tape.snapshot else None
-        _replace(self.directory / f"{tape.id}.json", _text(self._build(tape, blob)))
+        self._put(self.directory / f"{tape.id}.json", _text(self._build(tape, blob)))
+
+    def _put(self, path: Path, content: bytes) -> None:
+        """Writes a file unless the folder would hold too much; what others write into it is seen now and then."""
+        self._until_measured -= 1
+        if self._until_measured < 0:
+            self._on_disk, self._until_measured = _measured(self.directory), _MEASURE_EVERY
+        if self._on_disk + len(content) > self._disk_bytes:
+            raise _Full
+        _replace(path, content)
+        self._on_disk += len(content)
 
     def _blob(self, image: Image) -> str:
         """The database's image beside the recordings, compressed, named by the digest of its bytes; written once."""
         path = self.directory / "blobs" / f"{image.sha256}.sqlite.xz"
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            _replace(path, compressed(image.data))
+            self._put(path, compressed(image.data))
         return f"blobs/{path.name}"
 
     def _count(self, what: str, why: str) -> None:
@@ -148,3 +172,12 @@ def _replace(path: Path, content: bytes) -> None:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _measured(folder: Path) -> int:
+    """Bytes of all files of a folder and of its blobs."""
+    found = 0
+    for part in (folder, folder / "blobs"):
+        with contextlib.suppress(OSError), os.scandir(part) as entries:
+            found += sum(entry.stat().st_size for entry in entries if entry.is_file(follow_symlinks=False))
+    return found

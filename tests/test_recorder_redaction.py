@@ -1,0 +1,160 @@
+"""What never reaches a disk: secrets of many kinds in every part of a recording; what was removed is only counted."""
+
+import contextlib
+import json
+import sqlite3
+import urllib.parse
+
+import pytest
+import shadowlab_recorder
+from recorded import kept
+from shadowlab_recorder.redaction import Redacted, Redaction
+from werkzeug.test import Client
+
+KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEAplanted\n-----END RSA PRIVATE KEY-----"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJlcGxhbnRlZA"
+HEADERS = {
+    "authorization": "Bearer planted-bearer-7f3c9a1e55",
+    "proxy-authorization": "Basic cGxhbnRlZDpiYXNpYzEyMw==",
+    "cookie": "theme=dark; sid=planted-cookie-01",
+    "x-api-key": "planted-api-key-02",
+    "x-csrf-token": "planted-csrf-03",
+    "x-client-secret": "planted-client-secret-04",
+    "x-session-id": "planted-session-05",
+    "x-company-thing": "planted-company-06",
+    "x-trace-note": f"sent with {JWT}",
+    "referer": "https://user:planted-userinfo-07@peer.example/a?access_token=planted-referer-08",
+}
+QUERY = {"page": "2", "api_key": "planted-query-09", "note": "ghp_plantedplantedplanted10"}
+BODY = {
+    "amount": 3,
+    "password": "planted-password-11",
+    "card": {"number": "4111 1111 1111 1111", "code": 73773737},
+    "refresh_token": "planted-refresh-12",
+    "items": [{"pin": "planted-pin-13", "sku": "a"}],
+    "text": f"{KEY} and AKIAPLANTEDPLANTED14 and xoxb-planted-slack-15 and sk_live_planted16",
+    "log": "login password=planted-in-text-17 failed",
+    "own": "ACME-planted-18",
+}
+FORM = "user=ann&password=planted-form-19&secret=planted%2Fform%2F20"
+ENVIRONMENT = {
+    "PLANTED_TOKEN": "planted-environment-21",
+    "PLANTED_URL": "postgresql://app:planted-dsn-22@db/pay",
+    "PLANTED_NOTE": "glpat-planted-environment-23",
+}
+ROW = {
+    "email": "planted-row-24@peer.example",
+    "password_hash": "planted-hash-25",
+    "note": f"jwt {JWT}x",
+    "token": "planted-26",
+}
+MESSAGE = {"credential": "planted-message-27", "topic": "a"}
+PLANTED = [
+    "planted-", "4111 1111 1111 1111", "4111111111111111", "73773737", "cGxhbnRlZDpiYXNpYzEyMw", "PLANTEDPLANTED14",
+    "eyJzdWIiOiJwbGFudGVkIn0", "MIIEpAIBAAKCAQEA",
+]  # fmt: skip
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Runs requests and a consumer that are full of secrets; gives the recordings and every byte that was written."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    database = tmp_path / "shop.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("create table users (id integer primary key, email, password_hash, note, token)")
+        connection.execute("insert into users values (1, ?, ?, ?, ?)", tuple(ROW.values()))
+    settings = {
+        "directory": tmp_path / "recordings", "environment": tuple(ENVIRONMENT), "redact": ("x-company-*", "email"),
+        "redact_paths": ("$.card.code", "$..pin"), "redact_patterns": (r"ACME-[\w-]+",), "share": 1.0,
+    }  # fmt: skip
+
+    def service(environ, start_response):
+        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+            connection.row_factory = sqlite3.Row
+            row = dict(connection.execute("select * from users where token = ?", (ROW["token"],)).fetchone())
+            connection.execute("update users set token = ? where id = 1", ("planted-new-28",))
+            connection.execute("update users set token = 'planted-26' where password_hash = 'planted-hash-25'")
+        start_response("200 OK", [("set-cookie", "sid=planted-answer-29; Path=/")])
+        yield json.dumps({"row": row, "echo": body.decode(), "session": "planted-answer-30"}).encode()
+        raise RuntimeError(f"refused {environ['HTTP_AUTHORIZATION']} with {row['password_hash']}")
+
+    app = shadowlab_recorder.record(service, **settings)
+    for told in ({"json": BODY}, {"data": FORM, "content_type": "application/x-www-form-urlencoded"}):
+        with pytest.raises(RuntimeError):
+            Client(app, use_cookies=False).post(
+                "/a/planted-bearer-7f3c9a1e55", query_string=QUERY, headers=HEADERS, buffered=True, **told
+            )
+
+    monkeypatch.setattr("shadowlab_recorder.front._default", None)
+    consuming = shadowlab_recorder.configure(**settings)
+
+    @shadowlab_recorder.record
+    def consume(entry, fields):
+        raise LookupError(fields["credential"])
+
+    with pytest.raises(LookupError):
+        consume("1-1", MESSAGE)
+    assert consuming.flush()
+    files = [path for path in (tmp_path / "recordings").rglob("*") if path.is_file()]
+    recordings = kept(app.recorder, tmp_path / "recordings")
+    return recordings, b"\n".join(path.read_bytes() for path in files).decode()
+
+
+def test_no_planted_secret_of_any_kind_is_in_any_file(written):
+    recordings, everything = written
+    assert len(recordings) == 3
+    assert {kind: everything.count(kind) for kind in PLANTED if kind in everything} == {}
+    assert urllib.parse.quote("planted/form/20", safe="") not in everything
+
+
+def test_what_was_removed_is_listed_by_rule_and_the_rest_is_there(written):
+    recordings, _ = written
+    one = recordings[0]
+    rules = one["redaction"]
+    for rule in (
+        "header authorization", "header cookie", "header x-company-*", "query *api_key*", "body *password*",
+        "path $..pin", "path $.card.code", "looks like: private key", "looks like: card number",
+        r"looks like: pattern ACME-[\w-]+",
+        "column *token*", "column email", "column *password*", "name *token*", "url userinfo",
+        "looks like: json web token",
+    ):  # fmt: skip
+        assert rules.get(rule, 0) >= 1, rule
+    body = json.loads(one["request"]["body"]) if isinstance(one["request"]["body"], str) else one["request"]["body"]
+    assert (body["amount"], body["items"][0]["sku"], body["log"][:6]) == (3, "a", "login ")
+    assert one["request"]["query"].startswith("page=2&api_key=[redacted:")
+
+
+def test_equal_values_have_equal_tokens_in_rows_parameters_and_bodies(written):
+    recordings, _ = written
+    database = recordings[0]["database"]
+    token = database["rows"]["users"][0]["token"]
+    assert token.startswith("[redacted:")
+    assert database["reads"][0]["parameters"] == [token]
+    answer = recordings[0]["response"]["body"]
+    assert (json.loads(answer) if isinstance(answer, str) else answer)["row"]["token"] == token
+
+
+@pytest.mark.parametrize(
+    ("path", "kept_parts"),
+    [("$.a.b", [2, 3, 4]), ("a.b", [2, 3, 4]), ("$..b", [4]), ("$.list[*].b", [1, 4]), ("$.list[1]['b']", [1, 2, 4]),
+     ("$.list", [1, 4]), ("$.c", [1, 2, 3])],
+)  # fmt: skip
+def test_json_paths_remove_what_they_name(path, kept_parts):
+    clean = Redacted(Redaction(key=b"k", paths=(path,)))
+    made = json.loads(clean.body(b'{"a": {"b": 1}, "list": [{"b": 2}, {"b": 3}], "c": 4}'))
+    left = [made["a"]["b"], *(each["b"] for each in made["list"]), made["c"]]
+    assert [value for value in left if isinstance(value, int)] == kept_parts
+
+
+def test_numbers_that_are_no_card_stay(written):
+    clean = Redacted(Redaction(key=b"k"))
+    assert clean.text("order 4111 1111 1111 1112, 1234567890123456") == "order 4111 1111 1111 1112, 1234567890123456"
+
+
+def test_a_multipart_form_loses_its_secret_parts():
+    body = b'--x\r\nContent-Disposition: form-data; name="password"\r\n\r\nplanted-31\r\n--x--\r\n'
+    clean = Redacted(Redaction(key=b"k"))
+    assert b"planted-31" not in clean.body(body)
+    assert clean.report() == {"form *password*": 1}
