@@ -9,6 +9,7 @@ from shadowlab.telemetry.receiver.listen import Address, Listen
 from shadowlab.telemetry.receiver.merging import Care
 from shadowlab.telemetry.receiver.service import Tell, Told, left_over, receive, recover
 from shadowlab.telemetry.receiver.status import Status
+from shadowlab.telemetry.receiver.unstored import complete
 from shadowlab.telemetry.receiver.window import Window
 
 __all__ = [

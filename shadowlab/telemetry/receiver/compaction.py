@@ -11,19 +11,17 @@ import tempfile
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, segment, segments
+from shadowlab.telemetry.copying import copy_rows
 from shadowlab.telemetry.receiver.drain import ORIGIN
 from shadowlab.telemetry.segments import Segment
 from shadowlab.telemetry.store import attach_all, name_of
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 Retire = Callable[[Case, Sequence[str]], None]
 """Told which files of the telemetry folder go, under the case's lock, before they do."""
@@ -31,11 +29,6 @@ WIDTH: Final = 8
 _SMALLEST: Final = 20_000
 _LARGEST: Final = 2_000_000
 _MEMORY: Final = "400MB"
-_ORDER: Final = {
-    "spans": "start_ns, row_id", "events": "at_ns, row_id", "links": "trace_id, row_id", "logs": "at_ns, row_id",
-    "metric_points": "name, at_ns, row_id",
-}  # fmt: skip
-_OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
 
 
 def due(listed: Sequence[Segment]) -> tuple[Segment, ...]:
@@ -118,33 +111,5 @@ def _build(case: Case, chosen: Sequence[Segment], beside: Path, spill: Path) -> 
         attach_all(con, case.telemetry, chosen)
         segment.create(con, beside)
         names = [name_of(one) for one in chosen]
-        _merge_resources(con, names)
-        for part, order in _ORDER.items():
-            con.execute(f"INSERT INTO segment.{part} BY NAME {_merged(part, names)} ORDER BY {order}")
+        copy_rows(con, names)
         segment.finish_merged(con, names)
-
-
-def _merge_resources(con: DuckDBPyConnection, names: Sequence[str]) -> None:
-    """One row a resource; `moved` says which number it had in each segment."""
-    union = " UNION ALL ".join(f"SELECT {n} AS source, * FROM {name}.resources" for n, name in enumerate(names))
-    con.execute(f"CREATE TEMP TABLE told AS {union}")
-    con.execute(
-        "INSERT INTO segment.resources BY NAME "
-        "SELECT (row_number() OVER (ORDER BY resource_id) - 1)::INTEGER AS resource_ix, resource_id, "
-        "any_value(attributes) AS attributes FROM told GROUP BY resource_id"
-    )
-    con.execute(
-        "CREATE TEMP TABLE moved AS SELECT t.source, t.resource_ix AS before, r.resource_ix AS after "
-        "FROM told t JOIN segment.resources r USING (resource_id)"
-    )
-
-
-def _merged(part: str, names: Sequence[str]) -> str:
-    if part not in _OF_A_RESOURCE:
-        return " UNION ALL BY NAME ".join(f"SELECT * FROM {name}.{part}" for name in names)
-    one = (
-        f"SELECT p.* REPLACE (m.after AS resource_ix) FROM {name}.{part} p "
-        f"LEFT JOIN moved m ON m.source = {n} AND m.before = p.resource_ix"
-        for n, name in enumerate(names)
-    )
-    return " UNION ALL BY NAME ".join(one)
