@@ -238,17 +238,20 @@ def triage(
 @click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--workers", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, as tcp://HOST:8786.")
 @click.option("--pytest", "pytest_out", type=_FILE, help="Write the replay as plain pytest below this folder.")
 def replay(
     inv: Any, suspect: str | None, recordings: tuple[str, ...], trace: str | None, times: int, sandbox: str,
-    revision: str | None, pytest_out: Path | None,
+    revision: str | None, workers: str | None, pytest_out: Path | None,
 ) -> Any:  # fmt: skip
     """Run recorded requests again, alone, and say whether they fail in the same way every time.
 
     Of a request that nothing recorded, say what telemetry knows of it, and name every input that is missing.
     """
-    named = recordings or None
-    done = inv.replay(suspect, times=times, sandbox=sandbox, revision=revision, recordings=named, trace=trace)
+    done = inv.replay(
+        suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None, trace=trace,
+        workers=workers,
+    )  # fmt: skip
     if pytest_out is not None:
         for place in inv.to_pytest(done, out=pytest_out):
             click.echo(f"wrote {place}", err=True)

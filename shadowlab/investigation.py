@@ -111,7 +111,8 @@ class Investigation:
         """Receive OTLP until `stop` is set, or Ctrl-C; gives what the case gained. What is answered is on the disk.
 
         Addresses are `HOST:PORT`, `off` or None closes a door; `tls` is a certificate and its key. `tell` hears about
-        once a second what goes on. `keep` (`6h`) and `max_size` (`2GB`) drop whole old segments. Raises `CaseError` when another receiver is at the case, `UsageError`.
+        once a second what goes on. `keep` (`6h`) and `max_size` (`2GB`) drop whole old segments. Raises `CaseError`
+        when another receiver is at the case, `UsageError`.
         """
         from shadowlab import live
 
@@ -503,15 +504,41 @@ class Investigation:
         `tables` maps names to DataFrames or Arrow tables that the query may read too; `timeout` is in seconds. Raises
         `QueryError` when the query cannot run, may not, or takes more than it is given.
         """
-        from shadowlab import telemetry
+        from shadowlab import live, telemetry
 
-        return telemetry.user_sql(self.case, query, tables=tables, timeout_s=timeout, memory=memory)
+        with live.reading(self.case) as case:
+            return telemetry.user_sql(
+                case, query, tables=tables, timeout_s=timeout, memory=memory, progress=self.progress
+            )
+
+    def contrast(
+        self,
+        selection: str = "status = 'error'",
+        *,
+        within: str = "true",
+        sample: float | None = None,
+        top: int = 50,
+        timeout: float = 60.0,
+        memory: str = "2GB",
+    ) -> Rows:
+        """The attribute values that set spans of which `selection` holds apart from the others `within`.
+
+        Both are SQL conditions over `spans`; `sample` is the share to read, from 0 to 1, and each row says how far it
+        may be off by it. See `shadowlab.telemetry.contrast`.
+        """
+        from shadowlab import live, telemetry
+
+        with live.reading(self.case) as case:
+            return telemetry.contrast(
+                case, selection, within=within, sample=sample, top=top, timeout_s=timeout, memory=memory,
+                progress=self.progress,
+            )  # fmt: skip
 
     def trace(self, trace_id: str) -> Trace:
         """One trace with its logs; raises `QueryError` when the case has no such trace."""
-        from shadowlab import telemetry
+        from shadowlab import live, telemetry
 
-        with telemetry.store(self.case) as store:
+        with live.reading(self.case) as case, telemetry.store(case) as store:
             return telemetry.trace(store, trace_id)
 
     @property

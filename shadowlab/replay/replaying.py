@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shadowlab import errors
 from shadowlab.case import Case
@@ -14,12 +16,15 @@ from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.ledger import ledger, uncontrolled
 from shadowlab.replay.results import RunResult
-from shadowlab.replay.runner import Hooks, Runner
+from shadowlab.replay.runner import Hooks, Runner, Snapshots
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Service, Source
 
+if TYPE_CHECKING:
+    from shadowlab.replay.fanout import Fanned
+
 Progress = Callable[[str, int, int], None]
-_MOST_LOGS = 50
+_MOST_LOGS, _MOST_NOTES = 50, 5
 
 
 def replay(
@@ -35,13 +40,15 @@ def replay(
     seed: int = 0,
     hooks: Hooks | None = None,
     parents: tuple[str, ...] = (),
+    workers: str | None = None,
     progress: Progress | None = None,
 ) -> Replay:
     """Run recordings (by id) against `source` at `revision`, `times` runs in all, spread over them.
 
     Each recording that is used runs at least twice in the canonical environment, and once more in a perturbed twin
     that is not counted. *reproduced*: every run equals the recording, and every other run of it, byte for byte.
-    `seed` is added to each recording's own. Raises `RecordingError`, `SourceError`, `PatchError`, `SandboxError`.
+    `seed` is added to each recording's own; `workers` is the address of a Dask scheduler to run on.
+    Raises `RecordingError`, `SourceError`, `PatchError`, `SandboxError`.
     """
     revision = source.revision(revision)
     service = source.service(revision)
@@ -53,10 +60,10 @@ def replay(
     if not usable:
         return _unavailable(fixtures, missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents)
     wanted = [(_seeded(fixture, seed), repeats) for fixture, repeats in _spread(usable, times)]
-    snapshots = {f.db_snapshot: recording.snapshot(case, f) for f, _ in wanted}
+    snapshots = {f.id: recording.snapshot(case, f) for f, _ in wanted}
     with (
         tree_of(source, revision, patch) as tree,
-        Runner(tree, service, sandbox=sandbox, snapshots=lambda f: snapshots[f.db_snapshot]) as runner,
+        _runner(workers, tree, service, sandbox, lambda f: snapshots[f.id]) as runner,
     ):
         runs = runner.run_many(wanted, hooks=hooks, progress=progress)
         findings = messages.findings(runner, [fixture for fixture, _ in wanted])
@@ -65,10 +72,20 @@ def replay(
     notes = [f"replayed with a patch of {len(patch.splitlines())} lines"] if patch else []
     if missing:
         notes.append(f"{len(fixtures) - len(usable)} of {len(fixtures)} recordings cannot be replayed")
+    notes += [f"{f.id[:8]}: not known of the database: {f.database.incomplete[0]}" for f, _ in wanted
+              if f.database and f.database.incomplete and not f.db_snapshot][:_MOST_NOTES]  # fmt: skip
     return _record(
         [f for f, _ in wanted], runs, judged, world, sandbox=sandbox, suspect=suspect, revision=revision,
         parents=parents, missing=missing, notes=(*notes, *messages.notes(usable)), findings=findings, seed=seed,
     )  # fmt: skip
+
+
+def _runner(workers: str | None, tree: Path, service: Service, sandbox: str, snapshots: Snapshots) -> Runner | Fanned:
+    if workers is None:
+        return Runner(tree, service, sandbox=sandbox, snapshots=snapshots)
+    from shadowlab.replay.fanout import Fanned
+
+    return Fanned(workers, tree, service, sandbox=sandbox, snapshots=snapshots)
 
 
 @dataclass(frozen=True, slots=True)
