@@ -44,9 +44,9 @@ def look(inv: Investigation, what: str | None) -> Shown | Record:
 
 def overview(inv: Investigation) -> dict[str, Any]:
     """Counts of what the case holds, and the newest record of each type."""
-    from shadowlab import telemetry
+    from shadowlab import live, telemetry
 
-    with telemetry.store(inv.case) as store:
+    with live.reading(inv.case) as case, telemetry.store(case) as store:
         counts = store.sql(
             "SELECT (SELECT count(*) FROM spans) AS spans, (SELECT count(*) FROM logs) AS logs,"
             " (SELECT count(*) FROM metric_points) AS metric_points, (SELECT count(*) FROM errors) AS errors,"
@@ -66,10 +66,9 @@ def overview(inv: Investigation) -> dict[str, Any]:
 
 
 def _recording(inv: Investigation, what: str) -> dict[str, Any]:
-    from shadowlab.replay import recording
+    from shadowlab.replay import look, recording
 
-    shown: dict[str, Any] = recording.shown(recording.load(inv.case, what))
-    return shown
+    return look.shown(recording.load(inv.case, what))
 
 
 def _kept(inv: Investigation, what: str) -> Record | None:

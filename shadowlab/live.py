@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,3 +79,18 @@ def _note_gone(case: Case, verb: str, segments: Sequence[str]) -> None:
 
 def _known(case: Case) -> frozenset[str]:
     return named(case, ledger.entries(case))
+
+
+@contextlib.contextmanager
+def reading(case: Case) -> Iterator[Case]:
+    """The case with what a killed receiver acknowledged and no segment holds yet; nothing is written into it.
+
+    Such a log is taken into a copy that shares the case's segments and is gone after the block.
+    """
+    if not (case.telemetry / "incoming").exists():  # nothing was ever received: spare the import
+        yield case
+        return
+    from shadowlab.telemetry import receiver
+
+    with receiver.complete(case) as whole:
+        yield whole

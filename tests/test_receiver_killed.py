@@ -18,6 +18,7 @@ import shadowlab as sl
 from shadowlab import live
 from shadowlab.audit import verify
 from shadowlab.case import open_case
+from shadowlab.telemetry.receiver import place
 
 
 def _names(path: Path) -> set[str]:
@@ -101,6 +102,41 @@ def test_killed_between_the_segment_and_the_log_it_keeps_every_row_once(tmp_path
     assert list((path / "telemetry" / "incoming").glob(".0*"))
     live.take_in_log(sl.open(path).case)
     assert sl.open(path).sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 10}]
+
+
+def _files(path: Path) -> dict[str, tuple[int, int]]:
+    seen = ((place, place.stat()) for place in path.rglob("*") if place.is_file())
+    return {str(place): (stat.st_mtime_ns, stat.st_size) for place, stat in seen}
+
+
+def test_what_a_killed_receiver_acknowledged_is_seen_at_once_and_nothing_is_written(tmp_path):
+    path = tmp_path / "case"
+    mail = otlp.span(1, trace="b" * 32, name="GET /mail", user__email="ann@example.org")
+    sl.open(path).ingest(otlp.lines(tmp_path / "a.jsonl", otlp.traces([mail])))
+    with receiving_apart(path) as running, open_case(path).writing("keep it from draining"):
+        body = otlp.traces([otlp.span(2, name="GET /late", user__email="ann@example.org"), mail])
+        assert running.post("/v1/traces", json.dumps(body).encode())[0] == 200
+        running.process.kill()
+        running.process.wait()
+    before = _files(path)
+    inv = sl.open(path)
+    told = inv.sql("SELECT name, attributes['user.email'] AS e FROM spans ORDER BY name").rows()
+    assert [row["name"] for row in told] == ["GET /late", "GET /mail"]
+    assert len({row["e"] for row in told}) == 1
+    assert inv.trace(otlp.TRACE).spans[0].name == "GET /late"
+    assert inv.show().document["spans"] == 2
+    assert len(inv.contrast("name = 'GET /late'").rows()) > 0
+    assert _files(path) == before
+    live.take_in_log(inv.case)
+    assert inv.sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 2}]
+
+
+def test_a_receiver_at_work_is_known_by_its_lock(tmp_path):
+    case = open_case(tmp_path / "case")
+    assert not place.is_held(case)
+    with place.held(case, "the test"):
+        assert place.is_held(case)
+    assert not place.is_held(case)
 
 
 def test_the_next_ingest_takes_the_log_in(tmp_path):

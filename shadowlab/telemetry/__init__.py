@@ -1,6 +1,7 @@
 """Take telemetry in, ask it in SQL: OTLP and friends in, DuckDB out."""
 
 from shadowlab.telemetry.ask import named, user_sql
+from shadowlab.telemetry.contrast import contrast
 from shadowlab.telemetry.fingerprints import known_fingerprints, set_fingerprints
 from shadowlab.telemetry.ingest import ingest
 from shadowlab.telemetry.rows import Rows
@@ -9,6 +10,6 @@ from shadowlab.telemetry.views import VIEWS
 from shadowlab.telemetry.waterfall import Trace, TraceLog, TraceSpan, trace
 
 __all__ = [
-    "VIEWS", "Rows", "Store", "Trace", "TraceLog", "TraceSpan", "ingest", "known_fingerprints", "named",
-    "set_fingerprints", "store", "trace", "user_sql",
+    "VIEWS", "Rows", "Store", "Trace", "TraceLog", "TraceSpan", "contrast", "ingest", "known_fingerprints",
+    "named", "set_fingerprints", "store", "trace", "user_sql",
 ]  # fmt: skip

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +22,10 @@ _MEMORY: Final = re.compile(r"[1-9][0-9]{0,6}(\.[0-9]+)? ?[KMGT]i?B", re.IGNOREC
 _READS: Final = ("SELECT", "EXPLAIN", "RELATION")
 _LOCKED: Final = """
 SET enable_external_access = false; SET python_enable_replacements = false; SET allow_community_extensions = false;
-SET lock_configuration = true;
+SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET lock_configuration = true;
 """
+_LOOK_S: Final = 0.25
+Progress = Callable[[str, int, int], None]
 
 
 def user_sql(
@@ -33,12 +36,14 @@ def user_sql(
     tables: Mapping[str, Any] | None = None,
     timeout_s: float = 60.0,
     memory: str = "2GB",
+    progress: Progress | None = None,
 ) -> Rows:
     """Answer one question of a person over the views; `@name` is a question that ships with shadowlab.
 
-    `tables` are DataFrames or Arrow tables that the query may name; the store's own views come first.
-    Raises `QueryError` for anything but one reading statement, for what touches files or the network, and when
-    `timeout_s` seconds or `memory` run out.
+    `tables` are DataFrames or Arrow tables that the query may name; the store's own views come first. `progress` hears
+    of percent, now and then, of what takes longer than a moment; Ctrl-C stops the query. Raises `QueryError` for
+    anything but one reading statement, for what touches files or the network, and when `timeout_s` seconds or `memory`
+    run out.
     """
     text = named(query)
     if not timeout_s > 0 or not _MEMORY.fullmatch(memory):
@@ -51,7 +56,7 @@ def user_sql(
                 opened.con.register(name, frame)
         opened.con.execute(_LOCKED)
         _refuse_writes(opened.con, text)
-        return Rows(text, _answer(opened, text, params, timeout_s, memory))
+        return Rows(text, _answer(opened, text, params, timeout_s, memory, progress))
 
 
 def named(query: str) -> str:
@@ -84,7 +89,7 @@ def _refuse_writes(con: DuckDBPyConnection, text: str) -> None:
         )
 
 
-def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str) -> Any:
+def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str, progress: Progress | None) -> Any:
     import duckdb
 
     late = threading.Event()
@@ -97,7 +102,8 @@ def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str)
     clock.daemon = True
     clock.start()
     try:
-        return store.answer(store.con, text, params)
+        with _watched(store.con, progress):
+            return store.answer(store.con, text, params)
     except duckdb.InterruptException as exc:
         if not late.is_set():
             raise KeyboardInterrupt from exc
@@ -112,6 +118,32 @@ def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str)
         raise _query_error(exc) from exc
     finally:
         clock.cancel()
+
+
+@contextlib.contextmanager
+def _watched(con: DuckDBPyConnection, progress: Progress | None) -> Iterator[None]:
+    """Look at the progress of what the block asks, from a thread beside it."""
+    if progress is None:
+        yield
+        return
+    over, told = threading.Event(), threading.Event()
+
+    def look() -> None:
+        while not over.wait(_LOOK_S):
+            share = con.query_progress()
+            if 0 <= share < 100:
+                told.set()
+                progress("query, percent", int(share), 100)
+
+    thread = threading.Thread(target=look, name="shadowlab-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        if told.is_set():
+            progress("query, percent", 100, 100)
 
 
 def _query_error(exc: Exception) -> errors.QueryError:

@@ -17,11 +17,17 @@ VIEWS: Final = (
     "deploys", "gen_ai_calls",
 )  # fmt: skip
 """What `docs/schema.md` describes."""
+SHARES: Final = 1_048_573
+"""`sampled_<n>` holds that share of the spans: n of so many."""
+BLOCK_BITS: Final = 11
+"""A block is 2,048 spans, DuckDB's vector."""
+_GOLDEN: Final = 648_055
 _NO_ROWS: Final = "shadowlab_empty"
 _OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
 _LISTS: Final = frozenset(("show", "describe", "desc", "summarize", "pragma", "information_schema"))
 """Words of questions about the views themselves."""
 _BENEATH: Final = re.compile(r"\b(?:part|whole|timed)_\w+")
+_SAMPLED: Final = re.compile(r"\bsampled_(\d{1,7})\b")
 _VIEW: Final = re.compile(r"^CREATE VIEW (\w+) AS\b", re.MULTILINE)
 
 
@@ -35,12 +41,15 @@ class Views:
             segment.create(con, ":memory:", _NO_ROWS)
             segment.finish(con, _NO_ROWS)
             told = (_NO_ROWS,)
+        self._told = told
         self._waiting = {**_parts(told), **_wholes(told), **_signed(marked), **_described()}
         self._making = threading.Lock()
 
     def make_for(self, question: str) -> None:
         """Make the views that a question names, and those that they stand on. Raises `duckdb.Error`."""
         words = set(re.findall(r"\w+", question.lower()))
+        for share in _SAMPLED.findall(question):
+            self._waiting.setdefault(f"sampled_{share}", _sampled(self._told, int(share)))
         if words & _LISTS or any(word.startswith("duckdb_") for word in words):
             self.make_all()
         with self._making:
@@ -71,7 +80,27 @@ def _described() -> Mapping[str, str]:
 
 
 def _parts(told: Sequence[str]) -> Mapping[str, str]:
-    return {f"part_{part}": _union(f"SELECT * FROM {name}.{part}" for name in told) for part in segment.PARTS}
+    parts = {f"part_{part}": _union(f"SELECT * FROM {name}.{part}" for name in told) for part in segment.PARTS}
+    origins = (f"SELECT {n} + resource_ix AS origin, attributes FROM {name}.resources" for n, name in _numbered(told))
+    return {**parts, "part_origins": _union(origins)}
+
+
+def _numbered(told: Sequence[str]) -> list[tuple[int, str]]:
+    """Each database with what is added to a row's number to tell it from the rows of others."""
+    return [(number << 40, name) for number, name in enumerate(told)]  # none has as many rows
+
+
+def _sampled(told: Sequence[str], share: int) -> str:
+    """Spans with their `place` and `origin`: blocks of 2,048 that follow each other, `share` of `SHARES` of them.
+
+    Multiples of the golden ratio spread the blocks evenly over time. DuckDB skips what is left out only where the
+    choice is plain arithmetic on the row's own number: no hash, no division, no name for it.
+    """
+    chosen = f" WHERE (rowid >> {BLOCK_BITS}) * {_GOLDEN} % {SHARES} < {share}" if share < SHARES else ""
+    return _union(
+        f"SELECT {n} + rowid AS place, {n} + resource_ix AS origin, * FROM {name}.spans{chosen}"
+        for n, name in _numbered(told)
+    )
 
 
 def _wholes(told: Sequence[str]) -> Mapping[str, str]:

@@ -13,5 +13,6 @@ from shadowlab.telemetry.receiver.unstored import complete
 from shadowlab.telemetry.receiver.window import Window
 
 __all__ = [
-    "Address", "Care", "Limits", "Listen", "Status", "Tell", "Told", "Window", "left_over", "receive", "recover",
+    "Address", "Care", "Limits", "Listen", "Status", "Tell", "Told", "Window", "complete", "left_over", "receive",
+    "recover",
 ]  # fmt: skip
