@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from typing import Any
 
@@ -34,7 +35,7 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 
     def __getitem__(self, name: Any) -> Any:
         tape = current()
-        if tape is None or not isinstance(name, str) or not _NAME.fullmatch(name):
+        if tape is None or not isinstance(name, str) or not _NAME.fullmatch(name) or _is_instrumentation():
             return super().__getitem__(name)
         tape.environment_read.setdefault(name, False)
         value = super().__getitem__(name)
@@ -49,6 +50,15 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 
     def copy(self) -> dict[Any, Any]:
         return dict(_Quiet(self))
+
+
+def _is_instrumentation() -> bool:
+    """Whether OpenTelemetry's code or ours is what reads: the service did not ask."""
+    frame: Any = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "_collections_abc"):
+        frame = frame.f_back
+    name = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
+    return name.startswith(("opentelemetry.", "shadowlab_recorder."))
 
 
 def watch() -> None:

@@ -13,15 +13,11 @@ from shadowlab_recorder.tape import Body, Exchange, current
 _log = logging.getLogger("shadowlab_recorder")
 
 
-def watch() -> None:
-    """Wraps httpx's two network transports, once, if httpx is installed.
+def watch(httpx: Any) -> None:
+    """Wraps httpx's two network transports, once.
 
     At the transport every hop of a redirect is an exchange of its own, and bodies are what is on the wire.
     """
-    try:
-        import httpx
-    except ImportError:
-        return
     if not hasattr(httpx.HTTPTransport.handle_request, "_shadowlab"):
         _wrap(httpx)
 

@@ -29,11 +29,19 @@ def seed_requests() -> None:
 def _own() -> random.Random | None:
     """The request's generator; None outside of a request and for OpenTelemetry, whose ids must stay unique."""
     tape = current()
-    if tape is None or sys._getframe(2).f_globals.get("__name__", "").startswith("opentelemetry."):
+    if tape is None or _caller().startswith("opentelemetry."):
         return None
     if tape.random is None:
         tape.random = random.Random(tape.rand_seed())
     return tape.random
+
+
+def _caller() -> str:
+    """The module that draws: `random.randrange` and its siblings draw for somebody."""
+    frame: Any = sys._getframe(3)
+    while frame is not None and frame.f_globals.get("__name__") == "random":
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", "")) if frame is not None else ""
 
 
 def _draw() -> float:

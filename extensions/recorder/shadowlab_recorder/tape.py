@@ -121,6 +121,8 @@ class Tape:
     outbound_lost: bool = False
     log: Log | None = None
     """What it did in a database."""
+    within: int = 0
+    """How many clients are at work whose own calls to others belong to them."""
     environment_read: dict[str, bool] = field(default_factory=dict)
     """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None

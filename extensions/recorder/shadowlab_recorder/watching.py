@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from shadowlab_recorder import database_psycopg, database_sqlite, environment, outbound_httpx, randomness
+from shadowlab_recorder import (
+    database_psycopg,
+    database_sqlite,
+    environment,
+    outbound_aiohttp,
+    outbound_httpx,
+    outbound_redis,
+    outbound_urllib3,
+    randomness,
+)
 from shadowlab_recorder.importing import when_imported
 from shadowlab_recorder.settings import Settings
 
@@ -10,7 +19,11 @@ from shadowlab_recorder.settings import Settings
 def start(settings: Settings) -> None:
     """Places every ear that the settings ask for; each is placed once in a process, however often this is called."""
     environment.watch()
-    outbound_httpx.watch()
+    when_imported("httpx", outbound_httpx.watch)
+    when_imported("urllib3", outbound_urllib3.watch)
+    when_imported("aiohttp", outbound_aiohttp.watch)
+    when_imported("redis", outbound_redis.watch)
+    when_imported("redis.asyncio", outbound_redis.watch_async)
     database_sqlite.watch()
     when_imported("psycopg", database_psycopg.watch)
     when_imported("psycopg._server_cursor_base", database_psycopg.watch_server_cursors)

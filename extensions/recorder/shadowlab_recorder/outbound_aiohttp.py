@@ -1,0 +1,91 @@
+"""Note what a request asks of others through aiohttp's client."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from shadowlab_recorder.outbound import answered, begin, broke, raw
+from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.tape import Exchange
+
+_CODED = (b"content-encoding", b"content-length", b"transfer-encoding")
+
+
+def watch(module: Any) -> None:
+    """Wraps a request's sending and a response's start and reading: every hop of a redirect is a call of its own.
+
+    A body that is read in pieces through `response.content` is not kept, which the recording says.
+    """
+    kind = module.ClientResponse
+    send, start, read, release = module.ClientRequest.send, kind.start, kind.read, kind.release
+
+    @functools.wraps(send)
+    async def noted_send(self: Any, conn: Any) -> Any:
+        exchange = quietly(_begin, self)
+        try:
+            response = await send(self, conn)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        response._shadowlab = exchange
+        return response
+
+    @functools.wraps(start)
+    async def noted_start(self: Any, connection: Any) -> Any:
+        exchange = getattr(self, "_shadowlab", None)
+        try:
+            response = await start(self, connection)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        quietly(answered, exchange, self.status, list(self.raw_headers))
+        return response
+
+    @functools.wraps(read)
+    async def noted_read(self: Any) -> Any:
+        try:
+            body = await read(self)
+        except Exception as error:
+            quietly(broke, getattr(self, "_shadowlab", None), error)
+            raise
+        quietly(_read, self, body)
+        return body
+
+    @functools.wraps(release)
+    def noted_release(self: Any) -> Any:
+        quietly(_released, self)
+        return release(self)
+
+    module.ClientRequest.send = noted_send
+    kind.start, kind.read, kind.release = noted_start, noted_read, noted_release
+
+
+def _read(response: Any, body: bytes) -> None:
+    """The body as the service has it: decoded, so the header that names the coding goes."""
+    exchange: Exchange | None = getattr(response, "_shadowlab", None)
+    if exchange is None or exchange.body.ended:
+        return
+    exchange.body.add(body)
+    exchange.body.ended = True
+    exchange.touch()
+    if any(name.lower() == b"content-encoding" for name, _ in exchange.headers):
+        exchange.headers = [pair for pair in exchange.headers if pair[0].lower() not in _CODED]
+
+
+def _released(response: Any) -> None:
+    """A body of which the service read nothing was nothing to it."""
+    exchange: Exchange | None = getattr(response, "_shadowlab", None)
+    if exchange is not None and getattr(response.content, "_cursor", 1) == 0:
+        exchange.body.ended = True
+
+
+def _begin(request: Any) -> Exchange | None:
+    body = request.body
+    payload = getattr(body, "_value", body)
+    sent: bytes | None = bytes(payload) if isinstance(payload, (bytes, bytearray, memoryview)) else None
+    if payload is None or payload == b"":
+        sent = b""
+    elif isinstance(payload, str):
+        sent = payload.encode(getattr(body, "encoding", None) or "utf-8")
+    return begin("aiohttp", request.method, str(request.url), raw(request.headers), sent)

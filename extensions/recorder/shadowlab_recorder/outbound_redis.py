@@ -1,0 +1,95 @@
+"""Note the commands that a request sends to Redis through redis-py, sync and async."""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any
+
+from shadowlab_recorder.outbound import answered, begin, broke
+from shadowlab_recorder.plain import plain
+from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.tape import Exchange
+
+
+def watch(module: Any) -> None:
+    """Wraps the two places through which every command of a client goes: one at a time, and a pipeline."""
+    client, pipeline = module.Redis, module.client.Pipeline
+    client.execute_command = _sync(client.execute_command, _one)
+    pipeline.execute = _sync(pipeline.execute, _many)
+
+
+def watch_async(module: Any) -> None:
+    client, pipeline = module.Redis, module.client.Pipeline
+    client.execute_command = _async(client.execute_command, _one)
+    pipeline.execute = _async(pipeline.execute, _many)
+
+
+def _sync(original: Any, begun: Any) -> Any:
+    @functools.wraps(original)
+    def noted(self: Any, *args: Any, **options: Any) -> Any:
+        exchange = quietly(begun, self, args)
+        try:
+            reply = original(self, *args, **options)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        quietly(_replied, exchange, reply)
+        return reply
+
+    return noted
+
+
+def _async(original: Any, begun: Any) -> Any:
+    @functools.wraps(original)
+    async def noted(self: Any, *args: Any, **options: Any) -> Any:
+        exchange = quietly(begun, self, args)
+        try:
+            reply = await original(self, *args, **options)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        quietly(_replied, exchange, reply)
+        return reply
+
+    return noted
+
+
+def _one(client: Any, args: tuple[Any, ...]) -> Exchange | None:
+    return begin("redis", str(args[0]).upper(), _address(client), [], _json(list(args[1:])))
+
+
+def _many(pipeline: Any, _: tuple[Any, ...]) -> Exchange | None:
+    commands = [list(getattr(each, "args", each[0])) for each in pipeline.command_stack]
+    return begin("redis", "PIPELINE", _address(pipeline), [], _json(commands)) if commands else None
+
+
+def _replied(exchange: Exchange | None, reply: Any) -> None:
+    answered(exchange, 200, (), _json(reply))
+
+
+def _address(client: Any) -> str:
+    told = client.connection_pool.connection_kwargs
+    return (
+        f"redis://{told.get('host') or told.get('path') or 'localhost'}:{told.get('port', 6379)}/{told.get('db') or 0}"
+    )
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(plain(_readable(value))[0], separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+
+
+def _readable(value: Any) -> Any:
+    """Bytes as text where they are text, in lists and objects too."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    if isinstance(value, (list, tuple, set)):
+        return [_readable(each) for each in value]
+    if isinstance(value, dict):
+        return {str(_readable(name)): _readable(each) for name, each in value.items()}
+    return value
