@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 from shadowlab.records import Control, Effect
 from shadowlab.replay.environments import Environment, differences
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.postgres import how as postgres
+from shadowlab.replay.postgres import needs
 from shadowlab.replay.results import RunResult
 
 _SEAMS = ("files", "network", "processes", "threads", "randomness", "clock", "database", "native code")
@@ -90,7 +92,9 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
     )
     yield _environment(fixtures)
     yield effect("network", "outbound calls answered from the request's own tape; sockets refused", count("outbound"))
-    yield effect("database", "a copy of the recorded snapshot; SQLite's clock and randomness held", count("database"))
+    stored = any(needs(fixture) for fixture in fixtures)
+    copied = "a copy of the recorded snapshot; SQLite's clock and randomness held"
+    yield effect("database", postgres() if stored else copied, count("database"))
     yield effect("files", "nothing was read outside the tree, the interpreter and its packages")
     yield effect("threads", "pools run one job at a time, in the order in which they were handed in")
     yield effect("processes", "none was started")

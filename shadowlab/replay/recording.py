@@ -20,6 +20,7 @@ from shadowlab.records import IngestedFile, Recording, Rejected
 from shadowlab.replay import blobs, files
 from shadowlab.replay.fixture import Fixture, parse
 from shadowlab.replay.inside.tape import bare
+from shadowlab.replay.rebuilding import rebuilt
 from shadowlab.replay.redacting import redacted
 from shadowlab.replay.spelling import normal, spelling
 from shadowlab.replay.tapes import Tape
@@ -153,11 +154,11 @@ def listed(case: Case) -> list[Recording]:
 
 
 def snapshot(case: Case, fixture: Fixture) -> bytes | None:
-    """The database as the request found it, unpacked; None when none was recorded.
+    """The SQLite database as the request found it: unpacked, or made of the recorded rows; None without either.
 
-    Raises `RecordingError` when the blob is missing, was changed, or is too large.
+    Raises `RecordingError` when the blob is missing, was changed, or is too large, or the rows cannot be put back.
     """
-    return None if fixture.db_snapshot is None else blobs.unpacked(case, fixture.db_snapshot)
+    return rebuilt(fixture) if fixture.db_snapshot is None else blobs.unpacked(case, fixture.db_snapshot)
 
 
 def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None, tape: Tape | None) -> TakenIn:

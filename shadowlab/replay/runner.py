@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,9 +15,10 @@ from shadowlab import errors
 from shadowlab.replay import environments, preload, runners, sandboxes
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
+from shadowlab.replay.postgres import Postgres, needs
 from shadowlab.replay.results import Calls, MirrorResult, RunResult, result_of
 from shadowlab.replay.server import Ended, Server
-from shadowlab.replay.world import BASE, INSIDE, SYSTEM, environment_of
+from shadowlab.replay.world import BASE, DOOR, INSIDE, SYSTEM, environment_of
 from shadowlab.source import Service
 
 LIMITS = {
@@ -81,6 +82,7 @@ class Runner:
         self._workers = workers or min(os.cpu_count() or 1, 4)
         self._timeout_s = timeout_s
         self._limits = {**LIMITS, **limits}
+        self._postgres: Postgres | None = None
         self._servers: dict[tuple[bool, tuple[tuple[str, str], ...]], Server] = {}
         self._places: dict[int, Path] = {}
 
@@ -95,6 +97,9 @@ class Runner:
         for server in self._servers.values():
             server.close()
         self._servers.clear()
+        if self._postgres is not None:
+            self._postgres.close()
+            self._postgres = None
         for folder in self._folders:
             folder.remove()
         self._folders.clear()
@@ -147,7 +152,7 @@ class Runner:
         for twin in (False, True) if perturb else (False,):
             for environment, members in _grouped(wanted, hooks, twin).items():
                 turns = [(i, wanted[i][0]) for i in members for _ in range(1 if twin else wanted[i][1])]
-                for (i, fixture), result in zip(turns, self._run(turns, dict(environment), hooks, twin), strict=True):
+                for (i, _), result in zip(turns, self._run(turns, dict(environment), hooks, twin), strict=True):
                     results[i].append(result)
                     done += 1
                     if progress is not None:
@@ -200,17 +205,27 @@ class Runner:
         self, turns: Sequence[tuple[int, Fixture]], environment: dict[str, str], hooks: Hooks, twin: bool
     ) -> Iterator[RunResult]:
         server = self._server(environment, perturbed=twin, fixture=turns[0][1])
-        jobs = (
-            {
-                **_job(fixture, hooks),
-                **self._handed(fixture),
-                "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot),
-            }
-            for _, fixture in turns
-        )
-        ended = server.run(jobs, workers=self._workers, timeout_s=self._timeout_s)
+        jobs = (self._prepared_job(server, fixture, hooks) for _, fixture in turns)
+        # A run's database is made when its job is, and read when it has ended: one at a time.
+        workers = 1 if needs(turns[0][1]) else self._workers
+        ended = server.run(jobs, workers=workers, timeout_s=self._timeout_s)
         for (_, fixture), end in zip(turns, ended, strict=True):
-            yield _result(fixture, end, twin, self._timeout_s, foreign=self._tool is not None)
+            result = _result(fixture, end, twin, self._timeout_s, foreign=self._tool is not None)
+            yield self._changed(fixture, result)
+
+    def _prepared_job(self, server: Server, fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
+        """A job whose database is there: as a file, or put into PostgreSQL."""
+        if self._postgres is not None and needs(fixture):
+            self._postgres.ready(fixture)
+        snapshot = self._placed(server, self._snapshots(fixture), fixture.db_snapshot)
+        return {**_job(fixture, hooks), **self._handed(fixture), "snapshot": snapshot}
+
+    def _changed(self, fixture: Fixture, result: RunResult) -> RunResult:
+        """The result with what became of the rows in PostgreSQL."""
+        if self._postgres is None or not needs(fixture):
+            return result
+        shape, sha256 = self._postgres.change()
+        return replace(result, database=shape, database_sha256=sha256)
 
     def _handed(self, fixture: Fixture) -> dict[str, Any]:
         """What a program of another language gets: the whole recording."""
@@ -240,7 +255,11 @@ class Runner:
             folder = Folder()
             self._folders.append(folder)
             work = folder.path
-            server = Server(self._sandbox, self._launch(environment, work, perturbed), self._config(work, perturbed))
+            config = self._config(work, perturbed)
+            if environment.get("PGHOST") == DOOR:
+                self._postgres = self._postgres or Postgres()
+                config["door"] = str(self._postgres.address)
+            server = Server(self._sandbox, self._launch(environment, work, perturbed), config)
             server.launch()
             self._servers[key] = server
             self._places[id(server)] = work
@@ -256,8 +275,7 @@ class Runner:
 
     def _rehearse(self, server: Server, fixture: Fixture) -> None:
         """Run once so that what is imported late is imported once, not in every child."""
-        job = {**_job(fixture, Hooks()), "rehearse": True,
-               "snapshot": self._placed(server, self._snapshots(fixture), fixture.db_snapshot)}  # fmt: skip
+        job = {**self._prepared_job(server, fixture, Hooks()), "rehearse": True}
         for ended in server.run([job], workers=1, timeout_s=self._timeout_s):
             with contextlib.suppress(msgspec.DecodeError, TypeError, AttributeError):
                 names = msgspec.json.decode(ended.content).get("modules") or []

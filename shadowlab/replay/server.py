@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.replay.door import Door
 from shadowlab.replay.folders import memory
 from shadowlab.replay.sandboxes import Box, Launch, Sandbox
 
@@ -59,6 +60,7 @@ class Server:
         self._box: Box | None = None
         self._control: socket.socket | None = None
         self._listener: socket.socket | None = None
+        self._door: Door | None = None
         self._next = 0
         self._weighed = 0.0
         self.held: dict[str, Any] = {}
@@ -109,6 +111,9 @@ class Server:
         if self._box is not None:
             self._box.kill()
             self._box = None
+        if self._door is not None:
+            self._door.close()
+            self._door = None
 
     def _deafen(self) -> None:
         """Take no further connection: nobody else may speak to the supervisor."""
@@ -179,6 +184,8 @@ class Server:
         if self._box is not None and isinstance(hello.get("pid"), int):
             self._box.met(hello["pid"])
         self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
+        if self._config.get("door"):
+            self._door = self._opened(Path(self._config["door"]))
         ready = self._message(time.monotonic() + _START_S)
         if "failed" in ready:
             raise errors.SourceError(
@@ -186,6 +193,18 @@ class Server:
                 hint="the entrypoint in shadowlab.toml must import at this revision with the installed packages",
             )
         self.kind, self.clock = str(ready["ready"]), str(ready["clock"])
+
+    def _opened(self, address: Path) -> Door:
+        """The one way out of what the server runs, to a socket of this machine."""
+        self._connected.settimeout(_START_S)
+        _, listeners, _, _ = socket.recv_fds(self._connected, 1, 1)
+        self._connected.settimeout(None)
+        if not listeners:
+            raise errors.SandboxError(
+                "this kernel hands no system call to a listener, so that PostgreSQL cannot be reached",
+                hint="Linux 5.14 or newer can",
+            )
+        return Door(listeners[0], address)
 
     def _message(self, deadline: float) -> dict[str, Any]:
         size = struct.unpack("<I", self._take(4, deadline))[0]

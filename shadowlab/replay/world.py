@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.postgres import needs
 
 DATABASE = "/proc/self/cwd/replay.sqlite"
 """Where a replay finds its own copy of the database."""
+DOOR = "/proc/self/cwd"
+"""The folder in which a replay looks for PostgreSQL's socket; the supervisor connects it, wherever it looks."""
 INSIDE = Path(__file__).with_name("inside")
 _STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
 
@@ -52,14 +55,27 @@ def environment_of(fixture: Fixture, changed: Mapping[str, str], *, twin: bool) 
     unknown = [name for name in told.read if name not in told.values and name not in told.unset]
     values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
     values |= {name: value for name, value in told.values.items() if not _reserved(name)}
-    if fixture.db_environment:
-        values[fixture.db_environment] = _located(told.values.get(fixture.db_environment, ""))
+    recorded = told.values.get(fixture.db_environment or "", "")
+    if needs(fixture):
+        values |= {"PGHOST": DOOR, "PGUSER": "shadowlab", "PGDATABASE": "replay"}
+        if fixture.db_environment:
+            values[fixture.db_environment] = _addressed(recorded)
+    elif fixture.db_environment:
+        values[fixture.db_environment] = _located(recorded)
     return {**values, **changed}
 
 
 def _reserved(name: str) -> bool:
     """Names through which a recording could steer the interpreter or the loader instead of the service."""
     return name.startswith(("PYTHON", "LD_", "SHADOWLAB_", "GLIBC_", "MALLOC_")) or name in BASE or name == "HOME"
+
+
+def _addressed(recorded: str) -> str:
+    """PostgreSQL's place in the form in which it was recorded: a URL with its scheme, or `name=value` words."""
+    scheme, mark, _ = recorded.partition("://")
+    if recorded and not mark:
+        return f"host={DOOR} dbname=replay user=shadowlab"
+    return f"{scheme or 'postgresql'}://shadowlab@/replay?host={DOOR}"
 
 
 def _located(recorded: str) -> str:

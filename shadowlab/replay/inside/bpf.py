@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import socket
 import struct
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
@@ -73,35 +74,43 @@ REFUSED_OUTRIGHT = frozenset({*_COMMON, *_X86_64, *_AARCH64} - _JUDGED)
 """Calls that are refused whatever their arguments."""
 
 
-def confine(libc: ctypes.CDLL, *, child: bool, runs: bool = False) -> bool:
+def confine(libc: ctypes.CDLL, *, child: bool, runs: bool = False, door: bool = False) -> bool:
     """Put the filter over this process and all it starts; False where the kernel or the machine has none.
 
-    `runs`: it may become another program.
+    `runs`: it may become another program. `door`: it may make local stream sockets and ask for them to be connected.
     """
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return False
-    program = _program(*machine, child=child, runs=runs, pid=_real_pid(libc))
+    program = _program(*machine, child=child, runs=runs, door=door, pid=_real_pid(libc))
     content = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(content))
     return int(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), 0, 0)) == 0
+
+
+def number(name: str) -> int | None:
+    """The number of a system call on this machine."""
+    machine = _MACHINES.get(os.uname().machine)
+    return machine[1].get(name) if machine else None
 
 
 def _real_pid(libc: ctypes.CDLL) -> int:
     return int(libc.getpid())
 
 
-def _program(arch: int, table: dict[str, int], *, child: bool, runs: bool, pid: int) -> bytes:
-    numbers = {name: number for name, number in {**_COMMON, **table}.items() if not (runs and name == "execve")}
+def _program(arch: int, table: dict[str, int], *, child: bool, runs: bool, door: bool, pid: int) -> bytes:
+    allowed = (["execve"] if runs else []) + (["connect"] if door else [])
+    numbers = {name: number for name, number in {**_COMMON, **table}.items() if name not in allowed}
     refuse = _step(_RET, _ERRNO | errno.EPERM)
     # A foreign architecture's numbers mean other calls: nothing may come in that way.
     code = [_step(_LOAD, _ARCH), _step(_JEQ, arch, 1, 0), _step(_RET, _KILL), _step(_LOAD, _NR)]
     if table is _X86_64:
         code += [_step(_JGE, _X32, 0, 1), refuse]
+    judged = _judged(child, pid) | (_local_streams() if door else {})
     for name, number in numbers.items():
-        if name not in _JUDGED:
+        if name not in judged and name not in _JUDGED:
             code += [_step(_JEQ, number, 0, 1), refuse]
-    for name, body in _judged(child, pid).items():
+    for name, body in judged.items():
         if name in numbers:
             code += [_step(_JEQ, numbers[name], 0, len(body) + 1), *body, _step(_RET, _ALLOW)]
     return b"".join([*code, _step(_RET, _ALLOW)])
@@ -133,6 +142,13 @@ def _judged(child: bool, pid: int) -> dict[str, list[bytes]]:
         judged |= {"fork": [refuse], "vfork": [refuse], "kill": own, "tkill": [refuse], "tgkill": own,
                    "rt_sigqueueinfo": own, "rt_tgsigqueueinfo": own}  # fmt: skip
     return judged
+
+
+def _local_streams() -> dict[str, list[bytes]]:
+    """Steps that let `socket` make streams of the local family only."""
+    refuse = _step(_RET, _ERRNO | errno.EPERM)
+    local = [_arg(0), _step(_JEQ, socket.AF_UNIX, 1, 0), refuse]
+    return {"socket": [*local, _arg(1), _step(_AND, 0xF), _step(_JEQ, _SOCK_STREAM, 1, 0), refuse]}
 
 
 def _arg(index: int, *, high: bool = False) -> bytes:

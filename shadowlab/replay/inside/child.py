@@ -55,7 +55,9 @@ class Child:
     def _settle(self, number: int, job: dict[str, Any]) -> str:
         work = settle(self._config, number, job)
         if self._config["guard"]:
-            guard.confine_child(work, job.get("snapshot"), self._config["limits"])
+            guard.confine_child(
+                work, job.get("snapshot"), self._config["limits"], door=bool(self._config.get("door"))
+            )
         gc.disable()
         _forget_pools()
         take_turns_in_anyio()

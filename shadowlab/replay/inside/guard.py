@@ -17,6 +17,7 @@ import struct
 from typing import Any
 
 from . import bpf, landlock
+from .door import listen as door_listener
 
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_KEEPCAPS, _PR_SET_SUBREAPER = 1, 38, 8, 36
 _PR_CAP_AMBIENT, _RAISE = 47, 2
@@ -65,7 +66,8 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     _libc.prctl(_PR_SET_SUBREAPER, 1, 0, 0, 0)
     version = landlock.confine(_libc, readable=_readable, writable=(config["work"], "/dev/null"), runs=runs)
-    filtered = bpf.confine(_libc, child=False, runs=runs)
+    door = bool(config.get("door"))
+    filtered = bpf.confine(_libc, child=False, runs=runs, door=door)
     # A change of user clears the wish to die with the parent.
     die_with_parent()
     return {
@@ -78,18 +80,27 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
         "file_size": limits["file_size"],
         "disk": limits["disk"],
         "cpu_s": limits["cpu_s"],
-        "network": _network_refused(),
+        "network": _network_refused((socket.AF_INET, socket.AF_INET6, *([] if door else [socket.AF_UNIX]))),
+        "door": door,
         "host_files": _host_files_refused(),
     }
 
 
-def confine_child(work: str, snapshot: str | None, limits: dict[str, int], *, runs: bool = False) -> None:
+def confine_child(
+    work: str, snapshot: str | None, limits: dict[str, int], *, runs: bool = False, door: bool = False
+) -> None:
     """Confine a child further; the server's layers stay. `runs`: it may still become another program."""
     _limit(resource.RLIMIT_CPU, limits["cpu_s"])
     _limit(resource.RLIMIT_FSIZE, limits["file_size"])
     readable = (*_readable, snapshot) if snapshot else _readable
     landlock.confine(_libc, readable=readable, writable=(work, "/dev/null"), runs=runs)
-    bpf.confine(_libc, child=True, runs=runs)
+    bpf.confine(_libc, child=True, runs=runs, door=door)
+
+
+def hand_connections_over() -> int:
+    """From now on the supervisor answers each `connect`; the listener that it needs for it."""
+    _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    return door_listener(_libc)
 
 
 def _limit(what: int, value: int) -> None:
@@ -150,8 +161,8 @@ def _keep(held: int, *, inherited: bool = False) -> None:
     _libc.capset(ctypes.c_char_p(struct.pack("Ii", _CAPABILITY_VERSION, 0)), ctypes.c_char_p(content))
 
 
-def _network_refused() -> bool:
-    for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+def _network_refused(families: tuple[socket.AddressFamily, ...]) -> bool:
+    for family in families:
         try:
             socket.socket(family).close()
         except OSError:

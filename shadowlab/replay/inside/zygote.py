@@ -151,6 +151,10 @@ class _Zygote:
         os.environ["HOME"] = config["work"]
         held = guard.confine_server(config) if config["guard"] else {}
         self._tell({"hello": held, "pid": pid, "python": sys.version.split()[0], "steady": steady})
+        if config.get("door"):
+            listener = guard.hand_connections_over()
+            socket.send_fds(self._control, [b"D"], [listener])
+            os.close(listener)
         try:
             sys.argv = [config["entrypoint"]]
             sys.path.insert(0, config["tree"])

@@ -83,8 +83,9 @@ def _known() -> dict[str, Callable[[], Sandbox]]:
     from shadowlab.replay.sandboxes.bwrap import Bwrap
     from shadowlab.replay.sandboxes.docker import Docker
     from shadowlab.replay.sandboxes.embedded import Embedded, Unconfined
+    from shadowlab.replay.sandboxes.gvisor import Gvisor
 
-    return {"embedded": Embedded, "bwrap": Bwrap, "docker": Docker, "unconfined": Unconfined}
+    return {"embedded": Embedded, "bwrap": Bwrap, "docker": Docker, "gvisor": Gvisor, "unconfined": Unconfined}
 
 
 def is_device(place: str) -> bool:
@@ -101,7 +102,8 @@ def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
         if version and held.get("host_files")
         else "files: NOT held, this kernel has no Landlock"
     )
-    said.append("network: no socket can be made" if held.get("network") else "network: NOT held by the kernel")
+    sockets = "none but the replay's own PostgreSQL" if held.get("door") else "no socket can be made"
+    said.append(f"network: {sockets}" if held.get("network") else "network: NOT held by the kernel")
     said.append(
         "calls: seccomp filter, refusals are errors" if held.get("seccomp") else "calls: NOT held, no seccomp filter"
     )

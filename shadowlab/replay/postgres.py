@@ -1,0 +1,286 @@
+"""A PostgreSQL server of a replay's own: nobody's data, no network, gone when the replay ends.
+
+Debian's server runs as a user of its own, in a private folder, on a local socket. Each run gets a database made from
+the template that the recorded rows were put into; the service is a role that may neither read files nor start programs.
+With libfaketime the server's clock stands at the recorded time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shadowlab import errors
+from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.folders import Folder
+from shadowlab.replay.state import Database
+
+_ROLE, _NAME, _OWNER, _PORT = "shadowlab", "replay", "owner", 5432
+_START_S = 30.0
+INSTALLED = Path("/usr/lib/postgresql")
+"""Where Debian puts its servers."""
+_PDEATHSIG = 1
+_OPTIONS = {
+    "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
+    "max_connections": "60", "shared_buffers": "16MB", "timezone": "UTC", "jit": "off", "logging_collector": "off",
+}  # fmt: skip
+_ACCESS = f"local all {_ROLE} trust\nlocal all all scram-sha-256\n"
+Rows = dict[str, Counter[str]]
+"""Rows of each table as text, with how often each is there."""
+
+
+def needs(fixture: Fixture) -> bool:
+    """Whether the recording holds a PostgreSQL database."""
+    return fixture.database is not None and fixture.database.dialect == "postgresql"
+
+
+def how() -> str:
+    """What the ledger says of it."""
+    clock = (
+        "its clock stands at the recorded time" if _libfaketime() else "its clock runs: libfaketime is not installed"
+    )
+    return f"a PostgreSQL server of the replay's own with the recorded rows; {clock}; its random() is not held"
+
+
+class Postgres:
+    """One server. Close it when done; raises `SandboxError` when there is no PostgreSQL, or no driver for it."""
+
+    def __init__(self) -> None:
+        self._programs = _programs()
+        self._driver = _driver()
+        self._password = secrets.token_hex(16)
+        self._bases: dict[str, tuple[str, Rows]] = {}
+        self._base: Rows = {}
+        self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
+        self._clock = _libfaketime()
+        self._folder = Folder()
+        try:
+            self._process = self._started()
+            self._administer("postgres", f"CREATE ROLE {_ROLE} LOGIN", *(
+                f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1")))  # fmt: skip
+        except BaseException:
+            self._folder.remove()
+            raise
+
+    @property
+    def address(self) -> Path:
+        """Of its socket."""
+        return self._folder.path / f".s.PGSQL.{_PORT}"
+
+    def close(self) -> None:
+        """End the server and take its data away."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+        self._folder.remove()
+
+    def ready(self, fixture: Fixture) -> None:
+        """Make the database of one run; raises `RecordingError` when the recorded state cannot be put back."""
+        database = fixture.database
+        assert database is not None
+        foreign = bool(fixture.error and "ForeignKey" in fixture.error.type)
+        digest = hashlib.sha256(msgspec.json.encode(database) + bytes([foreign])).hexdigest()[:24]
+        self._turn_clock(fixture)
+        if digest not in self._bases:
+            self._bases[digest] = self._restored(f"base_{digest}", database, foreign=foreign)
+        name, self._base = self._bases[digest]
+        self._administer(
+            "postgres", f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)",
+            f"CREATE DATABASE {_NAME} TEMPLATE {name} OWNER {_ROLE}",
+        )  # fmt: skip
+
+    def change(self) -> tuple[Mapping[str, tuple[int, int]], str]:
+        """Rows added and removed by table since the run began, and a digest of them ('' for none)."""
+        now, told, shape = self._rows(_NAME), hashlib.sha256(), {}
+        for table in sorted(now.keys() | self._base.keys()):
+            here, there = now.get(table, Counter()), self._base.get(table, Counter())
+            added, removed = sorted((here - there).elements()), sorted((there - here).elements())
+            if added or removed or (table in now) != (table in self._base):
+                shape[table] = (len(added), len(removed))
+                told.update(repr((table, added, removed)).encode())
+        return shape, told.hexdigest() if shape else ""
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        folder, data = self._folder.path, self._folder.path / "data"
+        folder.chmod(0o711)
+        data.mkdir(mode=0o700)
+        secret, log = data.with_name("secret"), (folder / "log").open("wb")
+        secret.write_text(self._password)
+        for place in (folder, data, secret):
+            if self._user:
+                os.chown(place, self._user.pw_uid, self._user.pw_gid)
+        self._run("initdb", "-D", str(data), "-U", _OWNER, "--pwfile", str(secret), "-A", "scram-sha-256", "-E", "UTF8",
+                  "--locale=C.UTF-8", "--no-sync", "--no-instructions")  # fmt: skip
+        (data / "pg_hba.conf").write_text(_ACCESS)
+        options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
+        with log:
+            process = subprocess.Popen(
+                [self._programs / "postgres", "-D", data, "-k", folder, *options], env=self._environment(),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                preexec_fn=_die_with_parent, **self._as_user(),
+            )  # fmt: skip
+        deadline = time.monotonic() + _START_S
+        while process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(self._driver.OperationalError):
+                self._connected("postgres", _OWNER).close()
+                return process
+            time.sleep(0.05)
+        process.kill()
+        process.wait()
+        told = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+        raise errors.SandboxError(f"PostgreSQL did not start: {told[0][-300:] if told else 'it said nothing'}")
+
+    def _run(self, program: str, *words: str) -> None:
+        done = subprocess.run(
+            [self._programs / program, *words],
+            capture_output=True,
+            env=_PLAIN,
+            cwd=self._folder.path,
+            **self._as_user(),
+        )
+        if done.returncode:
+            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise errors.SandboxError(f"{program} failed: {told[0][-300:] if told else 'it said nothing'}")
+
+    def _as_user(self) -> dict[str, Any]:
+        if self._user is None:
+            return {}
+        return {"user": self._user.pw_uid, "group": self._user.pw_gid, "extra_groups": []}
+
+    def _environment(self) -> dict[str, str]:
+        if self._clock is None:
+            return _PLAIN
+        clock = self._folder.path / "clock"
+        clock.write_text("2020-01-01 00:00:00")
+        return {**_PLAIN, "LD_PRELOAD": self._clock, "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+
+    def _turn_clock(self, fixture: Fixture) -> None:
+        if self._clock is not None:
+            beside = self._folder.path / "clock.new"
+            beside.write_text(f"{fixture.at:%Y-%m-%d %H:%M:%S.%f}")
+            beside.chmod(0o644)
+            beside.replace(self._folder.path / "clock")
+
+    def _restored(self, name: str, database: Database, *, foreign: bool) -> tuple[str, Rows]:
+        """A template with the recorded state; the service's role makes it, for its statements are hostile."""
+        self._administer("postgres", f"CREATE DATABASE {name} OWNER {_ROLE} TEMPLATE template0")
+        try:
+            with self._connected(name, _ROLE) as connection:
+                for statement in database.schema:
+                    connection.execute(statement)
+                for table, rows in database.rows.items():
+                    _put(self._driver, connection, table, rows)
+                for sequence, last in database.sequences.items():
+                    connection.execute("SELECT setval(%s, %s, %s)", (sequence, max(int(last), 1), int(last) > 0))
+                for statement in database.foreign_keys if foreign else ():
+                    connection.execute(statement)
+        except (self._driver.Error, ValueError) as exc:
+            raise errors.RecordingError(
+                f"the recorded state of PostgreSQL cannot be put back: {str(exc).splitlines()[0][:200]}",
+                hint="`incomplete` in the recording says what of it was not known",
+            ) from exc
+        before = self._rows(name)
+        self._administer("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        return name, before
+
+    def _rows(self, name: str) -> Rows:
+        tables = (
+            "SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+            " AND n.nspname NOT LIKE 'pg~_%' ESCAPE '~' AND n.nspname <> 'information_schema' AND NOT c.relispartition"
+        )
+        # The tables are the service's: a cast that it made must not run as anybody else.
+        with self._connected(name, _ROLE) as connection:
+            connection.execute("SET search_path = pg_catalog")
+            found = [table for (table,) in connection.execute(tables).fetchall()]
+            return {
+                table: Counter(row for (row,) in connection.execute(f"SELECT t::text FROM ONLY {table} t").fetchall())
+                for table in found
+            }
+
+    def _administer(self, database: str, *statements: str) -> None:
+        with contextlib.closing(self._connected(database, _OWNER)) as connection:
+            connection.autocommit = True
+            for statement in statements:
+                connection.execute(statement)
+
+    def _connected(self, database: str, user: str) -> Any:
+        password = {"password": self._password} if user == _OWNER else {}
+        return self._driver.connect(
+            host=str(self._folder.path), port=_PORT, dbname=database, user=user, connect_timeout=10, **password
+        )
+
+
+_PLAIN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _put(driver: Any, connection: Any, table: str, rows: Any) -> None:
+    """Insert rows; values are the text that PostgreSQL printed, columns that it computes are left to it."""
+    name = driver.sql.Identifier(*table.split("."))
+    computed = {
+        column
+        for (column,) in connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attgenerated <> ''",
+            (name.as_string(connection),),
+        ).fetchall()
+    }
+    for row in rows:
+        columns = [column for column in row if column not in computed]
+        statement = driver.sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(
+            name, driver.sql.SQL(", ").join(map(driver.sql.Identifier, columns)),
+            driver.sql.SQL(", ").join(driver.sql.Placeholder() * len(columns)),
+        )  # fmt: skip
+        connection.execute(statement, [row[column] for column in columns])
+
+
+def _programs() -> Path:
+    """The folder of the newest PostgreSQL that is installed."""
+    found = sorted(INSTALLED.glob("*/bin/initdb"), key=_version)
+    if found:
+        return found[-1].parent
+    told = shutil.which("initdb")
+    if told is None or not Path(told).with_name("postgres").exists():
+        raise errors.SandboxError(
+            "PostgreSQL is not installed, and the recording holds rows of one",
+            hint="install Debian's package `postgresql`; it is started for the replay, nothing has to run",
+        )
+    return Path(told).parent
+
+
+def _version(initdb: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in initdb.parts[-3].split(".") if part.isdigit())
+
+
+def _driver() -> Any:
+    try:
+        import psycopg
+        import psycopg.sql
+    except ImportError as exc:
+        raise errors.SandboxError(
+            f"psycopg is not installed, and the recording holds rows of PostgreSQL: {exc}",
+            hint="install shadowlab[postgresql]",
+        ) from exc
+    return psycopg
+
+
+def _libfaketime() -> str | None:
+    return next((str(place) for place in sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)

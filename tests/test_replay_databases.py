@@ -1,0 +1,158 @@
+"""Services whose database the recording holds as rows: SQLite without a server, PostgreSQL with one."""
+
+from pathlib import Path
+from typing import Any
+
+import orders
+import pytest
+
+from shadowlab import errors, replay
+from shadowlab.case import open_case
+from shadowlab.records import Replay
+from shadowlab.replay import Runner
+from shadowlab.replay.fixture import Fixture, parse
+
+TOML = '[service]\nname = "rates"\nentrypoint = "main:run"\nkind = "function"\n'
+POSTGRES = """\
+import os, psycopg
+
+
+def run(event):
+    with psycopg.connect(os.environ["RATES_URL"]) as db:
+        rate, at = db.execute("SELECT v, now() FROM rates WHERE name = %s", (event["name"],)).fetchone()
+        new = db.execute("INSERT INTO rates (name, v) VALUES ('usd', 2) RETURNING id, at").fetchone()
+        db.execute("DELETE FROM rates WHERE name = 'old'")
+    if event.get("random"):
+        with psycopg.connect(os.environ["RATES_URL"]) as db:
+            db.execute("INSERT INTO rates (name, v) VALUES ('chance', random())")
+    return [str(rate), at.isoformat(), new[0], new[1].isoformat()]
+"""
+HOSTILE = """\
+import os, socket, psycopg
+
+
+def run(event):
+    told = []
+    for kind in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        for type in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            try:
+                socket.socket(kind, type).close()
+                told.append(f"{kind.name} {type.name}")
+            except OSError:
+                pass
+    with psycopg.connect(host="/run/somewhere/else", dbname="replay", user="shadowlab") as db:
+        told.append(db.execute("SELECT current_database()").fetchone()[0])
+        for act in ("COPY (SELECT 1) TO PROGRAM 'id'", "SELECT pg_read_file('/etc/passwd')", "CREATE ROLE a SUPERUSER"):
+            try:
+                db.execute(act)
+                told.append(act)
+            except psycopg.Error:
+                db.rollback()
+    for user, database in (("owner", "postgres"), ("shadowlab", "postgres"), ("shadowlab", "template1")):
+        try:
+            psycopg.connect(host="/tmp", dbname=database, user=user).close()
+            told.append(f"{user} in {database}")
+        except psycopg.OperationalError:
+            pass
+    return told
+"""
+SQLITE = """\
+import os, sqlite3
+
+
+def run(event):
+    with sqlite3.connect(os.environ["RATES_URL"]) as db:
+        new = db.execute("INSERT INTO rates (name, v) VALUES ('usd', 2)").lastrowid
+        return [*db.execute("SELECT v, hex(logo) FROM rates WHERE name = 'eur'").fetchone(), new]
+"""
+ROWS: dict[str, Any] = {
+    "dialect": "postgresql",
+    "schema": ["CREATE TABLE public.rates (id serial PRIMARY KEY, name text NOT NULL, v numeric(10, 4),"
+               " at timestamptz DEFAULT now(), twice numeric GENERATED ALWAYS AS (v * 2) STORED)"],
+    "rows": {"public.rates": [{"id": "7", "name": "eur", "v": "1.2500", "at": "2026-01-01 00:00:00+00", "twice": "2.5"},
+                              {"id": "8", "name": "old", "v": None}]},
+    "sequences": {"public.rates_id_seq": 40},
+}  # fmt: skip
+
+
+def recorded(database: dict[str, Any], event: dict[str, Any] | None = None, **other: Any) -> Fixture:
+    document = {"kind": "function", "time": "2026-05-04T10:00:00.123456Z", "db_environment": "RATES_URL",
+                "request": {"method": "CALL", "path": "main:run", "body": event or {"name": "eur"}},
+                "database": database, **other}  # fmt: skip
+    return parse(document, where="a test")
+
+
+def replayed(folder: Path, code: str, fixture: Fixture, *, sandbox: str = "embedded") -> Replay:
+    source = orders.repository(folder / "tree", {"shadowlab.toml": TOML, "main.py": code})
+    case = open_case(folder / "case")
+    kept = replay.recording.keep(case, fixture)
+    return replay.replay(case, [kept.id], source=source, revision="HEAD", sandbox=sandbox)
+
+
+def test_recorded_rows_of_sqlite_become_a_database(tmp_path: Path) -> None:
+    schema = ["CREATE TABLE rates (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT, v REAL, logo BLOB)"]
+    rows = {"rates": [{"id": 3, "name": "eur", "v": 1.25, "logo": {"base64": "AQI="}}]}
+    database = {"dialect": "sqlite", "schema": schema, "rows": rows, "sequences": {"rates": 9},
+                "incomplete": ["a view"]}  # fmt: skip
+    done = replayed(tmp_path, SQLITE, recorded(database))
+    assert done.outcome == "reproduced"
+    assert "not known of the database: a view" in done.notes[0]
+    content = replay.snapshot(open_case(tmp_path / "case"), recorded(database))
+    source = orders.repository(tmp_path / "again", {"shadowlab.toml": TOML, "main.py": SQLITE})
+    with Runner(source.path, source.service("HEAD"), snapshots=lambda _: content) as runner:
+        (run,) = runner.run(recorded(database), repeats=1, perturb=False)
+    assert (run.body, run.database) == (b'[1.25, "0102", 10]', {"rates": (1, 0)})
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["ATTACH DATABASE '/tmp/x.sqlite' AS x", "PRAGMA writable_schema = ON", "CREATE VIRTUAL TABLE v USING x"],
+)
+def test_a_recorded_schema_makes_tables_and_nothing_else(tmp_path: Path, statement: str) -> None:
+    with pytest.raises(errors.RecordingError, match="cannot be put back"):
+        replayed(tmp_path, SQLITE, recorded({"dialect": "sqlite", "schema": [statement]}))
+
+
+def test_without_postgresql_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shadowlab.replay.postgres.INSTALLED", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.SandboxError, match="PostgreSQL is not installed"):
+        replay.postgres.Postgres()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sandbox", ["embedded", "bwrap", "unconfined"])
+def test_postgresql_is_replayed_from_its_recorded_rows(tmp_path: Path, sandbox: str) -> None:
+    done = replayed(tmp_path, POSTGRES, recorded(ROWS), sandbox=sandbox)
+    assert done.outcome == "reproduced", done.runs[0].divergence
+    database = next(effect for effect in done.effects if effect.seam == "database")
+    assert "its clock stands at the recorded time" in database.how
+    if sandbox != "unconfined":
+        assert any(line == "network: none but the replay's own PostgreSQL" for line in done.enforced)
+
+
+@pytest.mark.slow
+def test_each_run_of_postgresql_finds_the_state_of_the_request(tmp_path: Path) -> None:
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": POSTGRES})
+    with Runner(source.path, source.service("HEAD")) as runner:
+        runs = runner.run(recorded(ROWS), repeats=3)
+    time = "2026-05-04T10:00:00.123456+00:00"
+    assert {run.body.decode() for run in runs} == {f'["1.2500", "{time}", 41, "{time}"]'}
+    assert [run.database for run in runs] == [{"public.rates": (1, 1)}] * 4
+    assert len({run.digest for run in runs}) == 1
+
+
+@pytest.mark.slow
+def test_what_the_server_draws_itself_is_not_reproduced(tmp_path: Path) -> None:
+    done = replayed(tmp_path, POSTGRES, recorded(ROWS, {"name": "eur", "random": True}))
+    assert done.outcome == "uncertified"
+    assert "database differ in a repeat" in str(done.runs[0].divergence)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sandbox", ["embedded", "bwrap"])
+def test_behind_the_door_there_is_only_the_replay_s_own_database(tmp_path: Path, sandbox: str) -> None:
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": HOSTILE})
+    with Runner(source.path, source.service("HEAD"), sandbox=sandbox) as runner:
+        (run,) = runner.run(recorded(ROWS), repeats=1, perturb=False)
+    assert run.body.decode() == '["AF_UNIX SOCK_STREAM", "replay"]', run.error
