@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from shadowlab import errors, replay, terminal
 from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
-from shadowlab.replay import blobs, fixture, recording, spelling, tapes
+from shadowlab.replay import blobs, fixture, look, spelling, tapes
 
 PACKAGE = Path(replay.__file__).parent
 BARE = {
@@ -59,7 +59,7 @@ def test_a_recording_is_listed_without_its_body(case: Case, tmp_path: Path) -> N
     taken = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1), orders.passing(2))])
     assert [r.summary for r in taken.recordings] == ["POST /orders -> 500 TypeError", "POST /orders -> 201"]
     assert {r.failed: r.control for r in replay.listed(case)} == {True: False, False: True}
-    told = json.dumps(recording.shown(replay.load(case, "00000000000000000000000000000001")))
+    told = json.dumps(look.shown(replay.load(case, "00000000000000000000000000000001")))
     assert "GET http://stock.internal/items/tea -> 200" in told
     assert "HALF" not in told
 

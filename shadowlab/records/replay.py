@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from shadowlab import errors
-from shadowlab.records.base import Record
+from shadowlab.records.base import Record, counted, table
 from shadowlab.records.triage import Frame
 
 
@@ -61,6 +61,27 @@ class Recording(Record):
 
     def _summary(self) -> str:
         return f" {self.id} {self.summary}"
+
+    def _repr_html_(self) -> str:
+        """All of the recording, bodies folded, where an investigation handed it out."""
+        try:
+            return str(self.investigation.drawn(self)._repr_html_())
+        except errors.ShadowlabError:  # no investigation, or its case has the recording no more
+            return table(self.rows(), caption=repr(self))
+
+
+class Recordings(list[Recording]):
+    """Recordings as a list that shows itself as a table."""
+
+    def _repr_html_(self) -> str:
+        failed, lacking = sum(tape.failed for tape in self), sum(bool(tape.missing) for tape in self)
+        rows = [
+            {"at": tape.at, "recording": tape.id, "request": tape.summary, "trace": tape.trace_id or "",
+             "cannot be replayed": "; ".join(tape.missing)}
+            for tape in self
+        ]  # fmt: skip
+        told = f"{counted(len(self), 'recording')}, {failed:,} failed, {lacking:,} cannot be replayed"
+        return table(rows, caption=told)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

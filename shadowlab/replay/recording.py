@@ -9,9 +9,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
@@ -19,7 +16,6 @@ from shadowlab.privacy import Redactor
 from shadowlab.records import IngestedFile, Recording, Rejected
 from shadowlab.replay import blobs, files
 from shadowlab.replay.fixture import Fixture, parse
-from shadowlab.replay.inside.tape import bare
 from shadowlab.replay.rebuilding import rebuilt
 from shadowlab.replay.redacting import redacted
 from shadowlab.replay.spelling import normal, spelling
@@ -99,33 +95,6 @@ def take_in(
                     progress(f"reading {file.name}", n, len(found))
                 taken = _take_file(case, file, taken, redactor, tape)
     return replace(taken, redacted=redactor.replaced.total() if redactor else 0)
-
-
-def shown(fixture: Fixture) -> dict[str, Any]:
-    """What a person may see of a recording: names and sizes, never a body and never a header's value."""
-    return {
-        "id": fixture.id,
-        "service": fixture.service,
-        "kind": fixture.kind,
-        "summary": fixture.summary,
-        "time": fixture.time,
-        "commit": fixture.commit,
-        "trace_id": fixture.trace_id,
-        "control": fixture.control,
-        "missing": list(fixture.missing),
-        "request": {"method": fixture.request.method, "path": fixture.request.path,
-                    "headers": [name for name, _ in fixture.request.headers],
-                    "body_bytes": len(fixture.request.content)},
-        "response": fixture.response and {"status": fixture.response.status,
-                                          "headers": [name for name, _ in fixture.response.headers],
-                                          "body_bytes": len(fixture.response.content)},
-        "error": fixture.error and msgspec.to_builtins(fixture.error),
-        "outbound": [f"{call.method} {bare(call.url)} -> {call.status or (call.error and call.error.type)}"
-                     for call in fixture.outbound],
-        "environment": sorted({*fixture.environment.read, *fixture.environment.values}),
-        "flags": fixture.flags,
-        "db_snapshot": fixture.db_snapshot,
-    }  # fmt: skip
 
 
 def keep(case: Case, fixture: Fixture) -> Recording:

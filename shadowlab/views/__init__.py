@@ -4,8 +4,10 @@
 >>> views.patch(inv.latest(sl.Proposal))  # doctest: +SKIP
 """
 
+from shadowlab.views.around import changes, exemplars, logs, notes, services
 from shadowlab.views.compare import compare
 from shadowlab.views.ledger import ledger
+from shadowlab.views.recorded import recorded
 from shadowlab.views.sections import (
     attempts,
     commits,
@@ -34,10 +36,12 @@ __all__ = [
     "Page",
     "Picture",
     "attempts",
+    "changes",
     "commits",
     "compare",
     "contrast",
     "effects",
+    "exemplars",
     "gates",
     "glance",
     "grid",
@@ -46,12 +50,16 @@ __all__ = [
     "in_full",
     "interventions",
     "ledger",
+    "logs",
     "missing",
+    "notes",
     "objectives",
     "patch",
     "patch_in_full",
     "picture",
     "rationale",
+    "recorded",
+    "services",
     "side_by_side",
     "slices",
     "statistics",

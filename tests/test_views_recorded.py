@@ -1,0 +1,69 @@
+"""A recording drawn for people: what is in it, folded, and what must not be."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orders
+import pytest
+
+from shadowlab.investigation import Investigation, open_investigation
+from shadowlab.records import Recordings
+
+DATABASE: dict[str, Any] = {
+    "dialect": "postgresql",
+    "rows": {"public.charges": [{"id": "7", "state": None}]},
+    "reads": [{"seq": 0, "statement": "SELECT rate FROM rates", "parameters": ["EUR"], "columns": ["rate"],
+               "rows": [["1.02"]], "row_count": 1}],
+    "writes": [{"seq": 1, "statement": "UPDATE charges SET state = $1", "table": "public.charges",
+                "before": [{"id": "7", "state": "new"}], "row_count": 1}],
+    "incomplete": ["what `SELECT count(*)` counted"],
+}  # fmt: skip
+MAIL = {"seq": 1, "method": "POST", "url": "http://mail.internal/send", "status": None,
+        "request_body": {"to": "ann@example.com"}, "request_body_encoding": "json",
+        "error": {"type": "httpx.ReadTimeout", "message": "<script>alert(1)</script>"}}  # fmt: skip
+
+
+@pytest.fixture
+def inv(tmp_path: Path) -> Investigation:
+    told = orders.document(
+        1, database=DATABASE, outbound=[orders.stock(), MAIL], environment={"values": {"RATE": "0.2"}}
+    )
+    cut = orders.passing(2, truncated=["request.body"])
+    opened = open_investigation(tmp_path / "case")
+    opened.ingest(orders.written(tmp_path / "tapes", told, cut))
+    return opened
+
+
+def test_a_recording_shows_request_calls_rows_and_answer_with_bodies_folded(inv: Investigation) -> None:
+    page = inv.recordings[0]._repr_html_()
+    outside = re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
+    for told in ("POST /orders -&gt; 500 TypeError", "GET http://stock.internal/items/tea -", "SELECT count(*)"):
+        assert told in page.replace("<wbr>", "")
+    assert "HALF" in page
+    assert "HALF" not in outside
+    assert "SELECT rate FROM rates" in page
+    assert "UPDATE charges SET state = $1" in page
+    assert "1.02" in page
+    assert "1.02" not in outside
+
+
+def test_nothing_secret_and_no_script_is_drawn(inv: Investigation) -> None:
+    page = inv.recordings[0]._repr_html_()
+    assert "ann@example.com" not in page
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_what_cannot_be_replayed_says_why(inv: Investigation) -> None:
+    cut = next(tape for tape in inv.recordings if tape.missing)
+    assert "request.body was cut when it was recorded" in cut._repr_html_()
+    table = inv.recordings._repr_html_()
+    assert "2 recordings, 1 failed, 1 cannot be replayed" in table
+    assert isinstance(inv.recordings, Recordings)
+
+
+def test_a_recording_that_nobody_handed_out_is_a_table(inv: Investigation) -> None:
+    from shadowlab.replay import recording
+
+    assert "<table" in recording.listed(inv.case)[0]._repr_html_()
