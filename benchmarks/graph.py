@@ -1,4 +1,4 @@
-"""Seeded faults in seeded service graphs: an error, a slow service, a service that stops answering, or nothing at all.
+"""Seeded faults in seeded service graphs: an error, a slow service, one that is silent, one that runs full, nothing.
 
 Every case has decoys: background errors everywhere, a louder service, a deploy of an innocent one.
 """
@@ -6,7 +6,6 @@ Every case has decoys: background errors everywhere, a louder service, a deploy 
 from __future__ import annotations
 
 import random
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +16,7 @@ import pandas as pd
 from shadowlab import triage
 from shadowlab.telemetry import Rows
 
-KINDS = ("error", "latency", "silence", "nothing")
+KINDS = ("error", "latency", "silence", "saturation", "nothing")
 START, MINUTE = 1_790_000_000_000_000_000, 60_000_000_000
 NOISE = 0.002
 
@@ -33,6 +32,8 @@ class Graph:
     deployed: str
     spans: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
+    points: list[tuple[str, str, int, float]] = field(default_factory=list)
+    """Service, metric, time and value."""
 
 
 def make(seed: int, kind: str, requests: int = 1_600) -> Graph:
@@ -48,7 +49,16 @@ def make(seed: int, kind: str, requests: int = 1_600) -> Graph:
     for n in range(requests):
         at = START + n * 60 * MINUTE // requests
         _visit(r, graph, names[0], f"{r.getrandbits(128):032x}", None, at, late=n >= requests // 2)
+    for minute in range(60):
+        graph.points += [_utilisation(r, graph, name, minute) for name in names]
     return graph
+
+
+def _utilisation(r: random.Random, g: Graph, name: str, minute: int) -> tuple[str, str, int, float]:
+    """A gauge a minute; the service that is struck by saturation runs full, all others are as they were."""
+    full = g.kind == "saturation" and name == g.fault and minute >= 30
+    value = min(1.0, r.gauss(0.97 if full else 0.5, 0.03 if full else 0.1))
+    return name, "db.client.connections.utilization", START + minute * MINUTE, value
 
 
 def _visit(
@@ -60,8 +70,8 @@ def _visit(
     now = at + round(r.lognormvariate(1.0, 0.4) * 1e6)
     failed = (struck and g.kind == "error") or r.random() < NOISE
     error = ("Fault", "it broke") if failed else None
-    if struck and g.kind == "latency":
-        now += round(r.lognormvariate(4.0, 0.4) * 1e6)
+    if struck and g.kind in ("latency", "saturation"):
+        now += round(r.lognormvariate(4.0 if g.kind == "latency" else 2.0, 0.4) * 1e6)
     for callee in g.calls[name]:
         if r.random() < 0.1:
             continue
@@ -145,13 +155,15 @@ class Memory:
             CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns FROM spans GROUP BY trace_id;
             CREATE TABLE events (trace_id VARCHAR, span_id VARCHAR, service VARCHAR, at_ns BIGINT, name VARCHAR,
                                  attributes MAP(VARCHAR, VARCHAR));
-            CREATE TABLE logs AS SELECT *, 9 AS severity_number FROM events;
-            CREATE TABLE metric_points AS SELECT *, 0.0 AS value FROM events""")
+            CREATE TABLE logs AS SELECT *, 9 AS severity_number, '' AS body FROM events;
+            CREATE TABLE metric_points (service VARCHAR, name VARCHAR, unit VARCHAR, at_ns BIGINT, value DOUBLE)""")
+        if graph.points:
+            self.con.executemany("INSERT INTO metric_points VALUES (?, ?, '1', ?, ?)", graph.points)
 
     def sql(self, query: str, params: Any = ()) -> Rows:
         """Run one statement."""
-        with self.con.cursor() as cursor, warnings.catch_warnings(action="ignore"):
-            return Rows(query, cursor.execute(query, params or None).to_arrow_table())
+        with self.con.cursor() as cursor:
+            return Rows(query, cursor.sql(query, params=params or None).to_arrow_table())
 
 
 def rank(graph: Graph) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import views
@@ -43,24 +44,24 @@ class Plots:
         return views.missing("triage") if top is None else views.picture(plots.plot_contrast(top))
 
     def services(self, triage: Triage | None) -> Shown:
-        """The services in the order in which they are blamed."""
-        from shadowlab.triage import plots
+        """Who calls whom, with the way to the service that is blamed."""
+        from shadowlab.triage import page, plots
 
-        return views.missing("triage") if triage is None else views.picture(plots.plot_services(triage))
+        if triage is None:
+            return views.missing("triage")
+        return replace(page.service_map(triage), figure=plots.plot_services(triage))
 
     def waterfall(self, trace: Trace | Suspect | Triage | str | None) -> Shown:
         """One trace's spans over time, with its logs; a static picture.
 
         Of a suspect it is the first exemplar, of a triage its top suspect's.
         """
-        from shadowlab.views import waterfall
-
         asked = _top(trace) if isinstance(trace, Suspect | Triage) else trace
         named = next(iter(asked.exemplars), None) if isinstance(asked, Suspect) else asked
         if named is None:
             return views.missing("triage")
         found = self._inv.trace(named) if isinstance(named, str) else named
-        return waterfall.draw(*_rows(found), trace_id=found.trace_id)
+        return found.plot_waterfall()
 
     def gates(self, report: GateReport | None) -> Shown:
         """Every interval of a gate report against its limit."""
@@ -71,27 +72,6 @@ class Plots:
 
 def _top(found: Suspect | Triage | None) -> Suspect | None:
     return next(iter(found.suspects), None) if isinstance(found, Triage) else found
-
-
-def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """A trace's spans and logs as rows; exceptions stand among the logs."""
-    spans: list[dict[str, Any]] = []
-    logs = [
-        {"at_ns": log.at_ns or trace.start_ns, "span_id": log.span_id, "severity": log.severity, "body": log.body}
-        for log in trace.logs
-    ]
-    for span in trace.spans:
-        start = span.start_ns or trace.start_ns
-        bar = {name: getattr(span, name) for name in ("span_id", "parent_span_id", "name", "kind", "status")}
-        spans.append({**bar, "service": span.service or "?", "status_message": span.status_message,
-                      "start_ns": start, "end_ns": start + (span.duration_ns or 0)})  # fmt: skip
-        for event in span.events:
-            told = event["attributes"] or {}
-            if event["name"] == "exception":
-                body = f"{told.get('exception.type')}: {told.get('exception.message')}"
-                sign = {"at_ns": event["at_ns"] or start, "span_id": span.span_id}
-                logs.append({**sign, "severity": "EXCEPTION", "body": body})
-    return spans, logs
 
 
 def show_in_notebooks() -> None:

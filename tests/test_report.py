@@ -126,7 +126,7 @@ def test_a_kernel_that_dies_is_one_message_and_this_process_stays_where_it_is(tm
 
 def test_a_template_or_parameter_that_is_not_there_is_named(tmp_path):
     case = case_in(tmp_path / "case")
-    with pytest.raises(errors.ReportError, match="there is no template 'nonsense'\nhint: templates: incident"):
+    with pytest.raises(errors.ReportError, match="there is no template 'nonsense'\nhint: templates: incident, triage"):
         report.render(case, "nonsense", {})
     with pytest.raises(errors.ReportError, match="template own has no parameter 'size'\nhint: it has greeting"):
         report.render(case, template(tmp_path / "own.ipynb"), {"size": 3})

@@ -126,7 +126,7 @@ def test_a_quiet_case_has_no_suspect_and_is_no_incident(tmp_path: Path):
     busy(story, seconds=600)
     quiet = triaged(story, tmp_path)
     assert (quiet.suspects, quiet.services, quiet.incident) == ((), (), False)
-    assert "no service has an error" in triage.plots.plot_services(quiet).layout.annotations[0].text
+    assert "no service calls another" in triage.plots.plot_services(quiet).layout.annotations[0].text
 
 
 def test_an_empty_case_says_what_to_do(tmp_path: Path):
@@ -165,7 +165,7 @@ def test_every_figure_can_be_drawn(found: Triage):
     for figure in (plots.plot_burn(found), plots.plot_timeline(found), plots.plot_contrast(found.top),
                    plots.plot_services(found)):  # fmt: skip
         assert figure.to_json()
-    assert [note.text for note in plots.plot_timeline(found).layout.annotations] == ["deploy 1.4.0"]
+    assert [note.text for note in plots.plot_timeline(found).layout.annotations] == ["deploy shop 1.4.0"]
     assert "surcharge" in triage.suspect_html(found.top)
 
 

@@ -23,6 +23,8 @@ class BurnWindow:
     total: int
     alert: str | None = None
     """`page` or `ticket` when this window's condition holds."""
+    series: tuple[float | None, ...] = ()
+    """Burn rates of 24 equal slices of the window, oldest first; None for a slice without a request."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +138,12 @@ class Suspect(Record):
     """When its rate changed: the ends of a 99 % interval; None when no change of rate is proved."""
     why: str = ""
     """Which frames or tokens decided the fingerprint, and why it ranks where it does."""
+    users: int = 0
+    """Different users that its failing requests name in the window; 0 where no attribute names any."""
+    tenants: int = 0
+    """Different tenants, customers or accounts, likewise."""
+    seen_from: tuple[str, ...] = ()
+    """Other services that its failing requests pass through on their way back: the same fault, counted once."""
 
     kept: ClassVar[bool] = False
 
@@ -154,6 +162,35 @@ class Blamed:
     service: str
     score: float
     evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Edge:
+    """Calls of one service by another in the window."""
+
+    caller: str
+    callee: str
+    calls: int
+    errors: int
+    """Calls whose answering span failed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogGroup:
+    """Log records of one service that say the same, their parameters masked."""
+
+    fingerprint: str
+    service: str
+    template: str
+    severity: str
+    """The loudest of its records: `error`, `warn`, `info` …; empty where none says."""
+    events: int
+    """Records in the window."""
+    before: int
+    """Records in the window before."""
+    traces: int
+    failing: int
+    """Records of traces that hold an error."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +216,12 @@ class Triage(Record):
     services: tuple[Blamed, ...] = ()
     changes: tuple[Change, ...] = ()
     timeline: tuple[ErrorBucket, ...] = ()
+    edges: tuple[Edge, ...] = ()
+    """Who calls whom, most calls first."""
+    blamed_path: tuple[str, ...] = ()
+    """Services from the outermost caller to the one that is blamed first; empty when nobody is."""
+    logs: tuple[LogGroup, ...] = ()
+    """Log records without an exception, in groups: those that became more common first."""
     notes: tuple[str, ...] = ()
     """What the reader must know: a window longer than the data, low traffic, a default objective."""
 

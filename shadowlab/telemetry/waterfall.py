@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors
 from shadowlab.telemetry.store import Store
+
+if TYPE_CHECKING:
+    from shadowlab.views import Picture
 
 _IN_TIME: Final = "AND (at_ns BETWEEN $low AND $high OR at_ns IS NULL) ORDER BY at_ns"
 _EVENTS: Final = "SELECT span_id, at_ns, name, attributes FROM part_events WHERE list_contains($keys,"
@@ -69,6 +72,33 @@ class Trace:
         """From the earliest start to the latest end."""
         ends = (s.start_ns + (s.duration_ns or 0) for s in self.spans if s.start_ns)
         return max(ends, default=self.start_ns) - self.start_ns
+
+    def plot_waterfall(self) -> Picture:
+        """The spans over time, a bar each, with the logs and exceptions beneath (a static picture)."""
+        from shadowlab.views import waterfall
+
+        return waterfall.draw(*_rows(self), trace_id=self.trace_id)
+
+
+def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """A trace's spans and logs as rows to draw; exceptions stand among the logs."""
+    spans: list[dict[str, Any]] = []
+    logs = [
+        {"at_ns": log.at_ns or trace.start_ns, "span_id": log.span_id, "severity": log.severity, "body": log.body}
+        for log in trace.logs
+    ]
+    for span in trace.spans:
+        start = span.start_ns or trace.start_ns
+        bar = {name: getattr(span, name) for name in ("span_id", "parent_span_id", "name", "kind", "status")}
+        spans.append({**bar, "service": span.service or "?", "status_message": span.status_message,
+                      "start_ns": start, "end_ns": start + (span.duration_ns or 0)})  # fmt: skip
+        for event in span.events:
+            told = event["attributes"] or {}
+            if event["name"] == "exception":
+                body = f"{told.get('exception.type')}: {told.get('exception.message')}"
+                sign = {"at_ns": event["at_ns"] or start, "span_id": span.span_id}
+                logs.append({**sign, "severity": "EXCEPTION", "body": body})
+    return spans, logs
 
 
 def trace(store: Store, trace_id: str) -> Trace:

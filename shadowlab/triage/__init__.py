@@ -9,10 +9,11 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.records import Change, Objective, Suspect, Triage
-from shadowlab.triage import burn, changes, charge, fingerprint, plots, services, slo, suspects
+from shadowlab.triage import burn, changes, charge, clocks, fingerprint, graph, logs, plots, services, slo, suspects
 from shadowlab.triage.fingerprint import Corrections
+from shadowlab.triage.look import Look, prepare
 from shadowlab.triage.page import html, suspect_html
-from shadowlab.triage.scene import Store, scene
+from shadowlab.triage.scene import Store, keep, scene
 from shadowlab.triage.timeline import timeline
 
 __all__ = ["Corrections", "changes", "html", "plots", "slo", "suspect_html", "triage"]
@@ -51,16 +52,21 @@ def triage(
     weight = burn.weight(store)
     with ThreadPoolExecutor(max_workers=2) as pool, scene(store) as con:  # DuckDB works outside the interpreter's lock
         measuring = pool.submit(burn.measure, store, specs, at_ns=at_ns, low_ns=low_ns, data=data, weight=weight)
+        sampling = pool.submit(services.sample, store, low_ns=low_ns, high_ns=at_ns)
+        calling = pool.submit(graph.edges, store, low_ns=low_ns, high_ns=at_ns, weight=weight)
+        logging = pool.submit(logs.groups, store, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
         shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
         fingerprint.identify(con, source_frames, corrections, known)
         charge.charge(con)
         measured, tallies = measuring.result()
-        look = suspects.Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes)
-        suspects.prepare(con, store, specs, look)
+        keep(con, "sampled", sampling.result(), "DISTINCT ON (sid) *")
+        off = clocks.clocks(con)
+        look = Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
+        prepare(con, store, specs, look)
         blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
         found = suspects.suspects(con, store, look, top=top, each=pool.map)
         blamed = blaming.result()
-        told = _changes(shifts, found, told_changes, at_ns)
+        told = _changes(look, found)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
@@ -75,10 +81,15 @@ def triage(
         services=blamed,
         changes=told,
         timeline=slices,
+        edges=(edges := calling.result()),
+        blamed_path=graph.path(edges, blamed),
+        logs=logging.result(),
         notes=(
             *_default_note(objectives, measured),
             *burn.notes(measured, at_ns=at_ns, data=data),
             *(burn.skew(store) if at is None else ()),
+            *clocks.notes(off),
+            *(["spans are sampled: counts are estimates, each span counts for those it stands for"] * look.sampled),
         ),
     )
     return record, table
@@ -107,12 +118,11 @@ def _start(first_ns: int, low_ns: int, found: Sequence[Suspect]) -> int:
     return max(first_ns - 1, min(low_ns, max(earlier, burn.since(low_ns, burn.DAY))))
 
 
-def _changes(
-    shifts: Sequence[changes.Shift], found: Sequence[Suspect], told: Sequence[Change], at_ns: int
-) -> tuple[Change, ...]:
+def _changes(look: Look, found: Sequence[Suspect]) -> tuple[Change, ...]:
     """Every change once, oldest first; one that a suspect follows keeps the evidence."""
     linked = {(c.kind, c.service, c.at, c.after): c for s in found if (c := s.change)}
-    seen = [shift.record() for shift in shifts] + [c for c in told if c.at <= burn.moment(at_ns)]
+    seen = [shift.record(clock=look.clocks.get(shift.service, clocks.RIGHT)) for shift in look.shifts]
+    seen += [c for c in look.told if c.at <= burn.moment(look.high_ns)]
     every = {(c.kind, c.service, c.at, c.after): c for c in seen} | linked
     return tuple(sorted(every.values(), key=lambda c: (c.at, c.kind, c.service, c.after)))
 

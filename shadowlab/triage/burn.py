@@ -7,6 +7,7 @@ Sloth). Requests count when they end. Sampled spans count for the requests that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ LONGER = (2 * HOUR, DAY, 3 * DAY)
 """Measured too where the data reaches back further than six hours."""
 
 
+SERIES = 24
+"""Equal slices of every window whose burn rates show how it came about."""
 USUAL = 6 * HOUR
 """How far before the window a rate counts as the usual one."""
 
@@ -102,74 +105,81 @@ def _bad(spec: ObjectiveSpec) -> Condition:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Requests of one objective, bad and good, summed between stamps: what every window and comparison is read from."""
+    """Requests of one objective, summed by age: what every window, series and comparison is read from."""
 
-    cuts: tuple[int, ...]
-    """Stamps, ascending."""
-    sums: Mapping[tuple[int, bool], float]
-    """Weight by the number of cuts that lie before a request's end, and whether it is bad."""
+    end_ns: int
+    """When the youngest of them ended, at the latest."""
+    step_ns: int
+    """Length of the slots in which they are summed."""
+    slots: Any
+    """Age in steps, ascending (an array of integers)."""
+    bad: Any
+    total: Any
+    """Weight of all slots up to each, so that a difference is a sum (arrays of floats that begin with 0)."""
 
     def between(self, low_ns: int, high_ns: int) -> tuple[float, float]:
-        """Bad and all requests that ended after `low_ns` and not after `high_ns`; both must be cuts."""
-        slots = range(self.cuts.index(low_ns) + 1, self.cuts.index(high_ns) + 1)
-        bad = sum(self.sums.get((slot, True), 0.0) for slot in slots)
-        return bad, bad + sum(self.sums.get((slot, False), 0.0) for slot in slots)
-
-    @property
-    def matched(self) -> bool:
-        """Whether any span of the case is counted."""
-        return bool(self.sums)
+        """Bad and all requests that ended after `low_ns` and not after `high_ns`, each a whole number of steps ago."""
+        young, old = ((self.end_ns - at_ns) // self.step_ns for at_ns in (high_ns, low_ns))
+        first, last = self.slots.searchsorted([young, old])
+        return float(self.bad[last] - self.bad[first]), float(self.total[last] - self.total[first])
 
 
-def tallies(store: Store, asked: Sequence[tuple[Condition, Sequence[int]]]) -> list[Tally]:
-    """Tallies of several `requests` queries, each between stamps of its own, in one statement."""
-    parts, params = [], []
-    for n, ((query, values), cuts) in enumerate(asked):
-        ordered = sorted(set(cuts), reverse=True)
-        slots = " ".join(f"WHEN at_ns > {cut} THEN {len(ordered) - k}" for k, cut in enumerate(ordered))
-        parts.append(f"""SELECT {n} AS n, CASE {slots} ELSE 0 END AS slot, coalesce(bad, false) AS bad,
-                                sum(weight) AS weight FROM ({query}) GROUP BY ALL""")
+Asked = tuple[Condition, int, Sequence[int]]
+"""A `requests` query, when its youngest request ended, and the ages, in nanoseconds, that must be told apart."""
+
+
+def tallies(store: Store, asked: Sequence[Asked]) -> list[Tally]:
+    """Tallies of several queries, in one statement."""
+    parts, params, steps = [], [], []
+    for n, ((query, values), end_ns, ages) in enumerate(asked):
+        steps.append(math.gcd(*ages))
+        parts.append(f"""SELECT {n} AS n, ({end_ns} - at_ns) // {steps[-1]} AS slot,
+                                coalesce(sum(weight) FILTER (bad), 0)::DOUBLE AS bad, sum(weight)::DOUBLE AS total
+                         FROM ({query}) WHERE at_ns <= {end_ns} AND at_ns > {end_ns - max(ages)} GROUP BY ALL""")
         params += values
-    rows = store.sql(" UNION ALL ".join(parts), params).rows() if parts else []
-    return [
-        Tally(tuple(sorted(set(cuts))), {(r["slot"], r["bad"]): float(r["weight"]) for r in rows if r["n"] == n})
-        for n, (_, cuts) in enumerate(asked)
-    ]
+    table = store.sql(" UNION ALL ".join(parts) + " ORDER BY n, slot", params).arrow() if parts else None
+    return [_tally(table, n, end_ns, steps[n]) for n, (_, end_ns, _) in enumerate(asked)]
+
+
+def _tally(table: Any, n: int, end_ns: int, step_ns: int) -> Tally:
+    import numpy as np
+
+    first, last = np.searchsorted(np.asarray(table.column("n")), [n, n + 1])
+    slots, bad, total = (np.asarray(table.column(name))[first:last] for name in ("slot", "bad", "total"))
+    zero = np.zeros(1)
+    return Tally(end_ns, step_ns, slots, *(np.concatenate([zero, np.cumsum(sums)]) for sums in (bad, total)))
 
 
 def measure(
     store: Store, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent, weight: str = WEIGHT
 ) -> tuple[tuple[Objective, ...], tuple[Tally, ...]]:
-    """How objectives did over every window that ends at `at_ns`, and tallies of `usual` requests around `low_ns`.
+    """How objectives did over every window that ends at `at_ns`, and tallies of their requests `USUAL` before `low_ns`.
 
     Raises `ObjectiveError` when no span of the case is counted by one of them.
     """
+    around = (at_ns - low_ns, at_ns - since(low_ns, USUAL))
     asked = [_asked(spec, at_ns, _lengths(spec, at_ns - data.first_ns), weight) for spec in specs]
-    plain = [(requests(spec, weight), (since(low_ns, USUAL), low_ns, at_ns)) for spec in specs]
     # One scan serves both where the objective counts requests, not slices.
     both = [
-        (query, (*cuts, *around)) if spec.slices is None else (query, cuts)
-        for spec, (query, cuts), (_, around) in zip(specs, asked, plain, strict=True)
+        (q, end, ages if spec.slices else (*ages, *around)) for spec, (q, end, ages) in zip(specs, asked, strict=True)
     ]
-    sliced = [n for n, spec in enumerate(specs) if spec.slices is not None]
-    found = tallies(store, [*both, *(plain[n] for n in sliced)])
-    told = dict(zip(sliced, found[len(specs) :], strict=True))
+    sliced = [n for n, spec in enumerate(specs) if spec.slices]
+    found = tallies(store, [*both, *((requests(specs[n], weight), at_ns, around) for n in sliced)])
+    plain = dict(zip(sliced, found[len(specs) :], strict=True))
     objectives = tuple(_objective(store, spec, tally, at_ns, data) for spec, tally in zip(specs, found, strict=False))
-    return objectives, tuple(told.get(n, tally) for n, tally in enumerate(found[: len(specs)]))
+    return objectives, tuple(plain.get(n, tally) for n, tally in enumerate(found[: len(specs)]))
 
 
-def _asked(
-    spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str
-) -> tuple[Condition, Sequence[int]]:
-    """What an objective's windows are read from: its requests, or its slices."""
+def _asked(spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str) -> Asked:
+    """What an objective's windows and their series are read from: its requests, or its slices."""
     query, values = requests(spec, weight)
-    at_ns = _end(spec, at_ns)
     if spec.slices:
         width = _ns(spec.slices.window)
         query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1::DOUBLE AS weight,
                            1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
                     FROM ({query}) GROUP BY at_ns // {width}"""
-    return (query, values), (*(at_ns - _ns(n) for n in lengths), at_ns)
+    ages = [age for n in lengths for age in (_ns(n), _ns(n) // SERIES)]
+    return (query, values), _end(spec, at_ns), ages
 
 
 def _end(spec: ObjectiveSpec, at_ns: int) -> int:
@@ -179,12 +189,11 @@ def _end(spec: ObjectiveSpec, at_ns: int) -> int:
 
 
 def _objective(store: Store, spec: ObjectiveSpec, tally: Tally, at_ns: int, data: Extent) -> Objective:
-    if not tally.matched:
+    if not len(tally.slots) and not _counts_any(store, spec):
         raise _nothing(store, spec)
-    end = _end(spec, at_ns)
     covered = timedelta(microseconds=max(0, at_ns - data.first_ns) / 1_000)
     windows = {
-        length: _window(spec, *tally.between(end - _ns(length), end), min(length, covered) if covered else length)
+        length: _window(spec, tally, length, min(length, covered) if covered else length)
         for length in _lengths(spec, at_ns - data.first_ns)
     }
     alerts = {alert.long: alert.severity for alert in ALERTS if _holds(alert, windows)}
@@ -215,10 +224,24 @@ def _lengths(spec: ObjectiveSpec, covered_ns: int) -> list[timedelta]:
     return sorted({*WINDOWS, *longer, spec.trigger.window})
 
 
-def _window(spec: ObjectiveSpec, bad: float, total: float, covered: timedelta) -> BurnWindow:
-    rate = bad / total / (1 - spec.target) if total else None
+def _counts_any(store: Store, spec: ObjectiveSpec) -> bool:
+    query, values = requests(spec)
+    return bool(store.sql(f"SELECT 1 AS one FROM ({query}) LIMIT 1", values).rows())
+
+
+def _window(spec: ObjectiveSpec, tally: Tally, length: timedelta, covered: timedelta) -> BurnWindow:
+    step = _ns(length) // SERIES
+    starts = [tally.end_ns - step * n for n in range(SERIES, 0, -1)]
+    rates = [_rate(spec, *tally.between(start, start + step)) for start in starts]
+    bad, total = tally.between(since(tally.end_ns, length), tally.end_ns)
+    rate = _rate(spec, bad, total)
     spent = (rate or 0.0) * (covered / spec.period)
-    return BurnWindow(burn_rate=rate, budget_spent=spent, bad=round(bad), total=round(total))
+    series = tuple(None if one is None else round(one, 3) for one in rates)
+    return BurnWindow(burn_rate=rate, budget_spent=spent, bad=round(bad), total=round(total), series=series)
+
+
+def _rate(spec: ObjectiveSpec, bad: float, total: float) -> float | None:
+    return bad / total / (1 - spec.target) if total else None
 
 
 def _alerted(window: BurnWindow, alert: str | None) -> BurnWindow:

@@ -2,8 +2,8 @@
 
 Deploys are seen where a service's `service.version` or `vcs.ref.head.revision` changes, a rollback included; flags
 where a `feature_flag` evaluation gives a new variant. A change is linked to a suspect when it falls into the interval
-in which the suspect's rate rose, *and* the requests that saw the new version or variant fail while those that saw the
-old one do not. That no change is linked is an answer, too.
+in which the suspect's rate rose (or the failures grow from it on), *and* the requests that saw the new version or
+variant fail while those that saw the old one do not. That no change is linked is an answer, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 from shadowlab import errors, times
 from shadowlab.records import Change
 from shadowlab.triage.burn import moment
+from shadowlab.triage.clocks import RIGHT, Clock
+from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
 from shadowlab.triage.scene import Store
 
@@ -73,14 +75,14 @@ class Shift:
     before: Version | None
     after: Version
 
-    def record(self, evidence: tuple[str, ...] = (), p: float | None = None) -> Change:
-        """The change as triage's record keeps it."""
+    def record(self, evidence: tuple[str, ...] = (), p: float | None = None, clock: Clock = RIGHT) -> Change:
+        """The change as triage's record keeps it, in the time that most services have."""
         old, new = self.before or (None, None), self.after
         said = f"{self.flag}=" if self.flag else ""
         return Change(
             kind=self.kind,
             service=self.service,
-            at=moment(self.first_ns),
+            at=moment(clock.right(self.first_ns)),
             before=said + _label(old) if self.before else None,
             after=said + _label(new),
             before_revision=old[1],
@@ -165,19 +167,25 @@ def requests_of(store: Store, service: str, name: str, failing: Collection[Span]
 
 
 def linked(
-    store: Store, found: Sequence[Shift], requests: Requests, rise: Onset | None, *, service: str
+    store: Store, found: Sequence[Shift], requests: Requests, rise: Onset | None, *, service: str, clock: Clock = RIGHT
 ) -> Change | None:
     """The change that a suspect follows, the clearest first; None when there is no such one."""
     if rise is None:
         return None
     told = []
     for shift in found:
-        if shift.service != service or shift.first_ns > rise.high_ns or shift.until_ns < rise.low_ns:
+        inside = shift.first_ns <= rise.high_ns and shift.until_ns >= rise.low_ns
+        if shift.service != service or not (inside or _grows_from(shift, requests)):
             continue
         counts = _carried(store, shift, requests)
         if (p := _carries(*counts)) is not None:
-            told.append((p, -shift.first_ns, shift.record(_evidence(shift, counts, rise), p)))
+            told.append((p, -shift.first_ns, shift.record(_evidence(shift, counts, rise.corrected(clock)), p, clock)))
     return min(told, key=lambda t: t[:2])[2] if told else None
+
+
+def _grows_from(shift: Shift, requests: Requests) -> bool:
+    """Whether failures begin with the change and grow from it on, so that no moment of their own is proved."""
+    return grows(requests.failing[requests.start_ns >= shift.first_ns])
 
 
 Counts = tuple[int, int, int, int]

@@ -7,7 +7,6 @@ cause. Inside a fingerprint, a *path* is the chain of own functions by which it 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import defaultdict
@@ -17,7 +16,7 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.triage import frames, mask
-from shadowlab.triage.scene import dicts, keep
+from shadowlab.triage.scene import dicts, keep, signature
 
 VERSION = 1
 _GRPC = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -165,7 +164,7 @@ def kept(con: Any, prefixes: Sequence[str] = ()) -> Any:
 
 def _rules(prefixes: Sequence[str]) -> str:
     """What a kept reading depends on besides its error."""
-    return _hash([VERSION, mask.VERSION, *sorted(prefixes)])
+    return signature([VERSION, mask.VERSION, *sorted(prefixes)])
 
 
 def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:
@@ -185,7 +184,7 @@ def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
     path = [frames.place(f.file, f.function) for chain in own for f in chain]
     return {
         "own": frames.place(deepest.file, deepest.function) if deepest else "",
-        "path": _hash([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
+        "path": signature([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
         "wrapped": len(stack.chain) > 1 and bool(stack.chain[-1].type),
         "causes": [raised.type for raised in stack.chain[1:] if raised.type],
         "root_type": stack.chain[-1].type,
@@ -217,7 +216,7 @@ def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         template = merged[row["service"], row["root_type"], row["own"]][row["root_template"]]
         parts = [VERSION, mask.VERSION, row["service"], row["root_type"], template, row["own"]]
-        told.append({**row, "merged": template, "fingerprint": _hash(parts)})
+        told.append({**row, "merged": template, "fingerprint": signature(parts)})
     return told
 
 
@@ -245,10 +244,6 @@ def merge(templates: Iterable[str]) -> dict[str, str]:
 def _varies(values: Mapping[tuple[int, tuple[str, ...]], set[str]], words: tuple[str, ...], n: int) -> bool:
     seen = values[n, (*words[:n], "", *words[n + 1 :])]
     return len(seen) >= (_MANY if any(w.isalpha() for w in (*words[:n], *words[n + 1 :])) else _MANY_ALONE)
-
-
-def _hash(parts: Sequence[object]) -> str:
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 _STACKS = {"shape": "string", "own": "string", "path": "string", "wrapped": "bool_", "causes": "list",

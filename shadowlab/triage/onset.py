@@ -8,8 +8,10 @@ best one's: a fault that shows in some requests only began before the first that
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from shadowlab.triage.clocks import Clock
 
 _WITHIN = 150.0
 ALPHA = 0.01
@@ -26,6 +28,11 @@ class Onset:
     after: float
     """Shares of failing requests on both sides."""
     p: float
+
+    def corrected(self, clock: Clock) -> Onset:
+        """The same in the time that most services have; the interval grows by what is not known of the clock."""
+        low, high = (clock.right(at_ns) for at_ns in (self.low_ns, self.high_ns))
+        return replace(self, low_ns=low - clock.within_ns, high_ns=high + clock.within_ns)
 
 
 def onset(at_ns: Any, failing: Any) -> Onset | None:

@@ -7,7 +7,9 @@ from html import escape
 
 from shadowlab import times
 from shadowlab.records import Change, Contrast, Objective, Suspect, Triage
-from shadowlab.views import style
+from shadowlab.triage import strip
+from shadowlab.views import servicemap, style
+from shadowlab.views.shown import Picture
 
 _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
 
@@ -16,13 +18,16 @@ def html(triage: Triage) -> str:
     """The whole triage: what burns, the errors over time, the suspects in order, the services, what must be known."""
     state = "an incident" if triage.incident else "no incident"
     head = f"<b>{state}</b> at {triage.at:%Y-%m-%d %H:%M:%S} UTC, looking back {times.spoken(triage.window)}"
+    burning = ("objective", "target", "window", "burn rate over it", "", "bad", "of the budget", "alert")
     parts = [
         f"<p>{head}</p>",
-        _table(("objective", "target", "window", "burn rate", "", "bad", "of the budget", "alert"), _burning(triage)),
-        _errors(triage),
+        _table(burning, _burning(triage)) + _quiet(triage),
+        strip.errors_over_time(triage),
         "".join(f"<li>{suspect_html(s)}</li>" for s in triage.suspects).join(("<ol>", "</ol>")),
+        f"<div>{service_map(triage).svg}</div>" if triage.edges else "",
         _table(("where it starts", "score", "evidence"),
                [(escape(b.service), f"{b.score:.2f}", escape("; ".join(b.evidence))) for b in triage.services[:8]]),
+        _table(("log records", "from", "level", "now", "before", "beside errors"), _logs(triage)),
         "".join(f"<li>{escape(note)}</li>" for note in triage.notes).join(("<ul>", "</ul>")) if triage.notes else "",
     ]  # fmt: skip
     return f'<div style="font-family:{style.SANS.replace(chr(34), chr(39))};color:{style.INK}">{"".join(parts)}</div>'
@@ -34,6 +39,7 @@ def suspect_html(suspect: Suspect) -> str:
         ("where", f"{escape(suspect.service)}: {escape(suspect.operation)}{_deepest(suspect)}"),
         ("how often", f"{_count(suspect.events, 'event')} in {_count(suspect.traces, 'trace')}, "
                       f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC"),
+        ("whom", escape(_struck(suspect))),
         ("follows", _change(suspect.change)),
         ("exemplars", " ".join(f"<code>{escape(t[:16])}</code>" for t in suspect.exemplars)
                       + (f", {len(suspect.recordings)} recordings" if suspect.recordings else ", no recording")),
@@ -43,56 +49,43 @@ def suspect_html(suspect: Suspect) -> str:
     return f"<div>{head}{_table((), rows)}{_apart(suspect.contrast)}</div>"
 
 
+def service_map(triage: Triage) -> Picture:
+    """Who calls whom in the window, with the way to the service that is blamed."""
+    words = {b.service: f"blamed {b.score:.2f}" for b in triage.services if b.score > 0}
+    calls = [(e.caller, e.callee, e.calls, e.errors) for e in triage.edges]
+    return servicemap.draw(calls, marked=triage.blamed_path, words=words)
+
+
 def _burning(triage: Triage) -> Iterable[Sequence[str]]:
-    highest = max((w.burn_rate or 0 for o in triage.objectives for w in o.windows.values()), default=0)
-    for o in triage.objectives:
+    for o in _foremost(triage.objectives):
         for n, (name, window) in enumerate(o.windows.items()):
             rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}x"
-            bar = _bar(
-                (window.burn_rate or 0) / highest if highest else 0, style.VERMILLION if window.alert else style.BLUE
-            )
             first = (escape(o.name), _target(o)) if n == 0 else ("", "")
-            bad = f"{window.bad:,} of {window.total:,}"
-            yield (*first, name, rate, bar, bad, f"{window.budget_spent:.2%}", escape(window.alert or ""))
+            bad = f"<span style='white-space:nowrap'>{window.bad:,} of {window.total:,}</span>"
+            alert = f"<b>{escape(window.alert)}</b>" if window.alert else ""
+            yield (*first, name, strip.sparkline(window), rate, bad, f"{window.budget_spent:.2%}", alert)
+
+
+def _foremost(objectives: Sequence[Objective]) -> Sequence[Objective]:
+    """Those that burn, or the three that burn most; the rest is said below."""
+    ordered = sorted(objectives, key=lambda o: (not o.alert, -o.budget_spent))
+    return ordered[: max(3, min(6, sum(o.alert is not None for o in ordered)))]
+
+
+def _quiet(triage: Triage) -> str:
+    more = len(triage.objectives) - len(_foremost(triage.objectives))
+    return f"<p>{_count(more, 'more objective')} below these.</p>" if more else ""
+
+
+def _logs(triage: Triage) -> Iterable[Sequence[str]]:
+    for group in triage.logs[:8]:
+        yield (f"<code>{escape(group.template[:160])}</code>", escape(group.service), escape(group.severity),
+               f"{group.events:,}", f"{group.before:,}", f"{group.failing:,}")  # fmt: skip
 
 
 def _target(objective: Objective) -> str:
     days = f"{objective.period.days} days" if objective.period.days else str(objective.period)
     return f"{objective.target:.6g} {escape(objective.indicator)} over {days} ({escape(objective.source)})"
-
-
-def _errors(triage: Triage) -> str:
-    """Bars of bad requests per slice, with changes as lines; nothing when there is no slice."""
-    slices = triage.timeline
-    if not slices:
-        return ""
-    high, wide, tall = max(1, *(s.bad for s in slices)), 640, 60
-    step = wide / len(slices)
-    first = slices[0].at
-    length = (triage.at - first).total_seconds() or 1.0
-    bars = "".join(
-        f'<rect x="{n * step:.1f}" y="{tall - tall * s.bad / high:.1f}" width="{step * 0.9:.1f}" '
-        f'height="{tall * s.bad / high:.1f}" fill="{style.VERMILLION}"/>'
-        for n, s in enumerate(slices)
-        if s.bad
-    )
-    lines = "".join(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{tall}" stroke="{style.BLUE}" stroke-dasharray="4 3"/>'
-        f'<text x="{x + 3:.1f}" y="10" font-size="10" fill="{style.BLUE}">{escape(f"{c.kind} {c.after}"[:30])}</text>'
-        for c in triage.changes
-        if 0 <= (x := (c.at - first).total_seconds() / length * wide) <= wide
-    )
-    axis = f'<line x1="0" x2="{wide}" y1="{tall}" y2="{tall}" stroke="{style.QUIET}"/>'
-    words = (
-        f'<text x="0" y="{tall + 14}" font-size="10">{first:%H:%M}</text>'
-        f'<text x="{wide}" y="{tall + 14}" font-size="10" text-anchor="end">'
-        f"{triage.at:%H:%M} UTC, at most {high:,}</text>"
-    )
-    label = f"bad requests from {first:%H:%M} to {triage.at:%H:%M} UTC, at most {high} a slice"
-    return (
-        f'<svg role="img" aria-label="{label}" viewBox="0 0 {wide} {tall + 18}" width="{wide}" '
-        f'style="max-width:100%">{axis}{bars}{lines}{words}</svg>'
-    )
 
 
 def _apart(found: Sequence[Contrast]) -> str:
@@ -109,6 +102,12 @@ def _apart(found: Sequence[Contrast]) -> str:
         for c in found
     ]
     return _table(("attribute", "failing", "passing", "q", "the same as"), rows)
+
+
+def _struck(suspect: Suspect) -> str:
+    told = [_count(n, noun) for n, noun in ((suspect.users, "user"), (suspect.tenants, "tenant")) if n]
+    told += [f"seen from {', '.join(suspect.seen_from)}"] if suspect.seen_from else []
+    return "; ".join(told) or "no attribute says"
 
 
 def _change(change: Change | None) -> str:

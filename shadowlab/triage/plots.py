@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from shadowlab.records import Suspect, Triage
-from shadowlab.views import style
+from shadowlab.views import servicemap, style
 
+_MOST = 3
+"""Objectives that have room beside each other."""
 _HATCH = ("", "/", "x", "-", "+", ".", "\\", "|")
 _THRESHOLDS = {14.4: "page at 14.4x (1h and 5m)", 6.0: "page at 6x (6h and 30m)", 1.0: "1x spends the budget exactly"}
 
 
 def plot_burn(triage: Triage) -> Any:
     """Burn rates per objective and window, a bar each, with the alerting factors as lines. Unit: times the allowed."""
-    figure = _figure("How fast the error budget burns", "burn rate (times the allowed)")
-    for n, objective in enumerate(triage.objectives):
+    shown = sorted(triage.objectives, key=lambda o: -o.budget_spent)[:_MOST]
+    more = f" ({_MOST} of {len(triage.objectives)} objectives)" if len(triage.objectives) > _MOST else ""
+    figure = _figure(f"How fast the error budget burns{more}", "burn rate (times the allowed)")
+    for n, objective in enumerate(shown):
         names = list(objective.windows)
         rates = [objective.windows[name].burn_rate for name in names]
         figure.add_bar(
@@ -26,10 +32,14 @@ def plot_burn(triage: Triage) -> Any:
             cliponaxis=False,
             marker={"pattern": {"shape": _HATCH[n % len(_HATCH)]}, "color": style.CYCLE[n % len(style.CYCLE)]},
         )
-    highest = max((w.burn_rate or 0 for o in triage.objectives for w in o.windows.values()), default=0)
+    highest = max((w.burn_rate or 0 for o in shown for w in o.windows.values()), default=0)
+    said = highest * 2
     for factor, words in _THRESHOLDS.items():
-        if factor == 1.0 or factor <= 2 * highest:
+        if (factor == 1.0 and not highest) or factor <= 2 * highest:
             figure.add_hline(y=factor, line={"dash": "dash", "color": style.QUIET, "width": 1})
+            if said - factor < highest / 16:
+                continue  # its words would lie on those above
+            said = factor
             figure.add_annotation(
                 x=1, xref="paper", y=factor, text=words, showarrow=False, xanchor="left", yanchor="middle", xshift=6,
                 font={"size": 10, "color": style.QUIET},
@@ -48,7 +58,7 @@ def plot_timeline(triage: Triage) -> Any:
     for n, suspect in enumerate(triage.suspects):
         counts = [slice.by_fingerprint.get(suspect.fingerprint, 0) for slice in triage.timeline]
         marker = {"color": style.CYCLE[n % len(style.CYCLE)], "pattern": {"shape": _HATCH[n % len(_HATCH)]}}
-        figure.add_bar(x=at, y=counts, name=_short(suspect.title, 48), marker=marker)
+        figure.add_bar(x=at, y=counts, name=_short(f"{n + 1}. {suspect.title}", 48), marker=marker)
     figure.add_scatter(
         x=at, y=[slice.total for slice in triage.timeline], name="requests (right)", yaxis="y2", mode="lines",
         line={"color": style.QUIET, "width": 1, "dash": "dot"},
@@ -60,7 +70,8 @@ def plot_timeline(triage: Triage) -> Any:
             colour = style.VERMILLION if linked else style.QUIET
             figure.add_vline(x=change.at, line={"color": colour, "width": 2 if linked else 1, "dash": "dash"})
             figure.add_annotation(
-                x=change.at, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"{change.kind} {change.after}",
+                x=change.at, y=1, yref="paper", yanchor="bottom", showarrow=False,
+                text=f"{change.kind} {change.service} {change.after}",
                 font={"size": 10, "color": colour},
             )  # fmt: skip
     figure.update_layout(
@@ -99,21 +110,55 @@ def plot_contrast(suspect: Suspect) -> Any:
 
 
 def plot_services(triage: Triage) -> Any:
-    """The services in the order in which they are blamed, with their scores (0 to 1)."""
-    figure = _figure("Where it starts", "")
-    shown = triage.services[:15][::-1]
-    figure.add_bar(
-        y=[b.service for b in shown], x=[b.score for b in shown], orientation="h", marker={"color": style.BLUE},
-        text=[f"{b.score:.2f}  {b.evidence[0] if b.evidence else ''}" for b in shown], textposition="outside",
-        cliponaxis=False, showlegend=False,
-    )  # fmt: skip
-    if not shown:
-        _say(figure, "no service has an error in the window")
+    """Who calls whom: callers at the left, the way to the blamed service thick, its score beside it."""
+    figure = _figure("Who calls whom, and where it starts", "")
+    calls = [(e.caller, e.callee, e.calls, e.errors) for e in triage.edges]
+    listed = servicemap.shown(calls, triage.blamed_path)
+    at = servicemap.places(listed, triage.blamed_path)
+    way = set(pairwise(triage.blamed_path))
+    for caller, callee, count, failed in listed:
+        marked = (caller, callee) in way
+        (x1, y1), (x2, y2) = at[caller], at[callee]
+        colour = style.VERMILLION if marked else style.QUIET
+        figure.add_scatter(
+            x=[x1, x2], y=[-y1, -y2], mode="lines", showlegend=False,
+            line={"color": colour, "width": 4 if marked else 1},
+        )  # fmt: skip
+        words = f"{count:,}" + (f", {failed / count:.1%} fail" if failed and count else "")
+        figure.add_annotation(
+            x=(x1 + x2) / 2, y=-(y1 + y2) / 2, text=words, showarrow=False, yanchor="bottom",
+            font={"size": 10, "color": colour},
+        )  # fmt: skip
+    _nodes(figure, triage, at)
+    if not at:
+        _say(figure, "no service calls another")
+    rows = {row for _, row in at.values()} or {0.0}
+    hidden = {"showgrid": False, "showticklabels": False, "zeroline": False}
     figure.update_layout(
-        xaxis={"range": [0, 1.6], "title": {"text": "share of what is broken"}}, yaxis={"type": "category"},
-        height=max(220, 120 + 34 * len(shown)),
+        xaxis={**hidden, "range": [-0.5, max((column for column, _ in at.values()), default=0) + 0.9],
+               "title": {"text": "callers → callees"}},
+        yaxis={**hidden, "range": [-max(rows) - 0.7, -min(rows) + 0.7]},
+        height=max(260, round(150 + 70 * (max(rows) - min(rows) + 1))),
     )  # fmt: skip
     return figure
+
+
+def _nodes(figure: Any, triage: Triage, at: Mapping[str, tuple[int, float]]) -> None:
+    """A point and its words for every service: a cross where it starts, a diamond on the way there."""
+    scores = {b.service: b.score for b in triage.services if b.score > 0}
+    blamed = triage.blamed_path[-1] if triage.blamed_path else None
+    groups = (
+        ("where it starts", "x", style.VERMILLION, [n for n in at if n == blamed]),
+        ("on the way", "diamond", style.VERMILLION, [n for n in at if n in triage.blamed_path and n != blamed]),
+        ("other services", "circle", style.BLUE, [n for n in at if n not in triage.blamed_path]),
+    )
+    for name, symbol, colour, names in groups:
+        if names:
+            figure.add_scatter(
+                x=[at[n][0] for n in names], y=[-at[n][1] for n in names], mode="markers+text", name=name,
+                text=[n + (f" ({scores[n]:.2f})" if n in scores else "") for n in names], textposition="bottom center",
+                marker={"symbol": symbol, "size": 14, "color": colour},
+            )  # fmt: skip
 
 
 def _figure(title: str, unit: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -93,6 +95,11 @@ def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool
     con.register("incoming", table)
     con.execute(f"CREATE OR REPLACE {'TEMP ' * temporary}TABLE {name} AS SELECT {columns} FROM incoming")
     con.unregister("incoming")
+
+
+def signature(parts: Sequence[object]) -> str:
+    """Sixteen hexadecimal digits that stand for `parts`, anywhere and for ever."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def dicts(con: Any, query: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -1,9 +1,10 @@
 """Where in the graph it starts: services ranked by the requests that they break, leave unanswered or slow down.
 
-Three kinds of evidence, each counted in requests of the window: errors that start in the service and break an
-objective, more than before the window; calls that it answered before and does not answer now; and its own share of the
-time by which requests grew slower. Own time is a span's time without its children's, inside the request, so that a slow
-callee does not blame its callers. What is no worse than before counts nothing, and a ranking of nothing is an answer.
+Four kinds of evidence, each counted in requests of the window: errors that start in the service and break an objective,
+more than before the window; calls that it answered before and does not answer now; its own share of the time by which
+requests grew slower; and that it ran full, by its metrics. Own time is a span's time without its children's, inside the
+request, so that a slow callee does not blame its callers. What is no worse than before counts nothing, and a ranking of
+nothing is an answer.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
+from shadowlab.triage import saturation
 from shadowlab.triage.burn import LONGEST, USUAL, Tally, since
-from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.look import Look
+from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
-from shadowlab.triage.suspects import Look
 
 ALPHA = 0.001
 """Chance of one wrongly blamed service, over all of them and each kind of evidence."""
+SATURATED = 0.5
+"""What services that ran full explain between them, over what all other evidence counts: it is a sign, no proof."""
 _SAMPLE = 1_500
 _LEAST = 50
 """Requests that a period must hold to be compared."""
@@ -81,17 +85,18 @@ LEFT JOIN (SELECT tree.sid, true AS silent, calls.callee FROM tree
 GROUP BY ALL ORDER BY ALL"""
 
 _EVENTS = """
-SELECT s.service, count(*) FILTER (c.root = s.eid) AS caused, count(*) FILTER (c.root <> s.eid) AS passed_on
-FROM signed s JOIN charged c USING (eid) WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
-
-_SATURATION = """
-SELECT service, name, max(value) FILTER (at_ns <= $low) AS early, max(value) FILTER (at_ns > $low) AS late
-FROM metric_points
-WHERE at_ns > $first AND at_ns <= $high AND value IS NOT NULL AND (name LIKE '%utilization' OR name LIKE '%queue%')
-GROUP BY service, name HAVING late IS NOT NULL ORDER BY service, name"""
+SELECT s.service, round(coalesce(sum(coalesce(w.weight, 1)) FILTER (c.root = s.eid), 0))::BIGINT AS caused,
+       round(coalesce(sum(coalesce(w.weight, 1)) FILTER (c.root <> s.eid), 0))::BIGINT AS passed_on
+FROM signed s JOIN charged c USING (eid) LEFT JOIN weights w ON w.sid = s.sid
+WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
 
 Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
+
+
+def sample(store: Store, *, low_ns: int, high_ns: int) -> Any:
+    """Spans of traces of the window and of as long before it, as an Arrow table for `sampled`."""
+    return store.sql(_SAMPLED, {"first": 2 * low_ns - high_ns, "low": low_ns, "high": high_ns}).arrow()
 
 
 def blame(
@@ -99,17 +104,15 @@ def blame(
 ) -> tuple[Blamed, ...]:
     """Services by the share of what went wrong in the window that starts with them, ties with equal scores.
 
-    Services that only had errors which broke nothing, or passed some on, come last with a score of 0.
+    Reads table `sampled` of the scene. Services that only had errors which broke nothing, or passed some on, come last
+    with a score of 0.
     """
-    window = look.high_ns - look.low_ns
-    bounds = {"first": look.low_ns - window, "low": look.low_ns, "high": look.high_ns}
-    keep(con, "sampled", store.sql(_SAMPLED, bounds).arrow(), "DISTINCT ON (sid) *")
     con.execute(f"CREATE TABLE calls AS {_CALLS}")
     evidence: Evidence = defaultdict(list)
     _erring(con, look, specs, tallies, evidence)
     _silent(con, evidence)
     _slower(con, evidence)
-    _saturated(store, look, evidence)
+    _full(store, look, evidence)
     for row in dicts(con, _EVENTS, [look.low_ns, look.high_ns]):
         said = [f"{row['caused']:,} errors start here"] if row["caused"] else []
         said += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
@@ -117,16 +120,13 @@ def blame(
     return _ranked(evidence)
 
 
-def _saturated(store: Store, look: Look, evidence: Evidence) -> None:
-    """Utilisation that reached 90 % and queues that grew threefold in the window: shown beside, counted as nothing."""
-    window = look.high_ns - look.low_ns
-    bounds = {"first": look.low_ns - window, "low": look.low_ns, "high": look.high_ns}
-    for row in store.sql(_SATURATION, bounds).rows():
-        if row["service"] and row["name"].endswith("utilization") and row["late"] >= 0.9 > (row["early"] or 0):
-            evidence[row["service"]].append((0.0, f"{row['name']} reached {row['late']:.0%}"))
-        elif row["service"] and "queue" in row["name"] and row["early"] and row["late"] >= 3 * row["early"]:
-            words = f"{row['name']} grew from {row['early']:,.0f} to {row['late']:,.0f}"
-            evidence[row["service"]].append((0.0, words))
+def _full(store: Store, look: Look, evidence: Evidence) -> None:
+    """A service that ran full while requests broke or slowed explains a part of them; while none did, it is shown."""
+    whole = sum(weight for found in evidence.values() for weight, _ in found)
+    found = saturation.saturated(store, low_ns=look.low_ns, high_ns=look.high_ns)
+    for service, words in found.items():
+        told = [(whole * SATURATED / len(found), words[0]), *((0.0, more) for more in words[1:])]
+        evidence[service] += told
 
 
 def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:

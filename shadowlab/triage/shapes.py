@@ -86,18 +86,6 @@ class Group:
     """SQL for the requests that a span stands for."""
 
 
-_WHO = ("enduser.id", "user.id", "tenant.id", "tenant", "customer.id", "account.id", "session.id")
-
-
-def reach(con: Any) -> str:
-    """How many different users, tenants or sessions the failing requests had, in words; '' where nothing says."""
-    rows = con.execute(
-        """SELECT key, count(DISTINCT value) FROM pairs SEMI JOIN (FROM chosen WHERE failing) USING (rid)
-           WHERE list_contains($who, key) GROUP BY key""", {"who": list(_WHO)}).fetchall()  # fmt: skip
-    told = dict(rows)
-    return ", ".join(f"{told[key]:,} different {key}" for key in _WHO if key in told)
-
-
 def draw(con: Any, store: Store, group: Group) -> None:
     """Make tables `chosen` (a request each: `rid, failing, weight`) and `pairs` (`rid, key, value`) in a scene."""
     params = {"traces": list(group.traces), "spans": list(group.spans), "service": group.service, "name": group.name}

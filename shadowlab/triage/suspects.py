@@ -3,64 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Change, Contrast, Suspect
 from shadowlab.triage import changes, exemplars, frames, shapes
-from shadowlab.triage.burn import LONGEST, moment, requests
+from shadowlab.triage.burn import moment
+from shadowlab.triage.clocks import RIGHT
 from shadowlab.triage.contrast import contrast
+from shadowlab.triage.look import Look
 from shadowlab.triage.onset import Onset, onset
-from shadowlab.triage.scene import Store, dicts, keep
-from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.scene import Store, dicts
 
-Recorded = Mapping[str, tuple[str, ...]]
 Each = Callable[..., Iterable[Suspect]]
 """`map`, or a pool's."""
 
-# (1) the request that an error happened in: the nearest entry span of its service, else its own span
-_REQUESTS = """
-CREATE TABLE requests AS
-WITH entries AS (
-    SELECT a.sid, arg_min({'span': t.span_id, 'name': t.name}, a.depth) AS request
-    FROM above a JOIN tree t ON t.sid = a.ancestor JOIN tree o ON o.sid = a.sid
-    WHERE t.service IS NOT DISTINCT FROM o.service AND (t.kind IN ('server', 'consumer') OR t.parent IS NULL)
-    GROUP BY a.sid)
-SELECT s.eid, coalesce(e.request.span, s.span_id) AS request, coalesce(e.request.name, s.operation) AS name
-FROM signed s LEFT JOIN entries e USING (sid)"""
-
-# (2) a broken request is charged to the root of its own last error, else to the deepest error below it
-_BREAKS = """
-CREATE TABLE breaks AS
-WITH own AS (
-    SELECT b.spec, b.sid, b.weight, b.allowed, r.root AS cause_eid FROM broken b JOIN roots r USING (sid)),
-below AS (
-    SELECT b.spec, b.sid, any_value(b.weight) AS weight, any_value(b.allowed) AS allowed,
-           arg_max(r.root, (a.depth, -r.root)) AS cause_eid
-    FROM (SELECT * FROM broken ANTI JOIN roots USING (sid)) b
-    JOIN above a ON a.ancestor = b.sid JOIN roots r ON r.sid = a.sid GROUP BY b.spec, b.sid)
-SELECT * FROM own UNION ALL SELECT * FROM below"""
-
-# (3) groups by what they burn in the window, then by events; errors that were passed on count for their root only
+# Groups by blast radius: what they burn, whom they strike, from how far they are seen, how often. Errors that were
+# passed on count for their root only.
 _RANKED = """
 WITH roots AS (
-    SELECT s.*, r.name AS request_name FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
-    JOIN requests r ON r.eid = s.eid WHERE s.at_ns <= $high),
+    SELECT s.*, r.name AS request_name, coalesce(w.weight, 1) AS weight, who.user_id, who.tenant
+    FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
+    JOIN requests r ON r.eid = s.eid LEFT JOIN weights w ON w.sid = s.sid LEFT JOIN who ON who.trace_id = s.trace_id
+    WHERE s.at_ns <= $high),
 burned AS (
     SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
     FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint)
 SELECT fingerprint, mode(service ORDER BY service) AS service, mode(request_name ORDER BY request_name) AS operation,
        mode(type ORDER BY type) AS type, mode(root_type ORDER BY root_type) AS root_type, mode(own ORDER BY own) AS own,
        mode(merged ORDER BY merged) AS merged, mode(template ORDER BY template) AS template,
-       count(*) FILTER (at_ns > $low) AS events, count(DISTINCT trace_id) FILTER (at_ns > $low) AS traces,
-       count(*) AS ever, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(DISTINCT path) AS paths,
+       round(sum(weight) FILTER (at_ns > $low))::BIGINT AS events,
+       count(DISTINCT trace_id) FILTER (at_ns > $low) AS traces,
+       count(DISTINCT user_id) FILTER (at_ns > $low) AS users, count(DISTINCT tenant) FILTER (at_ns > $low) AS tenants,
+       coalesce(any_value(f.services), []) AS seen_from,
+       round(sum(weight))::BIGINT AS ever, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(DISTINCT path) AS paths,
        bool_or(by_hand) AS by_hand,
        (SELECT count(*) FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
         WHERE c.root <> c.eid AND r.fingerprint = roots.fingerprint
           AND p.at_ns > $low AND p.at_ns <= $high) AS passed_on,
        coalesce(any_value(b.share), 0) AS burned, coalesce(any_value(b.requests), 0) AS broken
-FROM roots LEFT JOIN burned b USING (fingerprint) GROUP BY fingerprint HAVING events > 0
-ORDER BY round(coalesce(any_value(b.share), 0), 9) DESC, events DESC, ever DESC, fingerprint LIMIT $top"""
+FROM roots LEFT JOIN burned b USING (fingerprint) LEFT JOIN seen_from f USING (fingerprint)
+GROUP BY fingerprint HAVING count(*) FILTER (at_ns > $low) > 0
+ORDER BY round(coalesce(any_value(b.share), 0), 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC,
+         ever DESC, fingerprint LIMIT $top"""
 
 _EVENTS = """
 SELECT s.eid, s.trace_id, r.request, r.name, s.at_ns FROM signed s
@@ -74,39 +58,6 @@ WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stack <> '' ORDER BY s.at_ns,
 _TORN = """
 SELECT DISTINCT s.trace_id FROM above a JOIN signed s ON s.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
 WHERE t.sid IS NULL"""
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What triage looks at and how: the window's ends, the recordings, the service's own frames."""
-
-    low_ns: int
-    high_ns: int
-    recorded: Recorded
-    prefixes: tuple[str, ...]
-    shifts: Sequence[changes.Shift]
-    weight: str
-    """SQL for the requests that a span stands for."""
-    told: Sequence[Change] = ()
-
-
-def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> None:
-    """Make tables `requests` and `breaks`: which request each error happened in, which requests each root broke."""
-    con.execute(_REQUESTS)
-    parts, params = (
-        ["SELECT NULL::INTEGER AS spec, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false"],
-        [],
-    )
-    for n, spec in enumerate(specs):
-        query, values = requests(spec, look.weight)
-        parts.append(f"""
-            SELECT {n}, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})
-            FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
-                  WHERE at_ns > {look.low_ns} AND at_ns <= {look.high_ns} AND start_ns > {look.low_ns - LONGEST})
-            WHERE bad""")
-        params += values
-    keep(con, "broken", store.sql(" UNION ALL ".join(parts), params).arrow())
-    con.execute(_BREAKS)
 
 
 def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) -> tuple[Suspect, ...]:
@@ -123,7 +74,7 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
     traces, spans = (tuple(e[key] for e in here) for key in ("trace_id", "request"))
     group = shapes.Group(row["service"], row["operation"], traces, spans, look.low_ns, look.high_ns, look.weight)
     shapes.draw(con, store, group)
-    apart, reach = contrast(con), shapes.reach(con)
+    apart = contrast(con)
     shown, controls = exemplars.choose(con, look.recorded, whole=dict.fromkeys(torn, False))
     shown = shown or tuple(dict.fromkeys(e["trace_id"] for e in events))[:1]
     rise, change = _change(store, look, row, events)
@@ -147,7 +98,10 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
         change=change,
         budget_burned=round(float(row["burned"]), 9),
         onset=(moment(rise.low_ns), moment(rise.high_ns)) if rise else None,
-        why=_why(row, apart, change, reach),
+        why=_why(row, apart, change),
+        users=row["users"],
+        tenants=row["tenants"],
+        seen_from=tuple(row["seen_from"]),
     )
 
 
@@ -157,7 +111,9 @@ def _change(
     failing = {(e["trace_id"], e["request"]) for e in events}
     seen = changes.requests_of(store, row["service"], row["operation"], failing, last_ns=look.high_ns)
     rise = onset(seen.start_ns, seen.failing)
-    change = changes.linked(store, look.shifts, seen, rise, service=row["service"])
+    clock = look.clocks.get(row["service"] or "", RIGHT)
+    change = changes.linked(store, look.shifts, seen, rise, service=row["service"], clock=clock)
+    rise = rise and rise.corrected(clock)
     return rise, change or changes.told_by_user(look.told, rise, service=row["service"])
 
 
@@ -177,7 +133,7 @@ def _title(row: Mapping[str, Any]) -> str:
     return f"{kind} in {row['own'].removeprefix('@ ') or row['operation']}"[:160]
 
 
-def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None, reach: str) -> str:
+def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None) -> str:
     where = f"operation {row['own'][2:]}" if row["own"].startswith("@ ") else f"function {row['own']}"
     told = [f"one group by service {row['service']}, {row['root_type'] or 'no type'}, {where} and message "
             f"“{row['merged'] or '(none)'}”, reached by {_count(row['paths'] or 1, 'path')}"]  # fmt: skip
@@ -185,8 +141,11 @@ def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | Non
         told.append(f"it breaks {row['broken']:,.0f} requests of the objectives, {row['burned']:.1f}x what they allow")
     else:
         told.append("it breaks no objective: the requests that it happens in are answered as promised")
-    if reach:
-        told.append(f"{reach} in the failing requests")
+    struck = [_count(row[key], noun) for key, noun in (("users", "user"), ("tenants", "tenant")) if row[key]]
+    if struck:
+        told.append(f"its failing requests are those of {' and '.join(struck)}")
+    if row["seen_from"]:
+        told.append(f"the same fault is seen from {', '.join(row['seen_from'][:5])}")
     if row["by_hand"]:
         told.append("grouped by hand")
     if row["passed_on"]:

@@ -30,8 +30,8 @@ def timeline(
                    coalesce(sum(weight) FILTER (bad), 0)::BIGINT AS bad
             FROM ({query}) WHERE at_ns > {low_ns} AND at_ns <= {high_ns} GROUP BY 1""", values).arrow())  # fmt: skip
     events = dicts(con, f"""
-        SELECT s.at_ns // {width} AS slice, s.fingerprint, count(*) AS n
-        FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
+        SELECT s.at_ns // {width} AS slice, s.fingerprint, round(sum(coalesce(w.weight, 1)))::BIGINT AS n
+        FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
         WHERE s.at_ns > {low_ns} AND s.at_ns <= {high_ns} GROUP BY ALL ORDER BY ALL""")  # fmt: skip
     counted = {row["slice"]: row for row in dicts(con, "SELECT * FROM counted")}
     told = []

@@ -1,0 +1,64 @@
+"""What a triage says besides its suspects: where it starts, what changed, which log records came up, what to know."""
+
+from __future__ import annotations
+
+import html
+
+from shadowlab.records import Suspect, Triage
+from shadowlab.views.sections import missing
+from shadowlab.views.shown import Page
+from shadowlab.views.tables import Markup, code, grid, name
+
+
+def services(triage: Triage | None) -> Page:
+    """The services in the order in which they are blamed, each with its evidence."""
+    if triage is None:
+        return missing("triage")
+    rows = [(b.service, f"{b.score:.2f}", "; ".join(b.evidence)) for b in triage.services[:12]]
+    return grid(("service", "score", "evidence"), rows, alt="where it starts")
+
+
+def changes(triage: Triage | None) -> Page:
+    """Every change that the telemetry shows or somebody told of, and which suspect follows it."""
+    if triage is None:
+        return missing("triage")
+    followed = {(c.at, c.kind, c.after): n for n, s in reversed(list(enumerate(triage.suspects, 1))) if (c := s.change)}
+    rows = []
+    for change in triage.changes:
+        n = followed.get((change.at, change.kind, change.after))
+        said = Markup(f"<b>suspect {n} follows it</b>" if n else "no suspect follows it")
+        after = f"{change.before or '?'} → {change.after}"
+        rows.append((f"{change.at:%Y-%m-%d %H:%M:%S}", change.kind, change.service, after, said, change.evidence))
+    if not rows:
+        return Page("<p>No change was seen, and nobody told of one.</p>", "no change")
+    return grid(("at (UTC)", "what", "where", "", "", "evidence"), rows, alt="changes")
+
+
+def logs(triage: Triage | None) -> Page:
+    """Groups of log records without an exception, those that became more common first."""
+    if triage is None:
+        return missing("triage")
+    rows = [
+        (code(g.template[:160]), g.service, g.severity, f"{g.events:,}", f"{g.before:,}", f"{g.failing:,}")
+        for g in triage.logs
+    ]
+    if not rows:
+        return Page("<p>No log record lies in the window.</p>", "no log records")
+    return grid(("log records", "from", "level", "in the window", "before", "beside errors"), rows, alt="log records")
+
+
+def exemplars(suspect: Suspect | None) -> Page:
+    """Traces that show a suspect in different request shapes, and passing neighbours to hold against them."""
+    if suspect is None:
+        return missing("triage")
+    rows = [("failing", name(trace)) for trace in suspect.exemplars]
+    rows += [("passing", name(trace)) for trace in suspect.controls]
+    return grid(("", "trace"), rows, alt="exemplars and controls")
+
+
+def notes(triage: Triage | None) -> Page:
+    """What a reader of the figures must know."""
+    if triage is None:
+        return missing("triage")
+    told = "".join(f"<li>{html.escape(note)}</li>" for note in triage.notes)
+    return Page(f"<ul>{told}</ul>" if told else "<p>Nothing in particular.</p>", "notes")
