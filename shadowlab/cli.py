@@ -213,6 +213,29 @@ def export(case: Path, parquet: Path, as_json: bool) -> None:
     click.echo(json.dumps(told, indent=1) if as_json else f"{len(files)} files in {parquet}")
 
 
+@main.command()
+@_CASE
+@click.option("--every", default="1m", show_default=True, help="How often to look.")
+@click.option("--window", default="30m", show_default=True, help="What triage looks at; a case gets twice as much.")
+@click.option("--slo", type=_FILE, help="OpenSLO v1 objectives; else the case's, else a default per service.")
+@click.option("--out", type=_FILE, default=Path("incidents"), show_default=True, help="Folder for the cases it makes.")
+@click.option("--report", "template", metavar="TEMPLATE", help="Run this report on each new case.")
+@click.option("--webhook", metavar="HOST:PORT", help="Take pages of PagerDuty and Alertmanager here.")
+@click.option("--webhook-secret", type=_FILE, metavar="FILE", help="The secret they sign with; needed for --webhook.")
+@click.option("--once", is_flag=True, help="Look once, and leave.")
+@_JSON
+def watch(case: Path, every: str, window: str, out: Path, as_json: bool, **orders: Any) -> None:
+    """Triage over what arrives; when an alert starts, its incident becomes a case of its own below --out.
+
+    Runs beside `receive` on the same CASE until Ctrl-C. One incident gives one case, also after a restart.
+    """
+    from shadowlab import watching
+
+    tell = functools.partial(click.echo, err=True)
+    made = watching.watch(case, every=every, window=window, out=out, tell=tell, **orders)
+    click.echo(json.dumps({"cases": made}, indent=1) if as_json else f"{len(made)} cases were made")
+
+
 @_verb("triage")
 @click.option("--slo", type=_FILE, help="OpenSLO v1 objectives; remembered by the case.")
 @click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")
@@ -236,7 +259,7 @@ def triage(
 @click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
 @click.option("--trace", help="A trace's id: its recording, or what is missing of it.")
 @click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 @click.option("--workers", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, as tcp://HOST:8786.")
 @click.option("--pytest", "pytest_out", type=_FILE, help="Write the replay as plain pytest below this folder.")
@@ -261,7 +284,7 @@ def replay(
 @_verb("minimise")
 @click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
 @click.option("--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Replays at most.")
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 @click.option("--pytest", "pytest_out", type=_FILE, help="Replay the small request, and write it as pytest below this.")
 def minimise(
@@ -286,7 +309,7 @@ def minimise(
 @click.option("--patch", type=_FILE, help="A unified diff, applied to the second commit, or to the first.")
 @click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
 @click.option("--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Recordings to take.")
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 def compare(
     inv: Any, base: str | None, patched: str | None, patch: Path | None, recordings: tuple[str, ...], limit: int,
     sandbox: str,
@@ -307,7 +330,7 @@ def compare(
 )
 @click.option("--seed", default=0, show_default=True, help="Of the first order; each has the next.")
 @click.option("--strict", is_flag=True, help="Take any difference of the outcome for another one, the body's too.")
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap or unconfined.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 def explore(inv: Any, recording: str | None, **options: Any) -> Any:
     """Run a request in seeded orders of its tasks and threads, until it comes out otherwise.

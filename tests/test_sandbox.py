@@ -114,7 +114,7 @@ def test_nothing_is_claimed_of_unconfined() -> None:
 
 
 def test_an_unknown_sandbox_is_said_with_those_there_are() -> None:
-    with pytest.raises(errors.SandboxError, match="choose one of embedded, bwrap, docker, unconfined"):
+    with pytest.raises(errors.SandboxError, match="choose one of embedded, bwrap, docker, gvisor, unconfined"):
         Runner(orders.TREE, orders.service(), sandbox="jail")
 
 
@@ -126,6 +126,15 @@ def test_docker_without_an_engine_is_a_sandbox_error(monkeypatch: pytest.MonkeyP
     ):
         runner.run(orders.fixture(orders.passing()), repeats=1, perturb=False)
     assert "embedded" in (told.value.hint or "")
+
+
+def test_gvisor_that_is_not_installed_is_a_sandbox_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with (
+        pytest.raises(errors.SandboxError, match="runsc is not installed"),
+        Runner(orders.TREE, orders.service(), sandbox="gvisor") as runner,
+    ):
+        runner.run(orders.fixture(orders.passing()), repeats=1, perturb=False)
 
 
 def test_the_filter_knows_this_machine() -> None:

@@ -6,6 +6,7 @@ Dask carries all of it as pickles. Name a scheduler that is yours, over `tls://`
 
 from __future__ import annotations
 
+import importlib
 import io
 import tarfile
 import tempfile
@@ -86,8 +87,7 @@ class Fanned:
         progress: Progress | None = None,
     ) -> list[list[RunResult]]:
         """As `Runner.run_many`: each recording with all its repeats and its twin on one worker."""
-        import distributed
-
+        distributed = _distributed()
         workers = sorted(self._client.scheduler_info()["workers"])
         places = [list(range(len(wanted)))[n :: len(workers)] for n in range(len(workers))]
         places = [place for place in places if place]
@@ -180,13 +180,17 @@ def _packed(tree: Path) -> bytes:
     return content.getvalue()
 
 
-def _client(address: str) -> Any:
+def _distributed() -> Any:
     try:
-        import distributed
+        return importlib.import_module("distributed")
     except ImportError as exc:
         raise errors.UsageError(
             "replays on workers need the package distributed", hint="pip install 'shadowlab[dask]'"
         ) from exc
+
+
+def _client(address: str) -> Any:
+    distributed = _distributed()
     try:
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as exc:

@@ -7,6 +7,7 @@ committed here; the message comes from the recording, and goes nowhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from shadowlab.privacy import masked
 from shadowlab.records import Effect, Finding
@@ -15,12 +16,15 @@ from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Hooks, Runner
 
+if TYPE_CHECKING:
+    from shadowlab.replay.fanout import Fanned
+
 _READS = {"GET", "HEAD", "OPTIONS", "TRACE", "MGET", "HGET", "HGETALL", "HMGET", "EXISTS", "LRANGE", "SMEMBERS",
           "SISMEMBER", "ZRANGE", "ZSCORE", "TTL", "TYPE", "KEYS", "SCAN", "PING", "XREAD", "XREADGROUP"}  # fmt: skip
 """Methods of HTTP (RFC 9110, section 9.2.1) and commands of Redis that leave nothing behind."""
 
 
-def findings(runner: Runner, fixtures: Sequence[Fixture]) -> tuple[Finding, ...]:
+def findings(runner: Runner | Fanned, fixtures: Sequence[Fixture]) -> tuple[Finding, ...]:
     """What a second delivery of each message did again; one run more for each message with an idempotency key."""
     messages = [fixture for fixture in fixtures if fixture.message and fixture.message.idempotency_key]
     if not messages:

@@ -111,6 +111,11 @@ class Runner:
         return self._sandbox.enforced(server.held) if server else ()
 
     @property
+    def sandbox(self) -> str:
+        """The sandbox's name."""
+        return self._sandbox.name
+
+    @property
     def environment(self) -> environments.Environment:
         """The interpreter and the packages that the service runs on."""
         return self._environment
