@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from shadowlab_recorder.asgi import RecordedApp
+from shadowlab_recorder.flags import hook as flag_hook
 from shadowlab_recorder.front import configure, record
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.redaction import DENIED_NAMES
@@ -24,6 +25,7 @@ __all__ = [
     "SqliteSnapshot",
     "__version__",
     "configure",
+    "flag_hook",
     "record",
 ]
 __version__ = "0.1.0"

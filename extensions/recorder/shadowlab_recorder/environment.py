@@ -55,7 +55,7 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 def _is_instrumentation() -> bool:
     """Whether OpenTelemetry's code or ours is what reads: the service did not ask."""
     frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__") in ("os", "_collections_abc"):
+    while frame is not None and frame.f_globals.get("__name__") in ("os", "collections.abc"):
         frame = frame.f_back
     name = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
     return name.startswith(("opentelemetry.", "shadowlab_recorder."))

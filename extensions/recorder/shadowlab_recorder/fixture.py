@@ -67,6 +67,12 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
     }
     if tape.log is not None:
         made["database"] = database.document(tape.log, clean.cell, clean.text)
+    if tape.files:
+        made["files"] = [_file(path, body, clean) for path, body in tape.files.values()]
+    if tape.draws_size:
+        drawn = base64.b64encode(b"".join(tape.draws)).decode()
+        lengths = [len(each) for each in tape.draws]
+        made["randomness"] = {"urandom": drawn, "draws": lengths, "cut": tape.draws_size > sum(lengths)}
     made |= _called(tape, clean)
     return made | {"redaction": clean.report()}
 
@@ -122,7 +128,9 @@ def truncated(tape: Tape) -> list[str]:
         "outbound": tape.outbound_lost,
         "db_snapshot": tape.snapshot_lost,
         "call": tape.call_lost,
+        "files": tape.files_lost,
     }
+    parts |= {f"files[{path}]": body.cut for path, body in tape.files.values()}
     for each in tape.outbound:
         parts[f"outbound[{each.seq}].request_body"] = each.request_body.cut
         answered = each.status is not None and each.error is None
@@ -137,6 +145,10 @@ def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
         return True
     length = announced.get(b"content-length", b"0")
     return b"transfer-encoding" not in announced and length.isdigit() and int(length) <= body.size
+
+
+def _file(path: str, body: Body, clean: Redacted) -> dict[str, Any]:
+    return {"path": path, "sha256": body.sha256(), "size": body.size, **encoded(clean.body(body.bytes()))}
 
 
 def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:

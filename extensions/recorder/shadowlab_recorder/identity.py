@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import locale
 import os
 import platform
 import re
 import sys
+import time
 from functools import lru_cache
 from importlib import metadata
 from typing import Any
@@ -44,10 +47,33 @@ def _announced() -> dict[str, str]:
     return {name.strip(): unquote(value.strip()) for name, equals, value in pairs if equals}
 
 
-@lru_cache(maxsize=1)
-def versions() -> dict[str, Any]:
-    """The interpreter, the platform, and the distributions whose modules are loaded."""
+@lru_cache(maxsize=8)
+def versions(lock: str | None = None) -> dict[str, Any]:
+    """The interpreter, the platform, its locale and time zone, and the distributions whose modules are loaded."""
     loaded = {name.partition(".")[0] for name in tuple(sys.modules)}
     named = {each for module, names in metadata.packages_distributions().items() if module in loaded for each in names}
     packages = {name: metadata.version(name) for name in sorted(named, key=str.lower)}
-    return {"python": platform.python_version(), "platform": platform.platform(), "packages": packages}
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "platform": platform.platform(),
+        "locale": locale.setlocale(locale.LC_ALL),
+        "encoding": sys.getfilesystemencoding(),
+        "time_zone": os.environ.get("TZ") or _zone(),
+        "lock": _digest(lock) if lock else None,
+        "packages": packages,
+    }
+
+
+def _zone() -> str:
+    """The zone's name where the system tells it, else its abbreviations."""
+    place = os.path.realpath("/etc/localtime")
+    return place.partition("/zoneinfo/")[2] or "/".join(time.tzname)
+
+
+def _digest(lock: str) -> str | None:
+    try:
+        with open(lock, "rb") as opened:
+            return hashlib.sha256(opened.read()).hexdigest()
+    except OSError:
+        return None

@@ -12,7 +12,7 @@ from shadowlab_recorder.tape import Exchange, RawHeaders, current
 def begin(client: str, method: str, url: str, headers: RawHeaders, body: bytes | None = b"") -> Exchange | None:
     """An exchange with the request's whole body (None: it cannot be seen); None outside of a recorded request."""
     tape = current()
-    if tape is None or tape.within:
+    if tape is None:
         return None
     try:
         exchange = tape.exchange(client, method, url, headers)

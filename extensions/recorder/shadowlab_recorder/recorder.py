@@ -93,7 +93,8 @@ class Recorder:
         wanted = answered and self.wanted(tape)  # not answered: its client went away
         tape.control = tape.control and not kept
         if wanted:
-            tape.flags = self._flags()
+            seen = {name: _plain(value) for name, value in tape.flags.items()}
+            tape.flags = {**self._flags(), **seen}
         tape.closed = True
         tape.span = None
         if not (kept or tape.control):
@@ -145,7 +146,7 @@ class Recorder:
             "name": identity.service(told.service),
             "version": identity.service_version(told.service_version),
             "commit": identity.commit(told.commit),
-            "versions": identity.versions(),
+            "versions": identity.versions(told.lock),
             "environment": self._values,
             "db_environment": told.database or (told.snapshot.environment if told.snapshot else None),
         }

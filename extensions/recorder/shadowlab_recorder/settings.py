@@ -51,6 +51,12 @@ class Settings:
     """Bytes that all requests in flight may hold together."""
     disk_bytes: int = 1 << 30
     """Bytes that the folder may hold; what comes after is dropped."""
+    files: tuple[str, ...] = ()
+    """Folders of which the files that a request reads are kept."""
+    keep_draws: bool = False
+    """Keep the bytes that a request draws by `os.urandom`, `secrets`, `uuid4`: they may be its secrets."""
+    lock: str | None = None
+    """The lock file of the service's packages; its digest is kept."""
     database: str | None = None
     """Name of the environment variable that tells the service where its database is."""
 
@@ -61,7 +67,7 @@ class Settings:
             raise ValueError("body_limit must be 0 or more, queue_length 1 or more")
         if min(self.per_minute, self.request_bytes, self.memory_bytes, self.disk_bytes) < 1:
             raise ValueError("per_minute, request_bytes, memory_bytes and disk_bytes must be 1 or more")
-        for name in ("environment", "redact", "redact_paths", "redact_patterns"):
+        for name in ("environment", "redact", "redact_paths", "redact_patterns", "files"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         Looks(self.redact_patterns), Places(self.redact_paths)  # says now what cannot be understood
 

@@ -121,8 +121,12 @@ class Tape:
     outbound_lost: bool = False
     log: Log | None = None
     """What it did in a database."""
-    within: int = 0
-    """How many clients are at work whose own calls to others belong to them."""
+    files: dict[str, tuple[str, Body]] = field(default_factory=dict)
+    """By real path: the path under its root, and the content."""
+    files_lost: bool = False
+    draws: list[bytes] = field(default_factory=list)
+    """What was drawn from the system's randomness."""
+    draws_size: int = 0
     environment_read: dict[str, bool] = field(default_factory=dict)
     """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None

@@ -6,6 +6,7 @@ from shadowlab_recorder import (
     database_psycopg,
     database_sqlite,
     environment,
+    files,
     outbound_aiohttp,
     outbound_httpx,
     outbound_redis,
@@ -27,5 +28,9 @@ def start(settings: Settings) -> None:
     database_sqlite.watch()
     when_imported("psycopg", database_psycopg.watch)
     when_imported("psycopg._server_cursor_base", database_psycopg.watch_server_cursors)
+    if settings.files:
+        files.watch(settings.files)
+    if settings.keep_draws:
+        randomness.keep_draws()
     if settings.seed_random:
         randomness.seed_requests()
