@@ -66,6 +66,20 @@ class CountedWsgi(Counted):
             self.open += more
 
 
+class CountedCalls(CountedWsgi):
+    """A function that takes messages, and how many it has in hand."""
+
+    def __call__(self, *args: Any) -> Any:  # type: ignore[override]  # as the function's
+        self._count(1)
+        try:
+            return self.app(*args)
+        finally:
+            self._count(-1)
+
+
+KINDS = {"asgi": Counted, "wsgi": CountedWsgi, "calls": CountedCalls}
+
+
 def obey(clock: time_machine.Traveller, app: Counted) -> None:
     """Do what the driver says until it hangs up."""
     from opentelemetry import metrics
@@ -88,8 +102,7 @@ if __name__ == "__main__":
     platform.platform = lambda *_: f"Linux-{platform.machine()}-with-{''.join(platform.libc_ver())}"
     clock = time_machine.travel(START, tick=True).start()
     module = importlib.import_module(MODULE)
-    kind = CountedWsgi if getattr(module, "KIND", "asgi") == "wsgi" else Counted
-    app = kind(module.served())
+    app = KINDS[getattr(module, "KIND", "asgi")](module.served())
     module.served = lambda: app
     threading.Thread(target=obey, args=(clock, app), daemon=True).start()
     module.main()

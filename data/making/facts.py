@@ -82,19 +82,20 @@ def expected(incident: Path, answer: Answer) -> dict[str, Any]:
 
 
 def _requests(incident: Path) -> Iterator[dict[str, Any]]:
-    """Every server span."""
+    """Every span of a request or a message; what failed without a status of HTTP counts as 500."""
     for document in lines(incident / "traces.otlp.jsonl.gz"):
         for each in document["resourceSpans"]:
             who = attributes(each["resource"])
-            for span in (span for scope in each["scopeSpans"] for span in scope["spans"] if span["kind"] == 2):
+            for span in (span for scope in each["scopeSpans"] for span in scope["spans"] if span["kind"] in (2, 5)):
                 said = attributes(span)
+                failed = 500 if span["status"].get("code") == 2 else 200
                 raised = [attributes(event) for event in span.get("events", ()) if event["name"] == "exception"]
                 yield {
                     "service": who["service.name"],
                     "name": span["name"],
                     "start": int(span["startTimeUnixNano"]),
                     "end": int(span["endTimeUnixNano"]),
-                    "status": int(said.get("http.response.status_code", 500 if raised else 0)),
+                    "status": int(said.get("http.response.status_code", failed)),
                     "version": who["service.version"],
                     "revision": who.get("vcs.ref.head.revision"),
                     "raised": raised[-1] if raised else None,

@@ -70,7 +70,9 @@ class Story:
     ports: tuple[int, ...] = ()
     """Where the story's peers listen."""
     plain: tuple[str, ...] = ("-m", "uvicorn", "app:app", "--port", str(PORT))
-    """What serves it without telemetry, for what is there before the story begins."""
+    """What serves it without telemetry, for what is there before the story begins; empty for what takes messages."""
+    servers: tuple[tuple[str, ...], ...] = ()
+    """Commands of this machine that run all the while, in a temporary folder: a queue."""
     failing: int | None = None
     """Recordings of failed requests that ship; None is all of them."""
     controls: int | None = None
@@ -262,15 +264,18 @@ class Clock:
 
 @contextlib.contextmanager
 def served(
-    made: Stage, clock: Clock, module: str, root: Path, start: datetime, port: int, settings: Mapping[str, str]
+    made: Stage, clock: Clock, module: str, root: Path, start: datetime, port: int | None, settings: Mapping[str, str]
 ) -> Iterator[None]:
     """A module's application, on its own clock."""
     ours, theirs = socket.socketpair()
-    words = (made.interpreter, str(HERE / "clocked.py"), str(root), module, str(start.timestamp()))
+    # Stacks name its place, and must not name one of this machine's.
+    clocked = shutil.copy(HERE / "clocked.py", made.root / ".venv")
+    words = (made.interpreter, str(clocked), str(root), module, str(start.timestamp()))
     options = {"cwd": root, "env": made.environment(**made.telemetry(), **settings), "pass_fds": [theirs.fileno()]}
     with ours, process(made, module, *words, str(theirs.fileno()), **options):
         theirs.close()
-        listening(made, port)
+        if port:
+            listening(made, port)
         clock.lines[module] = ours.makefile("rw")
         try:
             yield
@@ -289,6 +294,8 @@ def play(made: Stage) -> Load:
     peers = (sys.executable, str(HERE / "peers.py"), str(made.work), str(story.incident / "run"), str(made.otlp))
     running: dict[str, tuple[object, contextlib.ExitStack]] = {}
     with process(made, "peers", *peers), contextlib.ExitStack() as everything:
+        for words in story.servers:
+            everything.enter_context(process(made, Path(words[0]).name, *words, cwd=made.work))
         listening(made, made.otlp, *story.ports)
         asyncio.run(_before(made, load))
         for act, until in zip(story.acts, ends, strict=True):
@@ -327,13 +334,15 @@ def _service(made: Stage, clock: Clock, act: Act) -> Iterator[None]:
         "SHADOWLAB_RECORDER_KEY": hashlib.sha256(commit.encode()).hexdigest(),
         **act.settings,
     }
-    with served(made, clock, "serve", made.root, act.start, PORT, settings):
+    with served(made, clock, "serve", made.root, act.start, PORT if made.story.plain else None, settings):
         yield
 
 
 async def _before(made: Stage, load: Load) -> None:
     """What is there before the story begins; made through the API, with no telemetry."""
     made.database.unlink(missing_ok=True)
+    if not made.story.plain:
+        return
     options = {"cwd": made.root, "env": made.environment()}
     with process(made, "before", made.interpreter, *made.story.plain, **options):
         await asyncio.to_thread(listening, made, PORT)

@@ -1,0 +1,113 @@
+"""Receipts are in the customer's language now, and one customer in twenty never told which that is."""
+
+import asyncio
+import random
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+from making import facts
+from making.load import Load
+from making.peers import body_of, reply
+from making.planted import SECRETS, secret
+from making.stage import Act, Story
+
+MAIL = 9161
+START = datetime(2026, 3, 12, 9, 0, tzinfo=UTC)
+DEPLOY = START + timedelta(minutes=26, seconds=48)
+WORDS = ("order", "late", "parcel", "broken", "refund", "where", "invoice", "twice", "please", "wrong", "size", "again")
+
+
+class Customers(Load):
+    """People who want help."""
+
+    PER_MINUTE = 20
+    MIX: ClassVar = {"open": 0.76, "show": 0.16, "come": 0.03, "stranger": 0.02, "health": 0.03}
+
+    async def before(self, client: httpx.AsyncClient) -> None:
+        """Some customers are there already; those of old told no language."""
+        self._customers: list[int] = []
+        self._tickets: list[int] = []
+        for number in range(60):
+            await self._come(client, {} if number % 20 == 7 else {"language": self.rng.choice(["de", "en", "fr"])})
+
+    async def ask(self, client: httpx.AsyncClient, at: float, number: int, what: str) -> None:
+        match what:
+            case "open" | "stranger":
+                customer = 10**6 if what == "stranger" else self.rng.choice(self._customers)
+                subject = " ".join(self.rng.choices(WORDS, k=self.rng.randint(2, 6)))
+                body = {"customer": customer, "subject": subject}
+                answer = await client.post("/tickets", json=body, headers=self._headers())
+                if answer.status_code == 201:
+                    self._tickets.append(answer.json()["id"])
+            case "show":
+                if self._tickets:
+                    await client.get(f"/tickets/{self.rng.choice(self._tickets)}", headers=self._headers())
+            case "come":
+                await self._come(client, {"language": self.rng.choice(["de", "en", "fr"])})
+            case _:
+                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+
+    async def _come(self, client: httpx.AsyncClient, told: dict[str, str]) -> None:
+        email = f"customer{len(self._customers) + 1:03d}@example.com"
+        answer = await client.post("/customers", json={"email": email, **told}, headers=self._headers())
+        self._customers.append(answer.json()["id"])
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "user-agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 18_4 like Mac OS X) AppleWebKit/605.1.15",
+            "x-client": self.rng.choice(["help-web/2.9", "help-web/2.8", "shop-app/7.1"]),
+            "cookie": f"session={secret(self.rng.randrange(SECRETS))}",
+        }
+
+
+class Mail:
+    """Takes every message."""
+
+    def __init__(self, seed: int) -> None:
+        self._rng = random.Random(seed)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await body_of(receive)
+        await asyncio.sleep(min(0.05, 0.003 * self._rng.lognormvariate(0, 0.5)))
+        await reply(send, 202, b'{"queued":true}')
+
+
+def peers() -> dict[int, Any]:
+    """What the service calls, by port."""
+    return {MAIL: Mail(seed=61)}
+
+
+STORY = Story(
+    incident=Path(__file__).resolve().parent.parent,
+    service="tickets-api",
+    acts=(
+        Act(start=START, release="Release 2.2.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "10"}),
+        Act(start=DEPLOY, release="Release 2.3.0", settings={"RECORDINGS_SHARE": "0.03", "RECORDINGS_SEED": "11"}),
+    ),
+    end=DEPLOY + timedelta(minutes=31),
+    load=Customers,
+    seed=20260312,
+    database="TICKETS_DB",
+    settings={"MAIL_URL": f"http://127.0.0.1:{MAIL}"},
+    ports=(MAIL,),
+    plain=("start.py",),
+    failing=8,
+    controls=10,
+)
+
+ANSWER = facts.Answer(
+    operation="POST tickets",
+    cause="customers who came before there were languages have no profile, and the receipt asks for its language",
+    kind="commit",
+    offence="Acknowledge in the customer's language",
+    change="tickets-api",
+    replay={"outcome": "reproduced"},
+    diagnose={"status": "confirmed", "culprit": "offence"},
+    propose={"candidates": 0},
+)
+
+expected = partial(facts.expected, answer=ANSWER)
+check = partial(facts.check, answer=ANSWER)
