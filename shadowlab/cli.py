@@ -200,13 +200,27 @@ def cut(
 
 @main.command()
 @_CASE
-@click.option("--parquet", type=_FILE, required=True, metavar="DIR", help="A new folder.")
+@click.argument("recording", required=False)
+@click.option("--parquet", type=_FILE, metavar="DIR", help="The telemetry, by day and service; a new folder.")
+@click.option("--zip", "zipped", type=_FILE, help="RECORDING with its blobs, as one file.")
+@click.option("--vcr", type=_FILE, help="RECORDING's calls as a cassette that vcrpy plays.")
 @_JSON
-def export(case: Path, parquet: Path, as_json: bool) -> None:
-    """Write the telemetry as Parquet, partitioned by day and service: what a lake, Spark or another case reads."""
+def export(
+    case: Path, recording: str | None, parquet: Path | None, zipped: Path | None, vcr: Path | None, as_json: bool
+) -> None:
+    """Write the telemetry as Parquet (what a lake, Spark or another case reads), or one RECORDING for others."""
     from shadowlab.investigation import open_investigation
     from shadowlab.progress import TerminalBars
 
+    if recording is not None:
+        inv = open_investigation(case, create=False)
+        made, notes = inv.export_recording(recording, zip=zipped, vcr=vcr)
+        both = {"files": [str(file) for file in made], "notes": list(notes)}
+        lines = [*both["files"], *(f"note: {note}" for note in notes)]
+        click.echo(json.dumps(both, indent=1) if as_json else "\n".join(lines))
+        return
+    if parquet is None:
+        raise errors.UsageError("nothing to export", hint="give --parquet DIR, or a RECORDING with --zip or --vcr")
     with TerminalBars() as bars:
         files = open_investigation(case, create=False, progress=bars).export(parquet=parquet)
     told = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}

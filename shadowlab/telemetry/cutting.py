@@ -1,4 +1,4 @@
-"""Cut an incident out of a case that goes on receiving: its traces whole, their logs and metrics, in a case of its own."""
+"""Cut an incident out of a case that goes on receiving: whole traces, their logs and metrics."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def cut(
     case: Case, into: Case, *, start_ns: int, end_ns: int, services: Sequence[str] = ()
 ) -> tuple[Ingest, list[str]]:
-    """Copy every trace of `case` that has a span of `services` (all, when empty) in the window into the new case `into`.
+    """Copy every trace of `case` that has a span of `services` (all, when empty) in the window into the case `into`.
 
-    Logs and metric points are those of these traces and of these services in the window; rows stay as they are, redacted as
-    they were. Gives what `into` gained, and the ids of the traces. Raises `UsageError` when there is nothing.
+    Logs and metric points are those of these traces and of these services in the window; rows stay as they are,
+    redacted as they were. Gives what `into` gained, and the traces' ids. Raises `UsageError` when there is nothing.
     """
     import duckdb
 
@@ -43,9 +43,10 @@ def cut(
             except duckdb.Error as exc:
                 raise errors.TelemetryError(f"cannot cut the incident out: {str(exc).splitlines()[0]}") from exc
         segments.put_in_place(beside, place)
-        counts = {"spans": rows["spans"], "logs": rows["logs"], "metric_points": rows["metric_points"]}
-        segments.publish(into, (*segments.manifest(into).segments, Segment(file=place.name, **counts)))
-    return Ingest(**counts), traces
+        spans, logs, points = rows["spans"], rows["logs"], rows["metric_points"]
+        made = Segment(file=place.name, spans=spans, logs=logs, metric_points=points)
+        segments.publish(into, (*segments.manifest(into).segments, made))
+    return Ingest(spans=spans, logs=logs, metric_points=points), traces
 
 
 def _wanted(
@@ -56,7 +57,8 @@ def _wanted(
     if names:
         con.execute(
             f"CREATE TEMP TABLE wanted AS SELECT DISTINCT trace_id, service FROM ({spans}) "
-            "WHERE start_ns >= $from AND start_ns < $until AND (len($services) = 0 OR list_contains($services, service))",
+            "WHERE start_ns >= $from AND start_ns < $until "
+            "AND (len($services) = 0 OR list_contains($services, service))",
             told,
         )
     found = con.execute("SELECT DISTINCT trace_id FROM wanted ORDER BY ALL").fetchall() if names else []
