@@ -1,5 +1,11 @@
 """Ask telemetry in SQL: read-only, bounded, from a notebook too."""
 
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import otlp
@@ -87,6 +93,51 @@ def test_a_query_that_takes_too_much_memory_is_stopped(case):
     query = "SELECT list(a.range ORDER BY hash(a.range)) FROM range(50000000) a"
     with pytest.raises(errors.QueryError, match="more than 100MB of memory"):
         telemetry.user_sql(case, query, memory="100MB")
+
+
+_ENDLESS = "SELECT sum(a.range * b.range) FROM range(1000000000) a, range(100000) b"
+
+
+def test_a_long_query_tells_its_progress_to_the_end(case):
+    seen: list[tuple[str, int, int]] = []
+    with pytest.raises(errors.QueryError, match="more than 1 s"):
+        telemetry.user_sql(case, _ENDLESS, timeout_s=1, progress=lambda *told: seen.append(told))
+    assert seen[-1] == ("query, percent", 100, 100)
+    assert all(0 <= done < total == 100 for _, done, total in seen[:-1])
+
+
+def test_an_interrupt_stops_a_query_and_the_next_one_is_answered(case):
+    def interrupt(*_told: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        telemetry.user_sql(case, _ENDLESS, timeout_s=600, progress=interrupt)
+    assert telemetry.user_sql(case, "SELECT 1 AS one").rows() == [{"one": 1}]
+
+
+def test_a_query_in_a_terminal_shows_a_bar_and_ends_with_ctrl_c(case):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "shadowlab", "sql", "--timeout", "600", str(case.path), _ENDLESS]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"percent" not in shown:
+        shown += os.read(ours, 4096)
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=60)
+    with contextlib.suppress(OSError):  # a terminal whose other end is gone
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert (running.returncode, out) == (130, b"")
+    assert b"interrupted" in shown
+
+
+def test_limits_can_be_raised(case):
+    query = "SELECT count(*) AS n FROM (SELECT range FROM range(3000000) ORDER BY hash(range) LIMIT 2500000)"
+    with pytest.raises(errors.QueryError, match="raise --memory"):
+        telemetry.user_sql(case, query, memory="20MB")
+    assert telemetry.user_sql(case, query, memory="1GB", timeout_s=600).rows() == [{"n": 2_500_000}]
 
 
 def test_parameters_are_bound(case):

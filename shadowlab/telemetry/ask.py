@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,7 +24,7 @@ _LOCKED: Final = """
 SET enable_external_access = false; SET python_enable_replacements = false; SET allow_community_extensions = false;
 SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET lock_configuration = true;
 """
-_LOOK_S: Final = 0.25
+_LOOK_S: Final = 0.1
 Progress = Callable[[str, int, int], None]
 
 
@@ -92,21 +92,12 @@ def _refuse_writes(con: DuckDBPyConnection, text: str) -> None:
 def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str, progress: Progress | None) -> Any:
     import duckdb
 
-    late = threading.Event()
-
-    def stop() -> None:
-        late.set()
-        store.con.interrupt()
-
-    clock = threading.Timer(timeout_s, stop)
-    clock.daemon = True
-    clock.start()
+    deadline = time.monotonic() + timeout_s
     try:
-        with _watched(store.con, progress):
-            return store.answer(store.con, text, params)
+        # DuckDB looks at no signal while it works: it works in a thread, and this one listens for Ctrl-C.
+        with ThreadPoolExecutor(1, "shadowlab-query") as pool:
+            return _watched(pool.submit(store.answer, store.con, text, params), store.con, deadline, progress)
     except duckdb.InterruptException as exc:
-        if not late.is_set():
-            raise KeyboardInterrupt from exc
         raise errors.QueryError(
             f"the query took more than {timeout_s:g} s", hint="narrow it by time or service, or raise --timeout"
         ) from exc
@@ -116,33 +107,27 @@ def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str,
         ) from exc
     except duckdb.Error as exc:
         raise _query_error(exc) from exc
-    finally:
-        clock.cancel()
 
 
-@contextlib.contextmanager
-def _watched(con: DuckDBPyConnection, progress: Progress | None) -> Iterator[None]:
-    """Look at the progress of what the block asks, from a thread beside it."""
-    if progress is None:
-        yield
-        return
-    over, told = threading.Event(), threading.Event()
-
-    def look() -> None:
-        while not over.wait(_LOOK_S):
-            share = con.query_progress()
-            if 0 <= share < 100:
-                told.set()
-                progress("query, percent", int(share), 100)
-
-    thread = threading.Thread(target=look, name="shadowlab-progress", daemon=True)
-    thread.start()
+def _watched(answer: Future[Any], con: DuckDBPyConnection, deadline: float, progress: Progress | None) -> Any:
+    """Wait for an answer, tell how far it is, and stop it at the deadline or when somebody interrupts."""
+    told = False
     try:
-        yield
+        while not wait((answer,), _LOOK_S).done:
+            share = con.query_progress()
+            if progress and 0 <= share < 100:
+                progress("query, percent", int(share), 100)
+                told = True
+            if time.monotonic() > deadline:
+                con.interrupt()
+        return answer.result()
+    except BaseException:
+        while not answer.done():
+            con.interrupt()
+            wait((answer,), _LOOK_S)
+        raise
     finally:
-        over.set()
-        thread.join()
-        if told.is_set():
+        if progress and told:
             progress("query, percent", 100, 100)
 
 
