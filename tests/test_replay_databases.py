@@ -156,3 +156,15 @@ def test_behind_the_door_there_is_only_the_replay_s_own_database(tmp_path: Path,
     with Runner(source.path, source.service("HEAD"), sandbox=sandbox) as runner:
         (run,) = runner.run(recorded(ROWS), repeats=1, perturb=False)
     assert run.body.decode() == '["AF_UNIX SOCK_STREAM", "replay"]', run.error
+
+
+@pytest.mark.slow
+def test_an_event_loop_waits_for_postgresql_and_for_nothing_else(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, psycopg\n\n\nasync def run(event):\n"
+        '    async with await psycopg.AsyncConnection.connect(os.environ["RATES_URL"]) as db:\n'
+        "        await asyncio.sleep(3600)\n"
+        '        return [str(v) for v, in await (await db.execute("SELECT v FROM rates ORDER BY id")).fetchall()]\n'
+    )
+    done = replayed(tmp_path, code, recorded(ROWS))
+    assert (done.outcome, done.error) == ("reproduced", None), done.runs[0].divergence

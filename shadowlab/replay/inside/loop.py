@@ -19,6 +19,8 @@ from .schedule import Schedule
 
 _GRACE_S = 0.05
 """Real seconds that a foreign thread gets to wake the loop before a timer is let go off."""
+_ANSWER_S = 5.0
+"""Real seconds that a database gets to answer before virtual time goes on."""
 _OURS = ("MainThread", "AnyIO worker thread", "shadowlab-turn")
 
 
@@ -72,8 +74,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if self.busy:
             return self._poll(None)
         foreign = sum(not thread.name.startswith(_OURS) for thread in threading.enumerate())
-        if foreign:
-            self._poll(_GRACE_S)
+        connected = len(self._selector.get_map()) > 1  # type: ignore[attr-defined]
+        if foreign or connected:
+            self._poll(_ANSWER_S if connected else _GRACE_S)
             if self._ready:  # type: ignore[attr-defined]
                 return None
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
@@ -82,7 +85,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
         if timers:
             self._clock.advance(int((timers[0].when() - self.time()) * 1e9) + 1000)
-        elif not foreign and len(self._selector.get_map()) <= 1:  # type: ignore[attr-defined]
+        elif not foreign and not connected:
             raise Deadlock("the request waits for something that will never happen")
         return None
 
