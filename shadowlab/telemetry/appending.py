@@ -50,10 +50,10 @@ def append(con: DuckDBPyConnection, *, correlation: Sequence[str], known: Sequen
     The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
     con.execute(statements("append_resources"))
-    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM stage_resources")
+    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM turn_resources")
     added = dict.fromkeys(SIGNALS, 0)
     for signal in SIGNALS:
-        staged = _one(con, f"SELECT count(*) FROM stage_{signal}s")
+        staged = _one(con, f"SELECT count(*) FROM turn_{signal}s")
         con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")
         if not staged:
             continue
@@ -69,7 +69,7 @@ def append(con: DuckDBPyConnection, *, correlation: Sequence[str], known: Sequen
 
 def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], known: Sequence[str]) -> int:
     """Find the rows that are there already; gives their number."""
-    stage, key, during = f"stage_{signal}s", _KEY[signal], _during(con, signal)
+    stage, key, during = f"turn_{signal}s", _KEY[signal], _during(con, signal)
     keys = " UNION ALL ".join(f"SELECT {key} FROM {name}.{signal}s {during}" for name in known)
     ids = " UNION ALL ".join(f"SELECT row_id FROM {name}.{signal}s {during}" for name in known)
     con.execute(_filled(statements("suspects"), {"signal": signal, "key": key, "stage": stage, "stored": keys}))
@@ -83,7 +83,7 @@ def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], k
 def _during(con: DuckDBPyConnection, signal: str) -> str:
     """The time that the staged rows cover, as a condition that row groups can be left unread by."""
     time = _TIME[signal]
-    asked = f"SELECT min({time}), max({time}), count(*) - count({time}) FROM stage_{signal}s"
+    asked = f"SELECT min({time}), max({time}), count(*) - count({time}) FROM turn_{signal}s"
     first, last, timeless = con.execute(asked).fetchall()[0]
     if first is None:
         return f"WHERE {time} IS NULL"
@@ -94,7 +94,8 @@ def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str
     new = _new(signal, left_out)
     told = {
         "ready": _ready(signal, parts, *new),
-        "ready_nested": _ready(signal, parts, *new, "(s.events IS NOT NULL OR s.links IS NOT NULL)"),
+        "only_nested": _where("(s.events IS NOT NULL OR s.links IS NOT NULL)", *new),
+        "ready_nested": _ready(signal, parts).replace("FROM turn_spans", "FROM few_spans"),
         "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
     }
     return _filled(statements(f"append_{signal}s"), told)
@@ -104,7 +105,7 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
     """Whether sorting would spare a question about some minutes the reading of row groups."""
     time = _TIME[signal]
     asked = f"""SELECT sum(last - first), max(last) - min(first) FROM (
-        SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM stage_{signal}s
+        SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM turn_{signal}s
         GROUP BY rowid // {_ROW_GROUP})"""
     covered, whole = con.execute(asked).fetchall()[0]
     return bool(whole and covered > _DISORDER * whole)
@@ -113,7 +114,7 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
 def _count_script(signal: str, parts: Mapping[str, str], hot: frozenset[str], left_out: int) -> str:
     new = _new(signal, left_out)
     keys = ", ".join(map(quoted, sorted(hot)))
-    pairs = f"""SELECT unnest(s.keys) AS k, unnest(s.vals) AS v FROM stage_{signal}s s
+    pairs = f"""SELECT unnest(s.keys) AS k, unnest(s.vals) AS v FROM turn_{signal}s s
         JOIN {signal}_shapes h ON h.shape = s.shape {_where("h.hot", *new)}"""
     told = {
         **parts,
@@ -147,7 +148,7 @@ def _filled(script: str, parts: Mapping[str, str]) -> str:
 
 def _texts(con: DuckDBPyConnection, signal: str) -> dict[str, str]:
     """How what lies beside the attributes is read: as it is, unless it holds a secret."""
-    table = f"stage_{signal}s"
+    table = f"turn_{signal}s"
     texts = {}
     for column in _TEXTS[signal]:
         asked = f"SELECT count(*) FROM (SELECT DISTINCT {column} AS v FROM {table}) WHERE has_secret(v)"

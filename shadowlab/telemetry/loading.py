@@ -14,10 +14,11 @@ from typing import Final, Self
 from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import appending, attachments, connection, inputs, readers, segment, segments, store
+from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
 from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
+from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
 _APPEND_AT: Final = 150_000
@@ -56,13 +57,12 @@ class Loading:
         self._in_segment = dict.fromkeys(_STAGES, 0)
         self._spool = Path(tempfile.mkdtemp(prefix=segments.SPOOL, dir=case.telemetry))
         self.con = connection.connect(spill=self._spool)
+        variables = privacy.key_variables(case.key("redaction"))
+        self._turns = Turns(self.con, variables, correlation)
 
     def __enter__(self) -> Self:
-        for name, value in privacy.key_variables(self.case.key("redaction")).items():
-            self.con.execute(f"SET VARIABLE {name} = $value", {"value": value})
         self.con.execute(privacy.macros(self.policy))
         self.con.execute(connection.statements("macros"))
-        self.con.execute(connection.statements("stage"))
         readers.prepare(self.con)
         store.attach_all(self.con, self.case.telemetry, self._known())
         return self
@@ -70,6 +70,7 @@ class Loading:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._turns.stop()
         self.con.close()
         if self._open:
             self._open[0].unlink(missing_ok=True)
@@ -110,6 +111,8 @@ class Loading:
         if path and (digest := self._loaded_before(path)):
             self.files.append(IngestedFile(file=given.name, format=reader.name, sha256=digest, rows=0))
             return
+        if stream.whole is None:
+            stream.run_ahead()
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
         try:
@@ -117,6 +120,8 @@ class Loading:
         except errors.TelemetryError:
             self._taken.remove(taken)
             raise
+        finally:
+            stream.close()
         if not found:
             self._taken.remove(taken)
             why = f": {faults.listed[0].position}: {faults.listed[0].reason}" if faults.listed else ""
@@ -158,31 +163,27 @@ class Loading:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
     def _append(self) -> None:
-        """Move what is staged into the open segment."""
+        """Have what is staged moved into the open segment, beside what is done next."""
+        self._collect()
         if self._open is None:
             self._open = segments.new_path(self.case, "telemetry")
             segment.create(self.con, self._open[0])
-        known = [store.name_of(s) for s in self._known()]
-        added = appending.append(self.con, correlation=self.correlation, known=known)
-        self.redacted += added.redacted
-        self._settle()
-        for signal, rows in added.rows.items():
-            self._in_segment[signal] += rows
-        tables = ("stage_resources", *_STAGES.values())
-        self.con.execute("; ".join(f"DROP TABLE {table} CASCADE" for table in tables))
-        self.con.execute(connection.statements("stage"))
+        ends = [taken.first for taken in self._taken[1:]]
+        shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
+        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
-    def _settle(self) -> None:
-        """Count for each file the new rows that came from it: rows are staged file by file."""
-        for number, taken in enumerate(self._taken):
-            ends = self._taken[number + 1].first if number + 1 < len(self._taken) else None
-            for signal in _STAGES:
-                until = f" AND pos < {ends[signal]}" if ends else ""
-                of_it = f"WHERE pos >= {taken.first[signal]}{until}"
-                staged = f"SELECT count(*) FROM (SELECT rowid AS pos FROM {_STAGES[signal]}) {of_it}"
-                taken.rows += self._one(staged) - self._one(f"SELECT count(*) FROM {signal}_left_out {of_it}")
+    def _collect(self) -> None:
+        """Wait for the rows that are on their way, and count them."""
+        turn = self._turns.collect()
+        if turn is None:
+            return
+        self.redacted += turn.added.redacted
+        for signal, rows in turn.added.rows.items():
+            self._in_segment[signal] += rows
+        for taken, rows in turn.shares:
+            taken.rows += rows
 
     def publish(self) -> None:
         """Close the open segment and show it to readers; nothing happens when no row is new."""
@@ -190,6 +191,7 @@ class Loading:
             return
         if self._staged():
             self._append()
+        self._collect()
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
         if self._open and sum(self._in_segment.values()):
             self._put_in_place(*self._open)

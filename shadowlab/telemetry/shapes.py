@@ -119,12 +119,12 @@ def find(
 ) -> Shapes:
     """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, whether a key is hot."""
     wanted = {**promoted, "correlation_id": tuple(correlation), **_FLAG}
-    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"stage_{signal}s")).fetchall() if key)
+    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"turn_{signal}s")).fetchall() if key)
     positions = ", ".join(f"{_position(keys)} AS p_{name}" for name, keys in wanted.items())
     is_hot = f"list_has_any(keys, [{', '.join(map(quoted, sorted(hot)))}])" if hot else "false"
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE {signal}_shapes AS
-        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM stage_{signal}s GROUP BY shape),
+        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM turn_{signal}s GROUP BY shape),
              listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
                                lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts FROM seen)
         SELECT shape, keys, firsts, list_transform(firsts, lambda i: keys[i]) AS first_keys,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _BLOCK: Final = 8 << 20
-_PORTION: Final = 96 << 20
+_PORTION: Final = 112 << 20
 _SLICES: Final = 32
 _MESSAGES: Final = {"span": "trace.v1.TracesData", "log": "logs.v1.LogsData", "metric": "metrics.v1.MetricsData"}
 _STATEMENTS: Final = {
