@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .loop import VirtualLoop
+from .unhandled import Ear
 
 Answer = dict[str, Any]
 """`status`, `headers`, `body` (bytes), `error` (an exception or None)."""
@@ -139,14 +140,15 @@ class Asgi:
                 if not message.get("more_body", False):
                     ended.set()
 
-        try:
-            await self._app(_scope(request, dict(self._state)), receive, send)
-        except Exception as exc:
-            answer["error"] = exc
-            # A server answers 500 when nothing was sent before the exception.
-            answer["status"] = answer["status"] or 500
+        with Ear() as ear:
+            try:
+                await self._app(_scope(request, dict(self._state)), receive, send)
+            except Exception as exc:
+                answer["error"] = exc
+                # A server answers 500 when nothing was sent before the exception.
+                answer["status"] = answer["status"] or 500
         answer["body"] = b"".join(parts)
-        return answer
+        return _with_unhandled(answer, ear)
 
 
 def _scope(request: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
@@ -178,16 +180,24 @@ def ask_wsgi(app: Any, request: dict[str, Any], body: bytes) -> Answer:
         return written.append
 
     result: Any = ()
-    try:
-        result = app(_environ(request, body), start_response)
-        written.extend(_chunks(result))
-    except Exception as exc:
-        answer["error"] = exc
-        answer["status"] = answer["status"] or 500
-    finally:
-        if hasattr(result, "close"):
-            result.close()
+    with Ear() as ear:
+        try:
+            result = app(_environ(request, body), start_response)
+            written.extend(_chunks(result))
+        except Exception as exc:
+            answer["error"] = exc
+            answer["status"] = answer["status"] or 500
+        finally:
+            if hasattr(result, "close"):
+                result.close()
     answer["body"] = b"".join(written)
+    return _with_unhandled(answer, ear)
+
+
+def _with_unhandled(answer: Answer, ear: Ear) -> Answer:
+    """The answer with the exception that the framework turned into it, where it is a 5xx."""
+    if answer["error"] is None and (answer["status"] or 0) >= 500:
+        answer["error"] = ear.error
     return answer
 
 
