@@ -155,6 +155,25 @@ class Investigation:
         )
         return self._keep("slice", record, evidence, redaction=record.redaction, **told)
 
+    def export_recording(
+        self,
+        recording: Recording | str,
+        *,
+        zip: str | os.PathLike[str] | None = None,
+        vcr: str | os.PathLike[str] | None = None,
+    ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+        """Write a recording as a zip with its blobs, its calls as a cassette for vcrpy, or both.
+
+        Gives the files, and in words what they cannot hold. Raises `RecordingError`, `UsageError` without a file.
+        """
+        from shadowlab import replay
+
+        if zip is None and vcr is None:
+            raise errors.UsageError("nothing to write the recording to", hint="name a file: zip=…, vcr=…")
+        id = recording.id if isinstance(recording, Recording) else recording
+        made = replay.export(self.case, id, zip=Path(zip) if zip else None, vcr=Path(vcr) if vcr else None)
+        return made.files, made.notes
+
     def export(self, *, parquet: str | os.PathLike[str]) -> tuple[Path, ...]:
         """Write the case's telemetry as Parquet by day and service into a new folder; gives the files."""
         from shadowlab.telemetry import larger

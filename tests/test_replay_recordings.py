@@ -13,10 +13,11 @@ import msgspec
 import orders
 import pytest
 import rfc8785
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowlab import errors, replay, terminal
+from shadowlab import cli, errors, replay, terminal
 from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
 from shadowlab.replay import blobs, fixture, look, spelling, tapes
@@ -357,3 +358,21 @@ def test_a_name_cannot_steer_the_interpreter(case: Case) -> None:
         {**BARE, "environment": {"read": ["KEY", "NONE"], "unset": ["NONE"], "values": hostile}}, where="x"
     )
     assert environment_of(told, {}, twin=False) == {"KEY": "shadowlab-stand-in-0", "RATE": "0.2"}
+
+
+def test_the_command_writes_a_recording_for_others(case: Case, tmp_path: Path) -> None:
+    kept = replay.take_in(case, [orders.written(tmp_path / "tapes", orders.document(1))]).recordings[0]
+    to = [str(tmp_path / "one.zip"), "--vcr", str(tmp_path / "tape.yaml")]
+    ran = CliRunner().invoke(cli.main, ["export", str(case.path), kept.id, "--zip", *to, "--json"])
+    assert ran.exit_code == 0
+    assert json.loads(ran.stdout)["files"] == [str(tmp_path / "one.zip"), str(tmp_path / "tape.yaml")]
+    assert tapes.recognised(tmp_path / "tape.yaml") == "vcr"
+    assert CliRunner().invoke(cli.main, ["export", str(case.path), kept.id]).exit_code == 2
+    assert CliRunner().invoke(cli.main, ["export", str(case.path)]).exit_code == 2
+
+
+def test_a_tape_alone_is_refused_and_says_where_it_belongs(tmp_path: Path) -> None:
+    nock = Path(__file__).with_name("assets") / "tapes/nock.json"
+    ran = CliRunner().invoke(cli.main, ["ingest", str(tmp_path / "case"), str(nock)])
+    assert ran.exit_code == 2
+    assert "recorded answers (nock), which belong to a request: give them with --tape" in ran.stderr
