@@ -91,7 +91,7 @@ ANSWER = facts.Answer(
     kind="commit",
     offence="Remember a receipt when it is sent",
     change="receipts-worker",
-    replay={"outcome": "reproduced"},
+    replay={"outcome": "reproduced", "finding": "1 outbound effect again (POST"},
     diagnose={"status": "confirmed", "culprit": "offence"},
     propose={"candidates": 0},
 )

@@ -1,4 +1,4 @@
-"""Receipts are in the customer's language now, and one customer in twenty never told which that is."""
+"""Receipts are in the customer's language now, and one customer in ten never told which that is."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ class Customers(Load):
         self._customers: list[int] = []
         self._tickets: list[int] = []
         for number in range(60):
-            await self._come(client, {} if number % 20 == 7 else {"language": self.rng.choice(["de", "en", "fr"])})
+            await self._come(client, {} if number % 10 == 7 else {"language": self.rng.choice(["de", "en", "fr"])})
 
     async def ask(self, client: httpx.AsyncClient, at: float, number: int, what: str) -> None:
         match what:
@@ -105,7 +105,9 @@ ANSWER = facts.Answer(
     offence="Acknowledge in the customer's language",
     change="tickets-api",
     replay={"outcome": "reproduced"},
-    diagnose={"status": "confirmed", "culprit": "offence"},
+    # Without the offence the request goes on to the mail service, which the failing one never reached: no recording
+    # holds its answer, and what was never recorded proves nothing.
+    diagnose={"status": "supported", "culprit": "offence"},
     propose={"candidates": 0},
 )
 
