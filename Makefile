@@ -37,7 +37,7 @@ clean:          ## everything that was made
 	rm -rf $(VENV) out dist build
 
 $(VENV)/.engines: $(STAMP)
-	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[clickhouse,spark]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[clickhouse,spark]' --group peers
 	@touch $@
 
 $(STAMP): pyproject.toml constraints.txt extensions/recorder/pyproject.toml
