@@ -15,10 +15,12 @@ from shadowlab_recorder.front import configure, record
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.redaction import DENIED_NAMES
 from shadowlab_recorder.snapshot import SqliteSnapshot
+from shadowlab_recorder.snapshot_postgres import PostgresSnapshot
 from shadowlab_recorder.wsgi import RecordedWsgiApp
 
 __all__ = [
     "DENIED_NAMES",
+    "PostgresSnapshot",
     "RecordedApp",
     "RecordedWsgiApp",
     "Recorder",

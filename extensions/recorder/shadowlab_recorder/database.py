@@ -73,8 +73,8 @@ class Statement:
     origins: tuple[tuple[Table, str] | None, ...] = ()
     """Where each column of the result comes from."""
     result: Rows | None = None
-    whole: Rows | None = None
-    """All columns of the rows that a select of one table read."""
+    whole: list[tuple[Table, Rows]] = field(default_factory=list)
+    """All columns of the rows that a select read, of tables of which its result tells a part."""
     before: Rows | None = None
     """All columns of the rows that a write was about to change."""
     in_the_way: Rows | None = None
@@ -89,6 +89,11 @@ class Statement:
     error: dict[str, Any] | None = None
     doubt: str = ""
     """Why the rows that it touched are not known."""
+
+    def tables(self) -> list[Table]:
+        """The tables that it read."""
+        read = [origin[0] for origin in self.origins if origin is not None] + [table for table, _ in self.whole]
+        return list(dict.fromkeys(read))
 
     def touch(self) -> None:
         self.elapsed_ms = round((time.perf_counter() - self.started) * 1000, 3)
@@ -106,7 +111,15 @@ class Log:
         self.doubts: dict[str, None] = {}
         self.others: set[str] = set()
         self.cut = False
+        self.dumped: list[tuple[Table, list[tuple[Any, ...]]]] = []
+        """Tables with all their rows, where a server held the state before."""
         self._sequence = itertools.count()
+
+    def names(self) -> list[str]:
+        """The tables that its statements touched."""
+        touched = [each.target for each in self.statements if each.target is not None]
+        touched += [table for each in self.statements for table in each.tables()]
+        return list(dict.fromkeys(table.name for table in touched))
 
     def statement(self, text: str, parameters: Any, parsed: Parsed) -> Statement | None:
         """A new statement, None when there are too many."""
@@ -130,22 +143,22 @@ class Log:
         if set(wanted) != set(table.key) or not wanted:
             return False
         for each in self.statements:
-            touched = each.target is table or any(origin and origin[0] is table for origin in each.origins)
-            if touched and any(all(str(row[n]) == v for n, v in wanted.items()) for _, row in fragments(each, table)):
+            if table in each.tables() and any(
+                all(str(row[n]) == v for n, v in wanted.items()) for _, row in fragments(each, table)
+            ):
                 return True
         return False
 
 
 def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple[Table, Row]]:
     """Whole rows of tables, or the parts of them, that a statement read; without those that a write is about."""
-    if statement.whole is not None and statement.origins:
-        table = next(origin[0] for origin in statement.origins if origin)
+    for table, rows in statement.whole:
         if only is None or table is only:
-            yield from ((table, dict(zip(table.names, row, strict=False))) for row in statement.whole.rows())
-        return
+            yield from ((table, dict(zip(table.names, row, strict=False))) for row in rows.rows())
     if statement.result is None or statement.parsed.kind != "select":
         return
-    groups = _instances(statement.origins)
+    asked = [table for table, _ in statement.whole]
+    groups = [group for group in _instances(statement.origins) if group[0] not in asked]
     wanted = [group for group in groups if only is None or group[0] is only]
     for row in statement.result.rows() if wanted else ():
         for table, places in wanted:
@@ -188,7 +201,7 @@ def document(log: Log, seen: Seen, words: Callable[[str], str]) -> dict[str, Any
             name: [{column: seen(column, value) for column, value in row.items()} for row in rows.values()]
             for name, rows in state.rows.items()
         },
-        "complete": [],
+        "complete": [table.name for table, _ in log.dumped],
         "reads": [_told(each, seen, words) for each in by_kind["reads"]],
         "writes": [
             _write(each, seen, words) for each in log.statements if each.parsed.kind in ("insert", "update", "delete")
@@ -216,15 +229,22 @@ class _State:
             self.doubts["more statements than are kept of one request"] = None
         for statement in log.statements:
             self._follow(statement)
+        for table, rows in log.dumped:
+            self.tables[table] = None
+            self.rows[table.name] = {n: dict(zip(table.names, row, strict=True)) for n, row in enumerate(rows)}
+        if log.dumped:
+            dumped = {table.name for table, _ in log.dumped}
+            left = [name for name in self.rows if name not in dumped]
+            self.doubts = {f"{name} was too large to be dumped": None for name in left} if left else {}
 
     def _follow(self, statement: Statement) -> None:
         if statement.doubt:
             self.doubts[statement.doubt] = None
-        for table in dict.fromkeys(origin[0] for origin in statement.origins if origin):
+        for table in statement.tables():
             self._meet(table)
         for table, row in fragments(statement):
             self._before(table, row, read=True)
-        for rows in (statement.result, statement.whole, statement.before):
+        for rows in (statement.result, statement.before, *(rows for _, rows in statement.whole)):
             if rows is not None and rows.cut:
                 self.doubts[f"more rows than are kept: {statement.text[:120]}"] = None
         if statement.target is not None:

@@ -282,24 +282,25 @@ def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Step
 
 
 def _complete(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
+    """The rows behind a result that tells a part of them, or what was counted: one query for each such table."""
     found = noted.parsed
     told: dict[Table, set[str]] = {}
     for origin in noted.origins:
         if origin is not None:
             told.setdefault(origin[0], set()).add(origin[1])
-    partly = [table for table, names in told.items() if len(names) < len(table.columns)]
-    if told and not partly and not found.grouped:
+    if not found.grouped and len(told) >= len(found.tables) and all(len(n) == len(t.columns) for t, n in told.items()):
         return
-    if found.rows is None:
-        if not told or any(not told[table] >= set(table.key) for table in partly):
-            noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
-        return
-    table = yield from _table(cursor, log, f"to_regclass('{_regclass(found.tables[0][0])}')", run)
-    if table is not None:
-        noted.whole = yield from run(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks))
-        if not any(noted.origins):
-            noted.origins = ((table, table.names[0]), *noted.origins[1:])
-        if noted.whole is None:
+    for name, alias in found.tables:
+        table = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
+        if table is not None and not found.grouped and len(told.get(table, ())) == len(table.columns):
+            continue
+        query = found.whole.get(alias)
+        rows = None
+        if table is not None and query is not None:
+            rows = yield from run(cursor, query.text, arguments(noted.parameters, query.marks))
+        if table is not None and rows is not None:
+            noted.whole.append((table, rows))
+        elif table is None or not told.get(table, set()) >= set(table.key):
             noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
 
 

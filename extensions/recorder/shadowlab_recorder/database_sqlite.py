@@ -294,21 +294,16 @@ def _origins(noted: Statement, cursor: Any, base: type) -> None:
             owners = [(table, n) for table in fitting for n in table.names if n.lower() == column.lower()]
             origins.append(owners[0] if len(owners) == 1 else None)
     noted.origins = tuple(origins) if len(origins) == len(noted.columns) else (None,) * len(noted.columns)
-    told = {id(table): {o[1] for o in origins if o and o[0] is table} for table in aliases.values()}
-    partly = [table for table in aliases.values() if len(told[id(table)]) < len(table.columns)]
-    if partly or found.grouped:
-        _complete(noted, partly or list(aliases.values()), cursor, base)
-
-
-def _complete(noted: Statement, partly: list[Table], cursor: Any, base: type) -> None:
-    query, room = noted.parsed.rows, _room()
-    if query is not None:
-        noted.whole = _select(cursor, base, query.text, arguments(noted.parameters, query.marks), room)
-        noted.origins = noted.origins or ((partly[0], ""),)
-        if not any(noted.origins):
-            noted.origins = ((partly[0], partly[0].names[0]), *noted.origins[1:])
-    elif any(not {o[1] for o in noted.origins if o and o[0] is table} >= set(table.key) for table in partly):
-        noted.doubt = noted.doubt or f"columns of a join: {noted.text[:120]}"
+    told = {alias: {o[1] for o in origins if o and o[0] is table} for alias, table in aliases.items()}
+    for alias, table in aliases.items():
+        if not found.grouped and len(told[alias]) == len(table.columns):
+            continue
+        query = found.whole.get(alias)
+        if query is not None:
+            rows = _select(cursor, base, query.text, arguments(noted.parameters, query.marks), _room())
+            noted.whole.append((table, rows))
+        elif not told[alias] >= set(table.key):
+            noted.doubt = noted.doubt or f"columns of a join: {noted.text[:120]}"
 
 
 def _broke(noted: Statement | None, error: Exception, cursor: Any) -> None:

@@ -22,6 +22,10 @@ _EXACT = 2**53
 def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
     """The recording as JSON; `service` holds what is the same for all recordings of a process."""
     clean = Redacted(redaction)
+    if tape.held is not None and tape.log is None:
+        tape.log = database.Log("postgresql", "", None)
+    if tape.held is not None and tape.log is not None:
+        tape.log.dumped = tape.held.dump(tape.log.names())
     made = _document(tape, clean, service, blob)
     return _document(tape, Redacted(redaction, clean), service, blob) if clean.took else made
 

@@ -14,6 +14,7 @@ from shadowlab_recorder.asgi import RecordedApp
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.settings import DIRECTORY_VARIABLE, Settings, switched_off
 from shadowlab_recorder.snapshot import Snapshot
+from shadowlab_recorder.snapshot_postgres import PostgresSnapshot
 from shadowlab_recorder.wsgi import RecordedWsgiApp
 
 _lock = threading.Lock()
@@ -69,6 +70,8 @@ def record(
     if app is None:
         return lambda decorated: record(decorated, directory=directory, kind=kind, **told)
     kind = kind or kind_of(app)
+    if kind == "asgi" and isinstance(snapshot, PostgresSnapshot):
+        raise ValueError("PostgresSnapshot waits for its server, which an event loop must not: leave it out")
     own = _made(directory, told)
     if kind == "function":
         return app if switched_off() else function.recorded(app, (lambda: own) if own else default)

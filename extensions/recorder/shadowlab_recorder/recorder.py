@@ -12,10 +12,11 @@ from typing import Any
 
 from shadowlab_recorder import environment, fixture, identity, spans
 from shadowlab_recorder.bounds import Bucket, fingerprint
+from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.redaction import Redaction
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.settings import Settings, switched_off
-from shadowlab_recorder.snapshot import Image, Snapshot
+from shadowlab_recorder.snapshot import Held, Image, Snapshot
 from shadowlab_recorder.tape import Body, RawHeaders, Tape
 from shadowlab_recorder.writer import Writer
 
@@ -62,8 +63,12 @@ class Recorder:
         tape = Tape(kind, method, path, query, headers, *bodies, control=self._draw(), room=room)
         spans.notice(tape, nearest=True)
         if self.settings.snapshot is not None:
-            tape.snapshot = self._image(self.settings.snapshot)
-            tape.snapshot_lost = tape.snapshot is None
+            taken = self._image(self.settings.snapshot)
+            tape.snapshot_lost = taken is None
+            if isinstance(taken, Image):
+                tape.snapshot = taken
+            else:
+                tape.held = taken
         return tape
 
     def wanted(self, tape: Tape) -> bool:
@@ -99,8 +104,9 @@ class Recorder:
         tape.span = None
         if not (kept or tape.control):
             tape.snapshot, tape.snapshot_lost = None, False
-        if wanted:
-            self._writer.put(tape)
+            _release(tape)
+        if not wanted or not self._writer.put(tape):
+            _release(tape)
 
     def _admitted(self, tape: Tape) -> bool:
         """Whether the bucket lets this failure be written; asked once for a request, so that its span says the same."""
@@ -115,7 +121,7 @@ class Recorder:
         slow = self.settings.slow_ms
         return failed or (slow is not None and (time.monotonic_ns() - tape.monotonic_ns) / 1e6 >= slow)
 
-    def _image(self, snapshot: Snapshot) -> Image | None:
+    def _image(self, snapshot: Snapshot) -> Image | Held | None:
         try:
             return snapshot.take()
         except Exception as error:
@@ -136,7 +142,10 @@ class Recorder:
             return {}
 
     def _document(self, tape: Tape, blob: str | None) -> dict[str, Any]:
-        return fixture.document(tape, self._redaction, service=self._service, blob=blob)
+        try:
+            return fixture.document(tape, self._redaction, service=self._service, blob=blob)
+        finally:
+            _release(tape)
 
     @cached_property
     def _service(self) -> dict[str, Any]:
@@ -150,6 +159,12 @@ class Recorder:
             "environment": self._values,
             "db_environment": told.database or (told.snapshot.environment if told.snapshot else None),
         }
+
+
+def _release(tape: Tape) -> None:
+    held, tape.held = tape.held, None
+    if held is not None:
+        quietly(held.release)
 
 
 def _plain(value: Any) -> Any:

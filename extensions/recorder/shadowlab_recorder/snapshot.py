@@ -8,7 +8,10 @@ import sqlite3
 import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from shadowlab_recorder.database import Table
 
 MIB = 1 << 20
 
@@ -30,12 +33,22 @@ class Image:
         return self._sha256
 
 
+class Held(Protocol):
+    """A state that a server holds until it is released; it is asked for only if the recording is written."""
+
+    def dump(self, touched: list[str]) -> list[tuple[Table, list[tuple[Any, ...]]]]:
+        """The named tables with all their rows; those that are too large are left out."""
+
+    def release(self) -> None:
+        """Lets go of the state; again and again does no harm."""
+
+
 class Snapshot(Protocol):
     """Something that can say what a database holds right now."""
 
     environment: str | None
 
-    def take(self) -> Image | None:
+    def take(self) -> Image | Held | None:
         """The present state, None when it cannot be had in time."""
 
 

@@ -65,7 +65,9 @@ class Parsed:
     """Of a select: alias (or empty) and column (`*` for all); None for an expression."""
     grouped: bool = False
     rows: Query | None = None
-    """All columns of the rows that it reads, or that it is about to change."""
+    """All columns of the rows that it is about to change."""
+    whole: dict[str, Query] = field(default_factory=dict)
+    """All columns of the rows that it reads, by the alias of their table."""
     by_key: dict[str, int] = field(default_factory=dict)
     """Columns that WHERE holds equal to a parameter, where it says nothing else."""
     columns: dict[str, int] = field(default_factory=dict)
@@ -155,14 +157,15 @@ def _select(statement: str, tokens: list[Token]) -> Parsed:
     stop = where if where is not None else ends[0] if ends else len(tokens)
     found.tables, derived = _tables(tokens[start + 1 : stop])
     found.hidden = found.hidden or derived
-    if len(found.tables) == 1 and not found.hidden:
+    if not found.hidden:
         limit = [n for n in ends if tokens[n].text.lower() in ("limit", "order") and not found.grouped]
         keep_order = limit and all(item is not None for item in found.items)
         last = [n for n in ends if tokens[n].text.lower() == "for"] if keep_order else ends
         end = tokens[last[0]].start if last else tokens[-1].end
-        alias = _quoted_alias(tokens[start + 1 : stop], found.tables[0])
-        text = f"SELECT {alias}.* {statement[tokens[start].start : end]}"
-        found.rows = Query(text, _marks(tokens, tokens[start].start, end))
+        marks = _marks(tokens, tokens[start].start, end)
+        for table in found.tables:
+            alias = _quoted_alias(tokens[start + 1 : stop], table)
+            found.whole[table[1]] = Query(f"SELECT {alias}.* {statement[tokens[start].start : end]}", marks)
     return found
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
     from shadowlab_recorder.room import Room
-    from shadowlab_recorder.snapshot import Image
+    from shadowlab_recorder.snapshot import Held, Image
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Header names and values as they came, in order."""
@@ -131,6 +131,8 @@ class Tape:
     """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None
     snapshot_lost: bool = False
+    held: Held | None = None
+    """A state that the database's server holds for it."""
     flags: dict[str, Any] = field(default_factory=dict)
     span: Any = None
     """The server's span, once it is known."""
