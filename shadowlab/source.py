@@ -37,6 +37,10 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Command that runs the service's tests, in its tree."""
     lock: str | None = None
     """Requirements file of pinned versions; replays run on exactly these."""
+    runtime: str | None = None
+    """`python` when not said, or `node`."""
+    runner: str | None = None
+    """Program that replays a service of another language: see docs/runners.md."""
     environment_command: str | None = None
     """Command that ends in the name of a Python, such as `nix develop -c python`: replays run on that one."""
     owners: tuple[str, ...] = ()
