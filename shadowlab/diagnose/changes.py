@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from shadowlab import errors
+from shadowlab import errors, hunks
 from shadowlab.diagnose.slices import Cut
 from shadowlab.diagnose.syntax import SourceFile, source_file
 from shadowlab.records import Commit
 from shadowlab.source import Source
 
-_HUNK = re.compile(r"^@@ -\d+(?:,\d+)? \+(\d+)(?:,(\d+))? @@")
 _NAME = re.compile(r"[^\W\d]\w*")
 _SETTINGS = frozenset({".toml", ".yaml", ".yml", ".json", ".ini", ".cfg", ".conf", ".env", ".properties"})
 
@@ -85,8 +84,8 @@ def _touch(source: Source, commit: Commit, cuts: Sequence[Cut]) -> Touch:
     if commit.parent is None or not sliced.intersection(commit.files):
         settings = [file for file in commit.files if _is_settings(file)]
         return Touch(commit, 1, f"changes settings in {settings[0]}") if settings else Touch(commit, 0, _far(commit))
-    hunks = _hunks(source.diff(commit.parent, commit.revision, context=0))
-    found = [touch for hunk in hunks if hunk.file in sliced for touch in _near(source, commit, cuts, hunk)]
+    told = _hunks(source.diff(commit.parent, commit.revision, context=0))
+    found = [touch for hunk in told if hunk.file in sliced for touch in _near(source, commit, cuts, hunk)]
     best = max(found, key=lambda touch: touch.score, default=None)
     return best or Touch(commit, 1, f"changes {min(sliced.intersection(commit.files))}, outside the slice")
 
@@ -131,17 +130,14 @@ class Hunk:
 
 
 def _hunks(diff: str) -> Iterator[Hunk]:
-    file, place, text = "", (0, 0), list[str]()
-    inside = False
-    for line in [*diff.split("\n"), "diff --git"]:
-        head = _HUNK.match(line)
-        if inside and (head or line.startswith("diff --git")):
-            yield Hunk(file, *place, "\n".join(text))
-            inside = False
-        if head:
-            start, count = int(head[1]), int(head[2] or 1)
-            place, text, inside = (start, start + max(count, 1) - 1), [], True
-        elif not inside and line[:4] in ("+++ ", "--- ") and line[4:] != "/dev/null":
-            file = line[4:].rstrip("\t")[2:]
-        elif inside and line[:1] in ("+", "-"):
-            text.append(line[1:])
+    file, found = "", list[tuple[str, int, int, list[str]]]()
+    for line in hunks.walk(diff, strict=False):
+        match line.kind:
+            case "outside" if line.text[:4] in ("+++ ", "--- ") and line.text[4:] != "/dev/null":
+                file = line.text[4:].rstrip("\t")[2:]
+            case "hunk":
+                found.append((file, line.new, line.new + max(line.count, 1) - 1, []))
+            case "added" | "removed":
+                found[-1][3].append(line.text)
+    for name, start, end, text in found:
+        yield Hunk(name, start, end, "\n".join(text))

@@ -15,12 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from shadowlab import errors
+from shadowlab import errors, hunks
 
 LARGEST = 1_000_000
 """Bytes of a diff that is still read."""
 
-_HUNK = re.compile(r"^@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 _EXTENDED = re.compile(
     r"^(?:diff --git |index [0-9a-f]+\.\.[0-9a-f]+|(?:old|new) mode (\d+)$|(?:new|deleted) file mode (\d+)$|"
     r"(?:dis)?similarity index |(?:rename|copy) (?:from|to) (.+)$)"
@@ -67,37 +66,19 @@ _Name = tuple[bool, str]
 
 
 def _names(diff: str) -> Iterator[_Name]:
-    old = new = 0
-    for number, line in enumerate(diff.split("\n"), 1):
-        if old > 0 or new > 0 or line.startswith("\\"):
-            old, new = _inside(line, old, new, number)
-        elif match := _HUNK.match(line):
-            old, new = (int(count) if count else 1 for count in match.groups())
-        elif line.startswith(("--- ", "+++ ")):
-            yield from _side(line[4:], number)
-        elif match := _EXTENDED.match(line):
-            yield from _extended(line, match, number)
-        elif line.startswith(("GIT binary patch", "Binary files ")):
-            raise errors.PatchError(f"line {number} of the diff is binary", hint="only text can be reviewed here")
-        elif line.strip():
+    for line in hunks.walk(diff):
+        if line.kind != "outside":
+            continue
+        if line.text.startswith(("--- ", "+++ ")):
+            yield from _side(line.text[4:], line.number)
+        elif match := _EXTENDED.match(line.text):
+            yield from _extended(line.text, match, line.number)
+        elif line.text.startswith(("GIT binary patch", "Binary files ")):
+            raise errors.PatchError(f"line {line.number} of the diff is binary", hint="only text can be reviewed here")
+        elif line.text.strip():
             raise errors.PatchError(
-                f"line {number} of the diff is no part of a unified diff", hint="`git diff` writes one"
+                f"line {line.number} of the diff is no part of a unified diff", hint="`git diff` writes one"
             )
-    if old > 0 or new > 0:
-        raise errors.PatchError("the diff ends inside a hunk", hint="it was cut; write it again with `git diff`")
-
-
-def _inside(line: str, old: int, new: int, number: int) -> tuple[int, int]:
-    match line[:1]:
-        case " " | "":
-            return old - 1, new - 1
-        case "-":
-            return old - 1, new
-        case "+":
-            return old, new - 1
-        case "\\":
-            return old, new
-    raise errors.PatchError(f"line {number} of the diff does not belong in its hunk", hint="`git diff` writes one")
 
 
 def _side(text: str, number: int, *, side: bool = True) -> Iterator[_Name]:

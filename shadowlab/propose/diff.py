@@ -5,13 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from shadowlab import errors
+from shadowlab import errors, hunks
 
 _GIT = re.compile(r"diff --git a/(?P<old>[^\"]+) b/(?P<new>[^\"]+)")
-_HUNK = re.compile(r"@@ -\d+(?:,(?P<old>\d+))? \+\d+(?:,(?P<new>\d+))? @@")
 _EXTENDED = re.compile(r"index [0-9a-f]+\.\.[0-9a-f]+(?: 100644| 100755)?|(?:new|deleted) file mode 100(?:644|755)")
 
 
@@ -51,73 +50,62 @@ def read(diff: str) -> tuple[FileDiff, ...]:
     header lines, text only, no renames, no links, no modes but those of files, nothing outside of the tree. Raises
     `PatchError` that names the line.
     """
-    lines = diff.split("\n")
-    found: list[FileDiff] = []
-    at = 0
-    while at < len(lines) and (lines[at] or at < len(lines) - 1):
-        file = _header(lines[at], at)
-        at += 1
-        while at < len(lines) and _EXTENDED.fullmatch(lines[at]):
-            at += 1
-        at = _names(lines, at, file)
-        added: list[str] = []
-        removed: list[str] = []
-        while at < len(lines) and lines[at].startswith("@@"):
-            at = _hunk(lines, at, added, removed)
-        found.append(FileDiff(file, tuple(added), tuple(removed)))
+    found: list[_Open] = []
+    for line in hunks.walk(diff):
+        match line.kind:
+            case "outside":
+                _heading(line, found)
+            case "added" | "removed" | "hunk" if not found or found[-1].expected:
+                raise _wrong(line, "begin each file with `diff --git a/PATH b/PATH`, `---` and `+++`")
+            case "added":
+                found[-1].added.append(line.text)
+            case "removed":
+                found[-1].removed.append(line.text)
+    if found and found[-1].expected:
+        raise errors.PatchError(f"the diff of {found[-1].file} ends before its hunks", hint="send the whole diff")
     if not found:
         raise errors.PatchError("the diff is empty", hint="a proposal changes at least one file")
-    return tuple(found)
+    return tuple(FileDiff(each.file, tuple(each.added), tuple(each.removed)) for each in found)
 
 
-def _header(line: str, at: int) -> str:
-    named = _GIT.fullmatch(line)
+@dataclass(slots=True)
+class _Open:
+    """A file whose part of the diff is being read."""
+
+    file: str
+    expected: list[tuple[str, frozenset[str]]]
+    """Header lines that must still come, in order: their beginnings, and what they may name."""
+    added: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+
+
+def _heading(line: hunks.Line, found: list[_Open]) -> None:
+    """A line between hunks: a file's header, which names the same file in all of its lines."""
+    waiting = found[-1].expected if found else []
+    if waiting and _EXTENDED.fullmatch(line.text) and len(waiting) == 2:
+        return
+    if waiting:
+        prefix, allowed = waiting.pop(0)
+        if not line.text.startswith(prefix) or line.text[len(prefix) :].rstrip("\t") not in allowed:
+            raise _wrong(line, f"name {found[-1].file} in `{prefix.strip()}` as in the header above it")
+        return
+    file = _header(line)
+    names = [("--- ", frozenset({f"a/{file}", "/dev/null"})), ("+++ ", frozenset({f"b/{file}", "/dev/null"}))]
+    found.append(_Open(file, names))
+
+
+def _header(line: hunks.Line) -> str:
+    named = _GIT.fullmatch(line.text)
     if named is None or named["old"] != named["new"]:
-        raise _wrong(line, at, "begin each file with `diff --git a/PATH b/PATH`, without quotes or renames")
+        raise _wrong(line, "begin each file with `diff --git a/PATH b/PATH`, without quotes or renames")
     path = PurePosixPath(named["new"])
     if path.is_absolute() or {"..", ".git"} & set(path.parts) or "\\" in named["new"]:
         raise errors.PatchError(f"the diff leaves the tree: {named['new'][:120]!r}")
     return named["new"]
 
 
-def _names(lines: list[str], at: int, file: str) -> int:
-    """Skip `---` and `+++`, which must name the file of the header."""
-    for prefix, allowed in (("--- ", {f"a/{file}", "/dev/null"}), ("+++ ", {f"b/{file}", "/dev/null"})):
-        line = lines[at] if at < len(lines) else ""
-        if not line.startswith(prefix) or line[4:].rstrip("\t") not in allowed:
-            raise _wrong(line, at, f"name {file} in `{prefix.strip()}` as in the header above it")
-        at += 1
-    return at
-
-
-def _hunk(lines: list[str], at: int, added: list[str], removed: list[str]) -> int:
-    counts = _HUNK.match(lines[at])
-    if counts is None:
-        raise _wrong(lines[at], at, "write hunks as `@@ -1,2 +1,3 @@`")
-    old, new = int(counts["old"] or 1), int(counts["new"] or 1)
-    at += 1
-    while at < len(lines) and (old > 0 or new > 0 or lines[at].startswith("\\")):
-        match lines[at][:1]:
-            case "+":
-                added.append(lines[at][1:])
-                new -= 1
-            case "-":
-                removed.append(lines[at][1:])
-                old -= 1
-            case " ":
-                old, new = old - 1, new - 1
-            case "\\":
-                pass
-            case _:
-                raise _wrong(lines[at], at, "the hunk is shorter than its header says")
-        at += 1
-    if old or new:
-        raise errors.PatchError("the last hunk is shorter than its header says", hint="send the whole diff")
-    return at
-
-
-def _wrong(line: str, at: int, hint: str) -> errors.PatchError:
-    return errors.PatchError(f"line {at + 1} of the diff cannot be read: {line[:80]!r}", hint=hint)
+def _wrong(line: hunks.Line, hint: str) -> errors.PatchError:
+    return errors.PatchError(f"line {line.number} of the diff cannot be read: {line.text[:80]!r}", hint=hint)
 
 
 def files(diff: str) -> tuple[str, ...]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import html
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from shadowlab import hunks
 from shadowlab.views.shown import Page
 from shadowlab.views.style import BLUE, INK, LINE, MONO, QUIET, VERMILLION, WASH
 
-_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@(.*)")
 _OLD, _NEW = "#fbe9df", "#dcebf5"
 _MOST = 2000
 Side = tuple[int, str] | None
@@ -62,30 +61,24 @@ def _sign_style(line: str) -> str:
 
 def _rows(diff: str) -> Iterator[Line]:
     """Headings and lines of a unified diff; removed lines stand beside the added ones that follow them."""
-    old = new = old_end = new_end = 0
     gone: list[tuple[int, str]] = []
     came: list[tuple[int, str]] = []
-    for line in diff.splitlines():
-        sign = line[:1] if old < old_end or new < new_end else ""
-        if sign == "-":
-            gone.append((old, line[1:]))
-            old += 1
+    for line in hunks.walk(diff, strict=False):
+        text = line.text.rstrip("\r")
+        if line.kind == "removed":
+            gone.append((line.old, text))
             continue
-        if sign == "+":
-            came.append((new, line[1:]))
-            new += 1
+        if line.kind == "added":
+            came.append((line.new, text))
             continue
         yield from _paired(gone, came)
         gone, came = [], []
-        if hunk := _HUNK.match(line):
-            old, new = int(hunk[1]), int(hunk[3])
-            old_end, new_end = old + int(hunk[2] or 1), new + int(hunk[4] or 1)
-            yield Line("hunk", text=f"line {new}{': ' + hunk[5].strip() if hunk[5].strip() else ''}")
-        elif line.startswith("+++ ") and not sign:
-            yield Line("file", text=_name(line))
-        elif sign == " ":
-            yield Line("same", (old, line[1:]), (new, line[1:]))
-            old, new = old + 1, new + 1
+        if line.kind == "hunk":
+            yield Line("hunk", text=f"line {line.new}{': ' + text.strip() if text.strip() else ''}")
+        elif line.kind == "same":
+            yield Line("same", (line.old, text), (line.new, text))
+        elif line.kind == "outside" and text.startswith("+++ "):
+            yield Line("file", text=_name(text))
     yield from _paired(gone, came)
 
 
