@@ -233,3 +233,34 @@ def test_arbitrary_bytes_are_loaded_or_refused_and_never_half(tmp_path_factory, 
     done = telemetry.ingest(case, [folder / "told"])
     assert len(done.files) + len(done.refused) == 1
     assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": done.spans}]
+
+
+def _with_limit(limit: str, size: int, case: Path, *files: Path) -> subprocess.CompletedProcess[str]:
+    """`shadowlab ingest` in a process that may not go beyond a limit."""
+    code = f"import resource; resource.setrlimit(resource.{limit}, ({size}, {size})); import shadowlab.__main__"
+    words = [sys.executable, "-c", code, "ingest", str(case), *map(str, files)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_a_full_disk_is_an_error_of_the_machine_and_nothing_is_half_written(tmp_path):
+    spans = [otlp.span(n, trace=f"{n:032x}", noise=random.Random(n).randbytes(200).hex()) for n in range(1, 4000)]
+    file = otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans))
+    telemetry.ingest(open_case(tmp_path / "case"), [otlp.lines(tmp_path / "b.jsonl", otlp.traces([otlp.span(1)]))])
+    before = sorted(path.name for path in (tmp_path / "case" / "telemetry").iterdir())
+    full = _with_limit("RLIMIT_FSIZE", 400_000, tmp_path / "case", file)
+    assert (full.returncode, full.stdout) == (2, "")
+    assert "cannot take the telemetry in" in full.stderr
+    assert "make room on its disk" in full.stderr
+    assert "rejected" not in full.stderr
+    assert sorted(path.name for path in (tmp_path / "case" / "telemetry").iterdir()) == before
+    assert telemetry.ingest(open_case(tmp_path / "case"), [file]).spans == 3999
+
+
+def test_a_full_disk_while_unpacking_is_not_blamed_on_the_file(tmp_path):
+    spans = [otlp.span(n, trace=f"{n:032x}", noise="x" * 500) for n in range(1, 2000)]
+    file = tmp_path / "a.jsonl.gz"
+    file.write_bytes(gzip.compress(otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans)).read_bytes()))
+    full = _with_limit("RLIMIT_FSIZE", 400_000, tmp_path / "case", file)
+    assert (full.returncode, full.stdout) == (2, "")
+    assert "cannot take the telemetry in" in full.stderr
+    assert "refused" not in full.stderr

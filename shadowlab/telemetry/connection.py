@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 MEMORY: Final = "1200MB"
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOMEM)
 
 
 def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConnection:
@@ -24,6 +26,17 @@ def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConne
     con.execute("SET preserve_insertion_order = false; SET autoinstall_known_extensions = false; SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")
     return con
+
+
+def is_the_machines(exc: BaseException) -> bool:
+    """Whether an error tells of the machine (no disk or memory left) and not of what is read."""
+    import duckdb
+
+    machine = (
+        duckdb.OutOfMemoryException, duckdb.IOException, duckdb.TransactionException, duckdb.FatalException,
+        duckdb.InternalException,
+    )  # fmt: skip
+    return isinstance(exc, (MemoryError, *machine)) or (isinstance(exc, OSError) and exc.errno in _FULL)
 
 
 def statements(name: str) -> str:

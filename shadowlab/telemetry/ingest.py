@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from shadowlab import privacy
+from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry import inputs, segments
+from shadowlab.telemetry import connection, inputs, segments
 from shadowlab.telemetry.loading import Loading
 
 Progress = Callable[[str, int, int], None]
@@ -24,8 +25,8 @@ def ingest(
     Logs that name no trace join spans by `correlation_id`: the first of the attributes that the setting `correlation`
     of `case.json` lists (`CORRELATION` unless told otherwise). `redact` names a policy of `shadowlab.privacy`; `None`
     keeps everything as it is. `progress` counts bytes. Files that are no telemetry are in `refused`, records that
-    cannot be kept in `rejected`. Raises `CaseError` when the case cannot be written and `UsageError` for an unknown
-    policy.
+    cannot be kept in `rejected`. Raises `CaseError` when the case cannot be written, because its disk is full too,
+    and `UsageError` for an unknown policy.
     """
     privacy.macros(redact)
     with case.writing("ingest"):
@@ -33,7 +34,7 @@ def ingest(
         keys = case.settings().get("correlation") or CORRELATION
         listed = list(inputs.expand(paths))
         total = sum(given.size for given in listed)
-        with Loading(case, redact, [str(key) for key in keys]) as loading:
+        with _room_for(case), Loading(case, redact, [str(key) for key in keys]) as loading:
             done = 0
             for given in listed:
                 loading.on_bytes = _counted(progress, done, total)
@@ -43,6 +44,22 @@ def ingest(
             if progress:
                 progress("ingest", total, total)
             return loading.record()
+
+
+@contextlib.contextmanager
+def _room_for(case: Case) -> Iterator[None]:
+    """Say of a full disk or memory that it is full: no file is to blame."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError, MemoryError) as exc:
+        if not connection.is_the_machines(exc):
+            raise
+        raise errors.CaseError(
+            f"{case.telemetry} cannot take the telemetry in: {str(exc).splitlines()[0]}",
+            hint="make room on its disk, or in memory, and run the same command again; nothing is half-written",
+        ) from exc
 
 
 def _counted(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:

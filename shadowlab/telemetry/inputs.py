@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from shadowlab import errors
+from shadowlab.telemetry.connection import is_the_machines
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -92,6 +93,8 @@ def opened(given: Input) -> Iterator[BinaryIO]:
         with closing(_open(given.place)) as stream:
             yield stream
     except OSError as exc:
+        if is_the_machines(exc):
+            raise
         raise errors.TelemetryError(f"cannot be read: {exc.strerror or exc}") from exc
 
 

@@ -73,7 +73,8 @@ class Loading:
         self._turns.stop()
         self.con.close()
         if self._open:
-            self._open[0].unlink(missing_ok=True)
+            for left in (self._open[0], self._open[0].with_name(self._open[0].name + ".wal")):
+                left.unlink(missing_ok=True)
         shutil.rmtree(self._spool, ignore_errors=True)
 
     def _known(self) -> list[Segment]:
@@ -143,6 +144,8 @@ class Loading:
                 if self.on_bytes:
                     self.on_bytes(stream.taken)
             except duckdb.Error as exc:
+                if connection.is_the_machines(exc):
+                    raise
                 faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
         return found
 

@@ -24,7 +24,8 @@ _STEP: Final = """CASE WHEN duration_ns > 1 THEN round(ln(duration_ns) / ln(1.02
 
 def create(con: DuckDBPyConnection, path: str | Path, name: str = "segment") -> None:
     """Attach a new database at `path` (`:memory:` too) with a segment's tables, empty."""
-    con.execute(f"ATTACH {quoted(str(path))} AS {name}")
+    unlogged = "" if str(path) == ":memory:" else " (RECOVERY_MODE no_wal_writes)"  # nobody recovers half a segment
+    con.execute(f"ATTACH {quoted(str(path))} AS {name}{unlogged}")
     script = statements("segment").replace("{span_columns}", shapes.columns(shapes.SPAN_COLUMNS))
     script = script.replace("{log_columns}", shapes.columns(shapes.LOG_COLUMNS))
     con.execute(script.replace("segment.", f"{name}."))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab.telemetry.connection import quoted, statements
+from shadowlab.telemetry.connection import is_the_machines, quoted, statements
 from shadowlab.telemetry.readers import dialects
 from shadowlab.telemetry.readers.base import HEAD, LONGEST, Faults
 
@@ -94,6 +94,8 @@ class JsonLines:
                 break
             except duckdb.Error as exc:
                 con.execute("ROLLBACK")
+                if is_the_machines(exc):
+                    raise
                 if "maximum_object_size" not in str(exc):
                     break
         clean = self.spool / "clean.jsonl"
