@@ -93,7 +93,9 @@ class Investigation:
             self.case, names, redact=redact, tape=Path(tape) if tape else None, progress=self.progress
         )
         called = [Path(name).name for name in names]
-        return self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
+        kept = self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
+        live.merge_files(self.case)
+        return kept
 
     def receive(
         self,
@@ -433,14 +435,21 @@ class Investigation:
         alpha: float = 0.05,
         seed: int = 0,
         sandbox: str | None = None,
+        least_sandbox: str | None = None,
     ) -> GateReport:
         """Decide with numbers whether a candidate may go on; an int picks one of the latest proposal, from 0.
 
         `alpha` is the error probability of each statistical gate, between 0 and 0.5; `seed` that of everything drawn.
+        `least_sandbox` names the weakest sandbox in which patched code may run, for this case from now on: where the
+        gates would use a weaker one, the patch is refused and not run. `unconfined` allows all.
         Raises `PatchError` when the diff does not apply, `UsageError` when there is no such candidate, `SandboxError`.
         """
         from shadowlab import gates
+        from shadowlab.replay.sandboxes import levels
 
+        if least_sandbox is not None:
+            self.case.remember(policy={**(self.case.settings().get("policy") or {}),
+                                       "least_sandbox": levels.known(least_sandbox)})  # fmt: skip
         proposal = candidate if isinstance(candidate, Proposal) else self._need(Proposal, "propose")
         diagnosis, replay = self._need(Diagnosis, "diagnose"), self._need(Replay, "replay")
         evidence = Evidence(self.case)

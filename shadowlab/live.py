@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shadowlab import keeping, times
+from shadowlab import errors, keeping, times
 from shadowlab.audit import ledger
 from shadowlab.case import Case
 from shadowlab.evidence import Evidence, named
@@ -79,6 +79,26 @@ def _note_gone(case: Case, verb: str, segments: Sequence[str]) -> None:
 
 def _known(case: Case) -> frozenset[str]:
     return named(case, ledger.entries(case))
+
+
+def merge_files(case: Case) -> None:
+    """Merge the small segments that ingests left, so that a case of many opens as fast as a case of few.
+
+    What cannot be merged now stays as it is, and the next ingest tries again.
+    """
+    from shadowlab.telemetry import segments
+    from shadowlab.telemetry.receiver import compaction
+
+    left = compaction.retired(case, files=True)  # by one who was killed
+    if not left and not compaction.due(segments.manifest(case).segments, files=True):
+        return
+    with contextlib.suppress(OSError, errors.ShadowlabError), case.writing("merging segments"):
+        evidence = Evidence(case)
+        compaction.forget(case, left)
+        while chosen := compaction.due(segments.manifest(case).segments, files=True):
+            compaction.compact(case, chosen, case.telemetry, _merged)
+            compaction.forget(case, [one.file for one in chosen])
+        keeping.note(case, "merge", evidence.written())
 
 
 @contextlib.contextmanager

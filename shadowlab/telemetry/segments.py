@@ -22,6 +22,8 @@ FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
 SPOOL: Final = ".spool-"
 """How the names of folders begin in which a writer keeps what it is reading."""
+MERGED: Final = ".merged-"
+"""How the names of folders begin in which segments are merged."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,5 +104,5 @@ def sweep(case: Case) -> None:
         if left_over and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
-        elif path.name.startswith(SPOOL):
+        elif path.name.startswith((SPOOL, MERGED)):
             shutil.rmtree(path, ignore_errors=True)

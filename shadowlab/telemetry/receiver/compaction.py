@@ -1,4 +1,4 @@
-"""Merge the small segments that a receiver makes, eight of a size into one, while others read and write.
+"""Merge small segments, eight of a size into one, while others read and write: a receiver's own, or those of files.
 
 The merged segment is built without the case's lock, from files that never change. Those that it replaces stay in the
 manifest for a while, as `retired`: who read the manifest before can still open them.
@@ -31,9 +31,13 @@ _LARGEST: Final = 2_000_000
 _MEMORY: Final = "400MB"
 
 
-def due(listed: Sequence[Segment]) -> tuple[Segment, ...]:
-    """The segments to merge next: eight or more of one size, the smallest first; none when there are not so many."""
-    ours = sorted((s for s in listed if received(s) and _rows(s) < _LARGEST), key=lambda s: (_tier(s), s.file))
+def due(listed: Sequence[Segment], *, files: bool = False) -> tuple[Segment, ...]:
+    """The segments to merge next: eight or more of one size, the smallest first; none when there are not so many.
+
+    Those that a receiver made, or those of `files`: never both, what was received may leave with its window.
+    """
+    wanted = (s for s in listed if s.kind == "telemetry" and received(s) is not files)
+    ours = sorted((s for s in wanted if _rows(s) < _LARGEST), key=lambda s: (_tier(s), s.file))
     for _, group in groupby(ours, key=_tier):
         told = tuple(group)
         if len(told) >= WIDTH:
@@ -48,7 +52,7 @@ def compact(case: Case, chosen: Sequence[Segment], place: Path, retire: Retire |
     """
     import duckdb
 
-    with tempfile.TemporaryDirectory(prefix=".merged-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix=segments.MERGED, dir=place) as folder:
         beside = Path(folder) / "segment.duckdb"
         try:
             _build(case, chosen, beside, Path(folder))
@@ -66,15 +70,19 @@ def forget(case: Case, names: Sequence[str]) -> None:
         segments.sweep(case)
 
 
-def retired(case: Case) -> list[str]:
-    """Names of segments that were merged into others and are still there."""
-    return [s.file for s in segments.manifest(case).segments if s.kind == "retired"]
+def retired(case: Case, *, files: bool = False) -> list[str]:
+    """Names of segments that were merged into others and are still there: a receiver's, or those of `files`."""
+    return [s.file for s in segments.manifest(case).segments if s.kind == "retired" and _came_in(s) is not files]
 
 
 def received(one: Segment) -> bool:
-    """Whether a receiver made this segment: those of files are left alone."""
+    """Whether a receiver made this segment."""
+    return one.kind == "telemetry" and _came_in(one)
+
+
+def _came_in(one: Segment) -> bool:
     told = bool(one.origins) and all(origin.file.startswith(ORIGIN) for origin in one.origins)
-    return one.kind == "telemetry" and (told or one.file.endswith("-received.duckdb"))
+    return told or one.file.endswith("-received.duckdb")
 
 
 def _rows(one: Segment) -> int:
@@ -92,10 +100,11 @@ def _swap(case: Case, chosen: Sequence[Segment], beside: Path, retire: Retire | 
         return False
     if retire:
         retire(case, sorted(names))
-    _, place = segments.new_path(case, "received")
+    _, place = segments.new_path(case, "received" if all(map(received, chosen)) else "telemetry")
     segments.put_in_place(beside, place)
     merged = Segment(
         file=place.name,
+        origins=tuple(o for one in chosen for o in one.origins if not o.file.startswith(ORIGIN)),
         spans=sum(one.spans for one in chosen),
         logs=sum(one.logs for one in chosen),
         metric_points=sum(one.metric_points for one in chosen),
