@@ -381,9 +381,11 @@ def propose(inv: Any, proposer: str | None) -> Any:
 @click.option("--candidate", default=0, show_default=True, help="Which candidate of the proposal, from 0.")
 @click.option("--alpha", default=0.05, show_default=True, help="Error probability of each statistical gate.")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything drawn.")
-def gate(inv: Any, candidate: int, alpha: float, seed: int) -> Any:
+@click.option("--sandbox", help="Where patched code is replayed; else where the replay was.")
+@click.option("--least-sandbox", metavar="NAME", help="Run no patch behind weaker walls; the case remembers it.")
+def gate(inv: Any, candidate: int, alpha: float, seed: int, sandbox: str | None, least_sandbox: str | None) -> Any:
     """Decide with numbers whether a candidate may go on: pass, fail or inconclusive."""
-    return inv.gate(candidate, alpha=alpha, seed=seed)
+    return inv.gate(candidate, alpha=alpha, seed=seed, sandbox=sandbox, least_sandbox=least_sandbox)
 
 
 @main.command()

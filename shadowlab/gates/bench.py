@@ -18,6 +18,7 @@ from shadowlab.gates import patch
 from shadowlab.gates.roles import Part, Role, parted
 from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay
 from shadowlab.replay import listed
+from shadowlab.replay.sandboxes import levels
 from shadowlab.source import Service, Source
 
 Progress = Callable[[str, int, int], None]
@@ -33,6 +34,8 @@ class Limits:
     perf_regression_budget_ms: float = 5.0
     error_margin: float = 0.001
     """By how much the candidate's error rate may exceed the control's, as a share."""
+    least_sandbox: str = levels.DEFAULT
+    """Patched code runs in this sandbox or a stronger one, or not at all."""
 
     @classmethod
     def of(cls, constraints: Mapping[str, Any] | None) -> Limits:

@@ -2,7 +2,8 @@
 
 Held with kernel namespaces where they are to be had (any recent Linux; no root needed): no network, everything but the
 run's own folder read-only, temporary folders, sockets and devices out of sight, own process ids, no capability. Where
-they are not, only the private copy, the clean environment and the limits remain, and `held` says so.
+they are not, Landlock and seccomp hold the same but for other processes' sight, and a test may not talk to itself over
+the network; where there is neither, only the private copy, the clean environment and the limits remain. `held` says so.
 Not held: what the command may *read* of this machine, and how fast it may use the processor until its time is up.
 """
 
@@ -12,17 +13,19 @@ import contextlib
 import functools
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from shadowlab.replay.world import INSIDE
+
 _LAUNCH = Path(__file__).with_name("confine.sh")
+_WITHIN = Path(__file__).with_name("confine_within.py")
 _NAMESPACES = (
     "unshare", "--user", "--map-root-user", "--mount", "--net", "--ipc", "--pid", "--fork", "--kill-child",
     "--mount-proc", "--",
@@ -53,9 +56,7 @@ def run(words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapp
         "PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder / "home"), "TMPDIR": str(folder / "scratch"),
         "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {}),
     }  # fmt: skip
-    wrapped = [*words]
-    if can_hold():
-        wrapped = [*_launch(folder), *words]
+    wrapped = [*(_LAUNCHES[walls()](folder) if walls() else ()), *words]
     began = time.monotonic()
     with tempfile.TemporaryFile() as sink:
         process = subprocess.Popen(
@@ -78,18 +79,23 @@ def run(words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapp
 def held() -> tuple[str, ...]:
     """What a run here is kept from, in words."""
     always = ("private copy", "clean environment", "time limit")
-    return (*always, "no network", "no write outside of the copy") if can_hold() else always
+    return (*always, "no network", "no write outside of the copy", *_SAID[walls()]) if walls() else always
 
 
 @functools.cache
-def can_hold() -> bool:
-    """Whether this machine gives us namespaces: tried once, by a run that must fail to write beside itself."""
-    if not all(shutil.which(name) for name in ("unshare", "setpriv", "mount")):
-        return False
+def walls() -> str:
+    """What this machine gives us, `namespaces` or `landlock`, empty for neither: tried once each.
+
+    The try is a run that must fail to write beside itself and to reach out.
+    """
+    return next((name for name, launch in _LAUNCHES.items() if _holds(launch)), "")
+
+
+def _holds(launch: Callable[[Path], list[str]]) -> bool:
     with tempfile.TemporaryDirectory(prefix="shadowlab-probe-") as name:
         folder, beside = Path(name, "run"), Path(name, "beside")
         (folder / "tree").mkdir(parents=True)
-        words = [*_launch(folder), sys.executable, "-I", "-S", "-c", _PROBE, str(beside), str(folder / "out")]
+        words = [*launch(folder), sys.executable, "-I", "-S", "-c", _PROBE, str(beside), str(folder / "out")]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             done = subprocess.run(words, capture_output=True, timeout=20, check=False)
             return done.returncode == 0 and not beside.exists() and (folder / "out").exists()
@@ -108,8 +114,16 @@ for what in (lambda: open(sys.argv[1], "w"), lambda: socket.create_connection(("
 """
 
 
-def _launch(folder: Path) -> list[str]:
+def _namespaced(folder: Path) -> list[str]:
     return [*_NAMESPACES, "/bin/sh", str(_LAUNCH), str(folder), ":".join(_coverable()), sys.executable]
+
+
+def _landlocked(folder: Path) -> list[str]:
+    return [sys.executable, "-I", "-S", str(_WITHIN), str(INSIDE), str(folder)]
+
+
+_LAUNCHES: dict[str, Callable[[Path], list[str]]] = {"namespaces": _namespaced, "landlock": _landlocked}
+_SAID = {"namespaces": (), "landlock": ("held by Landlock and seccomp: no namespaces are to be had here",)}
 
 
 def _coverable() -> list[str]:

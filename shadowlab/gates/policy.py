@@ -5,6 +5,7 @@ from __future__ import annotations
 from shadowlab.gates.bench import Bench
 from shadowlab.gates.roles import Part, Role
 from shadowlab.records import Gate, Verdict
+from shadowlab.replay.sandboxes import levels
 
 
 def policy(bench: Bench) -> tuple[Gate, ...]:
@@ -14,6 +15,9 @@ def policy(bench: Bench) -> tuple[Gate, ...]:
     reasons = [*bench.refusals, *(f"{part.change.path} {part.reason}" for part in judges)]
     if lines > most:
         reasons.append(f"the change has {lines} lines, {most} are allowed")
+    weak = levels.refusal(bench.sandbox, bench.limits.least_sandbox)
+    if weak:
+        reasons.append(weak)
     if not bench.refusals and not lines:
         reasons.append("nothing of the service is changed")
     fits = "fits" if lines <= most else "does not fit"
@@ -22,7 +26,8 @@ def policy(bench: Bench) -> tuple[Gate, ...]:
             name="policy",
             verdict=Verdict.FAIL if reasons else Verdict.PASS,
             observed="refused" if bench.refusals else f"diff {fits} {most} lines: {lines} in {_files(change)}",
-            limit=f"{most} lines without tests; inside the tree; tests, configuration, CI and lock untouched",
+            limit=f"{most} lines without tests; inside the tree; tests, configuration, CI and lock untouched;"
+            f" sandbox {bench.limits.least_sandbox} or stronger",
             detail="; ".join(reasons) or _touched(change, tests),
         ),
     )

@@ -17,6 +17,7 @@ from shadowlab.gates import contract, leaks, policy, replays, shadow, shortcuts,
 from shadowlab.gates.bench import Bench, Check, Escaped, Limits, Progress, prepared
 from shadowlab.records import Candidate, Diagnosis, Gate, GateReport, Proposal, Replay, Verdict, overall
 from shadowlab.replay import sandboxes
+from shadowlab.replay.sandboxes import levels
 from shadowlab.source import Source
 
 
@@ -72,7 +73,7 @@ def gate(
     if not 0 < alpha < 0.5:
         raise errors.UsageError(f"alpha {alpha} is not between 0 and 0.5", hint="0.05 is usual")
     sandboxes.named(sandbox)
-    limits = Limits.of(_constraints(case, parents) if constraints is None else constraints)
+    limits = _limits(case, _constraints(case, parents) if constraints is None else constraints)
     revision = diagnosis.revision or replay.revision or source.revision()
     with prepared(
         candidate, source=source, revision=revision, diagnosis=diagnosis, replay=replay, case=case,
@@ -83,6 +84,14 @@ def gate(
             verdict=overall(gates), gates=gates, candidate=candidate, revision=revision, service=bench.service.name,
             alpha=alpha, seed=seed, sandbox=sandbox, parents=parents,
         )  # fmt: skip
+
+
+def _limits(case: Case, constraints: Mapping[str, Any]) -> Limits:
+    """Those of the proposal; the case's policy and the proposal both may ask for stronger walls, neither for weaker."""
+    limits = Limits.of(constraints)
+    asked = levels.of(case)
+    named = "least_sandbox" in constraints
+    return replace(limits, least_sandbox=levels.stronger(limits.least_sandbox, asked) if named else asked)
 
 
 def _constraints(case: Case, parents: tuple[str, ...]) -> Mapping[str, Any]:

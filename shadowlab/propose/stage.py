@@ -16,6 +16,7 @@ from shadowlab.propose.model import ModelProposer, endpoint
 from shadowlab.propose.question import Draft, Drafts, Proposer, Question
 from shadowlab.propose.request import Constraints, checked, request
 from shadowlab.records import Diagnosis, Outcome, Proposal, Replay
+from shadowlab.replay.sandboxes import levels
 from shadowlab.source import Source
 
 PROPOSERS = ("codemod", "search", "model")
@@ -37,9 +38,11 @@ def propose(
     `proposer` is `codemod`, `search` or `model`; None asks the codemods, and a configured model when they are silent.
     Candidates are tried in the replay where it reproduced, which ranks them and proves nothing yet: the gates decide.
     No candidate is an outcome too; the record's notes say why. Raises `UsageError` for an unknown proposer or one that
-    is not configured, and when the diagnosis holds no failing recording.
+    is not configured, and when the diagnosis holds no failing recording; `SandboxError` when the case's policy asks for
+    a stronger sandbox to try patches in.
     """
     asked = _asked(proposer)
+    levels.demand(sandbox or replay.sandbox, levels.of(case))
     question_document = request(case, diagnosis, source=source, constraints=constraints or Constraints())
     revision = diagnosis.revision
     with _bench(case, diagnosis, replay, source, sandbox or replay.sandbox, progress) as bench:

@@ -70,6 +70,13 @@ _MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _AARCH64)}
 # Allowed under conditions, or to the fork server only; all other names are refused outright.
 _JUDGED = {"sendto", "clone", "clone3", "fork", "vfork", "socketpair", "kill", "tkill", "tgkill", "rt_sigqueueinfo",
            "rt_tgsigqueueinfo", "prlimit64", "ioctl"}  # fmt: skip
+_ORDINARY = frozenset({
+    "execve", "execveat", "accept", "accept4", "listen", "chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes",
+    "futimesat", "utimensat", "setpriority", "sched_setparam", "sched_setscheduler", "sched_setaffinity",
+    "sched_setattr", "ioprio_set", "inotify_add_watch", "personality", "pidfd_open", "pidfd_send_signal", "shmget",
+    "semget", "msgget", "mq_open",
+})  # fmt: skip
+"""What tools and tests do; Landlock keeps files and, from ABI 6, signals within bounds."""
 REFUSED_OUTRIGHT = frozenset({*_COMMON, *_X86_64, *_AARCH64} - _JUDGED)
 """Calls that are refused whatever their arguments."""
 
@@ -82,7 +89,10 @@ def confine(libc: ctypes.CDLL, *, child: bool, runs: bool = False, door: bool = 
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return False
-    program = _program(*machine, child=child, runs=runs, door=door, pid=_real_pid(libc))
+    return _loaded(libc, _program(*machine, child=child, runs=runs, door=door, pid=_real_pid(libc)))
+
+
+def _loaded(libc: ctypes.CDLL, program: bytes) -> bool:
     content = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(content))
     return int(libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.c_char_p(header), 0, 0)) == 0
@@ -94,6 +104,26 @@ def number(name: str) -> int | None:
     return machine[1].get(name) if machine else None
 
 
+def confine_command(libc: ctypes.CDLL) -> bool:
+    """A looser filter, for a command that starts others and changes its own files: no socket, no hand on the system."""
+    machine = _MACHINES.get(os.uname().machine)
+    if machine is None:
+        return False
+    arch, table = machine
+    numbers = {name: number for name, number in {**_COMMON, **table}.items() if name not in _ORDINARY | _JUDGED}
+    refuse = _step(_RET, _ERRNO | errno.EPERM)
+    code = [*_begun(arch, table), *(step for n in numbers.values() for step in (_step(_JEQ, n, 0, 1), refuse))]
+    for name in ("clone3", "socketpair"):
+        body = _judged(False, 0)[name]
+        code += [_step(_JEQ, {**_COMMON, **table}[name], 0, len(body) + 1), *body, _step(_RET, _ALLOW)]
+    return _loaded(libc, b"".join([*code, _step(_RET, _ALLOW)]))
+
+
+def knows(machine: str) -> bool:
+    """Whether there is a filter for this kind of machine."""
+    return machine in _MACHINES
+
+
 def _real_pid(libc: ctypes.CDLL) -> int:
     return int(libc.getpid())
 
@@ -102,10 +132,7 @@ def _program(arch: int, table: dict[str, int], *, child: bool, runs: bool, door:
     allowed = (["execve"] if runs else []) + (["connect"] if door else [])
     numbers = {name: number for name, number in {**_COMMON, **table}.items() if name not in allowed}
     refuse = _step(_RET, _ERRNO | errno.EPERM)
-    # A foreign architecture's numbers mean other calls: nothing may come in that way.
-    code = [_step(_LOAD, _ARCH), _step(_JEQ, arch, 1, 0), _step(_RET, _KILL), _step(_LOAD, _NR)]
-    if table is _X86_64:
-        code += [_step(_JGE, _X32, 0, 1), refuse]
+    code = _begun(arch, table)
     judged = _judged(child, pid) | (_local_streams() if door else {})
     for name, number in numbers.items():
         if name not in judged and name not in _JUDGED:
@@ -114,6 +141,14 @@ def _program(arch: int, table: dict[str, int], *, child: bool, runs: bool, door:
         if name in numbers:
             code += [_step(_JEQ, numbers[name], 0, len(body) + 1), *body, _step(_RET, _ALLOW)]
     return b"".join([*code, _step(_RET, _ALLOW)])
+
+
+def _begun(arch: int, table: dict[str, int]) -> list[bytes]:
+    """A foreign architecture's numbers mean other calls: nothing may come in that way."""
+    code = [_step(_LOAD, _ARCH), _step(_JEQ, arch, 1, 0), _step(_RET, _KILL), _step(_LOAD, _NR)]
+    if table is _X86_64:
+        code += [_step(_JGE, _X32, 0, 1), _step(_RET, _ERRNO | errno.EPERM)]
+    return code
 
 
 def _judged(child: bool, pid: int) -> dict[str, list[bytes]]:
