@@ -5,6 +5,7 @@ import pytest
 
 from shadowlab.records import Control
 from shadowlab.replay import Runner, RunResult
+from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import parse
 from shadowlab.replay.ledger import ledger
 
@@ -36,8 +37,8 @@ def names() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[RunResult]]:
-    """Each source run twice, and once in the perturbed twin."""
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, list[RunResult]], Environment]:
+    """Each source run twice, and once in the perturbed twin; and what they ran on."""
     source = orders.copied(PLANTED, tmp_path_factory.mktemp("planted") / "tree")
     told = {"kind": "function", "time": "2026-01-01T00:00:00Z", "rand_seed": 1}
     wanted = [
@@ -46,16 +47,17 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[RunResult]]
     ]
     with Runner(source.path, source.service("HEAD")) as runner:
         results = runner.run_many([(fixture, 2) for fixture in wanted])
-    return dict(zip(names(), results, strict=True))
+        return dict(zip(names(), results, strict=True)), runner.environment
 
 
 @pytest.mark.parametrize("name", names())
-def test_a_source_is_held_or_named(runs: dict[str, list[RunResult]], name: str) -> None:
+def test_a_source_is_held_or_named(planted: tuple[dict[str, list[RunResult]], Environment], name: str) -> None:
+    runs, environment = planted
     first, again, twin = runs[name]
     assert first.state == "finished", first.reason
     assert name in NAMED or first.digest == again.digest, (first.body, again.body)
     sensitive = [part for part, digest in first.parts.items() if twin.parts[part] != digest]
-    effects = ledger([], runs[name], clock="", steady=True, sensitive=sensitive)
+    effects = ledger([], runs[name], clock="", steady=True, environment=environment, sensitive=sensitive)
     seen = {effect.seam for effect in effects if effect.control is Control.OBSERVED}
     assert NAMED[name] in seen if name in NAMED else not seen, (first.body, twin.body, seen)
 

@@ -129,12 +129,14 @@ class RecordedError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True):
-    """The order in which a loop's tasks run: see `shadowlab.replay.inside.schedule`."""
+    """The order in which tasks and threads run: see `shadowlab.replay.inside.schedule`."""
 
     seed: int = 0
     depth: int = 3
     """0: first come, first served."""
     steps: int = 100
+    threads: bool = False
+    """Whether threads take turns as well; else only a loop's tasks do."""
 
 
 class Fixture(msgspec.Struct, frozen=True, kw_only=True):

@@ -96,7 +96,10 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
     copied = "a copy of the recorded snapshot; SQLite's clock and randomness held"
     yield effect("database", postgres() if stored else copied, count("database"))
     yield effect("files", "nothing was read outside the tree, the interpreter and its packages")
-    yield effect("threads", "pools run one job at a time, in the order in which they were handed in")
+    stepped = any(fixture.schedule and fixture.schedule.threads for fixture in fixtures)
+    pools = "pools run one job at a time, in the order in which they were handed in"
+    locked = "in lock-step, switched between bytecodes of the tree's code as the recorded seed draws them"
+    yield effect("threads", locked if stepped else pools)
     yield effect("processes", "none was started")
     yield effect(
         "native code", "clocks and randomness that C code reads by itself are not seen", control=Control.UNKNOWN

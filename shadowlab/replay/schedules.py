@@ -34,8 +34,13 @@ class Search:
         self._fixture = fixture
         self._depth = depth
         self._strict = strict
-        self.first = runner.run(self._ordered(0, depth=0), repeats=1, perturb=False)[0]
+        self._threads = False
+        self.first = self._first()
         """First come, first served."""
+        pooled = (self.first.readings or {}).get("pooled", 0)
+        if pooled or any(seam == "threads" for seam, *_ in self.first.events):
+            self._threads = True
+            self.first = self._first()
         self.steps = max((self.first.readings or {}).get("steps", 0), 1)
         self.outcomes: Counter[str] = Counter()
         self.tried = 0
@@ -60,12 +65,16 @@ class Search:
                 break
         return self
 
+    def _first(self) -> RunResult:
+        return self._runner.run(self._ordered(0, depth=0), repeats=1, perturb=False)[0]
+
     def _name(self, run: RunResult) -> str:
         return run.digest if self._strict else run.key
 
     def _ordered(self, seed: int, *, depth: int | None = None) -> Fixture:
         steps = 1 if depth == 0 else self.steps
-        schedule = Schedule(seed=seed, depth=self._depth if depth is None else depth, steps=steps)
+        wanted = self._depth if depth is None else depth
+        schedule = Schedule(seed=seed, depth=wanted, steps=steps, threads=self._threads)
         return msgspec.structs.replace(self._fixture, schedule=schedule)
 
 
@@ -83,8 +92,9 @@ def explore(
     parents: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Exploration:
-    """Run a recording in seeded orders, from `seed` on; the one in which it comes out otherwise is kept in the case.
+    """Run a recording in seeded orders, from `seed` on, of its tasks, and of its threads where it starts some.
 
+    The order in which it comes out otherwise is kept in the case, as a recording.
     Raises `RecordingError` when it cannot be replayed, `SourceError`, `SandboxError`.
     """
     whole = recording.load(case, id)

@@ -62,6 +62,8 @@ def environment_of(fixture: Fixture, changed: Mapping[str, str], *, twin: bool) 
             values[fixture.db_environment] = _addressed(recorded)
     elif fixture.db_environment:
         values[fixture.db_environment] = _located(recorded)
+    if fixture.schedule and fixture.schedule.threads:
+        values["SHADOWLAB_THREADS"] = "1"
     return {**values, **changed}
 
 

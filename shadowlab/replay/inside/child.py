@@ -55,9 +55,7 @@ class Child:
     def _settle(self, number: int, job: dict[str, Any]) -> str:
         work = settle(self._config, number, job)
         if self._config["guard"]:
-            guard.confine_child(
-                work, job.get("snapshot"), self._config["limits"], door=bool(self._config.get("door"))
-            )
+            guard.confine_child(work, job.get("snapshot"), self._config["limits"], door=bool(self._config.get("door")))
         gc.disable()
         _forget_pools()
         take_turns_in_anyio()
@@ -96,6 +94,7 @@ class Child:
                 "outbound": len(seams.tape.log),
                 "steps": answer.get("steps", 0),
                 "commits": self._settled.times,
+                "pooled": seams.watch.pooled,
             },
             "elapsed_ns": seams.clock.wall_ns - job["time_ns"],
             "cpu_ms": (after.user - cpu.user + after.system - cpu.system) * 1000,
@@ -145,19 +144,21 @@ class Child:
         called = calling.call_of(job, self._app) if job.get("plain") else None
         if called is not None or self._kind != "asgi":
             self._seams.logs.begin(self._config["tree"])
-            if called is not None:
-                loop = VirtualLoop(self._seams.clock, schedule)
-                answer = calling.ask_call(*called, job.get("message"), loop, self._settled)
-            else:
-                answer = self._plain(job["request"], body, schedule)
+            with self._seams.turns.during(schedule, self._config["tree"]):
+                if called is not None:
+                    loop = VirtualLoop(self._seams.clock, schedule)
+                    answer = calling.ask_call(*called, job.get("message"), loop, self._settled)
+                else:
+                    answer = self._plain(job["request"], body, schedule)
             answer["steps"] = schedule.steps if schedule else 0
             return answer
-        asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule))
+        asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule, self._seams.turns))
         asgi.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
         self._seams.logs.begin(self._config["tree"])
-        answer = asgi.ask(job["request"], body)
+        with self._seams.turns.during(schedule, self._config["tree"]):
+            answer = asgi.ask(job["request"], body)
         self._seams.logs.end()
         asgi.stop()
         answer["steps"] = schedule.steps if schedule else 0

@@ -16,6 +16,7 @@ from typing import Any
 from .clock import Clock
 from .put import put
 from .schedule import Schedule
+from .threads import Turns
 
 _GRACE_S = 0.05
 """Real seconds that a foreign thread gets to wake the loop before a timer is let go off."""
@@ -31,8 +32,9 @@ class Deadlock(RuntimeError):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop that never waits: with nothing to do, a worker gets its turn, else time jumps to the next timer."""
 
-    def __init__(self, clock: Clock, schedule: Schedule | None = None) -> None:
+    def __init__(self, clock: Clock, schedule: Schedule | None = None, turns: Turns | None = None) -> None:
         super().__init__(selectors.SelectSelector())
+        self._turns = turns
         self._clock = clock
         self._schedule = schedule
         self.waiting: collections.deque[threading.Event] = collections.deque()
@@ -69,6 +71,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         ready.extendleft(reversed(held))
 
     def _idle(self) -> None:
+        if self._turns is not None and self._turns.on and self._turns.others():
+            return self._let_others()
         if self.waiting:
             self.waiting.popleft().set()
         if self.busy:
@@ -88,6 +92,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         elif not foreign and not connected:
             raise Deadlock("the request waits for something that will never happen")
         return None
+
+    def _let_others(self) -> None:
+        """Let threads in lock-step go on until one of them wakes the loop, or a timer is due."""
+        assert self._turns is not None
+        if self.waiting:
+            self.waiting.popleft().set()
+        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        left = max(timers[0].when() - self.time(), 0) if timers else None
+        self._turns.wait(lambda: bool(self._selector.select(0)), left)  # type: ignore[attr-defined]
 
     def _due(self) -> bool:
         timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]

@@ -14,6 +14,7 @@ from .logs import Logs
 from .loop import take_turns
 from .session import Session
 from .tape import Tape
+from .threads import Turns
 from .watch import Watch
 
 
@@ -28,6 +29,7 @@ class Seams:
         self.tape = Tape(self.clock)
         self.watch = Watch()
         self.logs = Logs()
+        self.turns = Turns(self.clock)
         self._stat = os.stat
 
     def install(self) -> None:
@@ -39,6 +41,8 @@ class Seams:
         host.install(self.clock)
         self.watch.install()
         self.logs.install()
+        if os.environ.pop("SHADOWLAB_THREADS", None):
+            self.turns.install()
 
     def boot(self, inside: tuple[str, ...], newborn: str) -> None:
         """Start from the same time and seed, whatever was imported before; `newborn` is a file that was just made."""

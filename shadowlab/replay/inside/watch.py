@@ -48,6 +48,8 @@ class Watch:
         self.events: dict[tuple[str, str, bool], int] = {}
         self.on = False
         self.deny = False
+        self.pooled = 0
+        """Jobs that were handed to a pool."""
         self.own_threads = ("shadowlab-turn", "AnyIO worker thread")
 
     def install(self) -> None:
@@ -93,7 +95,8 @@ class Watch:
 
     def _starting(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def started(function: Any, *args: Any, **kwargs: Any) -> Any:
-            self._thread(function)
+            if not getattr(function, "in_turn", False):
+                self._thread(function)
             return start(function, *args, **kwargs)
 
         return started
@@ -101,6 +104,7 @@ class Watch:
     def _thread(self, function: Any) -> None:
         owner = getattr(function, "__self__", None)
         name = owner.name if isinstance(owner, threading.Thread) else "unnamed"
+        self.pooled += self.on and name.startswith("shadowlab-turn")
         if self.on and not name.startswith(self.own_threads):
             self.note("threads", f"a thread of its own: {name}")
 
