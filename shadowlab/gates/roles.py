@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.machinery import PathFinder
 from pathlib import PurePosixPath
 
+from shadowlab import judges
 from shadowlab.gates.patch import Change
 from shadowlab.source import Service
 
@@ -33,18 +33,6 @@ class Part:
     reason: str = ""
 
 
-# What decides how code is tested, checked, built, installed or released.
-_JUDGES_NAMES = (
-    "shadowlab.toml", "pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "pytest.ini", ".pytest.ini", "noxfile.py",
-    "mypy.ini", ".mypy.ini", "ruff.toml", ".ruff.toml", ".coveragerc", ".flake8", ".pylintrc", "conftest.py",
-    "requirements*.txt", "requirements*.in", "constraints*.txt", "*.lock", "pipfile*", "pylock*.toml", "*.pth",
-    "sitecustomize.py", "usercustomize.py", "makefile", "dockerfile*", "jenkinsfile", "*.objective.yaml",
-    "*.openslo.yaml", ".gitattributes", ".gitmodules", ".gitignore", ".pre-commit-config.yaml", ".gitlab-ci.yml",
-    "codeowners", ".secrets.baseline", "*.so", "*.pyc", "*.pyd", "*.egg-link",
-)  # fmt: skip
-_JUDGES_FOLDERS = (".github", ".gitlab", ".circleci", ".ci", ".buildkite", "__pycache__", "site-packages")
-_TEST_FOLDERS = ("tests", "test")
-_TEST_NAMES = ("test_*.py", "*_test.py")
 _TEST_MATERIAL = (".json", ".jsonl", ".txt", ".csv", ".md")
 
 
@@ -59,7 +47,7 @@ def _part(change: Change, service: Service) -> Part:
         return Part(change=change, role=Role.JUDGE, reason=f"{change.note}: only lines of plain text are taken")
     if _is_judges(path, service):
         return Part(change=change, role=Role.JUDGE, reason="decides how the service is tested, built or released")
-    if is_test(path):
+    if judges.is_test(path):
         return _test(change, path)
     hidden = _hides(path) if change.kind == "added" else None
     if hidden:
@@ -67,23 +55,16 @@ def _part(change: Change, service: Service) -> Part:
     return Part(change=change, role=Role.CHANGE)
 
 
-def is_test(path: PurePosixPath) -> bool:
-    """Whether a path belongs to the tests."""
-    folders = {part.casefold() for part in path.parts[:-1]}
-    return bool(folders & set(_TEST_FOLDERS)) or _matches(path.name, _TEST_NAMES)
-
-
 def _is_judges(path: PurePosixPath, service: Service) -> bool:
-    folders = {part.casefold() for part in path.parts[:-1]}
     own = service.lock is not None and path == PurePosixPath(service.lock)
-    return own or bool(folders & set(_JUDGES_FOLDERS)) or _matches(path.name.casefold(), _JUDGES_NAMES)
+    return own or judges.is_judges(path)
 
 
 def _test(change: Change, path: PurePosixPath) -> Part:
     if change.kind != "added":
         return Part(change=change, role=Role.JUDGE, reason=f"an existing test was {change.kind}")
     empty_package = path.name == "__init__.py" and not change.added
-    if _matches(path.name, _TEST_NAMES) or path.suffix in _TEST_MATERIAL or empty_package:
+    if judges.matches(path.name, judges.TEST_NAMES) or path.suffix in _TEST_MATERIAL or empty_package:
         return Part(change=change, role=Role.TEST)
     return Part(change=change, role=Role.JUDGE, reason="is no test, yet would be loaded beside the tests")
 
@@ -96,7 +77,3 @@ def _hides(path: PurePosixPath) -> str | None:
     installed = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
     known = top in sys.stdlib_module_names or PathFinder.find_spec(top, installed) is not None
     return top if known else None
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -14,8 +14,9 @@ import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from shadowlab import judges
 from shadowlab.gates.bench import Bench
-from shadowlab.gates.roles import Role, is_test
+from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
 
 RULES = "E4,E7,E9,F,B,PLE,S102,S103,S110,S112,S3,S5,S6"
@@ -84,7 +85,7 @@ def _ruff(tree: Path, files: list[str]) -> Findings | str:
 
 def _mypy(tree: Path) -> Findings | str:
     files = sorted(str(p.relative_to(tree)) for p in tree.rglob("*.py") if not p.is_symlink())
-    files = [file for file in files if not is_test(PurePosixPath(file))]
+    files = [file for file in files if not judges.is_test(PurePosixPath(file))]
     told = _run((*_MYPY, "--", *files), tree)
     if told.startswith("!"):
         return told[1:]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from shadowlab import errors
+from shadowlab import errors, judges
 from shadowlab.privacy import Redactor
 from shadowlab.propose import diff as diffs
 from shadowlab.propose.question import Draft, Drafts, Question
@@ -23,11 +23,6 @@ from shadowlab.propose.trying import tried
 MAX_ANSWER_BYTES = 400_000
 MAX_SLICE_CHARACTERS = 40_000
 TIMEOUT_S = 120.0
-_JUDGE_FOLDERS = frozenset({".github", ".gitlab", ".ci", ".circleci"})
-_JUDGE_FILES = frozenset({
-    "conftest.py", "shadowlab.toml", "pyproject.toml", "setup.cfg", "setup.py", "tox.ini", "pytest.ini", "mypy.ini",
-    "ruff.toml", ".ruff.toml", ".gitlab-ci.yml", "Makefile", "noxfile.py", "sitecustomize.py", "usercustomize.py",
-})  # fmt: skip
 _TASK = (
     "You mend one fault in a Python service. Answer with one JSON object that fits the schema `answer`, nothing else."
     " `diff` is a unified git diff against the given sources, within the constraints of `request`; it adds one new test"
@@ -119,8 +114,7 @@ def refuse_judges(changed: tuple[str, ...], known: frozenset[str]) -> None:
     """Raise `PatchError` when a diff edits what judges it: existing tests, their configuration, CI."""
     for file in changed:
         path = PurePosixPath(file)
-        is_test = path.match("test_*.py") or path.match("*_test.py") or {"tests", "test"} & set(path.parts[:-1])
-        if path.name in _JUDGE_FILES or _JUDGE_FOLDERS & set(path.parts) or (is_test and file in known):
+        if judges.is_judges(path) or (judges.is_test(path) and file in known):
             raise errors.PatchError(f"the diff edits {file}, which is a part of what judges it")
 
 

@@ -130,7 +130,7 @@ async def live(app: Any, state: Any, started: asyncio.Event, stop: asyncio.Event
 
     try:
         await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}, receive, send)
-    except Exception:
+    except Exception:  # ASGI: an application without a lifespan may raise whatever it likes when it is asked for one
         if started.is_set():
             raise
     finally:

@@ -41,9 +41,12 @@ class _Box:
 
     def alive(self) -> bool:
         """Whether the container runs."""
+        import docker.errors
+        import requests
+
         try:
             self._container.reload()
-        except Exception:
+        except (docker.errors.DockerException, requests.RequestException, OSError):  # gone, or its engine is
             return False
         return bool(self._container.status in ("created", "running"))
 
@@ -77,7 +80,7 @@ class Docker:
         try:
             client = docker.from_env(timeout=60)
             client.ping()
-        except Exception as exc:
+        except Exception as exc:  # docker-py leaks what its transport raises: whatever it is, no engine answers
             raise errors.SandboxError(
                 f"no container engine answers: {_short(exc)}",
                 hint="start one and set DOCKER_HOST, or use --sandbox embedded, which needs none",
