@@ -6,7 +6,9 @@ import orders
 import pytest
 from msgspec.structs import replace
 
-from shadowlab.replay import Runner, Search
+import shadowlab as sl
+from shadowlab.incidents import build_source, bundled
+from shadowlab.replay import Runner, Search, take_in
 from shadowlab.replay.fixture import Fixture, Schedule, parse
 
 TOML = '[service]\nname = "it"\nentrypoint = "main:run"\nkind = "function"\n'
@@ -167,3 +169,17 @@ def test_threads_of_an_endpoint_are_ordered_too(tmp_path: Path) -> None:
         assert search.found is not None
         again = made.run(search.found, repeats=2)
     assert {run.error.message if run.error else None for run in again} == {"sold twice"}
+
+
+@pytest.mark.slow
+def test_the_bundled_race_that_first_come_hides_is_found_by_a_seed(tmp_path: Path) -> None:
+    place = bundled("payments-decimal").parent / "budgets-race"
+    inv = sl.open(tmp_path / "case", source=build_source(place, tmp_path / "source").path)
+    take_in(inv.case, [place / "recordings.jsonl.gz"])
+    failed = [tape.id for tape in inv.recordings if tape.failed]
+    hidden = [id for id in failed if inv.replay(recordings=(id,)).outcome == "diverged"]
+    assert 0 < len(hidden) < len(failed)
+    order = inv.explore(hidden[0])
+    assert (order.first, order.other) == ("201", "500 sqlalchemy.exc.IntegrityError")
+    again = inv.replay(recordings=(order.found,), times=6).raise_for_divergence()
+    assert "CHECK constraint failed: balanced" in again.error.message

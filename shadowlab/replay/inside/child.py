@@ -141,6 +141,7 @@ class Child:
     def _ask(self, job: dict[str, Any]) -> entry.Answer:
         body = bytes.fromhex(job["body"])
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
+        self._seams.tape.at_once = bool(schedule and job["schedule"]["depth"] > 0)
         called = calling.call_of(job, self._app) if job.get("plain") else None
         if called is not None or self._kind != "asgi":
             self._seams.logs.begin(self._config["tree"])

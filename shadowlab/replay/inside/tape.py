@@ -29,6 +29,8 @@ class Tape:
         self._patched: set[str] = set()
         self.log: list[dict[str, Any]] = []
         self.unrecorded: list[str] = []
+        self.at_once = False
+        """Whether answers that a loop waits for are all there at once, so that a schedule decides which is first."""
 
     def insert(self, calls: list[dict[str, Any]]) -> None:
         """Begin with the calls of one recording."""
@@ -106,7 +108,7 @@ class Tape:
 
         async def handle_async(transport: Any, request: Any) -> Any:
             call = respond(request, await request.aread())
-            await asyncio.sleep(_elapsed_ns(call) / 1e9)
+            await asyncio.sleep(0 if tape.at_once else _elapsed_ns(call) / 1e9)
             return made(request, call)
 
         put(httpx.HTTPTransport, handle_request=handle)
