@@ -124,7 +124,7 @@ def _verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], 
 
 @_verb("ingest", create=True)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option("--redact", default="default", show_default=True, help="Redaction policy.")
+@click.option("--redact", default="default", show_default=True, help="default, or strict: people and addresses too.")
 @click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
 @click.option("--tape", type=_FILE, help="Recorded answers for recordings without any: HAR, VCR, nock, WireMock, ...")
 def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape: Path | None) -> Any:
@@ -144,7 +144,7 @@ def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape:
 @click.option("--tls-key", type=_FILE, help="Its key.")
 @click.option("--keep", metavar="WINDOW", help="Drop what was received longer ago than this, such as 6h.")
 @click.option("--max-size", metavar="SIZE", help="Drop the oldest beyond this, such as 2GB.")
-@click.option("--redact", default="default", show_default=True, help="Redaction policy.")
+@click.option("--redact", default="default", show_default=True, help="default, or strict: people and addresses too.")
 @click.option("--no-redact", is_flag=True, help="Keep values as they are; the ledger says so.")
 def receive(
     inv: Any, http: str, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None,

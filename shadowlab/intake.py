@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 
-from shadowlab import errors
+from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.progress import Progress
 from shadowlab.records import Ingest, Recording, Rejected, Unreplayable
@@ -25,6 +25,7 @@ def ingest(
     from shadowlab.replay import recording, tapes
 
     answers = tapes.read(tape) if tape else None
+    privacy.macros(redact)  # an unknown policy is refused before anything is read
     given = inputs(names)
     told, recorded = given.telemetry, given.recordings
     done = telemetry.ingest(case, told, redact=redact, progress=progress) if told else Ingest()

@@ -21,13 +21,17 @@ from typing import Any, Final
 
 from shadowlab import errors
 
-POLICIES: Final = ("default",)
-
 # Written in the part of regular expressions that Python's `re` and DuckDB's RE2 read alike: SQL and Python must agree.
 SECRET_KEY: Final = (
     r"(authorization|cookie|password|passwd|passphrase|secret|api[._-]?key|private[._-]?key|access[._-]?key"
     r"|credentials?|token|(^|[._-])pwd|x-amz-signature)$"
 )
+_PERSON_KEY: Final = (
+    r"((^|[._-])(enduser|user|customer|client|peer|session|device|account)[._-]?(id|name|full[._-]?name|address|ip|hash)"
+    r"|(^|[._-])(username|user[._-]agent[._-]original|user-agent|x-forwarded-for|x-real-ip|forwarded|phone([._-]?number)?))$"
+)
+POLICIES: Final = {"default": SECRET_KEY, "strict": f"{SECRET_KEY}|{_PERSON_KEY}"}
+"""Names of values that are replaced as a whole: secrets; under `strict` what names a person or a device too."""
 _BEFORE: Final = (
     r"(?i:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|authorization|cookie)"
     r"[\"']?[ \t]*[=:][ \t]*[\"']?(?:(?i:bearer|basic|digest|token)[ \t]+)?"
@@ -58,6 +62,7 @@ class Redactor:
     """Replace what must not be kept; counts what it replaced, by rule. The same key gives the same pseudonyms."""
 
     key: bytes
+    policy: str = "default"
     replaced: Counter[str] = field(default_factory=Counter)
 
     def pseudonym(self, rule: str, value: str) -> str:
@@ -69,7 +74,7 @@ class Redactor:
 
     def value(self, name: str, value: str) -> str:
         """The value under a name: wholly replaced when the name tells of a secret, else its text redacted."""
-        if is_secret(name):
+        if is_secret(name, self.policy):
             return self.pseudonym("secret", value) if value else value
         return self.text(value)
 
@@ -89,7 +94,7 @@ class Redactor:
                 return [self.json(value, name) for value in document]
             case str():
                 return self.value(name, document)
-            case int() | float() if not isinstance(document, bool) and is_secret(name):
+            case int() | float() if not isinstance(document, bool) and is_secret(name, self.policy):
                 return self.pseudonym("secret", str(document))
             case _:
                 return document
@@ -112,9 +117,9 @@ def masked(text: str) -> str:
     return re.sub(r"<(secret|token|email|card):[0-9a-f]{12}>", r"<\1>", Redactor(b"").text(text))
 
 
-def is_secret(name: str) -> bool:
-    """Whether a header, attribute or field of this name holds a secret as a whole."""
-    return re.search(SECRET_KEY, name.lower()) is not None
+def is_secret(name: str, policy: str = "default") -> bool:
+    """Whether a header, attribute or field of this name is replaced as a whole."""
+    return re.search(POLICIES[policy], name.lower()) is not None
 
 
 def _luhn(number: str) -> bool:
@@ -131,7 +136,7 @@ def macros(policy: str | None) -> str:
         return """CREATE MACRO redacted_text(v) AS v; CREATE MACRO redacted_value(k, v) AS v;
             CREATE MACRO has_secret(v) AS false; CREATE MACRO secret_key(k) AS false;"""
     if policy not in POLICIES:
-        raise errors.UsageError(f"no redaction policy {policy!r}", hint=f"there is: {', '.join(POLICIES)}")
+        raise errors.UsageError(f"no redaction policy {policy!r}", hint=f"there are: {', '.join(POLICIES)}")
     before = _quoted(f"^(?:{_BEFORE}|{_BEFORE_URL_PASSWORD})")
     return f"""
     CREATE MACRO pseudonym(rule, v) AS CASE WHEN regexp_full_match(v, {_quoted(_PSEUDONYM)}) THEN v
@@ -151,7 +156,7 @@ def macros(policy: str | None) -> str:
         list_reduce(list_sort(list_transform(list_distinct(regexp_extract_all(v, {_quoted(_ANY)})),
             lambda m: {{'size': -length(m), 'text': m}})).list_transform(lambda m: m.text),
             lambda acc, m: replace(acc, m, replacement(m)), v) ELSE v END;
-    CREATE MACRO secret_key(k) AS regexp_matches(lower(k), {_quoted(SECRET_KEY)});
+    CREATE MACRO secret_key(k) AS regexp_matches(lower(k), {_quoted(POLICIES[policy])});
     CREATE MACRO redacted_value(k, v) AS CASE
         WHEN v IS NULL OR v = '' THEN v WHEN secret_key(k) THEN pseudonym('secret', v) ELSE redacted_text(v) END;
     """

@@ -143,3 +143,16 @@ def test_sql_and_python_say_the_same(con, words, name):
 )
 def test_no_secret_survives_whatever_stands_around_it(secret, before, after):
     assert secret not in privacy.Redactor(KEY).text(f"{before} {secret} {after}")
+
+
+def test_the_strict_policy_replaces_who_it_was_and_keeps_the_rest():
+    strict = duckdb.connect()
+    for name, value in privacy.key_variables(KEY).items():
+        strict.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    strict.execute(privacy.macros("strict"))
+    redactor = privacy.Redactor(KEY, "strict")
+    for name in ("enduser.id", "user.full_name", "client.address", "network.peer.address", "session.id", "user-agent"):
+        assert _sql(strict, name, "ann") == redactor.value(name, "ann") == redactor.value("password", "ann")
+    for name in ("http.route", "order.id", "server.address", "thread.id", "user_id_count"):
+        assert _sql(strict, name, "ann") == redactor.value(name, "ann") == "ann"
+    strict.close()

@@ -3,7 +3,7 @@
 import faulthandler
 import hashlib
 import json
-import tempfile
+import tarfile
 import threading
 from pathlib import Path
 
@@ -102,12 +102,37 @@ def test_a_go_panic_says_why(case, tmp_path):
     assert "index out of range" in str(_threads(case, tmp_path / "dump")[0]["exception_message"])
 
 
-def test_profilers_recordings_are_kept_under_their_digest(case):
-    content = b"PERFILE2" + bytes(5000)
-    with tempfile.NamedTemporaryFile(suffix="-perf.data") as file:
-        file.write(content)
-        file.flush()
-        done = telemetry.ingest(case, [file.name])
-        kept = next((case.telemetry / "attachments").iterdir())
-        assert kept.name == f"{hashlib.sha256(content).hexdigest()}-{Path(file.name).name}"
-    assert (done.files[0].format, kept.read_bytes()) == ("perf", content)
+def _rr(folder: Path) -> bytes:
+    """The folder of an rr trace as a tar file."""
+    trace = folder / "shop-0"
+    trace.mkdir()
+    contents = {
+        "version": b"85\n",
+        "events": b"\0" * 700,
+        "mmaps": b"x",
+        "tasks": b"",
+        "mmap_clone_3_libc.so": b"y" * 9000,
+    }
+    for name, content in contents.items():
+        (trace / name).write_bytes(content)
+    with tarfile.open(folder / "trace.tar", "w", format=tarfile.GNU_FORMAT) as tar:
+        tar.add(trace, arcname="shop-0")
+    return (folder / "trace.tar").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["perf", "jfr", "rr"])
+def test_profilers_recordings_are_kept_under_their_digest(case, tmp_path, kind):
+    starts = {"perf": b"PERFILE2", "jfr": b"FLR\0\0\2"}
+    content = starts[kind] + bytes(5000) if kind in starts else _rr(tmp_path)
+    (tmp_path / "recorded.bin").write_bytes(content)
+    done = telemetry.ingest(case, [tmp_path / "recorded.bin"])
+    kept = next((case.telemetry / "attachments").iterdir())
+    assert kept.name == f"{hashlib.sha256(content).hexdigest()}-recorded.bin"
+    assert (done.files[0].format, done.files[0].sha256, kept.read_bytes()) == (kind, kept.name[:64], content)
+
+
+def test_a_tar_of_anything_else_is_refused(case, tmp_path):
+    (tmp_path / "notes.txt").write_text("no trace")
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        tar.add(tmp_path / "notes.txt", arcname="notes.txt")
+    assert len(telemetry.ingest(case, [tmp_path / "a.tar"]).refused) == 1

@@ -82,7 +82,7 @@ def take_in(
     whole.
     """
     taken = TakenIn()
-    redactor = Redactor(case.key("redaction")) if redact else None
+    redactor = Redactor(case.key("redaction"), redact) if redact else None
     with case.writing("recordings"):
         for path in paths:
             try:

@@ -15,13 +15,17 @@ def redacted(fixture: Fixture, redactor: Redactor) -> Fixture:
     """The recording without its secret headers and variables; one from shadowlab-recorder has none left."""
 
     def clean(pairs: Headers) -> Headers:
-        return tuple((k, redactor.value(k, v)) if is_secret(k) and not _gone(v) else (k, v) for k, v in pairs)
+        return tuple(
+            (k, redactor.value(k, v)) if is_secret(k, redactor.policy) and not _gone(v) else (k, v) for k, v in pairs
+        )
 
     def changed(part: Any, **fields: Any) -> Any:
         return msgspec.structs.replace(part, **fields)
 
     told, answer = fixture.environment, fixture.response
-    values = {k: redactor.value(k, v) if is_secret(k) and not _gone(v) else v for k, v in told.values.items()}
+    values = {
+        k: redactor.value(k, v) if is_secret(k, redactor.policy) and not _gone(v) else v for k, v in told.values.items()
+    }
     calls = (
         changed(call, request_headers=clean(call.request_headers), headers=clean(call.headers))
         for call in fixture.outbound

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 from shadowlab.case import Case
 
-_KINDS: Final = {b"FLR\0": "jfr", b"PERFILE2": "perf", b"rr trace": "rr"}
+_KINDS: Final = {b"FLR\0": "jfr", b"PERFILE2": "perf"}
+_OF_RR: Final = re.compile(r"(version|events|data|mmaps|tasks|generic)|(mmap|cloned_data)_.+")
+_RECORD: Final = 512
+"""Of a tar file (POSIX.1-1988, ustar): a header, and what contents are filled up to."""
 FOLDER: Final = "attachments"
 
 
@@ -22,8 +26,22 @@ class Readable(Protocol):
 
 
 def kind_of(head: bytes) -> str | None:
-    """`jfr`, `perf` or `rr`, when a file that starts so is one."""
-    return next((kind for mark, kind in _KINDS.items() if head.startswith(mark)), None)
+    """`jfr`, `perf` or `rr`, when a file that starts so is one; rr's is the folder of a trace, as a tar file."""
+    found = next((kind for mark, kind in _KINDS.items() if head.startswith(mark)), None)
+    return found or ("rr" if _is_rr(head) else None)
+
+
+def _is_rr(head: bytes) -> bool:
+    """Whether every file that can be seen at the start of a tar file is one that rr writes."""
+    names, at = [], 0
+    while head[at + 257 : at + 262] == b"ustar":
+        size = head[at + 124 : at + 135].strip(b" \0")
+        if not size or size.strip(b"01234567"):
+            return False
+        if head[at + 156 : at + 157] in b"0\0":
+            names.append(Path(head[at : at + 100].rstrip(b"\0").decode(errors="replace")).name)
+        at += _RECORD + -(-int(size, 8) // _RECORD) * _RECORD
+    return bool(names) and all(_OF_RR.fullmatch(name) for name in names)
 
 
 def keep(case: Case, stream: Readable, name: str) -> str:
