@@ -45,6 +45,7 @@ def place(server):
     with psycopg.connect(conninfo) as connection:
         connection.execute(SCHEMA)
     shadowlab_recorder.database_psycopg._catalog.clear()
+    shadowlab_recorder.database_psycopg._known.clear()
     return conninfo
 
 

@@ -54,6 +54,9 @@ class Rows(Protocol):
     def rows(self) -> list[tuple[Any, ...]]:
         """At most `ROWS_LIMIT` of them, values as JSON has them."""
 
+    def has(self, wanted: dict[int, str]) -> bool:
+        """Whether there is a row with these values, as text, in these places."""
+
     @property
     def cut(self) -> bool:
         """Whether there were more."""
@@ -142,12 +145,18 @@ class Log:
         wanted = {name: None if value is None else str(value) for name, value in key.items()}
         if set(wanted) != set(table.key) or not wanted:
             return False
-        for each in self.statements:
-            if table in each.tables() and any(
-                all(str(row[n]) == v for n, v in wanted.items()) for _, row in fragments(each, table)
-            ):
-                return True
+        return any(_has(each, table, wanted) for each in self.statements)
+
+
+def _has(statement: Statement, table: Table, key: Mapping[str, str | None]) -> bool:
+    """Whether a statement read the row with this key."""
+    for read, rows in statement.whole:
+        if read is table and rows.has({table.names.index(name): str(value) for name, value in key.items()}):
+            return True
+    places = {origin[1]: n for n, origin in enumerate(statement.origins) if origin is not None and origin[0] is table}
+    if statement.result is None or not set(key) <= set(places) or len(places) < len(table.columns):
         return False
+    return statement.result.has({places[name]: str(value) for name, value in key.items()})
 
 
 def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple[Table, Row]]:

@@ -21,6 +21,8 @@ Steps = Generator[Any, Any, Any]
 _VALUES_LIMIT = 20_000
 _MANY_LIMIT = 50
 _catalog: dict[tuple[str, Any], Described | None] = {}
+_known: dict[tuple[str, str], tuple[Any, Any, str]] = {}
+"""What was worked out about a select, by server and text."""
 _worked: set[str] = set()
 """Statements of ours that have worked once: they need no savepoint any more."""
 _refused: set[str] = set()
@@ -43,6 +45,15 @@ class Fetched:
             self._results = []
         else:
             self._head = None
+
+    def has(self, wanted: dict[int, str]) -> bool:
+        if self._head is not None:
+            return any(all(str(row[place]) == value for place, value in wanted.items()) for row in self._head)
+        return any(
+            all(str(_text(result, row, place)) == value for place, value in wanted.items())
+            for result in self._results
+            for row in range(min(result.ntuples, self.limit))
+        )
 
     def rows(self) -> list[tuple[Any, ...]]:
         """Each value as the text that PostgreSQL prints."""
@@ -175,10 +186,13 @@ def _log_of(connection: Any) -> Log | None:
     tape = current()
     if tape is None:
         return None
-    pgconn = connection.pgconn
-    address = f"{pgconn.host.decode()}:{pgconn.port.decode()}/{pgconn.db.decode()}"
-    version = pgconn.server_version
-    return tape.database("postgresql", address, f"{version // 10000}.{version % 10000}")
+    told = getattr(connection, "_shadowlab_told", None)
+    if told is None:
+        pgconn = connection.pgconn
+        address = f"{pgconn.host.decode()}:{pgconn.port.decode()}/{pgconn.db.decode()}"
+        version = pgconn.server_version
+        told = connection._shadowlab_told = ("postgresql", address, f"{version // 10000}.{version % 10000}")
+    return tape.database(*told)
 
 
 def _statement(connection: Any, query: Any) -> str:
@@ -271,37 +285,44 @@ def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Step
             continue
         if found.hidden:
             noted.doubt = f"rows of a subquery: {noted.text[:120]}"
-        origins: list[tuple[Table, str] | None] = []
-        for column in range(result.nfields):
-            oid = result.ftable(column)
-            table = (yield from _table(cursor, log, str(oid), run)) if oid else None
-            name = table.numbers.get(result.ftablecol(column)) if table is not None else None
-            origins.append((table, name) if table is not None and name is not None else None)
-        noted.origins = tuple(origins)
-        yield from _complete(cursor, log, noted, run)
-
-
-def _complete(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
-    """The rows behind a result that tells a part of them, or what was counted: one query for each such table."""
-    found = noted.parsed
-    told: dict[Table, set[str]] = {}
-    for origin in noted.origins:
-        if origin is not None:
-            told.setdefault(origin[0], set()).add(origin[1])
-    if not found.grouped and len(told) >= len(found.tables) and all(len(n) == len(t.columns) for t, n in told.items()):
-        return
-    for name, alias in found.tables:
-        table = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
-        if table is not None and not found.grouped and len(told.get(table, ())) == len(table.columns):
-            continue
-        query = found.whole.get(alias)
-        rows = None
-        if table is not None and query is not None:
+        place = (log.address, noted.text)
+        if place not in _known:
+            if len(_known) > 2048:
+                _known.clear()
+            _known[place] = yield from _worked_out(cursor, log, noted, run)
+        noted.origins, more, doubt = _known[place]
+        noted.doubt = noted.doubt or doubt
+        for table, query in more:
             rows = yield from run(cursor, query.text, arguments(noted.parameters, query.marks))
-        if table is not None and rows is not None:
-            noted.whole.append((table, rows))
-        elif table is None or not told.get(table, set()) >= set(table.key):
-            noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
+            if rows is not None:
+                noted.whole.append((table, rows))
+            else:
+                noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
+
+
+def _worked_out(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
+    """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
+    found, result = noted.parsed, cursor.pgresult
+    origins: list[tuple[Table, str] | None] = []
+    told: dict[Table, set[str]] = {}
+    for column in range(result.nfields):
+        oid = result.ftable(column)
+        table = (yield from _table(cursor, log, str(oid), run)) if oid else None
+        name = table.numbers.get(result.ftablecol(column)) if table is not None else None
+        origins.append((table, name) if table is not None and name is not None else None)
+        if table is not None and name is not None:
+            told.setdefault(table, set()).add(name)
+    more, doubt = [], ""
+    if found.grouped or len(told) < len(found.tables) or any(len(n) < len(t.columns) for t, n in told.items()):
+        for name, alias in found.tables:
+            table = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
+            if table is not None and not found.grouped and len(told.get(table, ())) == len(table.columns):
+                continue
+            if table is not None and alias in found.whole:
+                more.append((table, found.whole[alias]))
+            elif table is None or not told.get(table, set()) >= set(table.key):
+                doubt = f"rows behind: {noted.text[:120]}"
+    return tuple(origins), tuple(more), doubt
 
 
 def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:
@@ -329,6 +350,9 @@ class Later:
         info = connection.info
         self._asked = (f"{info.dsn} connect_timeout=2", info.password, text, values)
         self._rows: list[tuple[Any, ...]] | None = None
+
+    def has(self, wanted: dict[int, str]) -> bool:
+        return False
 
     def rows(self) -> list[tuple[Any, ...]]:
         if self._rows is None:

@@ -12,10 +12,14 @@ from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, Table
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.room import Room
-from shadowlab_recorder.sql import argument, arguments, parsed
+from shadowlab_recorder.sql import Query, argument, arguments, parsed
 from shadowlab_recorder.tape import current
 
 _catalog: dict[tuple[str, int], dict[str, Table | None]] = {}
+Known = tuple[tuple["tuple[Table, str] | None", ...], tuple[tuple[Table, Query], ...], str]
+_known: dict[tuple[Any, ...], Known] = {}
+"""What was worked out about a select, by its text and its tables."""
+_CHECK_EVERY_S = 1.0
 _row_factory: Any = sqlite3.Cursor.row_factory  # the C member, which ours hides
 
 
@@ -33,6 +37,9 @@ class Fetched:
             self.kept.append(row)
         else:
             self.cut = True
+
+    def has(self, wanted: dict[int, str]) -> bool:
+        return any(all(str(row[place]) == value for place, value in wanted.items()) for row in self.kept)
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [tuple(_value(value) for value in row) for row in self.kept]
@@ -74,6 +81,8 @@ def _connections(base: type) -> type:
     class Listened(base):  # type: ignore[misc]  # whichever the service asked for
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
+            self._shadowlab_tables: dict[str, Table | None] | None = None
+            self._shadowlab_checked = 0.0
             self._shadowlab_address = str(args[0] if args else kwargs.get("database", ""))
 
         def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
@@ -211,8 +220,10 @@ def _begin(cursor: Any, base: type, sql: str, parameters: Any) -> Statement | No
     if log is None:
         return None
     found = parsed(sql)
-    if found.kind == "other" and sql.lstrip()[:6].upper() == "PRAGMA":
-        return None
+    if found.kind == "other":
+        connection._shadowlab_tables = None  # it may change the schema
+        if sql.lstrip()[:6].upper() == "PRAGMA":
+            return None
     noted = log.statement(sql, parameters or (), found)
     if noted is None:
         return None
@@ -277,33 +288,46 @@ def _done(noted: Statement | None, cursor: Any, base: type) -> None:
 
 def _origins(noted: Statement, cursor: Any, base: type) -> None:
     found = noted.parsed
-    tables = [(alias, _table(cursor.connection, name)) for name, alias in found.tables]
+    place = (noted.text, *(id(_table(cursor.connection, name)) for name, _ in found.tables))
+    known = _known.get(place)
+    if known is None:
+        if len(_known) > 2048:
+            _known.clear()
+        known = _known[place] = _worked_out(noted, cursor.connection)
+    noted.origins, more, doubt = known
+    noted.doubt = noted.doubt or doubt
+    for table, query in more:
+        rows = _select(cursor, base, query.text, arguments(noted.parameters, query.marks), _room())
+        noted.whole.append((table, rows))
+
+
+def _worked_out(noted: Statement, connection: Any) -> Known:
+    """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
+    found = noted.parsed
+    tables = [(alias, _table(connection, name)) for name, alias in found.tables]
     aliases = {alias: table for alias, table in tables if table is not None}
-    if len(aliases) < len(tables):
-        noted.doubt = noted.doubt or f"a table of: {noted.text[:120]}"
+    doubt = "" if len(aliases) == len(tables) else f"a table of: {noted.text[:120]}"
     origins: list[tuple[Table, str] | None] = []
     for item in found.items:
-        if item is None:
-            origins.append(None)
-            continue
-        alias, column = item
+        alias, column = item or ("", "")
         fitting = [table for name, table in aliases.items() if name == alias or not alias]
         if column == "*":
             origins += [(table, name) for table in fitting for name in table.names]
         else:
             owners = [(table, n) for table in fitting for n in table.names if n.lower() == column.lower()]
             origins.append(owners[0] if len(owners) == 1 else None)
-    noted.origins = tuple(origins) if len(origins) == len(noted.columns) else (None,) * len(noted.columns)
+    if len(origins) != len(noted.columns):
+        origins = [None] * len(noted.columns)
     told = {alias: {o[1] for o in origins if o and o[0] is table} for alias, table in aliases.items()}
+    more = []
     for alias, table in aliases.items():
         if not found.grouped and len(told[alias]) == len(table.columns):
             continue
-        query = found.whole.get(alias)
-        if query is not None:
-            rows = _select(cursor, base, query.text, arguments(noted.parameters, query.marks), _room())
-            noted.whole.append((table, rows))
+        if alias in found.whole:
+            more.append((table, found.whole[alias]))
         elif not told[alias] >= set(table.key):
-            noted.doubt = noted.doubt or f"columns of a join: {noted.text[:120]}"
+            doubt = doubt or f"columns of a join: {noted.text[:120]}"
+    return tuple(origins), tuple(more), doubt
 
 
 def _broke(noted: Statement | None, error: Exception, cursor: Any) -> None:
@@ -333,19 +357,27 @@ def _conflicting(cursor: Any, noted: Statement, columns: Sequence[str], room: Ro
 
 
 def _table(connection: Any, name: str) -> Table | None:
-    """A table from the catalog, which is read once for each version of a database's schema."""
-    asked = sqlite3.Cursor(connection)
-    version = asked.execute("PRAGMA schema_version").fetchone()[0]
-    address = connection._shadowlab_address
-    place = f"{address} {id(connection)}" if address in ("", ":memory:") or "mode=memory" in address else address
-    known = _catalog.setdefault((place, version), {})
+    """A table from the catalog; read once for each version of a schema, which is asked for every second."""
+    known: dict[str, Table | None] | None = connection._shadowlab_tables
+    now = time.monotonic()
+    if known is None or now - connection._shadowlab_checked > _CHECK_EVERY_S:
+        known = _tables_of(connection)
+        connection._shadowlab_tables, connection._shadowlab_checked = known, now
     name = name.rpartition(".")[2]
     if name not in known:
-        if len(_catalog) > 64:
-            _catalog.clear()
-            known = _catalog.setdefault((place, version), {})
-        known[name] = _described(asked, name)
+        known[name] = _described(sqlite3.Cursor(connection), name)
     return known[name]
+
+
+def _tables_of(connection: Any) -> dict[str, Table | None]:
+    """What is known of the tables in this version of the database's schema."""
+    version = sqlite3.Cursor(connection).execute("PRAGMA schema_version").fetchone()[0]
+    address = connection._shadowlab_address
+    place = f"{address} {id(connection)}" if address in ("", ":memory:") or "mode=memory" in address else address
+    if len(_catalog) > 64:
+        _catalog.clear()
+        _known.clear()
+    return _catalog.setdefault((place, version), {})
 
 
 def _described(asked: sqlite3.Cursor, name: str) -> Table | None:

@@ -41,11 +41,10 @@ class Body:
         self.ended = False
         """Whether the last byte went by."""
         self._pieces: list[bytes] = []
-        self._digest = hashlib.sha256()
+        self._digest: Any = None
 
     def add(self, piece: bytes) -> None:
         self.size += len(piece)
-        self._digest.update(piece)
         wanted = min(len(piece), self.limit - self.kept)
         if self._room is not None and wanted > 0:
             wanted = self._room.take(wanted)
@@ -53,6 +52,15 @@ class Body:
         if kept:
             self.kept += len(kept)
             self._pieces.append(kept)
+        if len(kept) < len(piece) or self._digest is not None:
+            self._cut(piece, len(kept))
+
+    def _cut(self, piece: bytes, kept: int) -> None:
+        """From the first byte that is not kept on, the digest goes along."""
+        if self._digest is None:
+            self._digest = hashlib.sha256(b"".join(self._pieces))
+            piece = piece[kept:]
+        self._digest.update(piece)
 
     @property
     def cut(self) -> bool:
@@ -63,7 +71,8 @@ class Body:
 
     def sha256(self) -> str:
         """Of the whole body, the part beyond the limit included."""
-        return self._digest.hexdigest()
+        digest = hashlib.sha256(self.bytes()) if self._digest is None else self._digest
+        return str(digest.hexdigest())
 
 
 @dataclass(slots=True)
