@@ -41,6 +41,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """`python` when not said, or `node`."""
     runner: str | None = None
     """Program that replays a service of another language: see docs/runners.md."""
+    image: str | None = None
+    """Container image that brings Python and the packages, as `name@sha256:…`; for the docker sandbox."""
     environment_command: str | None = None
     """Command that ends in the name of a Python, such as `nix develop -c python`: replays run on that one."""
     owners: tuple[str, ...] = ()

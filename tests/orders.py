@@ -11,6 +11,7 @@ from shadowlab.replay.fixture import Fixture, parse
 from shadowlab.source import Service, Source, open_source, parse_service
 
 TREE = Path(__file__).with_name("assets") / "orders"
+AT = "2026-05-04T10:00:00Z"
 DECIMAL = "Object of type Decimal is not JSON serializable"
 FIX = """\
 --- a/lib/wire.py

@@ -1,7 +1,11 @@
+import io
 import json
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,14 +13,16 @@ from typing import Any
 
 import orders
 import pytest
+from test_replay_environments import cache, wheels
 from test_sandbox import act, hostile, names, world
 
-from shadowlab import replay
+from shadowlab import errors, replay
 from shadowlab.case import open_case
 from shadowlab.replay import Runner
+from shadowlab.source import Service
 
 pytestmark = pytest.mark.slow
-__all__ = ["world"]
+__all__ = ["cache", "wheels", "world"]
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +89,75 @@ def test_no_container_is_left(engine: None) -> None:
         runner.run(orders.fixture(orders.passing()), repeats=1, perturb=False)
         assert docker.from_env().containers.list(filters={"label": "shadowlab=replay"})
     assert not docker.from_env().containers.list(all=True, filters={"label": "shadowlab=replay"})
+
+
+@pytest.mark.parametrize("sandbox", ["docker", "bwrap", "gvisor"])
+def test_packages_of_its_own_and_other_languages_run_behind_every_wall(
+    tmp_path: Path, engine: None, wheels: None, sandbox: str
+) -> None:
+    toy = {"lock.txt": "toy==1.0\n", "app.py": "import toy\n\n\ndef run(event):\n    return toy.VERSION\n"}
+    locked = Service(name="toys", entrypoint="app:run", kind="function", lock="lock.txt")
+    event = {"kind": "function", "request": {"method": "CALL", "path": "app:run", "body": {}}, "time": orders.AT}
+    with Runner(orders.repository(tmp_path / "toys", toy).path, locked, sandbox=sandbox) as runner:
+        (run,) = runner.run(orders.fixture(event), repeats=1, perturb=False)
+    assert run.body == b'"1.0"', run
+    tree = orders.repository(tmp_path / "node", {"app.js": "exports.app = (asked, answer) => answer.end(asked.url);\n"})
+    with Runner(tree.path, Service(name="node", entrypoint="app:app", runtime="node"), sandbox=sandbox) as runner:
+        (run,) = runner.run(orders.fixture({"request": {"path": "/x"}, "time": orders.AT}), repeats=1, perturb=False)
+    assert run.body == b"/x", run
+
+
+@pytest.fixture(scope="module")
+def image(engine: None) -> str:
+    """A small image of this machine's own Python with its standard library, by its id; no registry is asked."""
+    import docker
+
+    base = Path(sys.base_prefix)
+    program = Path(os.path.realpath(sys.executable))
+    library = Path(sysconfig.get_path("stdlib"))
+    packages = Path(sysconfig.get_path("platlib"))
+    modules = [
+        program,
+        *packages.glob("_time_machine*.so"),
+        *(library / "lib-dynload").glob("*.so"),
+        *base.glob("lib/libpython*.so*"),
+    ]
+    told = subprocess.run(["ldd", *map(str, modules)], capture_output=True, text=True).stdout
+    needed = {word for word in told.split() if word.startswith("/") and not word.endswith(":")}
+    content = io.BytesIO()
+    skipped = ("test", "site-packages", "dist-packages", "__pycache__", "idlelib", "ensurepip")
+    with tarfile.open(fileobj=content, mode="w", dereference=True) as tar:
+        for place in {*needed, *map(str, base.glob("lib/libpython*.so*")), str(program)}:
+            tar.add(place, arcname=place.lstrip("/"))
+        tar.add(library, arcname=str(library).lstrip("/"),
+                filter=lambda one: None if Path(one.name).name in skipped else one)  # fmt: skip
+        tar.add(program, arcname="usr/bin/python3")
+        tar.add("/usr/lib/locale/C.utf8", arcname="usr/lib/locale/C.utf8")
+        for name in ("tmp", "proc", "sys", "dev", "etc"):
+            folder = tarfile.TarInfo(name)
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+    client = docker.from_env()
+    client.api.import_image_from_data(content.getvalue(), repository="shadowlab-test-python", tag="one",
+                                      changes=[f"ENV PYTHONHOME={base}"])  # fmt: skip
+    return str(client.images.get("shadowlab-test-python:one").id)
+
+
+def test_a_service_runs_in_the_image_that_it_names_by_digest(tmp_path: Path, image: str) -> None:
+    app = "import os, sys\n\n\ndef run(event):\n    return [sys.executable, os.path.exists('/usr/bin/git')]\n"
+    tree = orders.repository(tmp_path / "imaged", {"app.py": app}).path
+    service = Service(name="imaged", entrypoint="app:run", kind="function", image=image)
+    told = {"kind": "function", "request": {"method": "CALL", "path": "app:run", "body": {}}, "time": orders.AT}
+    with Runner(tree, service, sandbox="docker") as runner:
+        runs = runner.run(orders.fixture(told), repeats=2)
+        assert runner.environment.digest == image.removeprefix("sha256:")
+        assert all("NOT" not in line for line in runner.enforced)
+    assert {run.body for run in runs} == {b'["/usr/bin/python3", false]'}, runs[0]
+    with pytest.raises(errors.SandboxError, match="has no use for"):
+        Runner(tree, service, sandbox="embedded")
+
+
+def test_an_image_without_a_digest_is_refused(tmp_path: Path) -> None:
+    service = Service(name="imaged", entrypoint="app:run", image="python:3.12")
+    with pytest.raises(errors.SourceError, match="is not named by a digest"):
+        Runner(tmp_path, service, sandbox="docker")

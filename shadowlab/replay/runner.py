@@ -73,7 +73,14 @@ class Runner:
         self._tool = self._prepared(service)
         if self._tool is None:
             self._environment = environments.of(self._tree, service)
-            self._preload = preload.modules(self._tree, service.lock, self._environment.interpreter.path)
+            self._preload: tuple[str, ...] = ()
+            if self._environment.image is None:
+                self._preload = preload.modules(self._tree, service.lock, self._environment.interpreter.path)
+            elif sandbox != "docker":
+                raise errors.SandboxError(
+                    f"the service runs in an image, which the sandbox {sandbox} has no use for",
+                    hint="replay with --sandbox docker",
+                )
         else:
             self._tree, self._environment, self._preload = self._tool.tree, self._tool.environment, ()
         needed = (*self._environment.interpreter.readable, str(INSIDE), *filter(None, [self._environment.tools]))
@@ -303,7 +310,10 @@ class Runner:
             preload=self._preload,
             tools=self._environment.tools,
             readable=(str(self._tree), *self._readable),
-            system=(*SYSTEM, os.path.realpath(python.executable)),
+            # An image brings its own.
+            system=() if python.within else (*SYSTEM, os.path.realpath(python.executable)),
+            image=self._environment.image,
+            runs=self._tool is not None,
             work=work,
             limits=self._limits,
             perturbed=perturbed,
@@ -319,11 +329,11 @@ class Runner:
             "inside": [
                 f"{self._tree}/",
                 f"{work}/",
-                *(f"{path}/" for path in self._readable),
+                *(f"{path}/" for path in (*self._readable, *self._environment.interpreter.within)),
                 "/dev/null",
                 "/proc/self/cwd/",
             ],
-            "readable": [str(self._tree), *self._readable, *SYSTEM],
+            "readable": [str(self._tree), *self._readable, *self._environment.interpreter.within, *SYSTEM],
             "guard": self._sandbox.guard,
             "preload": list(self._preload),
             "tools": self._environment.tools,

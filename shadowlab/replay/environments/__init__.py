@@ -37,6 +37,8 @@ class Environment:
     """A folder that holds time-machine for it, when its packages do not."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """What must be set for the interpreter to find its libraries."""
+    image: str | None = None
+    """The id of the container image that it lies in; None on this machine."""
     runtime: str = ""
     """Name and version of the runtime, when it is not the interpreter."""
 
@@ -47,10 +49,12 @@ class Environment:
 
 
 def of(tree: Path, service: Service) -> Environment:
-    """What the service at `tree` runs on: the command that it names, else its lock, else this interpreter.
+    """What the service at `tree` runs on: its image, the command that it names, its lock, else this interpreter.
 
     Raises `SourceError` when the lock cannot be read or installed, or the command is not allowed or names no Python.
     """
+    if service.image:
+        return _imaged(service.image)
     if service.environment_command:
         return _commanded(service.environment_command, tree)
     if not service.lock:
@@ -127,6 +131,20 @@ def _described_by(tree: Path) -> list[Path]:
     return [
         file for file in sorted(tree.iterdir()) if file.is_file() and not file.is_symlink() and file.suffix != ".py"
     ]
+
+
+def _imaged(image: str) -> Environment:
+    from shadowlab.replay.environments import images
+
+    found, interpreter = images.interpreter(image)
+    return Environment(
+        interpreter=interpreter,
+        digest=found.removeprefix("sha256:"),
+        how=f"the image {image}",
+        packages=interpreter.packages,
+        tools=None if "time-machine" in interpreter.packages else str(building.tools(interpreter)),
+        image=found,
+    )
 
 
 def differences(recorded: Mapping[str, str], here: Mapping[str, str]) -> tuple[str, ...]:

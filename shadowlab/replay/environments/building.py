@@ -95,7 +95,10 @@ def _copy_tools(place: Path) -> None:
 
 
 def _install_tools(interpreter: Interpreter, version: str, place: Path) -> None:
-    _uv("pip", "install", "--quiet", "--python", interpreter.executable, "--target", str(place), "--no-deps",
+    which = ["--python", interpreter.executable]
+    if interpreter.within:
+        which = ["--python-version", interpreter.version, "--python-platform", interpreter.platform]
+    _uv("pip", "install", "--quiet", *which, "--target", str(place), "--no-deps",
         "--only-binary", ":all:", f"time-machine=={version}",
         what=f"time-machine for Python {interpreter.version}")  # fmt: skip
 

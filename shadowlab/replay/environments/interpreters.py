@@ -39,10 +39,18 @@ class Interpreter:
     path: tuple[str, ...]
     """Folders in which its packages lie."""
     readable: tuple[str, ...]
-    """Folders that it has to read."""
+    """Folders of this machine that it has to read."""
+    within: tuple[str, ...] = ()
+    """Folders of its image that it has to read."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """Names, normalised, with versions."""
     variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def platform(self) -> str:
+        """What uv calls the platform that compiled modules are made for."""
+        machine = self.abi.split("-")[2] if self.abi.count("-") >= 2 else "x86_64"
+        return f"{machine}-unknown-linux-{'musl' if self.abi.endswith('musl') else 'gnu'}"
 
     def options(self) -> tuple[str, ...]:
         """Words after the executable: nothing of the working folder or the user is imported, nothing is written."""
@@ -71,8 +79,11 @@ def ask(executable: str) -> Interpreter:
     return parsed(done.stdout, done.stderr, who=executable)
 
 
-def parsed(answer: bytes, complaint: bytes, *, who: str) -> Interpreter:
-    """The interpreter that answered to the probe; raises `SourceError` when it is none, or too old."""
+def parsed(answer: bytes, complaint: bytes, *, who: str, here: bool = True) -> Interpreter:
+    """The interpreter that answered to the probe; raises `SourceError` when it is none, or too old.
+
+    Of one that does not lie `here`, but in an image, nothing has to be readable on this machine.
+    """
     try:
         told = json.loads(answer.strip().splitlines()[-1])
         version = tuple(int(part) for part in told["version"].split("."))
@@ -88,8 +99,9 @@ def parsed(answer: bytes, complaint: bytes, *, who: str) -> Interpreter:
         version=told["version"],
         abi=told["abi"],
         path=tuple(told["path"]),
-        readable=_outer(_places(told)),
-        packages=_packages(told["path"]),
+        readable=_outer(_places(told)) if here else (),
+        within=() if here else tuple(sorted(_places(told))),
+        packages={normal(name): version for name, version in told["packages"].items()},
         variables=told["variables"],
     )
 

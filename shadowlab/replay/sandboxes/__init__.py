@@ -26,6 +26,10 @@ class Launch:
     work: Path
     """The one folder that it may write; the supervisor's socket lies in it."""
     limits: Mapping[str, int]
+    image: str | None = None
+    """The container image to run in, for a sandbox that has images."""
+    runs: bool = False
+    """Whether its children become other programs."""
     preload: tuple[str, ...] = ()
     """Installed modules that the service imports anyway."""
     tools: str | None = None

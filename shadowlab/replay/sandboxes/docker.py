@@ -86,7 +86,7 @@ class Docker:
                 hint="start one and set DOCKER_HOST, or use --sandbox embedded, which needs none",
             ) from exc
         try:
-            return _Box(client.containers.run(_image(client), **_options(launch)))
+            return _Box(client.containers.run(launch.image or _image(client), **_options(launch)))
         except docker.errors.DockerException as exc:
             raise errors.SandboxError(f"the engine would not run the container: {_short(exc)}") from exc
 

@@ -117,7 +117,9 @@ def _root(root: Path, places: list[str]) -> None:
 
 
 def _config(launch: Launch) -> dict[str, Any]:
-    held = _TO_LEAVE_ROOT if os.getuid() == 0 else []
+    # gVisor knows no ambient capabilities, by which a program that is started could go on reading: it stays root, of
+    # gVisor's own kernel and without a capability.
+    held = _TO_LEAVE_ROOT if os.getuid() == 0 and not launch.runs else []
     kinds = ("bounding", "effective", "permitted")
     bound = [
         {"destination": place, "source": place, "type": "bind", "options": ["bind", "ro"]} for place in _places(launch)
