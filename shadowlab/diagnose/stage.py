@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.diagnose import suspects, values
+from shadowlab.diagnose import outside, suspects, values
 from shadowlab.diagnose.changes import Range, Touch, deployed, rank
 from shadowlab.diagnose.frames import map_frames
 from shadowlab.diagnose.patterns import Clue, guesses
@@ -67,7 +67,7 @@ def diagnose(
     clue = Clue(failure, tree, cuts) if failure else None
     suspect = triage.suspect(replay.suspect) if triage else None
     with open_bench(case, source, bad, failing, sandbox=sandbox, progress=progress) as bench:
-        found, culprit = _hypotheses(source, span, touches, clue, suspect, bench, _unfit(replay, bench))
+        found, culprit = _hypotheses(case, source, span, touches, clue, suspect, bench, _unfit(replay, bench))
     return Diagnosis(
         parents=(replay.digest, *((triage.digest,) if triage else ())),
         hypotheses=found,
@@ -124,6 +124,7 @@ def _unfit(replay: Replay, bench: Bench | None) -> str | None:
 
 
 def _hypotheses(
+    case: Case,
     source: Source,
     span: Range,
     touches: Sequence[Touch],
@@ -132,7 +133,7 @@ def _hypotheses(
     bench: Bench | None,
     why_not: str | None,
 ) -> tuple[tuple[Hypothesis, ...], Commit | None]:
-    """Commits, values and settings, the most certain first."""
+    """Commits, values, settings, and what came from outside, the most certain first."""
     told = guesses(clue) if clue else ()
     seen = values.contrast(suspect)
     if bench is None or why_not is not None or clue is None:
@@ -143,6 +144,8 @@ def _hypotheses(
         commits = suspects.tried(source, span, touches, bench, clue.failure)
         of_values = values.tried(told, seen, bench)
     found = (*commits.hypotheses, *of_values)
+    if bench is not None and why_not is None and not any(h.status is Status.CONFIRMED for h in found):
+        found = (*outside.tried(bench, outside.passing(case, bench.fixtures), clue.location if clue else None), *found)
     return tuple(sorted(found, key=lambda h: _ORDER[h.status])), commits.culprit
 
 

@@ -68,6 +68,8 @@ class _Setup:
     revision: str
     patch: str | None = None
     hooks: Hooks | None = None
+    alter: Callable[[Fixture], Fixture] | None = None
+    """What is changed in each recording."""
 
 
 class Bench:
@@ -124,6 +126,15 @@ class Bench:
         """The recordings at `bad` with one argument of one function replaced."""
         return self._trial(_Setup(what, self.bad, None, Hooks(substitute=substitute)))
 
+    def altered(self, what: str, alter: Callable[[Fixture], Fixture]) -> Trial:
+        """The recordings at `bad` with one thing changed in what came from outside."""
+        return self._trial(_Setup(what, self.bad, alter=alter))
+
+    @property
+    def fixtures(self) -> Sequence[Fixture]:
+        """The failing recordings, as they are."""
+        return self._fixtures
+
     def look_ahead(self, *revisions: str, taken_back: Commit | None = None) -> None:
         """Begin trials that will be asked for soon, two at a time."""
         setups = [self._at(revision) for revision in revisions]
@@ -160,7 +171,7 @@ class Bench:
 
     def _run(self, setup: _Setup) -> list[list[RunResult]]:
         """Each recording at least twice; the unpatched failing tree stays up for the trials that change a value."""
-        wanted = [(fixture, REPEATS) for fixture in self._fixtures]
+        wanted = [(setup.alter(fixture) if setup.alter else fixture, REPEATS) for fixture in self._fixtures]
         if setup.revision == self.bad and setup.patch is None:
             self._failing = self._failing or self._open.enter_context(self._runner(setup))
             return self._failing.run_many(wanted, perturb=False, hooks=setup.hooks)
