@@ -11,6 +11,7 @@ import pytest
 from shadowlab import replay
 from shadowlab.case import open_case
 from shadowlab.records import Replay
+from shadowlab.terminal import text
 
 FAULTY = """\
 import json, os, sqlite3, uuid
@@ -108,6 +109,12 @@ def test_a_consumer_that_forgets_its_messages_is_found(tmp_path: Path) -> None:
         "a second delivery of message 'mail-7' made 1 outbound effect again (POST mail.internal/send -> 202), and"
         " sent again (+1 -0 rows)"
     )
+
+
+def test_a_finding_is_shown_to_people_as_text(tmp_path: Path) -> None:
+    done = replayed(tmp_path, FAULTY, "handle", message(idempotency_key="<b>7</b>"), **CONSUMER)
+    assert "finding: a second delivery of message '<b>7</b>'" in text(done)
+    assert "<b>finding</b> a second delivery of message &#x27;&lt;b&gt;7&lt;/b&gt;&#x27;" in done._repr_html_()
 
 
 def test_a_consumer_that_knows_its_messages_has_no_finding(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orders
 import pytest
+from test_replay_databases import POSTGRES, ROWS, recorded, replayed
 from test_replay_environments import cache, wheels
 from test_sandbox import act, hostile, names, world
 
@@ -161,3 +162,9 @@ def test_an_image_without_a_digest_is_refused(tmp_path: Path) -> None:
     service = Service(name="imaged", entrypoint="app:run", image="python:3.12")
     with pytest.raises(errors.SourceError, match="is not named by a digest"):
         Runner(tmp_path, service, sandbox="docker")
+
+
+def test_postgresql_is_reached_from_within_a_container(tmp_path: Path, engine: None) -> None:
+    done = replayed(tmp_path, POSTGRES, recorded(ROWS), sandbox="docker")
+    assert done.outcome == "reproduced", done.runs[0].divergence
+    assert any(line == "network: none but the replay's own PostgreSQL" for line in done.enforced)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -225,6 +226,10 @@ class Replay(Record):
 
     def _summary(self) -> str:
         return f" {self.outcome} {self.reproduced}/{self.attempts}"
+
+    def _repr_html_(self) -> str:
+        found = "".join(f"<p><b>finding</b> {html.escape(finding.what)}</p>" for finding in self.findings)
+        return found + Record._repr_html_(self)
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         if self.outline is not None:

@@ -16,9 +16,9 @@ class Part:
     """One part of a recording, before and after."""
 
     name: str
-    """`body`, `query`, `headers`, `outbound calls`, `outbound bodies`, `database rows`."""
+    """`body`, `query`, `headers`, `outbound calls`, `answers to them`, `database`."""
     unit: str
-    """`bytes`, or what is counted."""
+    """`byte`, or what is counted, in the singular."""
     before: int
     after: int
 
@@ -62,7 +62,8 @@ class Minimised(Record):
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [
-            {"part": p.name, "before": f"{p.before:,} {p.unit}", "after": f"{p.after:,} {p.unit}"} for p in self.parts
+            {"part": part.name, "before": counted(part.before, part.unit), "after": counted(part.after, part.unit)}
+            for part in self.parts
         ]
 
 

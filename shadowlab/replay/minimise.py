@@ -86,12 +86,12 @@ def _parts(whole: Fixture, small: Fixture, snapshots: dict[str | None, bytes | N
         content = snapshots[fixture.db_snapshot]
         answers = sum(len(call.content) for call in fixture.outbound)
         return [
-            ("body", "bytes", len(fixture.request.content)),
-            ("query", "bytes", len(fixture.request.query)),
-            ("headers", "headers", len(fixture.request.headers)),
-            ("outbound calls", "calls", len(fixture.outbound)),
-            ("answers to them", "bytes", answers),
-            *([("database", "rows", row_count(content))] if content else []),
+            ("body", "byte", len(fixture.request.content)),
+            ("query", "byte", len(fixture.request.query)),
+            ("headers", "header", len(fixture.request.headers)),
+            ("outbound calls", "call", len(fixture.outbound)),
+            ("answers to them", "byte", answers),
+            *([("database", "row", row_count(content))] if content else []),
         ]
 
     return tuple(
