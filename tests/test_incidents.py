@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_sandbox_containers import engine
 
 from shadowlab import replay
 from shadowlab.case import open_case
 from shadowlab.incidents import build_source, bundled
 from shadowlab.investigation import Investigation, open_investigation
 from shadowlab.records import Diagnosis, Hypothesis, Proposal, Replay, Status, Triage
+
+__all__ = ["engine"]
 
 DATA = bundled("payments-decimal").parent
 INCIDENTS = sorted(path.parent.name for path in DATA.glob("*/run") if path.parent.name != "payments-decimal")
@@ -76,7 +79,9 @@ def right_suspect(told: dict[str, Any], found: Triage) -> None:
     top = found.top
     assert found.incident
     assert (top.service, top.operation) == (told["service"], told["operation"])
-    assert (top.exception_type or "").rpartition(".")[2] == told["error"]["type"]
+    # An error of a span below, of the database's driver say, may have words and no type.
+    named = (top.exception_type or "").rpartition(".")[2] == told["error"]["type"]
+    assert named or (top.exception_type is None and top.title.partition(": ")[2] in told["error"]["message"])
     assert len(top.recordings) == told["recordings"]["failing"]
     change = top.change and {"service": top.change.service, "after": top.change.after}
     assert change == told["triage"]["change"]
@@ -107,9 +112,9 @@ def right_patch(told: dict[str, Any], fix: Proposal) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sandbox", ["bwrap", "unconfined"])
+@pytest.mark.parametrize("sandbox", ["bwrap", "docker", "unconfined"])
 @pytest.mark.parametrize("name", INCIDENTS)
-def test_an_incident_comes_out_equal_in_other_sandboxes(name: str, sandbox: str, tmp_path: Path) -> None:
+def test_an_incident_comes_out_equal_in_other_sandboxes(name: str, sandbox: str, tmp_path: Path, engine: None) -> None:
     case, source = open_case(tmp_path / "case"), build_source(DATA / name, tmp_path / "source")
     replay.take_in(case, [DATA / name / "recordings.jsonl.gz"])
     failed = [tape.id for tape in replay.listed(case) if tape.failed]

@@ -47,7 +47,7 @@ def pack(work: Path, incident: Path, *, failing: int | None = None, controls: in
     zipped(incident / "recordings.jsonl.gz", text.encode())
     shutil.rmtree(incident / "blobs", ignore_errors=True)
     (incident / "blobs").mkdir()
-    for blob in {each["db_snapshot"] for each in kept if each["db_snapshot"]}:
+    for blob in sorted({each["db_snapshot"] for each in kept if each["db_snapshot"]}):
         shutil.copyfile(work / "recordings" / blob, incident / blob)
 
 

@@ -3,7 +3,8 @@
 Deploys are seen where a service's `service.version` or `vcs.ref.head.revision` changes, a rollback included; flags
 where a `feature_flag` evaluation gives a new variant. A change is linked to a suspect when it falls into the interval
 in which the suspect's rate rose (or the failures grow from it on), *and* the requests that saw the new version or
-variant fail while those that saw the old one do not. That no change is linked is an answer, too.
+variant fail while those that saw the old one do not. A deploy of another service counts where the traces of the
+requests pass through it. That no change is linked is an answer, too.
 """
 
 from __future__ import annotations
@@ -50,8 +51,12 @@ FROM spans
 WHERE service = $service AND name = $name AND coalesce(end_ns, start_ns) <= $last
 ORDER BY start_ns, trace_id, span_id"""
 
+_PASSED = """
+SELECT DISTINCT trace_id, service_version AS value, vcs_ref_head_revision AS revision
+FROM spans WHERE service = $service"""
+
 _SEEN_FLAGS = """
-SELECT DISTINCT e.trace_id,
+SELECT DISTINCT e.trace_id, NULL AS revision,
        coalesce(e.attributes['feature_flag.result.variant'], e.attributes['feature_flag.variant'],
                 e.attributes['feature_flag.result.value']) AS value
 FROM events e WHERE e.service = $service AND e.name LIKE 'feature_flag%' AND e.attributes['feature_flag.key'] = $flag"""
@@ -174,13 +179,15 @@ def linked(
         return None
     told = []
     for shift in found:
-        inside = shift.first_ns <= rise.high_ns and shift.until_ns >= rise.low_ns
-        if shift.service != service or not (inside or _grows_from(shift, requests)):
+        own = shift.service == service
+        inside = shift.first_ns <= rise.high_ns and shift.until_ns >= rise.low_ns and (own or shift.flag is None)
+        if not (inside or (own and _grows_from(shift, requests))):
             continue
-        counts = _carried(store, shift, requests)
+        counts = _carried(store, shift, requests, own=own)
         if (p := _carries(*counts)) is not None:
-            told.append((p, -shift.first_ns, shift.record(_evidence(shift, counts, rise.corrected(clock)), p, clock)))
-    return min(told, key=lambda t: t[:2])[2] if told else None
+            change = shift.record(_evidence(shift, counts, rise.corrected(clock)), p, clock)
+            told.append((not own, p, -shift.first_ns, change))
+    return min(told, key=lambda t: t[:3])[3] if told else None
 
 
 def _grows_from(shift: Shift, requests: Requests) -> bool:
@@ -192,22 +199,27 @@ Counts = tuple[int, int, int, int]
 """Failing and all requests of the old, then of the new version or variant."""
 
 
-def _carried(store: Store, shift: Shift, requests: Requests) -> Counts:
+def _carried(store: Store, shift: Shift, requests: Requests, *, own: bool) -> Counts:
     import numpy as np
 
-    if shift.flag is None:
-        old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == wanted])
-                    for wanted in (shift.before, shift.after))  # fmt: skip
+    wanted = (shift.before, shift.after)
+    if own and shift.flag is None:
+        old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == each])
+                    for each in wanted)  # fmt: skip
     else:
-        params = {"service": shift.service, "flag": shift.flag}
-        seen: dict[str, set[str]] = defaultdict(set)
-        for row in store.sql(_SEEN_FLAGS, params).rows():
-            seen[row["value"]].add(row["trace_id"])
-        variants = [seen[str(version[0])] if version else set() for version in (shift.before, shift.after)]
-        traces = requests.traces.to_pylist()
-        old, new = (np.array([t in ids for t in traces], dtype=bool) for ids in variants)
+        seen, traces = _seen(store, shift), requests.traces.to_pylist()
+        old, new = (np.array([t in seen.get(each, ()) for t in traces], dtype=bool) for each in wanted)
     failing = requests.failing
     return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
+
+
+def _seen(store: Store, shift: Shift) -> Mapping[Version | None, set[str]]:
+    """The traces that saw each variant of a flag, or that pass through each version of another service."""
+    query, params = (_SEEN_FLAGS, {"flag": shift.flag}) if shift.flag else (_PASSED, {})
+    seen: dict[Version | None, set[str]] = defaultdict(set)
+    for row in store.sql(query, {"service": shift.service, **params}).rows():
+        seen[row["value"], row["revision"]].add(row["trace_id"])
+    return seen
 
 
 def _carries(old_bad: int, old: int, new_bad: int, new: int) -> float | None:

@@ -89,7 +89,7 @@ ANSWER = facts.Answer(
     offence=None,
     change="catalog",
     replay={"outcome": "reproduced"},
-    diagnose={"status": "confirmed", "culprit": None},
+    diagnose={"status": "confirmed", "culprit": None, "kind": "upstream", "says": ["null at products[].dimensions"]},
     propose={"candidates": 0},
 )
 

@@ -102,7 +102,7 @@ ANSWER = facts.Answer(
     offence="Renew on the same day of the month",
     change=None,
     replay={"outcome": "reproduced"},
-    diagnose={"status": "confirmed", "culprit": None},
+    diagnose={"status": "confirmed", "culprit": None, "kind": "time", "says": ["passes at 2026-10-30T23"]},
     propose={"candidates": 0},
 )
 
