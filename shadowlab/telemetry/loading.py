@@ -165,7 +165,7 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self) -> None:
+    def _append(self, *, last: bool = False) -> None:
         """Have what is staged moved into the open segment, beside what is done next."""
         self._collect()
         if self._open is None:
@@ -173,7 +173,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
+        self._turns.begin(shares, [store.name_of(s) for s in self._known()], alone=last)
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -193,7 +193,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append()
+            self._append(last=True)
         self._collect()
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
         if self._open and sum(self._in_segment.values()):

@@ -49,12 +49,16 @@ class Turns:
         con.execute(statements("stage"))
         self._threads = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
 
-    def begin(self, shares: Sequence[Share], known: Sequence[str]) -> None:
-        """Start a turn with everything that is staged; the one before must have been collected."""
+    def begin(self, shares: Sequence[Share], known: Sequence[str], *, alone: bool = False) -> None:
+        """Start a turn with everything that is staged; the one before must have been collected.
+
+        `alone` says that nothing else is asked of DuckDB until the turn is collected.
+        """
         for table in _TABLES:
             self._con.execute(f"ALTER TABLE stage_{table} RENAME TO turn_{table}")
         self._con.execute(statements("stage"))
-        self._share_threads(max(1, self._threads - 1))  # who calls DuckDB works too, and now there are two who call
+        if not alone:  # who calls DuckDB works too, and now there are two who call
+            self._share_threads(max(1, self._threads - 1))
         self._pending = self._pool.submit(self._append, tuple(shares), tuple(known))
 
     def collect(self) -> Turn | None:
