@@ -57,6 +57,20 @@ def test_a_deploy_whose_new_version_fails_is_linked(tmp_path: Path):
     assert change.evidence[1] == "1.0: 0 of 2,400"
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_deploy_of_another_service_is_linked_when_the_requests_pass_through_it(tmp_path: Path, asked: bool):
+    story, r = Story(), random.Random(7)
+    for n in range(1800):
+        new = n >= 1000
+        told = story.span(n, error=(fails := new and r.random() < 0.1))
+        trace, parent = (told["traceId"], number_of(told)) if asked else (None, None)
+        story.span(n, service="catalog", version="5.2" if new else "5.1", trace=trace, parent=parent)
+        if fails:
+            story.fails(told, "TypeError", "no size")
+    change = triaged(story, tmp_path, window=HOUR).top.change
+    assert (change and (change.service, change.after)) == (("catalog", "5.2") if asked else None)
+
+
 def test_a_rolling_deploy_is_linked_while_both_run(tmp_path: Path):
     story = Story()
     requests(story, lambda n, r: "2.0" if r.random() < (n - 1200) / 1200 else "1.0", rate=0.3)
