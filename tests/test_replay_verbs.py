@@ -71,7 +71,9 @@ def test_a_small_request_is_not_taken_for_one_of_production(place: Path) -> None
     inv = sl.open(place / "case")
     small = inv.minimise(HALF, budget=40)
     assert {tape.id: tape.made_from for tape in inv.recordings}[small.recording] == HALF
-    assert small.recording not in inv.compare(patch=orders.FIX).to_json()["exemplars"].__repr__()
+    compared = inv.compare(place / "shop", "HEAD", patch=place / "fix.patch")
+    assert [one.recording for one in compared.exemplars] == [HALF, WELL]
+    assert compared.verdict == "pass"
 
 
 def test_minimise_refuses_a_request_that_passes(place: Path) -> None:

@@ -68,12 +68,13 @@ class Postgres:
         self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
         self._clock = _libfaketime()
         self._folder = Folder()
+        self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = self._started()
             self._administer("postgres", f"CREATE ROLE {_ROLE} LOGIN", *(
                 f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1")))  # fmt: skip
         except BaseException:
-            self._folder.remove()
+            self.close()
             raise
 
     @property
@@ -83,9 +84,9 @@ class Postgres:
 
     def close(self) -> None:
         """End the server and take its data away."""
-        with contextlib.suppress(ProcessLookupError):
+        if self._process is not None:
             self._process.send_signal(signal.SIGQUIT)
-        self._process.wait()
+            self._process.wait()
         self._folder.remove()
 
     def ready(self, fixture: Fixture) -> None:
