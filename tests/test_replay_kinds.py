@@ -45,6 +45,31 @@ def app(environ, start_response):
     start_response("200 OK", [("content-type", "application/json")])
     return [json.dumps({"left": left, "rate": rate, "query": environ["QUERY_STRING"], "at": time.time()}).encode()]
 """
+FLASK = """\
+from flask import Flask
+
+app = Flask("shop")
+
+
+@app.get("/size")
+def size():
+    raise LookupError("no such size")
+"""
+DJANGO = """\
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.urls import path
+
+settings.configure(SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__)
+
+
+def size(request):
+    raise LookupError("no such size")
+
+
+urlpatterns = [path("size", size)]
+app = get_wsgi_application()
+"""
 THREADED = """\
 import asyncio, threading
 from fastapi import FastAPI
@@ -100,6 +125,14 @@ def test_a_wsgi_application_is_asked_with_its_calls_answered(tmp_path: Path) -> 
         failed = once(runner, asked(outbound=calls, request=request))
     assert failed.error is not None
     assert (failed.status, failed.error.type, failed.error.message) == (500, "KeyError", "'web'")
+
+
+@pytest.mark.parametrize("framework", [FLASK, DJANGO])
+def test_an_exception_that_a_framework_answers_with_its_own_500_is_seen(tmp_path: Path, framework: str) -> None:
+    with tree(tmp_path, "wsgi", framework) as runner:
+        run = once(runner, asked("/size", request={"method": "GET"}))
+    assert run.error is not None
+    assert (run.status, run.error.type, run.error.message) == (500, "LookupError", "no such size")
 
 
 def test_def_endpoints_lifespan_and_executors_run_in_their_turn(tmp_path: Path) -> None:
