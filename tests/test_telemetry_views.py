@@ -77,7 +77,7 @@ def test_a_trace_has_events_and_logs_that_lie_outside_of_its_time(case, tmp_path
     assert [log.body for log in found.logs] == ["before", "by request", "timeless"]
 
 
-def test_a_trace_by_id_reads_one_group_of_rows(case, tmp_path):
+def test_a_trace_is_found_among_others(case, tmp_path):
     spans = [otlp.span(n, trace=f"{n:032x}", at=otlp.START + n * 1000) for n in range(1, 300)]
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans))])
     with telemetry.store(case) as store:
@@ -88,7 +88,7 @@ def test_a_trace_by_id_reads_one_group_of_rows(case, tmp_path):
     "query",
     [
         'SELECT count(*) AS n FROM "SPANS"', "FROM (SELECT count(*) AS n FROM Main.Spans)",
-        "SELECT count(*) AS n FROM query_table('sp' || 'ans')", 
+        "SELECT count(*) AS n FROM query_table('sp' || 'ans')",
         "WITH traces AS (FROM spans) SELECT count(*) AS n FROM traces",
     ],
 )  # fmt: skip

@@ -1,0 +1,109 @@
+"""What is sent is what is kept: links, bytes, numbers of either spelling, every kind of metric, in any split."""
+
+import base64
+import json
+import random
+import re
+from pathlib import Path
+
+import otlp
+import pytest
+
+from shadowlab import telemetry
+from shadowlab.case import Case, open_case
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return open_case(tmp_path / "case")
+
+
+def _rows(case: Case, query: str) -> list[dict[str, object]]:
+    with telemetry.store(case) as store:
+        return store.sql(query).rows()
+
+
+def test_links_keep_their_attributes_and_state(case, tmp_path):
+    link = {"traceId": "c" * 32, "spanId": "d" * 16, "traceState": "a=1", "droppedAttributesCount": 2,
+            "attributes": otlp.attributes({"why": "retry", "n": 3})}  # fmt: skip
+    told = {**otlp.span(1), "links": [link, {"traceId": "e" * 32, "spanId": "f" * 16}]}
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))])
+    columns = "linked_trace_id, trace_state, attributes, attribute_types, dropped_attributes"
+    first, second = _rows(case, f"SELECT {columns} FROM links ORDER BY linked_trace_id")
+    assert first["attributes"] == {"why": "retry", "n": "3"}
+    assert (first["trace_state"], first["attribute_types"], first["dropped_attributes"]) == ("a=1", "si", 2)
+    assert (second["linked_trace_id"], second["dropped_attributes"]) == ("e" * 32, None)
+
+
+def test_bytes_and_nested_values_are_told_apart_from_text(case, tmp_path):
+    raw = base64.b64encode(b"\0\xff").decode()
+    nested = {"kvlistValue": {"values": [{"key": "blob", "value": {"bytesValue": raw}}]}}
+    told = otlp.span(1)
+    told["attributes"] = [
+        {"key": "raw", "value": {"bytesValue": raw}}, {"key": "text", "value": {"stringValue": raw}},
+        {"key": "deep", "value": nested}, {"key": "none", "value": {}},
+    ]  # fmt: skip
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))])
+    row = _rows(case, "SELECT attributes, attribute_types FROM spans")[0]
+    assert row["attribute_types"] == "yskn"
+    assert (row["attributes"]["raw"], row["attributes"]["text"], row["attributes"]["none"]) == (raw, raw, None)
+    assert json.loads(row["attributes"]["deep"]) == {"blob": raw}
+
+
+def test_whole_numbers_are_read_as_text_and_as_numbers(case, tmp_path):
+    told = otlp.span(1, n=2**53 + 1)
+    plain = {**told, "startTimeUnixNano": otlp.START, "endTimeUnixNano": otlp.START + 10_000_000}
+    plain["attributes"] = [{"key": "n", "value": {"intValue": 2**53 + 1}}]
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))]).spans == 1
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "b.jsonl", otlp.traces([plain]))]).spans == 0
+
+
+def _metrics() -> list[dict[str, object]]:
+    at = {"timeUnixNano": str(otlp.START), "startTimeUnixNano": str(otlp.START - 5)}
+    seven = {**at, "asInt": "7"}
+    bars = {**at, "count": "3", "sum": 4.5, "min": 1, "max": 2, "bucketCounts": ["1", "2"], "explicitBounds": [1.5]}
+    quantiles = [{"quantile": 0.9, "value": 2.0}]
+    return [
+        {"name": "gauge", "gauge": {"dataPoints": [{**at, "asDouble": 0.5}]}},
+        {
+            "name": "sum",
+            "sum": {"isMonotonic": True, "aggregationTemporality": 2, "dataPoints": [seven]},
+        },
+        {"name": "bars", "histogram": {"aggregationTemporality": 1, "dataPoints": [bars]}},
+        {"name": "steps", "exponentialHistogram": {"dataPoints": [{**at, "count": "1", "scale": 3}]}},
+        {"name": "summary", "summary": {"dataPoints": [{**at, "count": "1", "sum": 2.0, "quantileValues": quantiles}]}},
+    ]
+
+
+def test_every_kind_of_metric_has_its_columns(case, tmp_path):
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.metrics(_metrics()))])
+    rows = {row["name"]: row for row in _rows(case, "SELECT * FROM metric_points")}
+    assert {name: row["kind"] for name, row in rows.items()} == {
+        "gauge": "gauge", "sum": "sum", "bars": "histogram", "steps": "exponential_histogram", "summary": "summary",
+    }  # fmt: skip
+    assert (rows["sum"]["monotonic"], rows["sum"]["temporality"], rows["sum"]["value_int"]) == (True, "cumulative", 7)
+    assert (rows["bars"]["bucket_counts"], rows["bars"]["explicit_bounds"], rows["bars"]["max"]) == ([1, 2], [1.5], 2)
+    assert rows["gauge"]["start_ns"] == otlp.START - 5
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_any_split_of_logs_and_metrics_gives_the_same_rows(tmp_path, seed):
+    chance = random.Random(seed)
+    parts = [otlp.logs([otlp.log(f"line {n % 5}", at=otlp.START + n % 3)]) for n in range(12)]
+    parts += [otlp.metrics([one]) for one in _metrics() * 2]
+    whole, split = open_case(tmp_path / "whole"), open_case(tmp_path / "split")
+    telemetry.ingest(whole, [otlp.lines(tmp_path / "whole.jsonl", *parts)])
+    chance.shuffle(parts)
+    for number in range(3):
+        telemetry.ingest(split, [otlp.lines(tmp_path / f"{number}.jsonl", *parts[number::3])])
+    for query in ("SELECT * FROM logs ORDER BY row_id", "SELECT * FROM metric_points ORDER BY row_id"):
+        assert _rows(whole, query) == _rows(split, query)
+
+
+def test_every_test_that_the_page_on_telemetry_names_is_there():
+    page = (Path(__file__).parent.parent / "docs" / "telemetry.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", page))
+    tests = "".join(file.read_text() for file in Path(__file__).parent.glob("test_*.py"))
+    written = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    assert len(named) > 30
+    assert named <= written
