@@ -1,9 +1,14 @@
 """Services whose database the recording holds as rows: SQLite without a server, PostgreSQL with one."""
 
+import contextlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import orders
+import psycopg
 import pytest
 
 from shadowlab import errors, replay
@@ -168,3 +173,51 @@ def test_an_event_loop_waits_for_postgresql_and_for_nothing_else(tmp_path: Path)
     )
     done = replayed(tmp_path, code, recorded(ROWS))
     assert (done.outcome, done.error) == ("reproduced", None), done.runs[0].divergence
+
+
+LOYALTY = """\
+import os, psycopg
+
+
+def redeem(event):
+    with psycopg.connect(os.environ["LOYALTY_URL"]) as db:
+        (points,) = db.execute("SELECT points FROM cards WHERE name = %s FOR UPDATE", (event["name"],)).fetchone()
+        db.execute("INSERT INTO moves (card, points) VALUES (%s, %s)", (event["name"], event["add"]))
+        db.execute("UPDATE cards SET points = points + %s WHERE name = %s", (event["add"], event["name"]))
+    return {"points": points + event["add"]}
+"""
+RECORDING = """\
+import sys, main, psycopg, shadowlab_recorder
+
+redeem = shadowlab_recorder.record(main.redeem, directory=sys.argv[1], share=1.0, database="LOYALTY_URL")
+redeem({"name": "bob", "add": 7})
+try:
+    redeem({"name": "ann", "add": 700})
+except psycopg.errors.NumericValueOutOfRange:
+    pass
+"""
+STATE = """\
+CREATE TABLE cards (name text PRIMARY KEY, points int NOT NULL);
+CREATE TABLE moves (id serial PRIMARY KEY, card text REFERENCES cards, points int, at timestamptz DEFAULT now());
+INSERT INTO cards VALUES ('ann', 2147483600), ('bob', 5);
+"""
+
+
+@pytest.mark.slow
+def test_what_the_recorder_kept_of_postgresql_fails_again_in_the_same_way(tmp_path: Path) -> None:
+    toml = TOML.replace("run", "redeem") + f'frames = ["{tmp_path}/tree/"]\n'
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": toml, "main.py": LOYALTY})
+    with contextlib.closing(replay.postgres.Postgres()) as production:
+        url = f"postgresql://shadowlab@/shop?host={production.address.parent}"
+        production._administer("postgres", "CREATE DATABASE shop OWNER shadowlab")
+        with psycopg.connect(url) as db:
+            db.execute(STATE)
+        environment = {**os.environ, "LOYALTY_URL": url, "PYTHONPATH": str(source.path)}
+        words = [sys.executable, "-c", RECORDING, str(tmp_path / "tapes")]
+        subprocess.run(words, env=environment, check=True, timeout=60)
+    case = open_case(tmp_path / "case")
+    assert not replay.take_in(case, [tmp_path / "tapes"]).refused
+    well, failed = sorted(replay.listed(case), key=lambda tape: tape.failed)
+    assert replay.replay(case, [well.id], source=source, revision="HEAD").outcome == "reproduced"
+    done = replay.replay(case, [failed.id], source=source, revision="HEAD")
+    assert (done.outcome, done.error and done.error.message) == ("reproduced", "integer out of range")
