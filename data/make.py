@@ -43,7 +43,8 @@ def make(incident: Path, root: Path | None, python: Path) -> int:
     """Run the service and put what comes of it into the incident's folder."""
     import story
     from making.files import pack
-    from making.stage import StageError, play, stage
+    from making.scene import StageError
+    from making.stage import play, stage
 
     start = time.monotonic()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from making.files import FILES, attributes, leaks, lines, size
-from making.stage import history, revision
+from making.scene import history, revision
 from shadowlab.incidents import build_source
 from shadowlab.source import Source
 

@@ -13,7 +13,7 @@ from making import facts
 from making.load import Load
 from making.peers import body_of, reply
 from making.planted import SECRETS, secret
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 MARKET = 9141
 START = datetime(2026, 6, 11, 7, 0, tzinfo=UTC)

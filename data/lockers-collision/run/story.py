@@ -14,7 +14,7 @@ from making import facts
 from making.load import Load
 from making.peers import body_of, reply
 from making.planted import SECRETS, secret
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 DOORS = 9111
 STATIONS = ("BER-01", "BER-02", "BER-07", "HAM-01", "HAM-03", "MUC-01", "MUC-02", "CGN-01")

@@ -11,7 +11,7 @@ from facts import check, expected
 from load import Load
 from making.peers import body_of, reply
 from making.planted import secret
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 GATEWAY, MAIL = 9101, 9102
 START = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ import httpx
 from making import facts
 from making.load import Load
 from making.planted import SECRETS, secret
-from making.stage import Act, Neighbour, Story
+from making.scene import Act, Neighbour, Story
 
 CATALOG = 9131
 START = datetime(2026, 9, 8, 13, 0, tzinfo=UTC)

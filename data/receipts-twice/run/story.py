@@ -12,7 +12,7 @@ import redis
 from making import facts
 from making.load import Load
 from making.peers import body_of, reply
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 REDIS, MAIL = 9171, 9172
 START = datetime(2026, 4, 23, 8, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from making import facts
 from making.load import Load
 from making.peers import body_of, reply
 from making.planted import SECRETS, secret
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 MANDATES = 9121
 START = datetime(2026, 10, 30, 23, 12, tzinfo=UTC)

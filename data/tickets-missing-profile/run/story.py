@@ -12,7 +12,7 @@ from making import facts
 from making.load import Load
 from making.peers import body_of, reply
 from making.planted import SECRETS, secret
-from making.stage import Act, Story
+from making.scene import Act, Story
 
 MAIL = 9161
 START = datetime(2026, 3, 12, 9, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ from making import facts
 from making.load import Load
 from making.peers import body_of, reply
 from making.planted import SECRETS, secret
-from making.stage import PORT, Act, Story
+from making.scene import PORT, Act, Story
 
 BANK = 9151
 START = datetime(2026, 6, 18, 7, 0, tzinfo=UTC)
