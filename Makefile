@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: demo test lab slow wheel bench clean help
+.PHONY: demo test lab slow fuzz wheel bench clean help
 
 help:           ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
@@ -26,6 +26,10 @@ slow: $(STAMP) $(VENV)/.engines ## the tests that need minutes, a browser, a con
 lab: $(STAMP)   ## JupyterLab on the demo's case
 	@test -f out/demo/case.json || $(BIN)/shadowlab demo --out out/demo
 	@$(BIN)/shadowlab lab out/demo
+
+fuzz: $(STAMP)  ## new examples for the property tests of the readers, then a minute of atheris (pip install atheris)
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q tests/test_telemetry_round_trip.py tests/test_telemetry_hard.py -k "split or arbitrary or come_back"
+	$(BIN)/python tests/fuzz_readers.py -max_total_time=60
 
 wheel: $(STAMP) ## build the wheel into dist/
 	$(BIN)/python -m build --wheel --outdir dist .

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import otlp
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shadowlab import telemetry
@@ -185,7 +185,7 @@ def test_killed_at_any_moment_the_case_opens_and_a_second_run_completes_it(tmp_p
 _EVERYTHING = "SELECT * EXCLUDE (resource_attributes), resource_attributes::VARCHAR AS r FROM spans ORDER BY ALL"
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples // 12, deadline=None)
 @given(seed=st.integers(0, 2**32), parts=st.integers(1, 4))
 def test_any_split_and_order_of_the_input_gives_the_same_rows(tmp_path_factory, seed, parts):
     chance = random.Random(seed)
@@ -224,7 +224,7 @@ def _damaged(draw):
     return bytes(told)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings.default.max_examples // 4, deadline=None)
 @given(content=st.one_of(st.binary(max_size=200), _damaged()))
 def test_arbitrary_bytes_are_loaded_or_refused_and_never_half(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("fuzz")

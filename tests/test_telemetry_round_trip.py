@@ -88,7 +88,7 @@ def _back(letter: str, text: str) -> Any:
 
 
 @pytest.mark.parametrize("write", [_as_json, _as_protobuf])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=settings.default.max_examples // 12, deadline=None)
 @given(values=st.lists(_VALUE, max_size=6), start=_NS, took=st.integers(0, 2**40))
 def test_nanoseconds_and_types_of_attributes_come_back(tmp_path_factory, write, values, start, took):
     folder = tmp_path_factory.mktemp("round")
