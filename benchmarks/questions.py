@@ -4,8 +4,8 @@
 
 The spans are made and taken in first, which takes minutes; `--case` and `--lines` name ones that are there (the case,
 and the JSON lines it was made from, which chdb loads), `--chdb-data` what chdb made of them. Each question is asked six
-times in one process, three times of chdb; the table has the median without the first, and the slowest. `--write` puts it
-into `benchmarks/README.md`.
+times in one process, three times of chdb; the table has the median without the first, and the slowest. `--write` puts
+it into `benchmarks/README.md`.
 """
 
 from __future__ import annotations

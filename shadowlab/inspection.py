@@ -44,9 +44,9 @@ def look(inv: Investigation, what: str | None) -> Shown | Record:
 
 def overview(inv: Investigation) -> dict[str, Any]:
     """Counts of what the case holds, and the newest record of each type."""
-    from shadowlab import live, telemetry
+    from shadowlab import telemetry
 
-    with live.reading(inv.case) as case, telemetry.store(case) as store:
+    with telemetry.reading(inv.case) as case, telemetry.store(case) as store:
         counts = store.sql(
             "SELECT (SELECT count(*) FROM spans) AS spans, (SELECT count(*) FROM logs) AS logs,"
             " (SELECT count(*) FROM metric_points) AS metric_points, (SELECT count(*) FROM errors) AS errors,"

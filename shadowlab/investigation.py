@@ -532,9 +532,9 @@ class Investigation:
         `tables` maps names to DataFrames or Arrow tables that the query may read too; `timeout` is in seconds. Raises
         `QueryError` when the query cannot run, may not, or takes more than it is given.
         """
-        from shadowlab import live, telemetry
+        from shadowlab import telemetry
 
-        with live.reading(self.case) as case:
+        with telemetry.reading(self.case) as case:
             return telemetry.user_sql(
                 case, query, tables=tables, timeout_s=timeout, memory=memory, progress=self.progress
             )
@@ -554,9 +554,9 @@ class Investigation:
         Both are SQL conditions over `spans`; `sample` is the share to read, from 0 to 1, and each row says how far it
         may be off by it. See `shadowlab.telemetry.contrast`.
         """
-        from shadowlab import live, telemetry
+        from shadowlab import telemetry
 
-        with live.reading(self.case) as case:
+        with telemetry.reading(self.case) as case:
             return telemetry.contrast(
                 case, selection, within=within, sample=sample, top=top, timeout_s=timeout, memory=memory,
                 progress=self.progress,
@@ -564,9 +564,9 @@ class Investigation:
 
     def trace(self, trace_id: str) -> Trace:
         """One trace with its logs; raises `QueryError` when the case has no such trace."""
-        from shadowlab import live, telemetry
+        from shadowlab import telemetry
 
-        with live.reading(self.case) as case, telemetry.store(case) as store:
+        with telemetry.reading(self.case) as case, telemetry.store(case) as store:
             return telemetry.trace(store, trace_id)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,21 +96,7 @@ def merge_files(case: Case) -> None:
         evidence = Evidence(case)
         compaction.forget(case, left)
         while chosen := compaction.due(segments.manifest(case).segments, files=True):
-            compaction.compact(case, chosen, case.telemetry, _merged)
+            if not compaction.compact(case, chosen, case.telemetry, _merged):
+                break
             compaction.forget(case, [one.file for one in chosen])
         keeping.note(case, "merge", evidence.written())
-
-
-@contextlib.contextmanager
-def reading(case: Case) -> Iterator[Case]:
-    """The case with what a killed receiver acknowledged and no segment holds yet; nothing is written into it.
-
-    Such a log is taken into a copy that shares the case's segments and is gone after the block.
-    """
-    if not (case.telemetry / "incoming").exists():  # nothing was ever received: spare the import
-        yield case
-        return
-    from shadowlab.telemetry import receiver
-
-    with receiver.complete(case) as whole:
-        yield whole

@@ -4,6 +4,7 @@ from shadowlab.telemetry.ask import named, user_sql
 from shadowlab.telemetry.contrast import contrast
 from shadowlab.telemetry.fingerprints import known_fingerprints, set_fingerprints
 from shadowlab.telemetry.ingest import ingest
+from shadowlab.telemetry.reading import reading
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.store import Store, store
 from shadowlab.telemetry.views import VIEWS
@@ -11,5 +12,5 @@ from shadowlab.telemetry.waterfall import Trace, TraceLog, TraceSpan, trace
 
 __all__ = [
     "VIEWS", "Rows", "Store", "Trace", "TraceLog", "TraceSpan", "contrast", "ingest", "known_fingerprints",
-    "named", "set_fingerprints", "store", "trace", "user_sql",
+    "named", "reading", "set_fingerprints", "store", "trace", "user_sql",
 ]  # fmt: skip
