@@ -18,7 +18,7 @@ from shadowlab.records import Diagnosis, Hypothesis, Proposal, Replay, Status, T
 __all__ = ["engine"]
 
 DATA = bundled("payments-decimal").parent
-INCIDENTS = sorted(path.parent.name for path in DATA.glob("*/run") if path.parent.name != "payments-decimal")
+INCIDENTS = sorted(path.parent.name for path in DATA.glob("*/expected.json") if path.parent.name != "payments-decimal")
 KEYS = {"incident", "service", "operation", "cause", "error", "deploy", "offence", "history", "requests", "recordings",
         "triage", "replay", "diagnose", "propose", "files"}  # fmt: skip
 
