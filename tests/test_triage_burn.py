@@ -100,6 +100,30 @@ def test_sampled_spans_count_for_what_they_stand_for(tmp_path: Path):
     assert found.burn_rate == pytest.approx(10)
 
 
+def test_sampling_weights_adjust_every_count(tmp_path: Path):
+    story = Story()
+    for n in range(40):  # one trace in ten was kept
+        told = story.span(n * 10, error=n % 4 == 0)
+        told["traceState"] = "ot=th:e666666666666"
+        if n % 4 == 0:
+            story.fails(told, "ValueError", "no price")
+    found = triaged(story, tmp_path)
+    assert found.objectives[0].windows["30m"].total == 400
+    assert (found.top.events, found.top.traces) == (100, 10)
+    assert sum(n for slice in found.timeline for n in slice.by_fingerprint.values()) == 100
+    assert "100 errors start here" in found.services[0].evidence
+    assert any("spans are sampled" in note for note in found.notes)
+
+
+def test_the_series_of_a_window_shows_how_it_came_about(tmp_path: Path):
+    story = Story()
+    busy(story, seconds=1801, fail=range(900, 1800, 2))
+    series = triaged(story, tmp_path).objectives[0].windows["30m"].series
+    assert len(series) == 24
+    assert set(series[:11]) == {0.0}
+    assert all(rate == pytest.approx(500, rel=0.06) for rate in series[13:])
+
+
 def test_time_slices_are_good_or_bad_as_a_whole(tmp_path: Path):
     story = Story()
     shift = (-START % MINUTE) / SECOND

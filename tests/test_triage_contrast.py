@@ -139,4 +139,4 @@ def test_flags_quiet_logs_and_users_of_failing_requests_are_looked_at(tmp_path: 
     top = triaged(story, tmp_path).top
     assert (top.contrast[0].attribute, top.contrast[0].value) == ("feature_flag.surcharge", "on")
     assert top.users == 5
-        assert "those of 5 users" in top.why
+    assert "those of 5 users" in top.why

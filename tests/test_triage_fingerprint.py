@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from assets.stacks import STACKS
-from story import SHOP, Story, number_of, opened, python_stack
+from story import SHOP, Story, number_of, opened, python_stack, triaged
 
 import shadowlab as sl
 from shadowlab import telemetry, triage
@@ -169,6 +169,35 @@ def test_a_passed_on_error_counts_for_its_root_only(tmp_path: Path):
     assert [(s.service, s.exception_type, s.events) for s in found.suspects] == [("shop", "KeyError", 30)]
     assert "60 errors of other spans passed it on" in found.top.why
     assert found.services[0].service == "shop"
+
+
+def test_the_same_fault_seen_from_two_services_is_one_suspect_that_names_them(tmp_path: Path):
+    story = Story()
+    for n in range(30):
+        trace = story.trace()
+        edge = story.span(n, service="edge", trace=trace, name="GET /", error=True)
+        shop = story.span(n, trace=trace, parent=number_of(edge), error=True)
+        stock = story.span(n, service="stock", trace=trace, parent=number_of(shop), name="GET /stock", error=True)
+        story.fails(stock, "KeyError", "'sku'")
+        story.fails(shop, "httpx.HTTPStatusError", "500 of stock")
+    (only,) = triaged(story, tmp_path).suspects
+    assert (only.service, only.events, only.seen_from) == ("stock", 30, ("edge", "shop"))
+
+
+def test_near_identical_stacks_with_different_causes_stay_apart(tmp_path: Path):
+    story = Story()
+    for n in range(40):
+        deepest = ("price", "price_of")[n % 2]
+        calls = (
+            ("/srv/shop/app.py", "create"),
+            ("/srv/shop/lib/cart.py", "total"),
+            ("/srv/shop/lib/price.py", deepest),
+        )
+        stack = python_stack(*calls, error="TypeError: unsupported operand")
+        story.fails(story.span(n, error=True), "TypeError", "unsupported operand", stack)
+    found = triaged(story, tmp_path).suspects
+    assert sorted(s.events for s in found) == [20, 20]
+    assert {s.why.split("function ")[1].split(" ")[0] for s in found} == {"price:price", "price:price_of"}
 
 
 def test_a_fault_beside_something_handled_stays_a_fault_of_its_own(tmp_path: Path):

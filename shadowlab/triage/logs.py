@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import LogGroup
@@ -29,7 +29,7 @@ WITH records AS (
     WHERE at_ns > $first AND at_ns <= $high AND body <> '' AND attributes['exception.type'] IS NULL
       AND attributes['exception.stacktrace'] IS NULL),
 bodies AS (SELECT DISTINCT body AS text FROM records ORDER BY hash(body), body LIMIT {MOST_TEXTS}),
-masked AS ({mask.query("bodies")}),
+masked AS ({mask.query("bodies", logs=True)}),
 failed AS (SELECT DISTINCT trace_id FROM errors WHERE at_ns > $low AND at_ns <= $high)
 SELECT r.service, m.template, max(r.level) AS level, count(*) FILTER (r.late) AS late,
        count(*) FILTER (NOT r.late) AS early, count(DISTINCT r.trace_id) FILTER (r.late) AS traces,
@@ -47,12 +47,18 @@ def groups(store: Store, *, first_ns: int, low_ns: int, high_ns: int) -> tuple[L
     return tuple(_group(row) for row in found[:MOST])
 
 
+def one_each(templates: Collection[str]) -> dict[str, str]:
+    """Templates whose words vary in one place merged; a record of one word is no parameter of nothing."""
+    several = [text for text in templates if " " in text]
+    return {text: text for text in templates} | merge(several)
+
+
 def _merged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Templates of one service that differ in one word of many values are one."""
     texts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         texts[row["service"]].add(row["template"])
-    into = {service: merge(templates) for service, templates in texts.items()}
+    into = {service: one_each(templates) for service, templates in texts.items()}
     told: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         key = row["service"], into[row["service"]][row["template"]]

@@ -64,6 +64,15 @@ RULES: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 """What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
 
+LOG_RULES: tuple[tuple[str, str, str], ...] = (
+    RULES[0],
+    ("=", r"(^|[\s,;({\[])([\w.\-/]+)=(\"[^\"]*\"|'[^']*'|[^\s,;)}\]]*)", r"\1\2=<v>"),
+    ("{", r"\{[^{}]*\}", "{<v>}"),
+    ("[", r"\[[^\[\]]*\]", "[<v>]"),
+    *RULES[1:],
+)
+"""Log records besides: what stands after a key, and what braces and brackets hold, are values."""
+
 CODES = (
     r"(?i)\b(?:(?:sqlstate|errno|exit (?:code|status)|exited with|signal|os error|error code|ora|winerror|"
     r"(?:http|status|response) (?:status |code )?|http(?:/[12](?:\.[01])?)?|got a?)[\s:=\[(#\-]*)[0-9][0-9A-Z]{0,4}\b"
@@ -74,21 +83,28 @@ _CODE = f"""lambda c: CASE WHEN regexp_matches(c, '{_STATUS}') THEN regexp_extra
             ELSE regexp_extract(c, '([0-9][0-9A-Z]*)$', 1) END"""
 
 
-def query(source: str) -> str:
+def query(source: str, *, logs: bool = False) -> str:
     """SQL that gives `text, template` for each row of `source`, a table's name, whose column `text` is distinct.
 
+    Codes that say what went wrong stand behind an error's template; those of log records are values like others.
     No rule looks at which digit it sees, so that the rules run once on all texts that differ in digits alone.
     """
     masked = "SELECT DISTINCT shape, shape AS m FROM shaped"
-    for holds, pattern, to in RULES:
+    for holds, pattern, to in LOG_RULES if logs else RULES:
         replaced = f"regexp_replace(m, {_literal(pattern)}, {_literal(to)}, 'gs')"
         step = f"CASE WHEN contains(m, {_literal(holds)}) THEN {replaced} ELSE m END" if holds else replaced
         masked = f"SELECT shape, {step} AS m FROM ({masked})"
+    codes = (
+        "[]"
+        if logs
+        else f"""
+                   list_sort(list_distinct(list_transform(regexp_extract_all(t, {_literal(CODES)}), {_CODE})))"""
+    )
     return f"""
         WITH cut AS (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source}),
         shaped AS (
             SELECT text, translate(t, '123456789', '000000000') AS shape,
-                   list_sort(list_distinct(list_transform(regexp_extract_all(t, {_literal(CODES)}), {_CODE}))) AS codes
+                   {codes} AS codes
             FROM cut),
         masked AS ({masked})
         SELECT text, left(trim(m), 400)
@@ -96,14 +112,14 @@ def query(source: str) -> str:
         FROM shaped JOIN masked USING (shape)"""
 
 
-def templates(texts: list[str]) -> list[str]:
+def templates(texts: list[str], *, logs: bool = False) -> list[str]:
     """The template of each text, in the texts' order."""
     import duckdb
     import pyarrow as pa
 
     with duckdb.connect() as con:
         con.register("texts", pa.table({"text": pa.array(sorted(set(texts)), pa.string())}))
-        found: dict[str, str] = dict(con.sql(query("texts")).fetchall())
+        found: dict[str, str] = dict(con.sql(query("texts", logs=logs)).fetchall())
     return [found[text] for text in texts]
 
 
