@@ -235,9 +235,7 @@ def costs(folder, peer):
     for each in served.values():
         each.stop()
     bare = [lap["cpu_ms"] / A_LAP for lap in laps["bare"]]
-    print(
-        f"| n = {LAPS} laps of {A_LAP} | CPU ms a request: median (min) | beside bare, 95 % | p99 ms, difference, 95 % |"
-    )
+    print(f"| n = {LAPS} laps of {A_LAP} | CPU ms: median (min) | beside bare, 95 % | p99 ms, difference, 95 % |")
     print("| --- | --- | --- | --- |")
     walls = {name: [wall for lap in found for wall in lap["walls"]] for name, found in laps.items()}
     for name, found in laps.items():
