@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import shadowlab
-from shadowlab.audit import ledger
+from shadowlab.audit import intent, ledger
 from shadowlab.case import Case
 from shadowlab.evidence import Evidence
 from shadowlab.records import Record
@@ -21,11 +21,23 @@ def keep(case: Case, verb: str, record: R, evidence: Evidence, /, **arguments: o
     Raises `CaseError` when another process holds the case, `AuditError` when the ledger that is there does not hold.
     """
     with case.writing(verb):
+        settle(case)
         files = evidence.written()
-        case.keep(record)
         told = {"type": record.type, "digest": record.digest, "parents": list(record.parents)}
-        _append(case, verb, arguments, files, record=told)
+        line = _line(verb, arguments, files, told)
+        intent.announce(case, line)
+        case.keep(record)
+        _append(case, line)
+        intent.done(case)
     return record
+
+
+def settle(case: Case) -> None:
+    """Write the line of a writer that was killed between its record and its ledger line; call it in its place."""
+    line = intent.announced(case)
+    if line is not None:
+        _append(case, line)
+    intent.done(case)
 
 
 def note(case: Case, verb: str, files: Mapping[str, str | None], /, **arguments: object) -> None:
@@ -34,15 +46,22 @@ def note(case: Case, verb: str, files: Mapping[str, str | None], /, **arguments:
     Raises as `keep` does. Without files nothing is written.
     """
     if files:
-        _append(case, verb, arguments, files)
+        with case.writing(verb):
+            settle(case)
+            _append(case, _line(verb, arguments, files, None))
 
 
-def _append(
-    case: Case,
+def _line(
     verb: str,
     arguments: Mapping[str, object],
     files: Mapping[str, str | None],
-    record: Mapping[str, object] | None = None,
-) -> None:
-    at, version = datetime.now(UTC), shadowlab.__version__
-    ledger.append(case, verb=verb, at=at, arguments=arguments, record=record, files=files, version=version)
+    record: Mapping[str, object] | None,
+) -> dict[str, Any]:
+    return {"verb": verb, "at": datetime.now(UTC).isoformat(), "arguments": dict(arguments), "files": dict(files),
+            "record": record, "version": shadowlab.__version__}  # fmt: skip
+
+
+def _append(case: Case, line: Mapping[str, Any]) -> None:
+    at = datetime.fromisoformat(line["at"])
+    told = {name: line[name] for name in ("verb", "arguments", "files", "record", "version")}
+    ledger.append(case, at=at, **told)

@@ -6,6 +6,7 @@ mode of this machine.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
@@ -27,10 +28,16 @@ _TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 
 
 def pack(case: Case, out: Path) -> Path:
-    """Write the whole case, keys left out, to `out`; raises `CaseError` when `out` cannot be written."""
+    """Write the whole case, keys left out, to `out`; raises `CaseError` when `out` cannot be written.
+
+    It holds the writer's place meanwhile, so that what is packed is one state; on a medium that cannot be written
+    nobody else writes either.
+    """
     beside = out.with_name(f".{out.name}.part")
+    alone = case.writing("pack") if os.access(case.path, os.W_OK) else contextlib.nullcontext()
     try:
         with (
+            alone,
             beside.open("wb") as raw,
             gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,

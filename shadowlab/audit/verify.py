@@ -7,7 +7,8 @@ The steps, in the order of the proof:
 3. the signers are those whom the reader expects, where the reader named any;
 4. every record in the ledger lies in the case, is what its digest says, and its parents are in the ledger too;
    none lies there that the ledger does not know, and the latest of each type is the one that was written last;
-5. every file that an entry wrote is there, unchanged, and no recording, report or patch lies beside them;
+5. every file that an entry wrote is there, unchanged; no recording, report, patch, segment that no manifest names, and
+   nothing that a case has not lies beside them;
 6. every signed statement holds, and its subjects are unchanged.
 
 What the caller owes: the signers' key ids, by another way than the case. `case.json` holds settings, no evidence:
@@ -21,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.audit import keys, ledger, statements
-from shadowlab.case import Case, read_json
+from shadowlab.audit import intent, keys, ledger, statements
+from shadowlab.case import FOLDERS, Case, read_json
 from shadowlab.evidence import file_digest
 from shadowlab.records import Check, Verdict, Verification, from_json, overall
+
+_TOP = frozenset({*FOLDERS, "manifests", "case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json"})
 
 
 def verify(case: Case, *, signers: Sequence[str] = ()) -> Verification:
@@ -114,6 +117,12 @@ def _records(case: Case) -> str:  # (4)
         if not set(record.parents) <= known.keys():
             raise errors.AuditError(f"{where} was made from a record that the ledger does not know")
     strange = sorted(there.keys() - known.keys())
+    meant = intent.announced(case)
+    if meant and strange == [meant["record"]["digest"]]:
+        raise errors.AuditError(
+            f"record {strange[0][:12]} was kept by a writer ({meant['verb']}) that was killed before its ledger line;"
+            " the next verb that writes adds the line"
+        )
     if strange:
         raise errors.AuditError(f"record {strange[0][:12]} is in the case, the ledger does not know it")
     _latest(case, {entry["record"]["type"]: digest for digest, entry in _in_order(known)})
@@ -145,10 +154,33 @@ def _files(case: Case) -> str:  # (5)
             raise errors.AuditError(f"{path}, written by entry {seq}, is missing")
         if file_digest(place) != sha256:
             raise errors.AuditError(f"{path}, written by entry {seq}, was changed")
-    strange = sorted(set(_unasked(case)) - kept.keys())
+    strange = sorted({*(set(_unasked(case)) - kept.keys()), *_misplaced(case)})
     if strange:
         raise errors.AuditError(f"{strange[0]} is in the case, the ledger does not know it")
+    if unnamed := sorted(set(_unnamed(case)) - kept.keys()):
+        raise errors.AuditError(
+            f"{unnamed[0]} is named by no manifest, so nobody reads it: a killed writer left it, and the next ingest"
+            " sweeps it away, or somebody put it there"
+        )
     return f"{len(kept)} files, as they were written"
+
+
+def _unnamed(case: Case) -> Iterator[str]:
+    """Files where segments lie that the telemetry's manifest does not name."""
+    place = case.telemetry / "manifest.json"
+    told = read_json(place) if place.exists() else {}
+    listed = told.get("segments") if isinstance(told, dict) else None
+    named = {segment.get("file") for segment in listed or () if isinstance(segment, dict)} | {place.name}
+    for file in case.telemetry.iterdir() if case.telemetry.is_dir() else ():
+        if file.is_file() and file.name not in named and not file.name.startswith("."):
+            yield f"telemetry/{file.name}"
+
+
+def _misplaced(case: Case) -> Iterator[str]:
+    """Files and folders at the case's top that no part of a case has."""
+    for place in case.path.iterdir():
+        if place.name not in _TOP and not place.name.startswith("."):
+            yield place.name
 
 
 def _unasked(case: Case) -> Iterator[str]:
