@@ -97,6 +97,7 @@ def written(tmp_path, monkeypatch):
     with pytest.raises(LookupError):
         consume("1-1", MESSAGE)
     assert consuming.flush()
+    assert app.recorder.flush()
     files = [path for path in (tmp_path / "recordings").rglob("*") if path.is_file()]
     recordings = kept(app.recorder, tmp_path / "recordings")
     return recordings, b"\n".join(path.read_bytes() for path in files).decode()
