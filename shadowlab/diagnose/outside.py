@@ -66,7 +66,7 @@ def tried(bench: Bench, passed: Sequence[Fixture], location: Location | None) ->
     """What is confirmed by changing an answer, or else the moment; nothing when neither makes the failure go.
 
     A part of an answer is replaced by what passing requests met in its place; the clock is set to the last moment at
-    which a recorded request passed. Where nothing that passed was recorded before the failure, nothing is tried.
+    which a recorded request passed, then to the first. Where none that passed was recorded before, nothing is tried.
     """
     before = bench.at(bench.bad)
     for odd in _odd(bench.fixtures, passed)[:MAX_ODD]:
@@ -74,15 +74,15 @@ def tried(bench: Bench, passed: Sequence[Fixture], location: Location | None) ->
         if trial.ending == "passes":
             usual = f"{odd.seen} passing requests before it met {' or '.join(odd.usual)} there"
             return (_confirmed("upstream", odd.words, location, (usual,), trial, before),)
-    if not passed:
-        return ()
-    moment = passed[0].time
-    trial = bench.altered(f"the clock at {moment[:19]}Z", lambda f: msgspec.structs.replace(f, time=moment))
-    if trial.ending != "passes":
-        return ()
     failed = min(fixture.time for fixture in bench.fixtures)
-    cause = f"the moment of the request: it fails at {failed[:19]}Z, and passes at {moment[:19]}Z"
-    return (_confirmed("time", cause, location, (f"{passed[0].summary} passed then",), trial, before),)
+    for one in (*passed[:1], *passed[1:][-1:]):  # others may still pass when the failure has begun
+        trial = bench.altered(
+            f"the clock at {one.time[:19]}Z", lambda f, t=one.time: msgspec.structs.replace(f, time=t)
+        )  # type: ignore[misc]  # the loop's own
+        if trial.ending == "passes":
+            cause = f"the moment of the request: it fails at {failed[:19]}Z, and passes at {one.time[:19]}Z"
+            return (_confirmed("time", cause, location, (f"{one.summary} passed then",), trial, before),)
+    return ()
 
 
 def _confirmed(
