@@ -8,8 +8,10 @@ import nbformat
 import pytest
 from made import case_in, triage
 
+import shadowlab as sl
 from shadowlab import errors, report
 from shadowlab.audit import statements, verify
+from shadowlab.bundle import folder
 from shadowlab.case import Case
 
 CELLS = (
@@ -154,3 +156,22 @@ def test_the_incident_template_keeps_its_form():
             assert not cell.outputs
             assert cell.execution_count is None
         assert re.fullmatch(r"[a-z-]+", cell.id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("full", [True, False])
+def test_the_first_ten_minutes_run_on_a_full_and_on_an_empty_case(tmp_path: Path, full: bool):
+    inv = sl.open(tmp_path / "case")
+    if full:
+        data = folder("data") / "payments-decimal"
+        inv.ingest(data / "traces.otlp.jsonl.gz", data / "logs.otlp.jsonl.gz")
+        inv.triage(slo=data / "objective.openslo.yaml")
+    page = (inv.case.path / inv.report(template="triage").html).read_text()
+    assert ("gateway timed out" in page) is full
+    assert ("Not done yet" in page) is not full
+
+
+@pytest.mark.parametrize("name", report.templates())
+def test_templates_keep_no_output(name: str):
+    notebook = nbformat.read(folder("templates") / f"{name}.ipynb", as_version=4)
+    assert not any(c.get("outputs") or c.get("execution_count") for c in notebook.cells)
