@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace as changed
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from shadowlab import apart, choice, errors, times
-from shadowlab.case import Case, open_case
+from shadowlab.case import open_case
+from shadowlab.doors import Doors
 from shadowlab.evidence import Evidence, named
 from shadowlab.progress import Progress, wanted
 from shadowlab.records import (
@@ -36,7 +36,6 @@ from shadowlab.records import (
     Proposal,
     Record,
     Recording,
-    Recordings,
     Replay,
     Report,
     Suspect,
@@ -46,28 +45,13 @@ from shadowlab.records import (
 from shadowlab.source import Source, open_source
 
 if TYPE_CHECKING:
-    from shadowlab.inspection import Shown
-    from shadowlab.plots import Plots
-    from shadowlab.telemetry import Rows, Trace
-    from shadowlab.telemetry.receiver import Told
-    from shadowlab.views import Page
+    pass
 
 R = TypeVar("R", bound=Record)
 
 
-class Investigation:
-    """A case at hand, with the verbs. Make one with `shadowlab.open`."""
-
-    def __init__(self, case: Case, *, progress: Progress | None = None, telemetry: str | None = None) -> None:
-        self.case = case
-        self.progress = progress
-        self.telemetry = telemetry
-        """URL of a larger store, where the telemetry stays; None when the case holds it."""
-
-    def __repr__(self) -> str:
-        return f"<Investigation {self.case.path}>"
-
-    # --- the verbs, in the order of an incident ---
+class Investigation(Doors):
+    """A case at hand, with the verbs, in the order of an incident. Make one with `shadowlab.open`."""
 
     def ingest(
         self,
@@ -96,108 +80,6 @@ class Investigation:
         kept = self._keep("ingest", record, evidence, files=called, redaction=record.redaction)
         live.merge_files(self.case)
         return kept
-
-    def receive(
-        self,
-        *,
-        http: str | None = "127.0.0.1:4318",
-        grpc: str | None = None,
-        redact: str | None = "default",
-        token_file: str | os.PathLike[str] | None = None,
-        tls: tuple[str | os.PathLike[str], str | os.PathLike[str]] | None = None,
-        stop: threading.Event | None = None,
-        tell: Callable[[Told], None] | None = None,
-        keep: str | timedelta | None = None,
-        max_size: str | None = None,
-    ) -> Ingest:
-        """Receive OTLP until `stop` is set, or Ctrl-C; gives what the case gained. What is answered is on the disk.
-
-        Addresses are `HOST:PORT`, `off` or None closes a door; `tls` is a certificate and its key. `tell` hears about
-        once a second what goes on. `keep` (`6h`) and `max_size` (`2GB`) drop whole old segments. Raises `CaseError`
-        when another receiver is at the case, `UsageError`.
-        """
-        from shadowlab import live
-
-        done = live.receive(
-            self.case, http=http, grpc=grpc, redact=redact, token_file=token_file, tls=tls, stop=stop, tell=tell,
-            keep=keep, max_size=max_size,
-        )  # fmt: skip
-        return done.bind(self)
-
-    def slice(
-        self,
-        telemetry: str | None = None,
-        *,
-        window: str | timedelta = "30m",
-        at: str | datetime | None = "last",
-        services: Sequence[str] = (),
-        trace: str | None = None,
-        limit: int | None = None,
-        redact: str | None = "default",
-    ) -> Ingest:
-        """Pull an incident's part of a larger store into the case: whole traces, with their logs and metrics.
-
-        `telemetry` is a URL (`parquet:///DIR`, `clickhouse://HOST:8123/DATABASE` ...), else the one given to `open`.
-        Every trace that `services` (all, when empty) touch within `window` before `at`, or the one `trace`. Raises
-        `UsageError` when there is none, or more than `limit` spans (a million).
-        """
-        from shadowlab import archives
-
-        evidence = Evidence(self.case)
-        record, told = archives.pulled(
-            self.case,
-            telemetry or self._larger(),
-            window=window,
-            at=at,
-            services=services,
-            trace=trace,
-            limit=limit,
-            redact=redact,
-            progress=self.progress,
-        )
-        return self._keep("slice", record, evidence, redaction=record.redaction, **told)
-
-    def export_recording(
-        self,
-        recording: Recording | str,
-        *,
-        zip: str | os.PathLike[str] | None = None,
-        vcr: str | os.PathLike[str] | None = None,
-    ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-        """Write a recording as a zip with its blobs, its calls as a cassette for vcrpy, or both.
-
-        Gives the files, and in words what they cannot hold. Raises `RecordingError`, `UsageError` without a file.
-        """
-        from shadowlab import replay
-
-        if zip is None and vcr is None:
-            raise errors.UsageError("nothing to write the recording to", hint="name a file: zip=…, vcr=…")
-        id = recording.id if isinstance(recording, Recording) else recording
-        made = replay.export(self.case, id, zip=Path(zip) if zip else None, vcr=Path(vcr) if vcr else None)
-        return made.files, made.notes
-
-    def export(self, *, parquet: str | os.PathLike[str]) -> tuple[Path, ...]:
-        """Write the case's telemetry as Parquet by day and service into a new folder; gives the files."""
-        from shadowlab.telemetry import larger
-
-        return larger.export(self.case, Path(parquet), progress=self.progress)
-
-    def ask(
-        self,
-        question: str,
-        *,
-        window: str | timedelta = "30m",
-        at: str | datetime | None = "last",
-        service: str | None = None,
-        trace: str | None = None,
-    ) -> Rows:
-        """Ask the larger store that `open` was told of, where the data is; `@rates`, `@signatures`, `@burn` ...
-
-        Raises `UsageError` when `open` was given no `telemetry` or it is not there, `QueryError` with its reason.
-        """
-        from shadowlab import archives
-
-        return archives.asked(self._larger(), question, window=window, at=at, service=service, trace=trace)
 
     def triage(
         self,
@@ -517,138 +399,6 @@ class Investigation:
         told = verify.verify(self.case, signers=signers)
         return again(self, told) if rerun else told
 
-    # --- looking ---
-
-    def sql(
-        self,
-        query: str,
-        *,
-        tables: Mapping[str, Any] | None = None,
-        timeout: float = 60.0,
-        memory: str = "2GB",
-    ) -> Rows:
-        """Ask the telemetry, read-only, without file or network access; `@name` runs a query of the package.
-
-        `tables` maps names to DataFrames or Arrow tables that the query may read too; `timeout` is in seconds. Raises
-        `QueryError` when the query cannot run, may not, or takes more than it is given.
-        """
-        from shadowlab import telemetry
-
-        with telemetry.reading(self.case) as case:
-            return telemetry.user_sql(
-                case, query, tables=tables, timeout_s=timeout, memory=memory, progress=self.progress
-            )
-
-    def contrast(
-        self,
-        selection: str = "status = 'error'",
-        *,
-        within: str = "true",
-        sample: float | None = None,
-        top: int = 50,
-        timeout: float = 60.0,
-        memory: str = "2GB",
-    ) -> Rows:
-        """The attribute values that set spans of which `selection` holds apart from the others `within`.
-
-        Both are SQL conditions over `spans`; `sample` is the share to read, from 0 to 1, and each row says how far it
-        may be off by it. See `shadowlab.telemetry.contrast`.
-        """
-        from shadowlab import telemetry
-
-        with telemetry.reading(self.case) as case:
-            return telemetry.contrast(
-                case, selection, within=within, sample=sample, top=top, timeout_s=timeout, memory=memory,
-                progress=self.progress,
-            )  # fmt: skip
-
-    def trace(self, trace_id: str) -> Trace:
-        """One trace with its logs; raises `QueryError` when the case has no such trace."""
-        from shadowlab import telemetry
-
-        with telemetry.reading(self.case) as case, telemetry.store(case) as store:
-            return telemetry.trace(store, trace_id)
-
-    @property
-    def recordings(self) -> Recordings:
-        """Every recording of the case, oldest first; each shows itself as a page, bodies folded, secrets taken out."""
-        from shadowlab.replay import recording
-
-        return Recordings(tape.bind(self) for tape in recording.listed(self.case))
-
-    def drawn(self, tape: Recording | str) -> Page:
-        """A recording as a page: request, calls with their answers, rows, response; raises `RecordingError`."""
-        from shadowlab import views
-        from shadowlab.privacy import Redactor
-        from shadowlab.replay import look, recording
-
-        fixture = recording.load(self.case, tape.id if isinstance(tape, Recording) else tape)
-        return views.recorded(look.opened(fixture, Redactor(self.case.key("redaction"))))
-
-    @property
-    def ledger(self) -> list[dict[str, Any]]:
-        """What was done, oldest first."""
-        from shadowlab.audit import ledger
-
-        return ledger.entries(self.case)
-
-    @property
-    def plots(self) -> Plots:
-        """The figures: `burn`, `timeline`, `contrast`, `services`, `waterfall`, `gates`."""
-        from shadowlab.plots import Plots
-
-        return Plots(self)
-
-    @property
-    def source(self) -> Source:
-        """The service's repository; raises `SourceError` when the case does not know one."""
-        kept = self.case.settings().get("source")
-        if not kept:
-            raise errors.SourceError(
-                f"{self.case.path} does not know the service's source", hint="name its repository with --source"
-            )
-        return open_source(self.case.path / kept)
-
-    def latest(self, kind: type[R]) -> R | None:
-        """The newest kept record of a type, such as `shadowlab.Triage`."""
-        kept = self.case.latest(kind.__name__)
-        return kept.bind(self) if isinstance(kept, kind) else None
-
-    def show(self, what: str | None = None) -> Shown | Record:
-        """What is in the case, or the trace, recording, suspect or record that `what` names."""
-        from shadowlab.inspection import look
-
-        return look(self, what)
-
-    def to_pytest(self, replay: Replay, *, out: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
-        """Write a replay as a plain pytest file with its fixture; see `Replay.to_pytest`."""
-        from shadowlab import keeping
-        from shadowlab import replay as stage
-
-        evidence = Evidence(self.case)
-        written = stage.to_pytest(self.case, replay, self.source, out=Path(out) if out else self.case.patches)
-        keeping.note(self.case, "to-pytest", evidence.written(), replay=replay.digest)
-        return written
-
-    def from_event(self, event: str | os.PathLike[str], *, fixtures: str | os.PathLike[str] | None = None) -> Recording:
-        """A recording from a bare JSON event, for a source whose entrypoint is `callable(event)`."""
-        from shadowlab import replay
-
-        evidence = Evidence(self.case)
-        made = replay.from_event(
-            self.case, Path(event), source=self.source, fixtures=Path(fixtures) if fixtures else None
-        )
-        return self._keep("from-event", made, evidence, event=Path(event).name)
-
-    def remember_source(self, path: str | os.PathLike[str]) -> None:
-        """Name the service's repository; the case keeps it, relative to itself."""
-        found = open_source(Path(path))
-        kept = os.path.relpath(found.path, self.case.path.resolve())
-        if self.case.settings().get("source") != kept:
-            self.case.remember(source=kept)
-
-    # --- what the verbs share ---
-
     def _outlined(
         self, trace: str, suspect: Suspect | None, *, sandbox: str, revision: str | None, seed: int
     ) -> Replay:
@@ -675,30 +425,6 @@ class Investigation:
             seed=seed,
         )
         return self._keep("replay", done, evidence, trace=told.trace_id, revision=run)
-
-    def _keep(self, verb: str, record: R, evidence: Evidence, **arguments: object) -> R:
-        from shadowlab import keeping
-
-        return keeping.keep(self.case, verb, record, evidence, **arguments).bind(self)
-
-    def _larger(self) -> str:
-        if self.telemetry is None:
-            raise errors.UsageError(
-                "no larger store was named", hint="--telemetry URL, or open(case, telemetry=URL); see docs/scale.md"
-            )
-        return self.telemetry
-
-    def _need(self, kind: type[R], verb: str) -> R:
-        kept = self.latest(kind)
-        if kept is None:
-            raise errors.UsageError(
-                f"{self.case.path} has no {kind.__name__} yet", hint=f"run `shadowlab {verb} {self.case.path}` first"
-            )
-        return kept
-
-    def _parents(self, kind: type[Record]) -> tuple[str, ...]:
-        kept = self.latest(kind)
-        return (kept.digest,) if kept else ()
 
 
 def open_investigation(
