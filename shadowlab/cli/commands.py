@@ -1,0 +1,117 @@
+"""What every command shares: options, one message for what is raised on purpose, exit codes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import shadowlab
+from shadowlab import errors
+
+FILE = click.Path(path_type=Path)
+CASE = click.argument("case", type=FILE)
+TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store, left where it is; see docs/scale.md.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+
+
+class Commands(click.Group):
+    """Turns what is raised on purpose into one message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except errors.ShadowlabError as exc:
+            from shadowlab.terminal import visible
+
+            click.echo(visible(f"error: {exc}"), err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the case holds what was kept before", err=True)
+            ctx.exit(130)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
+            if os.environ.get("SHADOWLAB_TRACEBACK"):
+                raise
+            click.echo(f"error: a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})", err=True)
+            click.echo("hint: set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", err=True)
+            ctx.exit(70)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+def _place(exc: BaseException) -> str:
+    tb, place = exc.__traceback__, "?"
+    while tb is not None:
+        place, tb = f"{Path(tb.tb_frame.f_code.co_filename).name}:{tb.tb_lineno}", tb.tb_next
+    return place
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(shadowlab.__version__, prog_name="shadowlab")
+def main() -> None:
+    """From a trace to a proved fix, in shadow mode: observe, replay, diagnose, draft, prove.
+
+    A case is a folder. Try `shadowlab demo` first; then, for an incident of your own:
+
+    \b
+      shadowlab ingest CASE traces.jsonl recordings/ --source path/to/service
+      shadowlab triage CASE --slo objective.yaml
+      shadowlab replay CASE --times 20
+      shadowlab diagnose CASE
+      shadowlab propose CASE
+      shadowlab gate CASE
+      shadowlab report CASE
+
+    Exit codes: 0 done (and a positive verdict), 1 a negative or inconclusive verdict, 2 misuse or unusable input.
+    """
+
+
+def verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A command whose function takes the open investigation first and returns a record to print."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @main.command(name)
+        @CASE
+        @click.option("--source", type=FILE, help="The service's repository; remembered by the case.")
+        @click.option("--lock-timeout", default=10.0, show_default=True, help="Seconds to wait for another writer.")
+        @JSON
+        @functools.wraps(function)
+        def command(
+            case: Path,
+            source: Path | None,
+            lock_timeout: float,
+            as_json: bool,
+            telemetry: str | None = None,
+            **options: Any,
+        ) -> None:
+            from shadowlab import terminal
+            from shadowlab.case import as_it_was
+            from shadowlab.investigation import open_investigation
+            from shadowlab.progress import TerminalBars
+
+            with TerminalBars() as bars, as_it_was(case):
+                inv = open_investigation(
+                    case,
+                    source=source,
+                    create=create or telemetry is not None,
+                    progress=bars,
+                    lock_timeout=lock_timeout,
+                    telemetry=telemetry,
+                )
+                result = function(inv, **options)
+            sys.exit(terminal.show(result, as_json=as_json))
+
+        return command
+
+    return decorate

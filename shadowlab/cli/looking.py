@@ -1,0 +1,148 @@
+"""Commands that look at a case, check it, and hand it on."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowlab import errors
+from shadowlab.cli.commands import CASE, FILE, JSON, TELEMETRY, main, verb
+
+
+@main.command()
+@click.argument("target", type=FILE, metavar="CASE|NOTEBOOK")
+@click.option("--rerun", is_flag=True, help="Execute the replay and the gates again instead of trusting them.")
+@click.option("--signer", "signers", multiple=True, metavar="KEYID", help="Accept this key only; may be repeated.")
+@JSON
+def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
+    """Check that a case, or a report, is as it was written: ledger, records, files, signatures."""
+    from shadowlab import apart, terminal
+    from shadowlab.investigation import open_investigation
+
+    if target.is_file():
+        told = apart.verify_notebook(target, signers=signers)
+    else:
+        told = open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
+    sys.exit(terminal.show(told, as_json=as_json))
+
+
+@verb("sql")
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="json prints an array of objects, one per row, never cut.",
+)
+@click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
+@click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
+@TELEMETRY
+@click.option("--window", default="30m", show_default=True, help="With --telemetry: how far back.")
+@click.option("--at", default="last", show_default=True, help="With --telemetry: until when.")
+@click.option("--service", help="With --telemetry: of this service.")
+@click.option("--trace", help="With --telemetry: for @trace.")
+def sql(
+    inv: Any, query: str, form: str, timeout: float, memory: str, window: str, at: str, service: str | None,
+    trace: str | None,
+) -> Any:  # fmt: skip
+    """Ask the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
+
+    With --telemetry a larger store is asked where it is: @signatures, @rates, @burn, @contrast, @edges, @trace.
+
+    Views: spans, errors, events, links, logs, metric_points, traces, edges, self_time, critical_path, deploys,
+    gen_ai_calls.
+    """
+    from shadowlab import terminal
+
+    if inv.telemetry:
+        return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
+    rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
+    return terminal.Rows(rows, form)
+
+
+@verb("show")
+@click.argument("what", required=False, metavar="[TRACE|RECORDING|SUSPECT|DIGEST]")
+def show(inv: Any, what: str | None) -> Any:
+    """What is in the case; a trace with its logs, a recording, a suspect, or any record."""
+    return inv.show(what)
+
+
+@main.command()
+@CASE
+@click.argument("recording", required=False)
+@click.option("--parquet", type=FILE, metavar="DIR", help="The telemetry, by day and service; a new folder.")
+@click.option("--zip", "zipped", type=FILE, help="RECORDING with its blobs, as one file.")
+@click.option("--vcr", type=FILE, help="RECORDING's calls as a cassette that vcrpy plays.")
+@JSON
+def export(
+    case: Path, recording: str | None, parquet: Path | None, zipped: Path | None, vcr: Path | None, as_json: bool
+) -> None:
+    """Write the telemetry as Parquet (what a lake, Spark or another case reads), or one RECORDING for others."""
+    from shadowlab.investigation import open_investigation
+    from shadowlab.progress import TerminalBars
+
+    if recording is not None:
+        inv = open_investigation(case, create=False)
+        made, notes = inv.export_recording(recording, zip=zipped, vcr=vcr)
+        both = {"files": [str(file) for file in made], "notes": list(notes)}
+        lines = [*both["files"], *(f"note: {note}" for note in notes)]
+        click.echo(json.dumps(both, indent=1) if as_json else "\n".join(lines))
+        return
+    if parquet is None:
+        raise errors.UsageError("nothing to export", hint="give --parquet DIR, or a RECORDING with --zip or --vcr")
+    with TerminalBars() as bars:
+        files = open_investigation(case, create=False, progress=bars).export(parquet=parquet)
+    told = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}
+    click.echo(json.dumps(told, indent=1) if as_json else f"{len(files)} files in {parquet}")
+
+
+@main.command()
+@CASE
+@click.argument("file", type=FILE)
+def pack(case: Path, file: Path) -> None:
+    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice."""
+    from shadowlab import apart
+
+    click.echo(apart.pack(case, file))
+
+
+@main.command()
+@click.argument("file", type=FILE)
+@CASE
+def unpack(file: Path, case: Path) -> None:
+    """Make the CASE that a packed FILE holds; CASE must be new."""
+    from shadowlab import apart
+
+    click.echo(apart.unpack(file, case).path)
+
+
+@main.command()
+@click.option("--out", type=FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaced.")
+@click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
+@JSON
+def demo(out: Path, sandbox: str, as_json: bool) -> None:
+    """The whole way on the bundled incident, told as it goes."""
+    from shadowlab import demo as story
+    from shadowlab.progress import TerminalBars
+
+    with TerminalBars() as bars:
+        done = story.run(out, tell=functools.partial(click.echo, err=as_json), sandbox=sandbox, progress=bars)
+    if as_json:
+        click.echo(json.dumps(done, indent=1))
+    sys.exit(0 if done["verdict"] == "pass" else 1)
+
+
+@main.command()
+@click.argument("case", type=FILE, required=False)
+def lab(case: Path | None) -> None:
+    """Open JupyterLab, on a notebook about CASE when one is named."""
+    from shadowlab import laboratory
+
+    laboratory.open_lab(case)

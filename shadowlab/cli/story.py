@@ -1,0 +1,177 @@
+"""The verbs of an incident, in its order."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from shadowlab import errors
+from shadowlab.cli.commands import FILE, JSON, TELEMETRY, main, verb
+
+
+@verb("triage")
+@click.option("--slo", type=FILE, help="OpenSLO v1 objectives; remembered by the case.")
+@click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")
+@click.option("--at", default="last", show_default=True, help="RFC 3339, or `last`: the newest timestamp of the case.")
+@click.option("--top", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many suspects to list.")
+@click.option("--merge", multiple=True, metavar="A,B", help="Fingerprints that are one fault; kept in the case.")
+@click.option("--split", multiple=True, metavar="A", help="A fingerprint of several faults, to part by path; kept too.")
+@click.option("--changes", type=FILE, help="JSON lines that tell of changes no trace shows.")
+@TELEMETRY
+def triage(
+    inv: Any, slo: Path | None, window: str, at: str, top: int, merge: tuple[str, ...], split: tuple[str, ...],
+    changes: Path | None,
+) -> Any:  # fmt: skip
+    """What burns, which errors explain it, since which change, and what is worth replaying."""
+    groups = [tuple(part.strip() for part in group.split(",")) for group in merge]
+    return inv.triage(slo=slo, window=window, at=at, top=top, merge=groups, split=split, changes=changes)
+
+
+@verb("replay")
+@click.option("--suspect", help="A suspect's fingerprint, or its beginning.")
+@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@click.option("--trace", help="A trace's id: its recording, or what is missing of it.")
+@click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--workers", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, as tcp://HOST:8786.")
+@click.option("--pytest", "pytest_out", type=FILE, help="Write the replay as plain pytest below this folder.")
+def replay(
+    inv: Any, suspect: str | None, recordings: tuple[str, ...], trace: str | None, times: int, sandbox: str,
+    revision: str | None, workers: str | None, pytest_out: Path | None,
+) -> Any:  # fmt: skip
+    """Run recorded requests again, alone, and say whether they fail in the same way every time.
+
+    Of a request that nothing recorded, say what telemetry knows of it, and name every input that is missing.
+    """
+    done = inv.replay(
+        suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None, trace=trace,
+        workers=workers,
+    )  # fmt: skip
+    if pytest_out is not None:
+        for place in inv.to_pytest(done, out=pytest_out):
+            click.echo(f"wrote {place}", err=True)
+    return done
+
+
+@verb("minimise")
+@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
+@click.option("--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Replays at most.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--pytest", "pytest_out", type=FILE, help="Replay the small request, and write it as pytest below this.")
+def minimise(
+    inv: Any, recording: str | None, budget: int, sandbox: str, revision: str | None, pytest_out: Path | None
+) -> Any:
+    """Make a failing request as small as it can be while it fails in the same way.
+
+    Delta debugging over the body's JSON, query, headers, recorded calls, their answers and the database's rows. What
+    must stay the same: status, exception type, innermost function of the tree, shape of the database change. The small
+    request is a recording of the case: `shadowlab replay CASE --recording ID` runs it.
+    """
+    small = inv.minimise(recording, budget=budget, sandbox=sandbox, revision=revision)
+    if pytest_out is not None:
+        for place in small.to_pytest(str(pytest_out)):
+            click.echo(f"wrote {place}", err=True)
+    return small
+
+
+@verb("compare")
+@click.option("--base", help="The first commit; else the one that the recordings name.")
+@click.option("--patched", help="The second commit.")
+@click.option("--patch", type=FILE, help="A unified diff, applied to the second commit, or to the first.")
+@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@click.option("--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Recordings to take.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
+def compare(
+    inv: Any, base: str | None, patched: str | None, patch: Path | None, recordings: tuple[str, ...], limit: int,
+    sandbox: str,
+) -> Any:  # fmt: skip
+    """Run the same recordings on two trees, and say what became of each.
+
+    Fixed, still failing, new failure, changed but passing, unchanged, or not comparable; with the outbound calls that
+    only one of the trees makes. Exits 0 when each is fixed or unchanged, else 1.
+    """
+    return inv.compare(None, base, patched, patch=patch, recordings=recordings or None, limit=limit, sandbox=sandbox)
+
+
+@verb("explore")
+@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
+@click.option("--schedules", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Orders to try.")
+@click.option(
+    "--depth", default=3, show_default=True, type=click.IntRange(1, 20), help="Switches that a bug needs, plus 1."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the first order; each has the next.")
+@click.option("--strict", is_flag=True, help="Take any difference of the outcome for another one, the body's too.")
+@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
+@click.option("--revision", help="The commit to run; else the one that the recording names.")
+def explore(inv: Any, recording: str | None, **options: Any) -> Any:
+    """Run a request in seeded orders of its tasks and threads, until it comes out otherwise.
+
+    Priorities and change points are drawn as PCT does (Burckhardt and others, ASPLOS 2010). The order that was found
+    becomes a recording of the case, so that it comes out so every time. Exits 1 when one was found, else 0; nothing
+    found is no proof that there is nothing.
+    """
+    return inv.explore(recording, **options)
+
+
+@verb("diagnose")
+def diagnose(inv: Any) -> Any:
+    """Change one thing at a time until the symptom goes; only that confirms a cause."""
+    return inv.diagnose()
+
+
+@verb("propose")
+@click.option("--proposer", type=click.Choice(["codemod", "search", "model"]), help="Ask this one only.")
+def propose(inv: Any, proposer: str | None) -> Any:
+    """Draft a minimal patch with a test that fails before it and passes after."""
+    return inv.propose(proposer=proposer)
+
+
+@verb("gate")
+@click.option("--candidate", default=0, show_default=True, help="Which candidate of the proposal, from 0.")
+@click.option("--alpha", default=0.05, show_default=True, help="Error probability of each statistical gate.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything drawn.")
+@click.option("--sandbox", help="Where patched code is replayed; else where the replay was.")
+@click.option("--least-sandbox", metavar="NAME", help="Run no patch behind weaker walls; the case remembers it.")
+def gate(inv: Any, candidate: int, alpha: float, seed: int, sandbox: str | None, least_sandbox: str | None) -> Any:
+    """Decide with numbers whether a candidate may go on: pass, fail or inconclusive."""
+    return inv.gate(candidate, alpha=alpha, seed=seed, sandbox=sandbox, least_sandbox=least_sandbox)
+
+
+@main.command()
+@click.option("--control", required=True, metavar="F/N", help="Failures and requests of the running version.")
+@click.option("--candidate", required=True, metavar="F/N", help="Failures and requests of the new version.")
+@click.option("--margin", default=0.001, show_default=True, help="How much worse the candidate's error rate may be.")
+@click.option("--alpha", default=0.05, show_default=True, help="Error probability.")
+@JSON
+def judge(control: str, candidate: str, margin: float, alpha: float, as_json: bool) -> None:
+    """Judge a canary from counts alone, such as `--control 7/1200 --candidate 1/1180`."""
+    from shadowlab import apart, terminal
+
+    told = apart.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
+    sys.exit(terminal.show(told, as_json=as_json))
+
+
+def _counts(text: str) -> tuple[int, int]:
+    failures, slash, total = text.partition("/")
+    if not (slash and failures.isdecimal() and total.isdecimal() and int(failures) <= int(total)):
+        raise errors.UsageError(f"{text!r} is no count", hint="write failures/requests, such as 7/1200")
+    return int(failures), int(total)
+
+
+@verb("rollout")
+def rollout(inv: Any) -> Any:
+    """Write the plan of a gated patch: pull request, canary, rollback. Deploys nothing."""
+    return inv.rollout()
+
+
+@verb("report")
+@click.option("--template", default="incident", show_default=True, help="A template's name, or a notebook.")
+@click.option("-p", "parameters", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter of the template.")
+def report(inv: Any, template: str, parameters: tuple[tuple[str, str], ...]) -> Any:
+    """Run a report notebook on the case: an executed notebook and a page, signed."""
+    return inv.report(template, **dict(parameters))
