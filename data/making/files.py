@@ -76,7 +76,7 @@ def leaks(incident: Path) -> Iterator[tuple[str, str]]:
     forbidden = {secret(number): f"planted secret {number}" for number in range(-1, SECRETS)}
     forbidden |= {f"{Path.home()}/": "the home folder", f'"{socket.gethostname()}"': "this machine's name"}
     unpack = {".gz": gzip.decompress, ".xz": lzma.decompress}
-    for file in (*(incident / name for name in FILES), *sorted((incident / "blobs").iterdir())):
+    for file in (*(incident / name for name in FILES), *sorted((incident / "blobs").glob("*"))):
         held = unpack[file.suffix](file.read_bytes())
         yield from ((file.name, what) for needle, what in forbidden.items() if needle.encode() in held)
         yield from ((file.name, f"the path {found[0].decode()}…") for found in [PLACES.search(held)] if found)
