@@ -10,7 +10,7 @@ from shadowlab import errors
 from shadowlab.records import STORY, Record, Recording, Report, Triage
 
 if TYPE_CHECKING:
-    from shadowlab.investigation import Investigation
+    from shadowlab.opened import Opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Shown:
     document: dict[str, Any]
 
 
-def look(inv: Investigation, what: str | None) -> Shown | Record:
+def look(inv: Opened, what: str | None) -> Shown | Record:
     """The thing that `what` names: an id of a recording or trace, a suspect's fingerprint, a record's digest.
 
     The beginning of a fingerprint or digest will do. Raises `UsageError` when the case has nothing of that name.
@@ -42,7 +42,7 @@ def look(inv: Investigation, what: str | None) -> Shown | Record:
     raise errors.UsageError(f"{inv.case.path} has nothing named {what}", hint="`shadowlab show CASE` says what it has")
 
 
-def overview(inv: Investigation) -> dict[str, Any]:
+def overview(inv: Opened) -> dict[str, Any]:
     """Counts of what the case holds, and the newest record of each type."""
     from shadowlab import telemetry
 
@@ -65,18 +65,18 @@ def overview(inv: Investigation) -> dict[str, Any]:
     }
 
 
-def _recording(inv: Investigation, what: str) -> dict[str, Any]:
+def _recording(inv: Opened, what: str) -> dict[str, Any]:
     from shadowlab.replay import look, recording
 
     return look.shown(recording.load(inv.case, what))
 
 
-def _kept(inv: Investigation, what: str) -> Record | None:
+def _kept(inv: Opened, what: str) -> Record | None:
     found = [p for p in inv.case.records.glob(f"{what}*.json") if p.stem != "latest"]
     return inv.case.record(found[0].stem).bind(inv) if len(found) == 1 else None
 
 
-def _trace(inv: Investigation, what: str) -> Shown | None:
+def _trace(inv: Opened, what: str) -> Shown | None:
     if len(what) != 32:
         return None
     try:

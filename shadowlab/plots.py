@@ -9,7 +9,7 @@ from shadowlab import views
 from shadowlab.records import GateReport, Suspect, Triage
 
 if TYPE_CHECKING:
-    from shadowlab.investigation import Investigation
+    from shadowlab.opened import Opened
     from shadowlab.telemetry import Trace
 
 Shown = views.Page | views.Picture
@@ -21,7 +21,7 @@ class Plots:
     A record that is not there yet, None, is said to be missing.
     """
 
-    def __init__(self, investigation: Investigation) -> None:
+    def __init__(self, investigation: Opened) -> None:
         self._inv = investigation
 
     def burn(self, triage: Triage | None) -> Shown:

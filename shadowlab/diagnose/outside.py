@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,15 +71,13 @@ def tried(bench: Bench, passed: Sequence[Fixture], location: Location | None) ->
     """
     before = bench.at(bench.bad)
     for odd in _odd(bench.fixtures, passed)[:MAX_ODD]:
-        trial = bench.altered(f"{odd.words} replaced by {_kind(odd.stand_in)}", lambda f, o=odd: _mended(f, o))  # type: ignore[misc]  # the loop's own
+        trial = bench.altered(f"{odd.words} replaced by {_kind(odd.stand_in)}", functools.partial(_mended, odd=odd))
         if trial.ending == "passes":
             usual = f"{odd.seen} passing requests before it met {' or '.join(odd.usual)} there"
             return (_confirmed("upstream", odd.words, location, (usual,), trial, before),)
     failed = min(fixture.time for fixture in bench.fixtures)
     for one in (*passed[:1], *passed[1:][-1:]):  # others may still pass when the failure has begun
-        trial = bench.altered(
-            f"the clock at {one.time[:19]}Z", lambda f, t=one.time: msgspec.structs.replace(f, time=t)
-        )  # type: ignore[misc]  # the loop's own
+        trial = bench.altered(f"the clock at {one.time[:19]}Z", functools.partial(_at, time=one.time))
         if trial.ending == "passes":
             cause = f"the moment of the request: it fails at {failed[:19]}Z, and passes at {one.time[:19]}Z"
             return (_confirmed("time", cause, location, (f"{one.summary} passed then",), trial, before),)
@@ -138,6 +137,10 @@ def _walk(value: Any, place: Place) -> Iterator[tuple[Place, Any]]:
     )
     for name, item in inner:
         yield from _walk(item, (*place, str(name)))
+
+
+def _at(fixture: Fixture, time: str) -> Fixture:
+    return msgspec.structs.replace(fixture, time=time)
 
 
 def _mended(fixture: Fixture, odd: Odd) -> Fixture:
