@@ -209,6 +209,27 @@ def test_what_cannot_be_asked_is_said_in_one_message(url: str, said: str, tmp_pa
     assert not (tmp_path / "case").exists()
 
 
+def test_credentials_that_are_refused_are_asked_for_and_never_told(monkeypatch):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(b"Code: 516. DB::Exception: who: Authentication failed: password is incorrect")
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing."""
+
+    monkeypatch.setenv("SHADOWLAB_CLICKHOUSE_PASSWORD", "hunter2")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        engine = connect(f"clickhouse://who@127.0.0.1:{server.server_address[1]}/otel")
+        with pytest.raises(errors.UsageError, match="refuses these credentials") as told:
+            engine.run("SELECT 1")
+        server.shutdown()
+    assert "hunter2" not in f"{told.value} {told.value.hint}"
+    assert "SHADOWLAB_CLICKHOUSE_PASSWORD" in told.value.hint
+
+
 def test_another_schema_is_named(tmp_path: Path):
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -202,7 +202,7 @@ class Server:
         if not listeners:
             raise errors.SandboxError(
                 "this kernel hands no system call to a listener, so that PostgreSQL cannot be reached",
-                hint="Linux 5.14 or newer can",
+                hint="Linux 5.14 or newer can, the kernel of gVisor cannot: use --sandbox embedded, bwrap or docker",
             )
         return Door(listeners[0], address)
 
