@@ -110,7 +110,7 @@ class Case:
         """Keep a record under its digest and make it the latest of its type."""
         with self.writing("record"):
             place = self.records / f"{record.digest}.json"
-            write(place, json.dumps(record.to_json(), indent=1, ensure_ascii=False).encode() + b"\n")
+            write(place, spelled(record))
             latest = {**self._latest(), record.type: record.digest}
             write(self.records / "latest.json", json.dumps(latest, indent=1, sort_keys=True).encode() + b"\n")
 
@@ -200,6 +200,11 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
     except OSError as exc:
         raise errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder") from exc
     return Case(folder, lock_timeout)
+
+
+def spelled(record: Record) -> bytes:
+    """A kept record's file, byte for byte."""
+    return json.dumps(record.to_json(), indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 @contextlib.contextmanager

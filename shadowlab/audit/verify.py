@@ -23,7 +23,7 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.audit import intent, keys, ledger, statements
-from shadowlab.case import FOLDERS, Case, read_json
+from shadowlab.case import FOLDERS, Case, read_json, spelled
 from shadowlab.evidence import file_digest
 from shadowlab.records import Check, Verdict, Verification, from_json, overall
 
@@ -114,6 +114,8 @@ def _records(case: Case) -> str:  # (4)
         record = from_json(read_json(there[digest]))
         if record.digest != digest:
             raise errors.AuditError(f"{where} was changed: its content has digest {record.digest[:12]}")
+        if there[digest].read_bytes() != spelled(record):  # a name that no field has is no content, but was changed
+            raise errors.AuditError(f"{where} was changed: it is not spelled as it was written")
         if not set(record.parents) <= known.keys():
             raise errors.AuditError(f"{where} was made from a record that the ledger does not know")
     strange = sorted(there.keys() - known.keys())

@@ -88,14 +88,14 @@ class Chdb(_Exporter):
     """A data folder of ClickHouse, read in this process. One folder a process: chdb allows no more."""
 
     def __init__(self, path: str, database: str) -> None:
+        if not os.path.isdir(path):
+            raise errors.UsageError(f"{path} is no folder", hint="chdb:///PATH?database=NAME names ClickHouse's data")
         try:
             from chdb import session
         except ImportError as exc:
             raise errors.UsageError(
                 "chdb:// needs the package chdb, which is not installed", hint="pip install 'shadowlab[clickhouse]'"
             ) from exc
-        if not os.path.isdir(path):
-            raise errors.UsageError(f"{path} is no folder", hint="chdb:///PATH?database=NAME names ClickHouse's data")
         self._database = _identifier(database)
         self._session: Any = session.Session(path)
         self.name = f"ClickHouse's data in {path}"
