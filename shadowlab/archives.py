@@ -23,7 +23,8 @@ _BEFORE = 2
 
 
 def asked(
-    url: str,
+    case: Case,
+    url: str | None,
     question: str,
     *,
     window: str | timedelta,
@@ -33,13 +34,16 @@ def asked(
 ) -> Rows:
     """Answer a question that ships with shadowlab (`@rates`, `@signatures` ...) where the data is.
 
+    That is the case itself when there is no URL.
+
     Raises `UsageError` for an engine that is not there, and `QueryError`.
     """
     from shadowlab.telemetry.larger import connect, questions
+    from shadowlab.telemetry.larger.duck import of_case
     from shadowlab.telemetry.larger.engine import ask
 
     name = question.strip().removeprefix("@")
-    engine = connect(url)
+    engine = connect(url) if url else of_case(case)
     try:
         scope = _scope(engine, window=times.window(window), at=at, services=_listed(service), trace=trace)
         known = questions.named(scope.end_ns, scope.services)

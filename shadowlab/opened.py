@@ -103,13 +103,13 @@ class Opened:
         service: str | None = None,
         trace: str | None = None,
     ) -> Rows:
-        """Ask the larger store that `open` was told of, where the data is; `@rates`, `@signatures`, `@burn` ...
+        """Ask the larger store that `open` was told of, or else the case: `@rates`, `@signatures`, `@burn` ...
 
-        Raises `UsageError` when `open` was given no `telemetry` or it is not there, `QueryError` with its reason.
+        Raises `UsageError` when the store is not there, `QueryError` with its reason.
         """
         from shadowlab import archives
 
-        return archives.asked(self._larger(), question, window=window, at=at, service=service, trace=trace)
+        return archives.asked(self.case, self.telemetry, question, window=window, at=at, service=service, trace=trace)
 
     def trace(self, trace_id: str) -> Trace:
         """One trace with its logs; raises `QueryError` when the case has no such trace."""

@@ -16,6 +16,7 @@ import sqlglot
 
 import shadowlab as sl
 from shadowlab import errors
+from shadowlab.cli.looking import ASKED
 from shadowlab.telemetry.larger import Engine, Scope, connect, export, take_slice
 from shadowlab.telemetry.larger.bigquery import BigQuery
 from shadowlab.telemetry.larger.clickhouse import ClickHouse
@@ -117,6 +118,18 @@ def test_the_questions_are_those_that_the_views_answer(loaded: sl.Investigation,
     assert [row["errors"] for row in told["signatures"] if row["exception_type"] == "TypeError"] == [counted["n"]]
     (burnt,) = told["burn"]
     assert burnt["failed_30m"] == sum(row["failed"] for row in told["rates"])
+
+
+def test_without_a_larger_store_the_case_is_asked(loaded: sl.Investigation):
+    command = [sys.executable, "-m", "shadowlab", "sql", str(loaded.case.path), "--format", "json"]
+    told = {}
+    for name in ASKED:
+        more = {"contrast": ["--service", "payments-api"], "trace": ["--trace", "0" * 32]}.get(name, [])
+        done = subprocess.run([*command, f"@{name}", *more], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        told[name] = json.loads(done.stdout)
+    assert told["signatures"][0]["exception_type"] == "TypeError"
+    assert set(ASKED) == set(named(1, []))
 
 
 def test_only_the_days_and_services_asked_for_are_read(layout: Path):

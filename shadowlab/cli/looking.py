@@ -13,6 +13,9 @@ import click
 from shadowlab import errors
 from shadowlab.cli.commands import CASE, FILE, JSON, TELEMETRY, main, verb
 
+ASKED = ("signatures", "rates", "burn", "contrast", "edges", "trace")
+"""Questions that ship as expressions, for the case's own store and for larger ones."""
+
 
 @main.command()
 @click.argument("target", type=FILE, metavar="CASE|NOTEBOOK")
@@ -44,24 +47,25 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
 @click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
 @TELEMETRY
-@click.option("--window", default="30m", show_default=True, help="With --telemetry: how far back.")
-@click.option("--at", default="last", show_default=True, help="With --telemetry: until when.")
-@click.option("--service", help="With --telemetry: of this service.")
-@click.option("--trace", help="With --telemetry: for @trace.")
+@click.option("--window", default="30m", show_default=True, help="Of such a question: how far back.")
+@click.option("--at", default="last", show_default=True, help="Of such a question: until when.")
+@click.option("--service", help="Of such a question: about this service.")
+@click.option("--trace", help="For @trace.")
 def sql(
     inv: Any, query: str, form: str, timeout: float, memory: str, window: str, at: str, service: str | None,
     trace: str | None,
 ) -> Any:  # fmt: skip
     """Ask the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
 
-    With --telemetry a larger store is asked where it is: @signatures, @rates, @burn, @contrast, @edges, @trace.
+    @signatures, @rates, @burn, @contrast, @edges and @trace are asked of the case, or with --telemetry of a larger
+    store where it is; --window, --at, --service and --trace say about what.
 
     Views: spans, errors, events, links, logs, metric_points, traces, edges, self_time, critical_path, deploys,
     gen_ai_calls.
     """
     from shadowlab import terminal
 
-    if inv.telemetry:
+    if inv.telemetry or query.removeprefix("@") in ASKED:
         return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
     rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
     return terminal.Rows(rows, form)
