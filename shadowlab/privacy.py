@@ -53,7 +53,8 @@ _CARD: Final = (
     r"\b(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6011|65[0-9]{2}|35[2-8][0-9])(?:[ -]?[0-9]{4}){3}\b"
     r"|\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b"
 )
-_ANY: Final = f"(?:{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_TOKEN}|{_EMAIL}|{_CARD})"
+_FRACTION: Final = r"[0-9]+\.[2-6][0-9]{14,15}\b"  # 0.4111111111111111 is a number, not a card
+_ANY: Final = f"(?:{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
 _PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
 
 
@@ -104,9 +105,9 @@ class Redactor:
             return before[0] + self.pseudonym("secret", found[before.end() :])
         if re.fullmatch(_TOKEN, found):
             return self.pseudonym("token", found)
-        if re.fullmatch(_CARD, found):
-            return self.pseudonym("card", found) if _luhn(found) else found
-        return self.pseudonym("email", found)
+        if re.fullmatch(_EMAIL, found):
+            return self.pseudonym("email", found)
+        return self.pseudonym("card", found) if re.fullmatch(_CARD, found) and _luhn(found) else found
 
 
 def masked(text: str) -> str:
@@ -148,9 +149,10 @@ def macros(policy: str | None) -> str:
         WHEN regexp_matches(m, {before}) THEN regexp_extract(m, {before})
              || pseudonym('secret', substr(m, length(regexp_extract(m, {before})) + 1))
         WHEN regexp_full_match(m, {_quoted(_TOKEN)}) THEN pseudonym('token', m)
-        WHEN regexp_full_match(m, {_quoted(_CARD)}) THEN
-             CASE WHEN luhn(regexp_replace(m, '[^0-9]', '', 'g')) THEN pseudonym('card', m) ELSE m END
-        ELSE pseudonym('email', m) END;
+        WHEN regexp_full_match(m, {_quoted(_EMAIL)}) THEN pseudonym('email', m)
+        WHEN regexp_full_match(m, {_quoted(_CARD)}) AND luhn(regexp_replace(m, '[^0-9]', '', 'g'))
+             THEN pseudonym('card', m)
+        ELSE m END;
     CREATE MACRO has_secret(v) AS regexp_matches(v, {_quoted(_ANY)});
     CREATE MACRO redacted_text(v) AS CASE WHEN has_secret(v) THEN
         list_reduce(list_sort(list_transform(list_distinct(regexp_extract_all(v, {_quoted(_ANY)})),

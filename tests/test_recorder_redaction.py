@@ -151,7 +151,8 @@ def test_json_paths_remove_what_they_name(path, kept_parts):
 
 def test_numbers_that_are_no_card_stay(written):
     clean = Redacted(Redaction(key=b"k"))
-    assert clean.text("order 4111 1111 1111 1112, 1234567890123456") == "order 4111 1111 1111 1112, 1234567890123456"
+    plain = "order 4111 1111 1111 1112, 1234567890123456, 0.4111111111111111"
+    assert clean.text(plain) == plain
 
 
 def test_a_multipart_form_loses_its_secret_parts():

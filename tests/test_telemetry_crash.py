@@ -65,9 +65,15 @@ def _threads(case: Case, path: Path) -> list[dict[str, object]]:
 
 def test_faulthandlers_own_dump_is_read(case, tmp_path):
     path = tmp_path / "crash.txt"
-    waiting = threading.Event()
-    thread = threading.Thread(target=waiting.wait)
+    inside, waiting = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        inside.set()
+        waiting.wait()
+
+    thread = threading.Thread(target=waits)
     thread.start()
+    inside.wait()
     with path.open("w") as out:
         faulthandler.dump_traceback(out, all_threads=True)
     waiting.set()
@@ -76,7 +82,7 @@ def test_faulthandlers_own_dump_is_read(case, tmp_path):
     assert {row["kind"] for row in threads} == {"python-faulthandler"}
     functions = [[frame["function"] for frame in row["frames"]] for row in threads]
     assert any(names[-1] == "test_faulthandlers_own_dump_is_read" for names in functions)
-    assert any("wait" in names for names in functions)
+    assert any("waits" in names for names in functions)
 
 
 @pytest.mark.parametrize(

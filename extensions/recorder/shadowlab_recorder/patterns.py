@@ -21,7 +21,7 @@ PATTERNS: dict[str, str] = {
     "bearer": r"(?i)\bbearer\s+[\w.~+/-]{12,}=*",
     "password in text": r"""(?ix)\b(?:password|passwd|pwd|secret|api_?key|access_?token)\s*=\s*["']?
         (?P<secret>(?!\[redacted:)[^\s"'&,;)]{6,})""",
-    "card number": r"\b[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}\b",
+    "card number": r"\b(?!(?<=\d\.)\d{15,}\b)[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}\b",
 }
 """Regular expressions by the rule's name; only the group `secret` is removed where there is one.
 
