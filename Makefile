@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
-.PHONY: demo test lab slow fuzz wheel bench clean help
+.PHONY: demo test check again lab slow fuzz wheel bench clean help
 
 help:           ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
@@ -12,13 +12,18 @@ help:           ## what there is
 demo: $(STAMP)  ## the main job on the bundled incident, under a minute
 	@$(BIN)/shadowlab demo --out out/demo
 
-test: $(STAMP)  ## lint, types, import contracts, then the tests that are not slow
+test: check     ## lint, types, import contracts, then the tests that are not slow
+	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
+
+check: $(STAMP) ## lint, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd extensions/recorder && ../../$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -m "not slow" -n 2 --dist loadscope
+
+again: check    ## what failed in the last run, once more and alone; fails when nothing is known to have failed
+	$(BIN)/pytest --last-failed --last-failed-no-failures none --maxfail 1
 
 slow: $(STAMP) $(VENV)/.engines ## the tests that need minutes, a browser, a container engine or Spark
 	$(BIN)/pytest -m slow
