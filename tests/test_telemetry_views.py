@@ -44,6 +44,47 @@ def test_the_service_map_is_the_same_however_spans_are_spread_over_segments(case
     ]
 
 
+def _twice_sent() -> list[dict[str, object]]:
+    """A shop calls its stock in a span that was sent twice, not the same; the stock has a step of its own."""
+    shop = [otlp.span(1), otlp.span(2, parent=1), otlp.span(2, parent=1, sent="again")]
+    stock = [otlp.span(3, parent=2), otlp.span(4, parent=3)]
+    return [otlp.traces([told]) for told in shop] + [otlp.traces([told], service="stock") for told in stock]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_span_that_was_sent_twice_calls_once_however_it_is_spread(case, tmp_path, seed, parts):
+    requests = _twice_sent()
+    random.Random(seed).shuffle(requests)
+    for number in range(parts):
+        telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::parts])])
+    assert _rows(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_spans_that_client_and_server_share_call_onward_from_the_server(case, tmp_path, order):
+    client = {**otlp.span(2, parent=1), "kind": 3}
+    requests = (
+        otlp.traces([otlp.span(1), client]),
+        otlp.traces([otlp.span(2, parent=1)], service="stock"),
+        otlp.traces([otlp.span(3, parent=2)], service="database"),
+    )
+    for number in order:
+        telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", requests[number])])
+    assert _rows(case, EDGES) == [
+        {"caller": "shop", "callee": "stock", "calls": 1, "errors": 0},
+        {"caller": "stock", "callee": "database", "calls": 1, "errors": 0},
+    ]
+
+
+def test_a_span_that_ends_before_it_starts_is_in_its_trace(case, tmp_path):
+    skewed = {**otlp.span(1), "endTimeUnixNano": str(otlp.START - 5)}
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([skewed]))])
+    with telemetry.store(case) as store:
+        assert [span.duration_ns for span in telemetry.trace(store, otlp.TRACE).spans] == [-5]
+    assert _rows(case, "SELECT duration_ns FROM traces") == [{"duration_ns": 0}]
+
+
 def test_a_parent_without_times_in_another_segment_is_found(case, tmp_path):
     bare = {"traceId": otlp.TRACE, "spanId": f"{1:016x}"}
     child = otlp.traces([otlp.span(2, parent=1)], service="stock")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,11 @@ PARTS: Final = (
 _STEP: Final = """CASE WHEN duration_ns > 1 THEN round(ln(duration_ns) / ln(1.02))::SMALLINT
     WHEN duration_ns IS NOT NULL THEN 0::SMALLINT END"""
 """The step of a duration on the service map; the view `edges` takes it back."""
+_COLUMNS: Final = "trace_id, span_id, parent_span_id, row_id, service, kind, status, start_ns, duration_ns"
+_KEYED: Final = f"""hash(trace_id, span_id) AS key, row_id, service, kind IN ('server', 'consumer') AS called,
+    CASE WHEN parent_span_id IS NOT NULL THEN hash(trace_id, parent_span_id) END AS parent_key,
+    status = 'error' AS failed, {_STEP} AS step"""
+"""What a call is counted from."""
 
 
 def create(con: DuckDBPyConnection, path: str | Path, name: str = "segment") -> None:
@@ -47,13 +52,9 @@ def finish(con: DuckDBPyConnection, name: str = "segment", *, known: Sequence[st
 def finish_merged(con: DuckDBPyConnection, merged: Sequence[str]) -> None:
     """As `finish`, for a segment that holds the rows of others: the service map is the sum of theirs."""
     con.execute(statements("finish"))
-    strays, parts = (
-        " UNION ALL ".join(f"SELECT * FROM {name}.{table}" for name in merged) for table in ("strays", "edge_parts")
-    )
-    con.execute(f"INSERT INTO segment.strays SELECT * FROM ({strays}) ORDER BY ALL")
     con.execute(
         "INSERT INTO segment.edge_parts SELECT caller, callee, step, sum(calls), sum(errors) "
-        f"FROM ({parts}) GROUP BY ALL ORDER BY ALL"
+        f"FROM ({_union(f'SELECT * FROM {name}.edge_parts' for name in merged)}) GROUP BY ALL ORDER BY ALL"
     )
     close(con)
 
@@ -65,16 +66,44 @@ def close(con: DuckDBPyConnection) -> None:
 
 
 def _find_edges(con: DuckDBPyConnection) -> None:
+    """The map of this segment's own spans."""
     con.execute(statements("edges").replace("{step}", _STEP))
-    if _one(con, "SELECT count(*) FROM edges_here WHERE astray"):
-        con.execute(statements("strays").replace("{step}", _STEP))
-    con.execute("DROP TABLE edges_here")
+    children = _one(con, "SELECT count(*) FROM segment.spans WHERE parent_span_id IS NOT NULL")
+    if _one(con, "SELECT sum(calls) FROM edges_here") == children:
+        counted = "SELECT * FROM edges_here WHERE caller <> callee"
+    else:
+        con.execute(f"CREATE TEMP TABLE every_span AS SELECT {_KEYED} FROM segment.spans")
+        counted = _once("every_span")
+    con.execute(f"INSERT INTO segment.edge_parts SELECT * FROM ({counted}) ORDER BY ALL")
+    con.execute("DROP TABLE edges_here; DROP TABLE IF EXISTS every_span")
 
 
 def _join_edges(con: DuckDBPyConnection, known: Sequence[str]) -> None:
-    """Calls between this segment and those before it: each pair is counted in the later one."""
-    script = statements("edges_between")
-    for other in known:
-        for stray, home in (("segment", other), (other, "segment")):
-            if _one(con, f"SELECT count(*) FROM {stray}.strays"):
-                con.execute(script.replace("{stray}", stray).replace("{home}", home))
+    """What the map gains, or loses, by spans that are in traces of this segment and of those before it."""
+    if not known:
+        return
+    parts = _union(f"SELECT trace_id, start_ns, end_ns FROM {name}.trace_parts" for name in known)
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE shared_traces AS "
+        f"SELECT trace_id FROM segment.trace_parts SEMI JOIN ({parts}) USING (trace_id)"
+    )
+    if _one(con, "SELECT count(*) FROM shared_traces"):
+        told = {
+            "{known_parts}": parts, "{known_spans}": _union(f"SELECT {_COLUMNS} FROM {name}.spans" for name in known),
+            "{columns}": _COLUMNS, "{keyed}": _KEYED, "{all}": _once("shared_spans"),
+            "{fresh}": _once("(SELECT * FROM shared_spans WHERE fresh)"),
+            "{known}": _once("(SELECT * FROM shared_spans WHERE NOT fresh)"),
+        }  # fmt: skip
+        script = statements("edges_shared")
+        for name, text in told.items():
+            script = script.replace(name, text)
+        con.execute(script)
+    con.execute("DROP TABLE shared_traces")
+
+
+def _once(spans: str) -> str:
+    return statements("edges_once").replace("{spans}", spans)
+
+
+def _union(selects: Iterable[str]) -> str:
+    return " UNION ALL ".join(selects)

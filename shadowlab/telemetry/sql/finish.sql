@@ -1,6 +1,6 @@
 -- Once a segment is filled: what trace lookup, the service map and the list of deploys read instead of every span.
 CREATE TABLE segment.trace_parts AS
-SELECT trace_id, min(start_ns) AS start_ns, max(coalesce(start_ns + duration_ns, lone_end_ns)) AS end_ns,
+SELECT trace_id, min(start_ns) AS start_ns, max(coalesce(start_ns + greatest(duration_ns, 0), start_ns, lone_end_ns)) AS end_ns,
     count(*)::INTEGER AS spans, count_if(status = 'error')::INTEGER AS errors,
     arg_min(service, start_ns) FILTER (parent_span_id IS NULL) AS root_service,
     arg_min(name, start_ns) FILTER (parent_span_id IS NULL) AS root_name,
@@ -24,6 +24,5 @@ FROM segment.logs WHERE correlation_id IS NOT NULL GROUP BY correlation_id
 ORDER BY key, what;
 
 -- The service map: calls by caller, callee and duration, in steps of 2 percent (a DDSketch: Masson et al., VLDB 2019), so
--- that it is a sum over segments. `strays` are spans whose parent is not here: it may come in another segment.
+-- that it is a sum over segments.
 CREATE TABLE segment.edge_parts(caller VARCHAR, callee VARCHAR, step SMALLINT, calls BIGINT, errors BIGINT);
-CREATE TABLE segment.strays(trace_id VARCHAR, parent_span_id VARCHAR, service VARCHAR, step SMALLINT, failed BOOLEAN);

@@ -45,7 +45,8 @@ FROM part_trace_parts GROUP BY trace_id;
 
 CREATE VIEW edges AS
 WITH summed AS (
-    SELECT caller, callee, step, sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors FROM part_edge_parts GROUP BY ALL),
+    SELECT caller, callee, step, sum(calls)::BIGINT AS calls, sum(errors)::BIGINT AS errors FROM part_edge_parts GROUP BY ALL
+    HAVING sum(calls) > 0),
 ranked AS (
     SELECT *, CASE WHEN step IS NOT NULL THEN sum(calls) OVER (PARTITION BY caller, callee ORDER BY step) END AS up_to,
         sum(calls) FILTER (step IS NOT NULL) OVER (PARTITION BY caller, callee) AS timed
