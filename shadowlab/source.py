@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,6 +20,25 @@ from shadowlab.records import Commit
 
 # A tree under investigation may carry its own git configuration; none of it may run anything here.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
+
+
+_Setting = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Table `[service.database]`: the environment variables that say where PostgreSQL is, one a part of the address."""
+
+    url: _Setting | None = None
+    host: _Setting | None = None
+    port: _Setting | None = None
+    user: _Setting | None = None
+    password: _Setting | None = None
+    name: _Setting | None = None
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """Variable to what it holds: `url`, `host`, `port`, `user`, `password` or `name`."""
+        return {name: part for part, name in msgspec.structs.asdict(self).items() if name}
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +56,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Command that runs the service's tests, in its tree."""
     lock: str | None = None
     """Requirements file of pinned versions; replays run on exactly these."""
+    tests_lock: str | None = None
+    """Requirements file of what the tests need beyond `lock`, in pinned versions; it may not change one of those."""
     runtime: str | None = None
     """`python` when not said, or `node`."""
     runner: str | None = None
@@ -48,6 +69,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     owners: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
     """Names that the service needs."""
+    database: Settings = Settings()
+    """Where it looks for PostgreSQL, when that is not found out."""
     invariants: tuple[str, ...] = ()
 
 

@@ -29,7 +29,9 @@ from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.state import Database
 
-_ROLE, _NAME, _OWNER, _PORT = "shadowlab", "replay", "owner", 5432
+ROLE, NAME = "shadowlab", "replay"
+"""Whom a replay is to the server, and what its database is called."""
+_OWNER, _PORT = "owner", 5432
 _START_S = 30.0
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian puts its servers."""
@@ -38,7 +40,7 @@ _OPTIONS = {
     "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
     "max_connections": "60", "shared_buffers": "16MB", "timezone": "UTC", "jit": "off", "logging_collector": "off",
 }  # fmt: skip
-_ACCESS = f"local all {_ROLE} trust\nlocal all all scram-sha-256\n"
+_ACCESS = f"local all {ROLE} trust\nlocal all all scram-sha-256\n"
 Rows = dict[str, Counter[str]]
 """Rows of each table as text, with how often each is there."""
 
@@ -71,7 +73,7 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = self._started()
-            self._administer("postgres", f"CREATE ROLE {_ROLE} LOGIN", *(
+            self._administer("postgres", f"CREATE ROLE {ROLE} LOGIN", *(
                 f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1")))  # fmt: skip
         except BaseException:
             self.close()
@@ -100,13 +102,13 @@ class Postgres:
             self._bases[digest] = self._restored(f"base_{digest}", database, foreign=foreign)
         name, self._base = self._bases[digest]
         self._administer(
-            "postgres", f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)",
-            f"CREATE DATABASE {_NAME} TEMPLATE {name} OWNER {_ROLE}",
+            "postgres", f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)",
+            f"CREATE DATABASE {NAME} TEMPLATE {name} OWNER {ROLE}",
         )  # fmt: skip
 
     def change(self) -> tuple[Mapping[str, tuple[int, int]], str]:
         """Rows added and removed by table since the run began, and a digest of them ('' for none)."""
-        now, told, shape = self._rows(_NAME), hashlib.sha256(), {}
+        now, told, shape = self._rows(NAME), hashlib.sha256(), {}
         for table in sorted(now.keys() | self._base.keys()):
             here, there = now.get(table, Counter()), self._base.get(table, Counter())
             added, removed = sorted((here - there).elements()), sorted((there - here).elements())
@@ -179,9 +181,9 @@ class Postgres:
 
     def _restored(self, name: str, database: Database, *, foreign: bool) -> tuple[str, Rows]:
         """A template with the recorded state; the service's role makes it, for its statements are hostile."""
-        self._administer("postgres", f"CREATE DATABASE {name} OWNER {_ROLE} TEMPLATE template0")
+        self._administer("postgres", f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0")
         try:
-            with self._connected(name, _ROLE) as connection:
+            with self._connected(name, ROLE) as connection:
                 for statement in database.schema:
                     connection.execute(statement)
                 for table, rows in database.rows.items():
@@ -206,7 +208,7 @@ class Postgres:
             " AND n.nspname NOT LIKE 'pg~_%' ESCAPE '~' AND n.nspname <> 'information_schema' AND NOT c.relispartition"
         )
         # The tables are the service's: a cast that it made must not run as anybody else.
-        with self._connected(name, _ROLE) as connection:
+        with self._connected(name, ROLE) as connection:
             connection.execute("SET search_path = pg_catalog")
             found = [table for (table,) in connection.execute(tables).fetchall()]
             return {

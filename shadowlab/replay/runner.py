@@ -162,7 +162,7 @@ class Runner:
         total = sum(repeats + perturb for _, repeats in wanted)
         done = 0
         for twin in (False, True) if perturb else (False,):
-            for environment, members in _grouped(wanted, hooks, twin).items():
+            for environment, members in self._grouped(wanted, hooks, twin).items():
                 turns = [(i, wanted[i][0]) for i in members for _ in range(1 if twin else wanted[i][1])]
                 for (i, _), result in zip(turns, self._run(turns, dict(environment), hooks, twin), strict=True):
                     results[i].append(result)
@@ -194,7 +194,7 @@ class Runner:
                 f"{self._environment.said} cannot be mirrored: requests run in a process each",
                 hint="its recordings can be replayed one by one",
             )
-        environment = environment_of(fixtures[0], {}, twin=False)
+        environment = environment_of(fixtures[0], {}, twin=False, declared=self._service.database)
         server = self._server(environment, perturbed=False, fixture=fixtures[0])
         job = {
             "mirror": [
@@ -246,7 +246,7 @@ class Runner:
     def _launch_twins(self, wanted: Sequence[tuple[Fixture, int]], hooks: Hooks) -> None:
         """Let the servers that come last import the service while the first ones run."""
         for twin in (False, True):
-            for environment in _grouped(wanted, hooks, twin):
+            for environment in self._grouped(wanted, hooks, twin):
                 self._launched(dict(environment), perturbed=twin)
 
     def _prepared(self, service: Service) -> runners.Tool | None:
@@ -260,6 +260,16 @@ class Runner:
         except BaseException:
             self.close()
             raise
+
+    def _grouped(
+        self, wanted: Sequence[tuple[Fixture, int]], hooks: Hooks, twin: bool
+    ) -> dict[_Environment, list[int]]:
+        """Environments with the positions of the recordings that run in them."""
+        groups: dict[_Environment, list[int]] = {}
+        for i, (fixture, _) in enumerate(wanted):
+            found = environment_of(fixture, hooks.environment, twin=twin, declared=self._service.database)
+            groups.setdefault(tuple(sorted(found.items())), []).append(i)
+        return groups
 
     def _launched(self, environment: dict[str, str], *, perturbed: bool) -> Server:
         key = (perturbed, tuple(sorted(environment.items())))
@@ -358,14 +368,6 @@ class Runner:
 
 
 _Environment = tuple[tuple[str, str], ...]
-
-
-def _grouped(wanted: Sequence[tuple[Fixture, int]], hooks: Hooks, twin: bool) -> dict[_Environment, list[int]]:
-    """Environments with the positions of the recordings that run in them."""
-    groups: dict[_Environment, list[int]] = {}
-    for i, (fixture, _) in enumerate(wanted):
-        groups.setdefault(tuple(sorted(environment_of(fixture, hooks.environment, twin=twin).items())), []).append(i)
-    return groups
 
 
 def _job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:

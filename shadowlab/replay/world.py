@@ -10,13 +10,17 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
+from shadowlab.replay import addresses
 from shadowlab.replay.fixture import Fixture
-from shadowlab.replay.postgres import needs
+from shadowlab.replay.postgres import NAME, ROLE, needs
+from shadowlab.source import Settings
 
 DATABASE = "/proc/self/cwd/replay.sqlite"
 """Where a replay finds its own copy of the database."""
 DOOR = "/proc/self/cwd"
 """The folder in which a replay looks for PostgreSQL's socket; the supervisor connects it, wherever it looks."""
+_SERVER = addresses.Address(socket=DOOR, host="", port="5432", user=ROLE, password="", name=NAME)
+_NOTHING = Settings()
 INSIDE = Path(__file__).with_name("inside")
 _STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
 
@@ -49,17 +53,22 @@ def runtime() -> tuple[str, ...]:
     return tuple(sorted(place for place in outer if place not in ("/", "/usr")))
 
 
-def environment_of(fixture: Fixture, changed: Mapping[str, str], *, twin: bool) -> dict[str, str]:
-    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place."""
+def environment_of(
+    fixture: Fixture, changed: Mapping[str, str], *, twin: bool, declared: Settings = _NOTHING
+) -> dict[str, str]:
+    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place.
+
+    `declared` is what the tree's `shadowlab.toml` says of PostgreSQL's settings.
+    """
     told = fixture.environment
     unknown = [name for name in told.read if name not in told.values and name not in told.unset]
     values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
     values |= {name: value for name, value in told.values.items() if not _reserved(name)}
     recorded = told.values.get(fixture.db_environment or "", "")
     if needs(fixture):
-        values |= {"PGHOST": DOOR, "PGUSER": "shadowlab", "PGDATABASE": "replay"}
-        if fixture.db_environment:
-            values[fixture.db_environment] = _addressed(recorded)
+        values = {name: values[name] for name in values.keys() - addresses.led_astray(values, told.values)}
+        found = addresses.settings(fixture, _SERVER, declared)
+        values |= {name: value for name, value in found.items() if not _reserved(name)}
     elif fixture.db_environment:
         values[fixture.db_environment] = _located(recorded)
     if fixture.schedule and fixture.schedule.threads:
@@ -70,14 +79,6 @@ def environment_of(fixture: Fixture, changed: Mapping[str, str], *, twin: bool) 
 def _reserved(name: str) -> bool:
     """Names through which a recording could steer the interpreter or the loader instead of the service."""
     return name.startswith(("PYTHON", "LD_", "SHADOWLAB_", "GLIBC_", "MALLOC_")) or name in BASE or name == "HOME"
-
-
-def _addressed(recorded: str) -> str:
-    """PostgreSQL's place in the form in which it was recorded: a URL with its scheme, or `name=value` words."""
-    scheme, mark, _ = recorded.partition("://")
-    if recorded and not mark:
-        return f"host={DOOR} dbname=replay user=shadowlab"
-    return f"{scheme or 'postgresql'}://shadowlab@/replay?host={DOOR}"
 
 
 def _located(recorded: str) -> str:
