@@ -1,7 +1,7 @@
 """Record without touching the service's code: loaded by OpenTelemetry's auto-instrumentation.
 
 `SHADOWLAB_RECORDINGS=recordings opentelemetry-instrument uvicorn app:app` is enough. Applications are recorded where
-their framework calls them: Starlette (FastAPI), Flask, Django.
+their framework calls them: Starlette (FastAPI), Flask, Django; servers of grpcio where they are made.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import functools
 import os
 from typing import Any
 
-from shadowlab_recorder import frameworks, front
+from shadowlab_recorder import frameworks, front, inbound_grpc
 from shadowlab_recorder.asgi import RecordedApp
 from shadowlab_recorder.importing import when_imported
 from shadowlab_recorder.quiet import log, quietly
@@ -29,6 +29,8 @@ def instrument() -> None:
     when_imported("flask.app", _flask)
     when_imported("django.core.handlers.wsgi", _django_wsgi)
     when_imported("django.core.handlers.asgi", _django_asgi)
+    when_imported("grpc", _grpc)
+    when_imported("grpc.aio", _grpc_aio)
 
 
 def _starlette(module: Any) -> None:
@@ -69,6 +71,27 @@ def _django_asgi(module: Any) -> None:
         await _around(self, functools.partial(call, self), RecordedApp)(scope, receive, send)
 
     module.ASGIHandler.__call__ = recorded
+
+
+def _grpc(module: Any) -> None:
+    _recorded_servers(module)
+
+
+def _grpc_aio(module: Any) -> None:
+    _recorded_servers(module)
+
+
+def _recorded_servers(module: Any) -> None:
+    make = module.server
+
+    @functools.wraps(make)
+    def server(*args: Any, **kwargs: Any) -> Any:
+        made, recorder = make(*args, **kwargs), front.default()
+        if recorder is not None:
+            quietly(inbound_grpc.recorded, made, recorder)
+        return made
+
+    module.server = server
 
 
 def _around(app: Any, call: Any, kind: Any) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from traceback import walk_tb
 from typing import Any
 
-from shadowlab_recorder import database
+from shadowlab_recorder import database, protobuf
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Body, Exchange, Tape
 
@@ -49,7 +49,7 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
             "path": clean.text(tape.path),
             "query": clean.text(query),
             "headers": clean.headers(tape.request_headers),
-            **encoded(clean.body(tape.request_body.bytes())),
+            **encoded(protobuf.cleaned(tape.request_body, clean)),
         },
         "time": timestamp(tape.time_ns),
         "monotonic_ns": tape.monotonic_ns,
@@ -139,7 +139,7 @@ def truncated(tape: Tape) -> list[str]:
         parts[f"outbound[{each.seq}].request_body"] = each.request_body.cut
         answered = each.status is not None and each.error is None
         parts[f"outbound[{each.seq}].body"] = each.body.cut or (answered and not _whole(each.body, each.headers))
-    return [name for name, cut in parts.items() if cut]
+    return [*(name for name, cut in parts.items() if cut), *sorted(tape.unseen)]
 
 
 def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
@@ -161,6 +161,8 @@ def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:
     if tape.call is not None:
         given = json.loads(clean.body(tape.call["text"].encode()))
         made["call"] = {"target": tape.call["target"], **given, "lossy": tape.call["lossy"]}
+        if "system" in tape.call:
+            made["call"]["system"] = tape.call["system"]
     if tape.message is not None:
         told = tape.message
         made["message"] = {
@@ -187,11 +189,11 @@ def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:
     if tape.status is None:
         return None
     headers = clean.headers(tape.response_headers)
-    return {"status": tape.status, "headers": headers, **encoded(clean.body(tape.response_body.bytes()))}
+    return {"status": tape.status, "headers": headers, **encoded(protobuf.cleaned(tape.response_body, clean))}
 
 
 def _exchange(each: Exchange, clean: Redacted) -> dict[str, Any]:
-    request = encoded(clean.body(each.request_body.bytes()))
+    request = encoded(protobuf.cleaned(each.request_body, clean))
     error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
     return {
         "seq": each.seq,
@@ -204,7 +206,7 @@ def _exchange(each: Exchange, clean: Redacted) -> dict[str, Any]:
         "request_body_sha256": each.request_body.sha256(),
         "status": each.status,
         "headers": clean.headers(each.headers),
-        **encoded(clean.body(each.body.bytes())),
+        **encoded(protobuf.cleaned(each.body, clean)),
         "elapsed_ms": each.elapsed_ms,
         "error": error,
     }

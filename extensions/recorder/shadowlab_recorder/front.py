@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowlab_recorder import frameworks, function, watching
+from shadowlab_recorder import frameworks, function, inbound_grpc, watching
 from shadowlab_recorder.asgi import RecordedApp
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.settings import DIRECTORY_VARIABLE, Settings, switched_off
@@ -45,11 +45,12 @@ def record(
 ) -> Any:
     """The application, recorded: requests that fail, are slow, or are drawn as controls land in `directory`.
 
-    `app` is an ASGI or WSGI application, or a plain function, sync or async: a job, or the handler of a message.
+    `app` is an ASGI or WSGI application, or a plain function, sync or async: a job, or the handler of a message; or a
+    server of grpcio, sync or async, before services are added to it: its unary calls are recorded, and it is returned.
     Without `app` it is a decorator with settings. What is recorded without a `directory` goes where `configure` said,
     or into the folder that SHADOWLAB_RECORDINGS names; a function without either is simply called.
 
-    `kind`: `asgi`, `wsgi` or `function`, where the shape of `app` does not tell.
+    `kind`: `asgi`, `wsgi`, `grpc` or `function`, where the shape of `app` does not tell.
     `service`, `service_version`, `commit`: who this is; taken from OpenTelemetry's resource when not given.
     `share`, `seed`: the part of passing requests that is kept as controls (0 to 1), and the seed of the draw.
     `environment`: names whose values are kept, as they are at this call; of other names only that they were read.
@@ -75,9 +76,13 @@ def record(
     own = _made(directory, told)
     if kind == "function":
         return app if switched_off() else function.recorded(app, (lambda: own) if own else default)
+    if kind == "grpc" and switched_off():
+        return app
     recorder = own or default()
     if recorder is None:
         raise ValueError(f"record() needs a directory: name one, or set {DIRECTORY_VARIABLE}")
+    if kind == "grpc":
+        return inbound_grpc.recorded(app, recorder)
     frameworks.listen(app, recorder)
     return RecordedWsgiApp(app, recorder) if kind == "wsgi" else RecordedApp(app, recorder)
 
@@ -106,7 +111,9 @@ def default() -> Recorder | None:
 
 
 def kind_of(app: Any) -> str:
-    """`asgi`, `wsgi` or `function`, by the shape of the callable; raises `TypeError` for what is none of them."""
+    """`asgi`, `wsgi`, `grpc` or `function`, by its shape; raises `TypeError` for what is none of them."""
+    if hasattr(app, "add_generic_rpc_handlers"):
+        return "grpc"
     if hasattr(app, "wsgi_app"):
         return "wsgi"
     if not callable(app):

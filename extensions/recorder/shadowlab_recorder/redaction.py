@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -163,7 +164,7 @@ class Redacted:
         except (ValueError, RecursionError):
             return self.text(text)
         before = self.counts.total()
-        clean = walk(value, self._leaf, self._redaction.places)
+        clean = walk(value, self.leaf, self._redaction.places)
         if self.counts.total() == before:
             return self.text(text)
         compact = json.dumps(value, separators=(",", ":"), ensure_ascii=False) == text
@@ -172,7 +173,16 @@ class Redacted:
         )
         return self.text(made)
 
-    def _leaf(self, place: str, name: str, value: Any, told: str | None) -> Any:
+    def place(self, place: str) -> str | None:
+        """The JSON path that names this place, None when none does."""
+        return self._redaction.places.rule(place)
+
+    def denied(self, name: str) -> bool:
+        """Whether nothing of this name may be kept."""
+        return bool(name) and self._redaction.rule(name) is not None
+
+    def leaf(self, place: str, name: str, value: Any, told: str | None) -> Any:
+        """A value inside of a body; `told` is the path that names it."""
         if told is not None and value is not None and not isinstance(value, bool):
             return self._take(f"path {told}", name, value if isinstance(value, str) else json.dumps(value))
         rule = self._redaction.rule(name) if isinstance(value, str) and value and name else None
@@ -193,6 +203,20 @@ class Redacted:
                 body = body.replace(needle, token.encode())
         return body
 
+    def binary(self, body: bytes) -> bytes:
+        """A body of some binary format: what goes is replaced by as many bytes, so that lengths in it stay true."""
+
+        def seen(rule: str, value: str) -> str:
+            return _fitted(self._seen(rule, value), len(value))
+
+        body = self._redaction.looks.replace(body.decode("latin-1"), seen).encode("latin-1")
+        for secret, token in self._taken.items():
+            needle = secret.encode("utf-8", "surrogateescape")
+            if needle in body:
+                self.counts["echo of a removed value"] += body.count(needle)
+                body = body.replace(needle, _fitted(token, len(needle)).encode())
+        return body
+
     def _seen(self, rule: str, value: str) -> str:
         self.counts[f"looks like: {rule}"] += 1
         self._remember("", value)
@@ -211,7 +235,16 @@ class Redacted:
         rule = self._denied(name, value)
         if rule is not None:
             return self._take(rule, name, value)
+        if name.lower().endswith("-bin"):  # metadata of gRPC that is no text
+            return self._binary_header(value)
         return self.url(value) if name.lower() in _ADDRESSES else self.text(value)
+
+    def _binary_header(self, value: str) -> str:
+        try:
+            raw = base64.b64decode(value, validate=True)
+        except ValueError:
+            return self.text(value)
+        return base64.b64encode(self.binary(raw)).decode()
 
     def _denied(self, name: str, value: str) -> str | None:
         rule = self._redaction.rule(name)
@@ -249,6 +282,10 @@ def _cookies(name: str, value: str) -> list[str]:
         return []
     pairs = value.split(";")[: 1 if name.lower() == "set-cookie" else None]
     return [pair.partition("=")[2].strip().strip('"') for pair in pairs]
+
+
+def _fitted(token: str, length: int) -> str:
+    return token[:length].ljust(length, "*")
 
 
 def _telling(secret: str) -> bool:

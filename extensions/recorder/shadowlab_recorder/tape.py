@@ -31,7 +31,7 @@ _current: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", defaul
 class Body:
     """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
 
-    __slots__ = ("_digest", "_pieces", "_room", "ended", "kept", "limit", "size")
+    __slots__ = ("_digest", "_pieces", "_room", "ended", "form", "kept", "limit", "size")
 
     def __init__(self, limit: int, room: Room | None = None) -> None:
         self.limit = limit
@@ -40,6 +40,8 @@ class Body:
         self.kept = 0
         self.ended = False
         """Whether the last byte went by."""
+        self.form: Any = None
+        """The class of the Protocol Buffers message that it is."""
         self._pieces: list[bytes] = []
         self._digest: Any = None
 
@@ -128,6 +130,8 @@ class Tape:
     call_lost: bool = False
     outbound: list[Exchange] = field(default_factory=list)
     outbound_lost: bool = False
+    unseen: set[str] = field(default_factory=set)
+    """In words, what it did that the recorder does not keep: a stream, a database behind an unknown driver."""
     log: Log | None = None
     """What it did in a database."""
     files: dict[str, tuple[str, Body]] = field(default_factory=dict)

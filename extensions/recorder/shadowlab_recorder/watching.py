@@ -8,6 +8,7 @@ from shadowlab_recorder import (
     environment,
     files,
     outbound_aiohttp,
+    outbound_grpc,
     outbound_httpx,
     outbound_redis,
     outbound_urllib3,
@@ -25,6 +26,8 @@ def start(settings: Settings) -> None:
     when_imported("aiohttp", outbound_aiohttp.watch)
     when_imported("redis", outbound_redis.watch)
     when_imported("redis.asyncio", outbound_redis.watch_async)
+    when_imported("grpc._channel", outbound_grpc.watch)
+    when_imported("grpc.aio._call", outbound_grpc.watch_async)
     database_sqlite.watch()
     when_imported("psycopg", database_psycopg.watch)
     when_imported("psycopg._server_cursor_base", database_psycopg.watch_server_cursors)
