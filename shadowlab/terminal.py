@@ -14,7 +14,19 @@ import click
 
 from shadowlab import errors
 from shadowlab.inspection import Shown
-from shadowlab.records import Diagnosis, Ingest, Outcome, Outline, Proposal, Record, Replay, Suspect, Triage, Verdict
+from shadowlab.records import (
+    Diagnosis,
+    GateReport,
+    Ingest,
+    Outcome,
+    Outline,
+    Proposal,
+    Record,
+    Replay,
+    Suspect,
+    Triage,
+    Verdict,
+)
 from shadowlab.records.base import counted
 
 
@@ -174,6 +186,12 @@ def _(result: Replay) -> str:
     told += "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
     held = "".join(f"\n  {line}" for line in result.enforced)
     return f"{result!r}{error}{frames}\n\nseams\n{grid(list(result.rows()))}\n\nsandbox {result.sandbox}{held}{told}"
+
+
+@text.register
+def _(result: GateReport) -> str:
+    ran_on = f"\n\nran on {result.ran_on}" if result.ran_on else ""
+    return f"{result!r}\n{grid(list(result.rows()))}{ran_on}"
 
 
 @text.register

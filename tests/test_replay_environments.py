@@ -166,17 +166,17 @@ def test_other_versions_than_recorded_are_named() -> None:
     )
 
 
-def wheel(folder: Path, version: str) -> None:
-    """A wheel of one module, `toy`."""
+def wheel(folder: Path, version: str, *, name: str = "toy") -> None:
+    """A wheel of one module, `toy` when nothing else is said."""
     folder.mkdir(exist_ok=True)
-    about = f"toy-{version}.dist-info"
+    about = f"{name}-{version}.dist-info"
     files = {
-        "toy.py": f"VERSION = {version!r}\n",
-        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: toy\nVersion: {version}\n",
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
         f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = "".join(f"{name},,\n" for name in files) + f"{about}/RECORD,,\n"
-    with zipfile.ZipFile(folder / f"toy-{version}-py3-none-any.whl", "w") as made:
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as made:
         for name, text in {**files, f"{about}/RECORD": record}.items():
             made.writestr(name, text)
 

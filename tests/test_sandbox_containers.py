@@ -13,12 +13,15 @@ from typing import Any
 
 import orders
 import pytest
+import small_service as small
 from test_replay_databases import POSTGRES, ROWS, recorded, replayed
 from test_replay_environments import cache, wheels
 from test_sandbox import act, hostile, names, world
 
 from shadowlab import errors, replay
 from shadowlab.case import open_case
+from shadowlab.gates import confine_image, suite
+from shadowlab.gates.bench import prepared
 from shadowlab.replay import Runner
 from shadowlab.source import Service
 
@@ -156,6 +159,43 @@ def test_a_service_runs_in_the_image_that_it_names_by_digest(tmp_path: Path, ima
     assert {run.body for run in runs} == {b'["/usr/bin/python3", false]'}, runs[0]
     with pytest.raises(errors.SandboxError, match="has no use for"):
         Runner(tree, service, sandbox="embedded")
+
+
+def test_the_gates_run_the_service_s_tests_in_the_image_that_it_names(tmp_path: Path, image: str) -> None:
+    """The image has no pytest, no network and no file of this machine; a write beside the copy is refused."""
+    toml = f'[service]\nname = "imaged"\nentrypoint = "app:run"\ntests = "pytest tests"\nimage = "{image}"\n'
+    app = "def run(event):\n    return 1\n"
+    told = "import os, sys\nimport pytest\nfrom app import run\n\n\ndef test_place():\n"
+    told += "    assert (sys.executable, os.path.exists('/usr/bin/git')) == ('/usr/bin/python3', False)\n"
+    told += "    assert run({}) in (1, 2)\n    with pytest.raises(OSError):\n        open('/usr/lib/written', 'w')\n"
+    source = orders.repository(tmp_path / "imaged", {"app.py": app, "tests/test_app.py": told, "shadowlab.toml": toml})
+    diff = small.edit("app.py", "return 1", "return 2", text=app)
+    more = {"diagnosis": small.diagnosis(source), "replay": small.replay(source)}
+    with prepared(small.candidate(diff, ()), source=source, revision="HEAD", sandbox="docker", **more) as made:
+        (gate,) = suite.tests(made)
+        assert made.ground().digest == image.removeprefix("sha256:")
+    assert gate.verdict == "pass", gate.detail
+    assert "the container of its image" in gate.detail
+    assert not docker_containers()
+    with (
+        prepared(small.candidate(diff, ()), source=source, revision="HEAD", **more) as made,
+        pytest.raises(errors.SandboxError, match="has no use for"),
+    ):
+        suite.tests(made)
+
+
+def test_a_test_in_an_image_is_stopped_when_its_time_is_up(tmp_path: Path, image: str) -> None:
+    (tmp_path / "run/tree").mkdir(parents=True)
+    words = ["/usr/bin/python3", "-c", "import time; time.sleep(600)"]
+    ran = confine_image.run(image, words, tmp_path / "run/tree", timeout_s=2, environment={}, reads=())
+    assert ran.code is None
+    assert not docker_containers()
+
+
+def docker_containers() -> list[Any]:
+    import docker
+
+    return docker.from_env().containers.list(all=True, filters={"label": "shadowlab=gate"})
 
 
 def test_an_image_without_a_digest_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from typing import Any, Protocol
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.gates import patch
+from shadowlab.gates import ground, patch
+from shadowlab.gates.ground import Ground
 from shadowlab.gates.roles import Part, Role, parted
 from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay
 from shadowlab.replay import listed
@@ -76,6 +78,13 @@ class Bench:
         """The changed files of one role."""
         return tuple(part for part in self.parts if part.role is role)
 
+    def ground(self, *, tests: bool = False) -> Ground:
+        """What the service's code runs on, with the test tools beside it when `tests` are to run.
+
+        Raises `SourceError` as `ground.of` does. A patch has no say in it: locks are the judge's own.
+        """
+        return ground.of(self.base, self.service, sandbox=self.sandbox, tests=tests)
+
     @contextlib.contextmanager
     def copy(self, tree: Path) -> Iterator[Path]:
         """A private copy of one of the clean trees to run code in; gone when the block ends.
@@ -125,7 +134,7 @@ def prepared(
         parts: tuple[Part, ...] = ()
         if not refusals:
             patch.apply(candidate.diff, staged)
-            parts = parted(patch.changes(base, staged), service)
+            parts = parted(patch.changes(base, staged), service, _importable(base, service, sandbox))
         for part in parts:
             if part.role is not Role.JUDGE:
                 for tree in (tested,) if part.role is Role.TEST else (patched, tested):
@@ -137,6 +146,14 @@ def prepared(
             recordings=() if case is None or refusals else tuple(listed(case)),
             digests={"base": digest(base), "patched": digest(patched), "tested": digest(tested)},
         )  # fmt: skip
+
+
+def _importable(base: Path, service: Service, sandbox: str) -> tuple[str, ...]:
+    """Folders in which the service's packages lie; those of this interpreter where its environment is not to be had."""
+    try:
+        return ground.of(base, service, sandbox=sandbox).environment.interpreter.path
+    except errors.ShadowlabError:
+        return tuple(sys.path)
 
 
 def _carry(path: str, source: Path, target: Path) -> None:

@@ -31,8 +31,9 @@ _NAMESPACES = (
     "--mount-proc", "--",
 )  # fmt: skip
 _COVERED = ("/tmp", "/var/tmp", "/run", "/sys")
-_LARGEST_FILE = 256 * 2**20
-_TOLD = 4000
+LARGEST_FILE = 256 * 2**20
+TOLD = 4000
+"""Bytes of a command's output that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,16 +48,17 @@ class Ran:
     held: tuple[str, ...]
 
 
-def run(words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapping[str, str] | None = None) -> Ran:
-    """Run `words` in `tree`, whose parent folder is the command's own: nothing else of the disk can be written."""
+def run(
+    words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapping[str, str] | None = None,
+    reads: Sequence[str] = (),
+) -> Ran:  # fmt: skip
+    """Run `words` in `tree`, whose parent folder is the command's own: nothing else of the disk can be written.
+
+    `reads` are folders that the command needs; they stay in sight wherever they lie.
+    """
     folder = tree.parent
-    for name in ("home", "scratch"):
-        (folder / name).mkdir(exist_ok=True)
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath), "HOME": str(folder / "home"), "TMPDIR": str(folder / "scratch"),
-        "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {}),
-    }  # fmt: skip
-    wrapped = [*(_LAUNCHES[walls()](folder) if walls() else ()), *words]
+    env = {"PATH": os.environ.get("PATH", os.defpath), **variables(folder), **(environment or {})}
+    wrapped = [*(_LAUNCHES[walls()](folder, reads) if walls() else ()), *words]
     began = time.monotonic()
     with tempfile.TemporaryFile() as sink:
         process = subprocess.Popen(
@@ -71,9 +73,19 @@ def run(words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapp
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        sink.seek(max(0, sink.seek(0, os.SEEK_END) - _TOLD))
+        sink.seek(max(0, sink.seek(0, os.SEEK_END) - TOLD))
         told = sink.read().decode(errors="replace").replace(str(tree), ".")
     return Ran(code=code, seconds=time.monotonic() - began, told=told, held=held())
+
+
+def variables(folder: Path) -> dict[str, str]:
+    """The clean environment of a run whose own folder this is; its home and its folder for scratch are made."""
+    for name in ("home", "scratch"):
+        (folder / name).mkdir(exist_ok=True)
+    return {
+        "HOME": str(folder / "home"), "TMPDIR": str(folder / "scratch"), "LC_ALL": "C.UTF-8", "TZ": "UTC",
+        "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
 
 
 def held() -> tuple[str, ...]:
@@ -91,11 +103,14 @@ def walls() -> str:
     return next((name for name, launch in _LAUNCHES.items() if _holds(launch)), "")
 
 
-def _holds(launch: Callable[[Path], list[str]]) -> bool:
+_Launch = Callable[[Path, Sequence[str]], list[str]]
+
+
+def _holds(launch: _Launch) -> bool:
     with tempfile.TemporaryDirectory(prefix="shadowlab-probe-") as name:
         folder, beside = Path(name, "run"), Path(name, "beside")
         (folder / "tree").mkdir(parents=True)
-        words = [*launch(folder), sys.executable, "-I", "-S", "-c", _PROBE, str(beside), str(folder / "out")]
+        words = [*launch(folder, ()), sys.executable, "-I", "-S", "-c", _PROBE, str(beside), str(folder / "out")]
         with contextlib.suppress(OSError, subprocess.TimeoutExpired):
             done = subprocess.run(words, capture_output=True, timeout=20, check=False)
             return done.returncode == 0 and not beside.exists() and (folder / "out").exists()
@@ -114,25 +129,26 @@ for what in (lambda: open(sys.argv[1], "w"), lambda: socket.create_connection(("
 """
 
 
-def _namespaced(folder: Path) -> list[str]:
-    return [*_NAMESPACES, "/bin/sh", str(_LAUNCH), str(folder), ":".join(_coverable()), sys.executable]
+def _namespaced(folder: Path, reads: Sequence[str]) -> list[str]:
+    return [*_NAMESPACES, "/bin/sh", str(_LAUNCH), str(folder), ":".join(_coverable(reads)), sys.executable]
 
 
-def _landlocked(folder: Path) -> list[str]:
+def _landlocked(folder: Path, reads: Sequence[str]) -> list[str]:
+    # Landlock lets everything be read; `reads` need nothing.
     return [sys.executable, "-I", "-S", str(_WITHIN), str(INSIDE), str(folder)]
 
 
-_LAUNCHES: dict[str, Callable[[Path], list[str]]] = {"namespaces": _namespaced, "landlock": _landlocked}
+_LAUNCHES: dict[str, _Launch] = {"namespaces": _namespaced, "landlock": _landlocked}
 _SAID = {"namespaces": (), "landlock": ("held by Landlock and seccomp: no namespaces are to be had here",)}
 
 
-def _coverable() -> list[str]:
-    """Folders that may be hidden: none that the interpreter, the package or the launcher lies in."""
-    needed = [Path(p).resolve() for p in (sys.prefix, sys.base_prefix, *sys.path, __file__) if p]
+def _coverable(reads: Sequence[str]) -> list[str]:
+    """Folders that may be hidden: none that the interpreter, the package, the launcher or `reads` lie in."""
+    needed = [Path(p).resolve() for p in (sys.prefix, sys.base_prefix, *sys.path, __file__, *reads) if p]
     return [place for place in _COVERED if not any(path.is_relative_to(place) for path in needed)]
 
 
 def _limit(timeout_s: float) -> None:
     seconds = int(timeout_s) + 5
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))

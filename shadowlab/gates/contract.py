@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shadowlab.gates import confine, tapes
+from shadowlab.gates import tapes
 from shadowlab.gates.bench import Bench
+from shadowlab.gates.ground import Ground
 from shadowlab.records import Gate, Verdict, digest_of
 
 _ASK = """
@@ -31,12 +31,12 @@ _LARGEST = 20 * 2**20
 def contract(bench: Bench) -> tuple[Gate, ...]:
     """Whether the OpenAPI document is the same; a service that has none is judged by the other gates alone."""
     limit = "the same OpenAPI document" if bench.limits.no_api_contract_change else "shown only"
-    environment = _environment(bench)
-    before, why = _document(bench, bench.base, environment)
+    place, environment = bench.ground(), _environment(bench)
+    before, why = _document(bench, bench.base, place, environment)
     if why or before is None:
         told = why or "the entrypoint has no openapi()"
         return (Gate(name="contract", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
-    after, why = _document(bench, bench.patched, environment)
+    after, why = _document(bench, bench.patched, place, environment)
     changed = sorted(_changed(before, after or {}))
     fails = bool(changed or why) and bench.limits.no_api_contract_change
     return (
@@ -52,12 +52,14 @@ def contract(bench: Bench) -> tuple[Gate, ...]:
     )
 
 
-def _document(bench: Bench, tree: Path, environment: Mapping[str, str]) -> tuple[dict[str, Any] | None, str | None]:
+def _document(
+    bench: Bench, tree: Path, place: Ground, environment: Mapping[str, str]
+) -> tuple[dict[str, Any] | None, str | None]:
     """The document, or why there is none."""
     with bench.copy(tree) as copy:
         out = copy.parent / f"openapi-{secrets.token_hex(8)}.json"
-        words = (sys.executable, "-s", "-B", "-c", _ASK, bench.service.entrypoint, str(out))
-        ran = confine.run(words, copy, timeout_s=_SECONDS, environment=environment)
+        words = ("-s", "-B", "-c", _ASK, bench.service.entrypoint, str(out))
+        ran = place.run(words, copy, timeout_s=_SECONDS, variables=environment)
         if ran.code != 0 or out.is_symlink() or not out.exists() or out.stat().st_size > _LARGEST:
             lines = [line for line in ran.told.splitlines() if line.strip()] or ["it said nothing"]
             return None, f"{bench.service.entrypoint} cannot be loaded: {lines[-1][:200]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.machinery import PathFinder
@@ -36,12 +37,12 @@ class Part:
 _TEST_MATERIAL = (".json", ".jsonl", ".txt", ".csv", ".md")
 
 
-def parted(changes: tuple[Change, ...], service: Service) -> tuple[Part, ...]:
-    """Each change with its role."""
-    return tuple(_part(change, service) for change in changes)
+def parted(changes: tuple[Change, ...], service: Service, path: Sequence[str]) -> tuple[Part, ...]:
+    """Each change with its role; `path` are the folders in which the service's packages lie."""
+    return tuple(_part(change, service, path) for change in changes)
 
 
-def _part(change: Change, service: Service) -> Part:
+def _part(change: Change, service: Service, importable: Sequence[str]) -> Part:
     path = PurePosixPath(change.path)
     if change.note:
         return Part(change=change, role=Role.JUDGE, reason=f"{change.note}: only lines of plain text are taken")
@@ -49,15 +50,15 @@ def _part(change: Change, service: Service) -> Part:
         return Part(change=change, role=Role.JUDGE, reason="decides how the service is tested, built or released")
     if judges.is_test(path):
         return _test(change, path)
-    hidden = _hides(path) if change.kind == "added" else None
+    hidden = _hides(path, importable) if change.kind == "added" else None
     if hidden:
         return Part(change=change, role=Role.JUDGE, reason=f"hides the module {hidden}")
     return Part(change=change, role=Role.CHANGE)
 
 
 def _is_judges(path: PurePosixPath, service: Service) -> bool:
-    own = service.lock is not None and path == PurePosixPath(service.lock)
-    return own or judges.is_judges(path)
+    own = {PurePosixPath(lock) for lock in (service.lock, service.tests_lock) if lock}
+    return path in own or judges.is_judges(path)
 
 
 def _test(change: Change, path: PurePosixPath) -> Part:
@@ -69,11 +70,11 @@ def _test(change: Change, path: PurePosixPath) -> Part:
     return Part(change=change, role=Role.JUDGE, reason="is no test, yet would be loaded beside the tests")
 
 
-def _hides(path: PurePosixPath) -> str | None:
+def _hides(path: PurePosixPath, importable: Sequence[str]) -> str | None:
     """The installed or built-in module that a new top-level file would hide."""
     top = path.parts[0].removesuffix(".py")
     if len(path.parts) == 1 and path.suffix != ".py":
         return None
-    installed = [folder for folder in sys.path if folder.endswith(("site-packages", "dist-packages"))]
+    installed = [folder for folder in importable if folder.endswith(("site-packages", "dist-packages"))]
     known = top in sys.stdlib_module_names or PathFinder.find_spec(top, installed) is not None
     return top if known else None

@@ -27,6 +27,8 @@ class Family:
 
     names: tuple[str, ...]
     check: Check
+    runs: bool = False
+    """Whether the service's code runs in it."""
 
 
 READ = (
@@ -38,14 +40,14 @@ READ = (
 RUN = (
     Family(names=("ruff",), check=static.ruff),
     Family(names=("mypy",), check=static.mypy),
-    Family(names=("tests",), check=suite.tests),
-    Family(names=("new test red-green",), check=suite.new_test),
-    Family(names=("contract",), check=contract.contract),
+    Family(names=("tests",), check=suite.tests, runs=True),
+    Family(names=("new test red-green",), check=suite.new_test, runs=True),
+    Family(names=("contract",), check=contract.contract, runs=True),
 )
 """Gates that start tools or patched code, each on copies of its own, two at a time."""
 REPLAYED = (
-    Family(names=(replays.RED,), check=replays.red_green_red),
-    Family(names=("passing unchanged",), check=replays.unchanged),
+    Family(names=(replays.RED,), check=replays.red_green_red, runs=True),
+    Family(names=("passing unchanged",), check=replays.unchanged, runs=True),
 )
 """Gates that replay recordings."""
 
@@ -80,10 +82,23 @@ def gate(
         limits=limits, alpha=alpha, seed=seed, sandbox=sandbox,
     ) as bench:  # fmt: skip
         gates = judged(bench, progress=progress)
+        digest, ran_on = _ran_on(bench)
         return GateReport(
             verdict=overall(gates), gates=gates, candidate=candidate, revision=revision, service=bench.service.name,
-            alpha=alpha, seed=seed, sandbox=sandbox, parents=parents,
+            alpha=alpha, seed=seed, sandbox=sandbox, environment=digest, ran_on=ran_on, parents=parents,
         )  # fmt: skip
+
+
+def _ran_on(bench: Bench) -> tuple[str, str]:
+    """The environment's digest, and what it is in words with the test tools beside it; why, when it cannot be had."""
+    digest = said = ""
+    try:
+        place = bench.ground()
+        digest, said = place.digest, place.said
+        tools = bench.ground(tests=True).tools
+    except errors.ShadowlabError as exc:
+        return digest, f"{said}; the tests have none: {exc.args[0]}".removeprefix("; ")
+    return digest, said + (f"; for the tests {' and '.join(tools)} beside it" if tools else "")
 
 
 def _limits(case: Case, constraints: Mapping[str, Any]) -> Limits:
@@ -107,7 +122,7 @@ def _constraints(case: Case, parents: tuple[str, ...]) -> Mapping[str, Any]:
 def judged(bench: Bench, *, progress: Progress | None = None) -> tuple[Gate, ...]:
     """Every gate's answer, in a fixed order."""
     tell = _Teller(progress, len(READ) + len(RUN) + len(REPLAYED) + 1)
-    mirrored = Family(names=shadow.NAMES, check=partial(shadow.shadow_run, progress=progress))
+    mirrored = Family(names=shadow.NAMES, check=partial(shadow.shadow_run, progress=progress), runs=True)
     if bench.refusals:
         return policy.policy(bench)
     read = [gate for family in READ for gate in _answered(bench, family, tell)]
@@ -145,6 +160,8 @@ def _answered(bench: Bench, family: Family, tell: _Teller) -> tuple[Gate, ...]:
     began = time.perf_counter()
     try:
         gates = family.check(bench)
+        if family.runs:
+            gates = tuple(replace(gate, environment=bench.ground().digest) for gate in gates)
     except Escaped as exc:
         gates = tuple(replace(gate, verdict=Verdict.FAIL) for gate in _not_run(family, str(exc.args[0])))
     except (errors.ShadowlabError, OSError, subprocess.SubprocessError) as exc:

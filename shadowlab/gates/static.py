@@ -1,20 +1,21 @@
 """ruff and mypy, before and after: only what the patch adds counts.
 
 Both read code and run none of it. They are told to ignore the tree's own configuration and suppressions, so that
-neither a file nor a comment in the tree can switch them off.
+neither a file nor a comment in the tree can switch them off. They read it as the Python that the service runs on does.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from shadowlab import judges
+from shadowlab import errors, judges
 from shadowlab.gates.bench import Bench
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
@@ -22,7 +23,7 @@ from shadowlab.records import Gate, Verdict
 RULES = "E4,E7,E9,F,B,PLE,S102,S103,S110,S112,S3,S5,S6"
 _RUFF = (
     "ruff", "check", "--isolated", "--no-cache", "--ignore-noqa", "--no-fix", "--exit-zero", "--select", RULES,
-    "--target-version", "py311", "--output-format", "json", "--no-respect-gitignore", "--force-exclude",
+    "--output-format", "json", "--no-respect-gitignore", "--force-exclude",
 )  # fmt: skip
 _MYPY = (
     "mypy", "--config-file=", "--cache-dir=/dev/null", "--no-incremental", "--no-site-packages", "--no-error-summary",
@@ -31,6 +32,8 @@ _MYPY = (
 )  # fmt: skip
 _MYPY_LINE = re.compile(r"^(?P<file>[^:]+):(?P<line>\d+): error: (?P<what>.*)$")
 _SECONDS = 120
+_NEWEST = (3, 14)
+"""The newest Python that both of them know."""
 
 Findings = Counter[str]
 """`file: code message` without line numbers, which a patch moves."""
@@ -38,16 +41,28 @@ Findings = Counter[str]
 
 def ruff(bench: Bench) -> tuple[Gate, ...]:
     """New ruff findings in the changed files, the new tests among them."""
-    files = _python(bench, Role.CHANGE, Role.TEST)
-    return (_compared("ruff", _ruff(bench.base, files), _ruff(bench.tested, files), f"rules {RULES}"),)
+    files, spoken = _python(bench, Role.CHANGE, Role.TEST), _spoken(bench)
+    detail = f"rules {RULES}, read as Python {'.'.join(spoken)}"
+    return (_compared("ruff", _ruff(bench.base, files, spoken), _ruff(bench.tested, files, spoken), detail),)
 
 
 def mypy(bench: Bench) -> tuple[Gate, ...]:
     """New mypy errors anywhere in the service, so that a changed signature shows where it is used."""
     if not _python(bench, Role.CHANGE):
         return (_compared("mypy", Counter(), Counter(), "no Python file was changed"),)
-    detail = "imports from outside of the tree count as Any"
-    return (_compared("mypy", _mypy(bench.base), _mypy(bench.patched), detail),)
+    spoken = _spoken(bench)
+    detail = f"read as Python {'.'.join(spoken)}; imports from outside of the tree count as Any"
+    return (_compared("mypy", _mypy(bench.base, spoken), _mypy(bench.patched, spoken), detail),)
+
+
+def _spoken(bench: Bench) -> tuple[str, str]:
+    """Major and minor number of the Python that the service runs on; ours where its environment is not to be had."""
+    try:
+        version = bench.ground().environment.interpreter.version
+    except errors.ShadowlabError:
+        version = platform.python_version()
+    major, minor = min(tuple(int(part) for part in version.split(".")[:2]), _NEWEST)
+    return str(major), str(minor)
 
 
 def _compared(name: str, was: Findings | str, now: Findings | str, detail: str) -> Gate:
@@ -69,11 +84,11 @@ def _python(bench: Bench, *roles: Role) -> list[str]:
     return [path for path in paths if path.endswith(".py")]
 
 
-def _ruff(tree: Path, files: list[str]) -> Findings | str:
+def _ruff(tree: Path, files: list[str], spoken: tuple[str, str]) -> Findings | str:
     there = [f"./{file}" for file in files if (tree / file).is_file()]
     if not there:
         return Counter()
-    told = _run((*_RUFF, "--", *there), tree)
+    told = _run((*_RUFF, f"--target-version=py{''.join(spoken)}", "--", *there), tree)
     if told.startswith("!"):
         return told[1:]
     try:
@@ -83,10 +98,10 @@ def _ruff(tree: Path, files: list[str]) -> Findings | str:
     return Counter(f"{_within(f['filename'], tree)}: {f['code']} {f['message']}" for f in found)
 
 
-def _mypy(tree: Path) -> Findings | str:
+def _mypy(tree: Path, spoken: tuple[str, str]) -> Findings | str:
     files = sorted(str(p.relative_to(tree)) for p in tree.rglob("*.py") if not p.is_symlink())
     files = [file for file in files if not judges.is_test(PurePosixPath(file))]
-    told = _run((*_MYPY, "--", *files), tree)
+    told = _run((*_MYPY, f"--python-version={'.'.join(spoken)}", "--", *files), tree)
     if told.startswith("!"):
         return told[1:]
     lines = (_MYPY_LINE.match(line) for line in told.splitlines())

@@ -12,14 +12,13 @@ from __future__ import annotations
 import secrets
 import shlex
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from shadowlab.gates import confine
 from shadowlab.gates.bench import Bench
+from shadowlab.gates.ground import Ground
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
 
@@ -71,17 +70,18 @@ def tests(bench: Bench) -> tuple[Gate, ...]:
     if words is None:
         told = "shadowlab.toml names no `tests` command that runs pytest"
         return (Gate(name="tests", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
+    place = bench.ground(tests=True)
     with bench.copy(bench.base) as tree:
-        before = _run(words, tree)
+        before = _run(place, words, tree)
     if (doubt := before.doubt(planted=False)) or not before.passed:
         told = f"before the patch: {doubt or 'no test passed'}"
         return (Gate(name="tests", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
     with bench.copy(bench.patched) as tree:
-        after = _run(words, tree, beside=_folder(before))
-    return (_compared(before, after, limit),)
+        after = _run(place, words, tree, beside=_folder(before))
+    return (_compared(before, after, limit, place),)
 
 
-def _compared(before: Suite, after: Suite, limit: str) -> Gate:
+def _compared(before: Suite, after: Suite, limit: str, place: Ground) -> Gate:
     doubt = after.doubt(planted=True)
     broken = sorted(before.passed - after.passed)
     other = sorted(after.cases.keys() ^ before.cases.keys())
@@ -95,8 +95,14 @@ def _compared(before: Suite, after: Suite, limit: str) -> Gate:
         observed=f"{len(after.passed)} of {len(after.cases)} pass, {len(before.passed)} passed before",
         limit=limit,
         detail="; ".join(reasons)
-        or f"{failing} did not pass before either; planted failure seen; held: {', '.join(after.held)}",
+        or f"{failing} did not pass before either; planted failure seen; {_on(place)}held: {', '.join(after.held)}",
     )
+
+
+def _on(place: Ground) -> str:
+    """What the tests ran on, as part of a sentence; nothing for another language."""
+    beside = f", with {' and '.join(place.tools)} beside it" if place.tools else ""
+    return f"on {place.said}{beside}; " if place.said else ""
 
 
 def new_test(bench: Bench) -> tuple[Gate, ...]:
@@ -108,14 +114,14 @@ def new_test(bench: Bench) -> tuple[Gate, ...]:
     if not ids or foreign or any(test.startswith("-") for test in ids):
         told = f"not brought by the diff: {', '.join(foreign)}" if foreign else "the candidate brings no test"
         return (Gate(name=name, verdict=Verdict.FAIL, observed="no new test", limit=limit, detail=told),)
-    words = [sys.executable, "-m", "pytest", "-q", *ids]
+    place, words = bench.ground(tests=True), ["-q", *ids]
     with bench.copy(bench.base) as tree:
         for path in brought:
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(bench.tested / path, tree / path)
-        red = _run(words, tree)
+        red = _run(place, words, tree)
     with bench.copy(bench.tested) as tree:
-        green = _run(words, tree, beside=PurePosixPath(ids[0].split("::")[0]).parent)
+        green = _run(place, words, tree, beside=PurePosixPath(ids[0].split("::")[0]).parent)
     reasons = [*_not_red(red, ids, bench), *_not_green(green, red)]
     why = next((case.message.splitlines()[0] for case in red.cases.values() if case.message), "")
     return (
@@ -165,14 +171,14 @@ def _count(suite: Suite, outcome: str) -> int:
 
 
 def _command(told: str | None) -> list[str] | None:
-    """The service's test command without a shell, `python` being this interpreter; None when it is not pytest."""
+    """pytest's words of the service's test command, which no shell reads; None when it does not run pytest."""
     try:
         words = shlex.split(told or "")
     except ValueError:
         return None
     if words[:1] in (["python"], ["python3"]) and words[1:3] == ["-m", "pytest"]:
-        return [sys.executable, *words[1:]]
-    return [sys.executable, "-m", *words] if words[:1] in (["pytest"], ["py.test"]) else None
+        return words[3:]
+    return words[1:] if words[:1] in (["pytest"], ["py.test"]) else None
 
 
 def _folder(suite: Suite) -> PurePosixPath:
@@ -180,19 +186,19 @@ def _folder(suite: Suite) -> PurePosixPath:
     return PurePosixPath(sorted(suite.passed)[0].split("::")[0]).parent
 
 
-def _run(words: Sequence[str], tree: Path, *, beside: PurePosixPath | None = None) -> Suite:
+def _run(place: Ground, words: Sequence[str], tree: Path, *, beside: PurePosixPath | None = None) -> Suite:
     out = tree.parent / f"out-{secrets.token_hex(8)}"
     out.mkdir()
     name = f"test_zz_{secrets.token_hex(8)}.py"
     extra: list[str] = []
     if beside is not None:
         (tree / beside / name).write_text(_PLANTED)
-        extra = [str(beside / name)] if any((tree / word.split("::")[0]).exists() for word in words[3:]) else []
+        extra = [str(beside / name)] if any((tree / word.split("::")[0]).exists() for word in words) else []
     # Hypothesis' plugin loads its whole library into every run; tests that use Hypothesis load it themselves.
     lean = () if any("hypothesis" in word for word in words) else ("-p", "no:hypothesispytest")
     judged = (*words, *extra, *lean, "-p", "no:cacheprovider", "--maxfail=0", "-o", "junit_family=xunit1",
               f"--junitxml={out / 'results.xml'}")  # fmt: skip
-    ran = confine.run(judged, tree, timeout_s=_SECONDS)
+    ran = place.run(place.pytest(*judged), tree, timeout_s=_SECONDS)
     cases = _read(out / "results.xml")
     planted = [cases.pop(test) for test in list(cases) if PurePosixPath(test.split("::")[0]).name == name]
     return Suite(code=ran.code, cases=cases, planted=planted[0] if planted else None, told=ran.told, held=ran.held)

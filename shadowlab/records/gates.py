@@ -46,6 +46,8 @@ class Gate:
     detail: str = ""
     statistic: Statistic | None = None
     seconds: float = 0.0
+    environment: str = ""
+    """Digest of the interpreter and packages that the service runs on, as a replay has it; empty when none ran."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
@@ -61,6 +63,10 @@ class GateReport(Record):
     alpha: float = 0.05
     seed: int = 0
     sandbox: str = ""
+    environment: str = ""
+    """Digest of what the service runs on; empty when it could not be had."""
+    ran_on: str = ""
+    """The same in words: the interpreter, where its packages come from, and what was added for the tests."""
 
     def raise_for_verdict(self) -> Self:
         """`self` when passed, else raises `GateFailed` naming the gates."""

@@ -112,6 +112,9 @@ def _gates(report: GateReport) -> Iterator[str]:
     if shares:
         yield f"Shadow run on mirrored requests: {escaped(shares.observed)}."
         yield ""
+    if report.ran_on:
+        yield f"The service ran on {escaped(report.ran_on)}."
+        yield ""
     yield "| gate | verdict | observed | limit | numbers |"
     yield "| --- | --- | --- | --- | --- |"
     for gate in report.gates:

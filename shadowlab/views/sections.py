@@ -259,7 +259,11 @@ def _none(proposal: Proposal) -> Page:
 def gates(report: GateReport) -> Page:
     """Each gate with what was seen and what was allowed."""
     rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, g.limit, g.detail) for g in report.gates]
-    return grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
+    page = grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
+    if not report.ran_on:
+        return page
+    told = f"{html.escape(report.ran_on)} · environment {code(report.environment[:12] or 'not to be had')}"
+    return Page(f"{page.html}<p style='color:{QUIET}'>The service ran on {told}</p>", page.alt)
 
 
 @_of("gate")

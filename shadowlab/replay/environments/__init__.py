@@ -48,9 +48,10 @@ class Environment:
         return self.runtime or f"Python {self.interpreter.version}"
 
 
-def of(tree: Path, service: Service) -> Environment:
+def of(tree: Path, service: Service, *, apart: bool = False) -> Environment:
     """What the service at `tree` runs on: its image, the command that it names, its lock, else this interpreter.
 
+    With `apart` a lock has an environment of its own even where this interpreter has every version that it pins.
     Raises `SourceError` when the lock cannot be read or installed, or the command is not allowed or names no Python.
     """
     if service.image:
@@ -59,10 +60,11 @@ def of(tree: Path, service: Service) -> Environment:
         return _commanded(service.environment_command, tree)
     if not service.lock:
         return _running("the interpreter that runs shadowlab: the service names no lock")
-    return _locked(_text(tree, service.lock), service.lock)
+    return _locked(text(tree, service.lock), service.lock, apart)
 
 
-def _text(tree: Path, lock: str) -> str:
+def text(tree: Path, lock: str) -> str:
+    """What a lock of a tree says; raises `SourceError` when it is no file within the tree."""
     place = (tree / lock).resolve()
     if not place.is_relative_to(tree.resolve()) or not place.is_file():
         raise errors.SourceError(
@@ -72,9 +74,9 @@ def _text(tree: Path, lock: str) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def _locked(text: str, name: str) -> Environment:
-    lock = locks.read(text, where=name)
-    if not locks.unmet(lock.pins, interpreters.here().packages):
+def _locked(told: str, name: str, apart: bool) -> Environment:
+    lock = locks.read(told, where=name)
+    if not apart and not locks.unmet(lock.pins, interpreters.here().packages):
         return _running(f"the interpreter that runs shadowlab: it has every version that {name} pins", lock)
     found = interpreters.ask(str(building.built(lock) / "bin" / "python"))
     beyond = len(found.packages) - len(lock.pins)
@@ -82,6 +84,7 @@ def _locked(text: str, name: str) -> Environment:
     return _made(found, f"built for it: {said}")
 
 
+@functools.lru_cache(maxsize=32)
 def _running(how: str, lock: locks.Lock | None = None) -> Environment:
     found = interpreters.here()
     names = interpreters.needed(found, lock.pins) if lock else set(found.packages)

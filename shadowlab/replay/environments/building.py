@@ -13,7 +13,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from shadowlab import errors
@@ -88,19 +88,32 @@ def _install(lock: Lock, place: Path) -> None:
 
 def _copy_tools(place: Path) -> None:
     """Our own copy serves: it was made for the same interpreter."""
-    for file in importlib.metadata.files("time-machine") or ():
+    copied([importlib.metadata.distribution("time-machine")], place)
+
+
+def copied(packages: Iterable[importlib.metadata.Distribution], place: Path) -> None:
+    """Copy installed packages into a folder of their own, without scripts and caches."""
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (file for package in packages for file in package.files or ()):
         if ".." not in file.parts and file.suffix != ".pyc":
             (place / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), place / file)
 
 
 def _install_tools(interpreter: Interpreter, version: str, place: Path) -> None:
-    which = ["--python", interpreter.executable]
+    install_into(interpreter, place, "--no-deps", f"time-machine=={version}",
+                 what=f"time-machine for Python {interpreter.version}")  # fmt: skip
+
+
+def install_into(interpreter: Interpreter, place: Path, *wanted: str, what: str) -> None:
+    """Install packages for an interpreter into a folder of their own; `wanted` are words of `uv pip install`.
+
+    Raises `SourceError` that says `what` cannot be installed, and why.
+    """
+    which = ["--python", interpreter.executable, "--compile-bytecode"]
     if interpreter.within:
         which = ["--python-version", interpreter.version, "--python-platform", interpreter.platform]
-    _uv("pip", "install", "--quiet", *which, "--target", str(place), "--no-deps",
-        "--only-binary", ":all:", f"time-machine=={version}",
-        what=f"time-machine for Python {interpreter.version}")  # fmt: skip
+    _uv("pip", "install", "--quiet", *which, "--target", str(place), "--only-binary", ":all:", *wanted, what=what)
 
 
 def _uv(*words: str, what: str) -> None:

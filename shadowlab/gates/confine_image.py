@@ -1,0 +1,90 @@
+"""Run a command on a private copy of a tree in the container image that the service names: its own folder and no more.
+
+The walls are the engine's: no network but the container's own, a read-only root, no capability, a few processes. Of
+this machine it sees the run's folder and the test tools, at the same paths as out here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from shadowlab import errors
+from shadowlab.gates import confine
+from shadowlab.gates.confine import Ran
+
+_MEMORY = 4 << 30
+_PROCESSES = 256
+_HELD = (
+    "private copy", "clean environment", "time limit", "no network", "no write outside of the copy",
+    "the container of its image",
+)  # fmt: skip
+
+
+def run(
+    image: str, words: Sequence[str], tree: Path, *, timeout_s: float, environment: Mapping[str, str],
+    reads: Sequence[str],
+) -> Ran:  # fmt: skip
+    """Run `words` in a container of `image`, in `tree`, whose parent folder is the command's own; `reads` can be read.
+
+    Raises `SandboxError` when no engine answers, or it would not run the container.
+    """
+    import docker
+    import docker.errors
+    import requests
+
+    began = time.monotonic()
+    try:
+        client = docker.from_env(timeout=60)
+        container = client.containers.run(image, list(words), **_options(tree, environment, reads, timeout_s))
+    except docker.errors.DockerException as exc:
+        raise errors.SandboxError(
+            f"the service's image cannot be run: {str(exc).splitlines()[0][:300]}",
+            hint="start a container engine and set DOCKER_HOST",
+        ) from exc
+    try:
+        code: int | None = int(container.wait(timeout=timeout_s)["StatusCode"])
+    except requests.RequestException:  # its time is up
+        code = None
+    try:
+        told = container.logs(tail=200)[-confine.TOLD :].decode(errors="replace").replace(str(tree), ".")
+    finally:
+        with contextlib.suppress(docker.errors.APIError):
+            container.remove(force=True)
+    return Ran(code=code, seconds=time.monotonic() - began, told=told, held=_HELD)
+
+
+def _options(tree: Path, environment: Mapping[str, str], reads: Sequence[str], timeout_s: float) -> dict[str, Any]:
+    from docker.types import Mount, Ulimit
+
+    folder, seconds = str(tree.parent), int(timeout_s) + 5
+    return {
+        "detach": True,
+        "environment": {**confine.variables(tree.parent), **environment},
+        "working_dir": str(tree),
+        "user": f"{os.getuid()}:{os.getgid()}",
+        "network_mode": "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "pids_limit": _PROCESSES,
+        "mem_limit": _MEMORY,
+        "memswap_limit": _MEMORY,
+        "ipc_mode": "private",
+        "shm_size": "64m",
+        "tmpfs": {"/tmp": "size=1m,nosuid,nodev"},
+        "ulimits": [
+            Ulimit(name="cpu", soft=seconds, hard=seconds),
+            Ulimit(name="fsize", soft=confine.LARGEST_FILE, hard=confine.LARGEST_FILE),
+            Ulimit(name="core", soft=0, hard=0),
+        ],
+        "mounts": [
+            Mount(folder, folder, type="bind"),
+            *(Mount(place, place, type="bind", read_only=True) for place in reads),
+        ],
+        "labels": {"shadowlab": "gate"},
+    }
