@@ -78,23 +78,26 @@ def groups(told: Mapping[int, Sequence[Event]]) -> None:
 
 
 def records(told: Mapping[str, Sequence[logs.Record]]) -> None:
-    """Grouping accuracy and pairwise quality of log templates and of three floors, per set and on average."""
-    print("| set | records | groups (true) | method | accuracy | precision | recall | F1 | records per CPU second |")
-    print("| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    """Grouping accuracy and pairwise quality of templates, of drain3 and of three floors, per set and on average."""
+    print(
+        "| set | records | reachable | groups (true) | method | accuracy | precision | recall | F1 | per CPU second |"
+    )
+    print("| --- | ---: | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     reached = defaultdict(list)
     for name, listed in told.items():
         truth = [site for _, site in listed]
-        found, spent = logs.templates(list(listed))
-        for method, labels in {"templates": found, **logs.floors(list(listed))}.items():
+        timed = {"templates": logs.templates(list(listed)), "drain3": logs.drain(list(listed))}
+        methods = {**timed, **{floor: (labels, 0.0) for floor, labels in logs.floors(list(listed)).items()}}
+        for method, (labels, spent) in methods.items():
             p, r, f1 = scores(labels, truth)
             right = exact(labels, truth)
             reached[method].append(right)
-            sizes = f"{len(set(labels))} ({len(set(truth))})"
-            speed = f"{len(listed) / spent:,.0f}" if method == "templates" else ""
+            sizes = f"{logs.reachable(listed):.3f} | {len(set(labels))} ({len(set(truth))})"
             quality = f"{right:.3f} | {p:.3f} | {r:.3f} | {f1:.3f}"
+            speed = f"{len(listed) / spent:,.0f}" if spent else ""
             print(f"| {name} | {len(listed):,} | {sizes} | {method} | {quality} | {speed} |")
     for method, shares in reached.items():
-        print(f"| mean | | | {method} | {statistics.mean(shares):.3f} | | | | |")
+        print(f"| mean | | | | {method} | {statistics.mean(shares):.3f} | | | | |")
 
 
 def services(cases: int) -> None:

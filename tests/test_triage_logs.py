@@ -12,8 +12,8 @@ from test_triage_services import chain
 
 from shadowlab import telemetry, triage
 from shadowlab.records import Triage
-from shadowlab.triage.logs import one_each
 from shadowlab.triage.mask import templates
+from shadowlab.triage.words import one_each
 
 
 def looked_at(story: Story, folder: Path, *more: dict[str, Any]) -> Triage:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import LogGroup
 from shadowlab.triage import mask
-from shadowlab.triage.fingerprint import merge
 from shadowlab.triage.scene import Store, signature
+from shadowlab.triage.words import one_each
 
+VERSION = 2
+"""Of the rules for log records; a group's fingerprint depends on it."""
 MOST_TEXTS = 100_000
 """Different texts that are looked at; of more, those whose hashes are smallest."""
 MOST = 12
@@ -47,14 +49,8 @@ def groups(store: Store, *, first_ns: int, low_ns: int, high_ns: int) -> tuple[L
     return tuple(_group(row) for row in found[:MOST])
 
 
-def one_each(templates: Collection[str]) -> dict[str, str]:
-    """Templates whose words vary in one place merged; a record of one word is no parameter of nothing."""
-    several = [text for text in templates if " " in text]
-    return {text: text for text in templates} | merge(several)
-
-
 def _merged(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Templates of one service that differ in one word of many values are one."""
+    """Templates of one service that say the same about other things are one."""
     texts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         texts[row["service"]].add(row["template"])
@@ -82,7 +78,7 @@ def _risen(row: Mapping[str, Any], share: float) -> float:
 
 def _group(row: Mapping[str, Any]) -> LogGroup:
     return LogGroup(
-        fingerprint=signature(["log", mask.VERSION, row["service"], row["template"]]),
+        fingerprint=signature(["log", VERSION, row["service"], row["template"]]),
         service=row["service"],
         template=row["template"],
         severity=next((word for least, word in _LEVELS if row["level"] >= least), ""),

@@ -64,12 +64,26 @@ RULES: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 """What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
 
+_VERBS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE"
+# What braces and brackets hold is these while the next that hold them are looked for.
+_BRACED, _LISTED_IN = "\x03", "\x04"
+_VALUE = r"\"[^\"]*\"|'[^']*'|(?:\([^()]*\)|[^\s,;(){}\[\]])*"
+
 LOG_RULES: tuple[tuple[str, str, str], ...] = (
     RULES[0],
-    ("=", r"(^|[\s,;({\[])([\w.\-/]+)=(\"[^\"]*\"|'[^']*'|[^\s,;)}\]]*)", r"\1\2=<v>"),
-    ("{", r"\{[^{}]*\}", "{<v>}"),
-    ("[", r"\[[^\[\]]*\]", "[<v>]"),
+    ('"', rf'"({_VERBS}) [^"]*"', r"\1 <str>"),
+    *[("{", r"\{[^{}]*\}", _BRACED)] * 4,
+    *[("[", r"\[[^\[\]]*\]", _LISTED_IN)] * 3,
+    ("{", r"\{[^{}]{200,}$", _BRACED),
+    ("=", rf"(^|[\s,;({{\[])([\w.\-/]+)=({_VALUE})", r"\1\2=<v>"),
+    (_BRACED, _BRACED, "{<v>}"),
+    (_LISTED_IN, _LISTED_IN, "[<v>]"),
+    (":", r"\b(?:about|blob|data|file|javascript|mailto|urn):[\w/][^\s'\"<>)\]]*", "<url>"),
+    ("B", r"\b\d[\d,.]*\s?B\b", "<amount>"),
     *RULES[1:],
+    ("(<amount>)", r"<amount> \(<amount>\)", "<amount>"),
+    ("/", r"(^|[\s(=:,\[])/[\w.@%+~\-*]+(?:/[\w.@%+~\-*]+)*/?", r"\1<path>"),
+    ("/", r"\b[\w\-]+(?:/[\w.\-]+)+\.[A-Za-z]\w{0,4}\b", "<path>"),
 )
 """Log records besides: what stands after a key, and what braces and brackets hold, are values."""
 
