@@ -4,46 +4,25 @@ import asyncio
 import base64
 import importlib
 import json
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
+import couriers
 import grpc
 import pytest
 import shadowlab_recorder
 from recorded import kept
 
-COURIER = Path(__file__).with_name("assets") / "courier"
-
 
 @pytest.fixture
-def wire(monkeypatch):
-    """The courier's messages; its modules are forgotten when the test ends."""
-    monkeypatch.syspath_prepend(str(COURIER))
-    yield importlib.import_module("courier_wire")
-    for name in ("courier", "courier_async", "courier_wire"):
-        sys.modules.pop(name, None)
+def wire():
+    with couriers.wire() as messages:
+        yield messages
 
 
 @pytest.fixture
 def rates(wire, monkeypatch):
-    """A server of rates, and its address in RATES: EU has one, ZERO divides by nothing, DOWN is broken."""
-
-    def lookup(parcel, context):
-        if parcel.zone == "DOWN":
-            context.set_trailing_metadata((("reason", "tariffs are being loaded"), ("x-trace-bin", b"\x00\xff")))
-            context.abort(grpc.StatusCode.UNAVAILABLE, "try later")
-        if parcel.zone == "MARS":
-            context.abort(grpc.StatusCode.NOT_FOUND, "MARS")
-        return wire.Rate(cents=250, per_grams=0 if parcel.zone == "ZERO" else 100)
-
-    server = grpc.server(ThreadPoolExecutor(2))
-    server.add_generic_rpc_handlers((wire.handlers("courier.Rates", Lookup=lookup),))
-    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
-    server.start()
-    monkeypatch.setenv("RATES", address)
-    yield address
-    server.stop(None).wait(10)
+    with couriers.rates(wire) as address:
+        monkeypatch.setenv("RATES", address)
+        yield address
 
 
 @pytest.fixture
@@ -59,25 +38,6 @@ def calls(tmp_path, monkeypatch):
         return kept(recorder, tmp_path)[-1]
 
     return run
-
-
-def asked(wire, recorder_settings, parcels, folder):
-    """Asks a recorded server for prices; gives the codes, and what was recorded."""
-    courier = importlib.import_module("courier")
-    server = shadowlab_recorder.record(courier.server, directory=folder, **recorder_settings)
-    courier.serve()
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    codes = []
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        for parcel in parcels:
-            try:
-                wire.price(channel)(parcel, timeout=10, metadata=(("authorization", "Bearer abcdef0123456789"),))
-                codes.append("OK")
-            except grpc.RpcError as error:
-                codes.append(error.code().name)
-    server.stop(None).wait(10)
-    return codes, kept(server.recorder, folder)
 
 
 def bytes_of(holder, name="body"):
@@ -143,7 +103,7 @@ def test_a_stream_is_not_kept_and_the_recording_says_so(calls, wire, rates):
 
 def test_a_server_s_failing_calls_are_kept_with_the_calls_that_they_made(wire, rates, tmp_path):
     parcels = [wire.Parcel(name=f"p-{zone}", grams=200, zone=zone) for zone in ("EU", "ZERO", "MARS", "DOWN")]
-    codes, (divided, down) = asked(wire, {"share": 0.0}, parcels, tmp_path)
+    codes, (divided, down) = couriers.asked(wire, tmp_path, parcels, share=0.0)
     assert codes == ["OK", "UNKNOWN", "NOT_FOUND", "INTERNAL"]
     assert (divided["kind"], divided["call"]["system"], divided["request"]["path"]) == (
         "function", "grpc", "/courier.Quotes/Price",
@@ -158,7 +118,7 @@ def test_a_server_s_failing_calls_are_kept_with_the_calls_that_they_made(wire, r
 
 
 def test_a_passing_call_is_a_control_with_the_answer_s_bytes(wire, rates, tmp_path):
-    _, [one] = asked(wire, {"share": 1.0}, [wire.Parcel(name="tea", grams=200, zone="EU")], tmp_path)
+    _, [one] = couriers.asked(wire, tmp_path, [wire.Parcel(name="tea", grams=200, zone="EU")], share=1.0)
     answer = wire.Quote(cents=500, carrier="post").SerializeToString()
     assert (one["control"], one["response"]["status"], bytes_of(one["response"])) == (True, 200, answer)
 
@@ -167,7 +127,7 @@ def test_secrets_go_out_of_messages_that_stay_messages(wire, rates, tmp_path):
     parcel = wire.Parcel(
         name="n" * 120, grams=200, zone="ZERO", card_token="tok-4242-abcdefgh", note="pays with 4242 4242 4242 4242"
     )
-    _, [one] = asked(wire, {"redact_paths": ("$.name",)}, [parcel], tmp_path)
+    _, [one] = couriers.asked(wire, tmp_path, [parcel], redact_paths=("$.name",))
     for holder, name in ((one["request"], "body"), (one["outbound"][0], "request_body")):
         kept_message = wire.Parcel.FromString(bytes_of(holder, name))
         assert (kept_message.grams, kept_message.zone) == (200, "ZERO")
@@ -176,3 +136,23 @@ def test_secrets_go_out_of_messages_that_stay_messages(wire, rates, tmp_path):
         assert kept_message.note.startswith("pays with [redacted:")
     assert {"body *token*", "looks like: card number", "path $.name"} <= one["redaction"].keys()
     assert "4242" not in json.dumps(one)
+
+
+def test_an_async_server_s_calls_are_kept_each_with_its_own_outbound_calls(wire, rates, tmp_path):
+    parcels = [wire.Parcel(name=zone, grams=200, zone=zone) for zone in ("EU", "ZERO", "DOWN")]
+    codes, kept_ones = couriers.asked_async(wire, tmp_path, parcels, share=1.0)
+    assert codes == ["OK", "UNKNOWN", "UNAVAILABLE"]
+    passed, divided, down = kept_ones
+    assert passed["response"]["headers"] == [["grpc-status", "0"], ["x-zones", "2"]]
+    assert [len(one["outbound"]) for one in kept_ones] == [2, 2, 2]
+    assert (divided["error"]["type"], divided["response"]["status"]) == ("ZeroDivisionError", 500)
+    assert (down["error"], down["response"]["status"]) == (None, 503)
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure_of_the_service(wire, rates, tmp_path, monkeypatch):
+    courier = importlib.import_module("courier")
+    monkeypatch.setattr(courier, "price", lambda parcel, context: {"cents": 500})
+    codes, [one] = couriers.asked(wire, tmp_path, [wire.Parcel(grams=200, zone="EU")], share=0.0)
+    assert codes == ["INTERNAL"]
+    assert (one["error"]["type"], one["response"]["status"]) == ("AttributeError", 500)
+    assert one["response"]["headers"] == [["grpc-status", "13"], ["grpc-message", "Failed to serialize response!"]]

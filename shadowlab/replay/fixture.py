@@ -214,7 +214,10 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def missing(self) -> tuple[str, ...]:
         """Inputs that were not recorded, so that it cannot be replayed alone."""
-        cut = tuple(f"{name} was cut when it was recorded" for name in self.truncated)
+        cut = tuple(
+            f"{name}, which the recorder does not keep" if " (" in name else f"{name} was cut when it was recorded"
+            for name in self.truncated
+        )
         if self.snapshot_at and not self.db_snapshot:
             return (*cut, f"the database snapshot {self.snapshot_at}, which was not beside the recording")
         known = self.db_snapshot or (self.database and (self.database.schema or self.database.rows))

@@ -18,6 +18,7 @@ Wrap = Callable[[str, Any], Any]
 
 _IN_FLIGHT = 256
 """Messages whose bytes are remembered between reading them and serving them."""
+_LARGEST = 1 << 20
 
 
 def recorded(server: Any, recorder: Recorder) -> Any:
@@ -89,22 +90,34 @@ def _watched(recorder: Recorder, came: _Bytes, path: str, handler: Any) -> Any:
         return handler
     import grpc
 
-    read = handler.request_deserializer
+    read, write = handler.request_deserializer, handler.response_serializer
+    went = _Bytes(_LARGEST)
 
     def deserialize(raw: bytes) -> Any:
         message = raw if read is None else read(raw)
         quietly(came.put, message, raw)
         return message
 
+    def serialize(response: Any) -> Any:
+        """An answer is made bytes while its tape is open; here they are handed on."""
+        made = quietly(went.take, response)
+        return made if made is not None else response if write is None else write(response)
+
+    def written(response: Any) -> bytes:
+        raw: bytes = response if write is None else write(response)
+        went.put(response, raw)
+        return raw
+
     made = _async_call if inspect.iscoroutinefunction(handler.unary_unary) else _sync_call
-    begin = functools.partial(_begin, recorder, came, path)
-    behave = made(recorder, begin, handler.unary_unary, handler.response_serializer)
+    begin, answered = functools.partial(_begin, recorder, came, path), functools.partial(_answered, written)
     return grpc.unary_unary_rpc_method_handler(
-        behave, request_deserializer=deserialize, response_serializer=handler.response_serializer
+        made(recorder, begin, handler.unary_unary, answered),
+        request_deserializer=deserialize,
+        response_serializer=serialize,
     )
 
 
-def _sync_call(recorder: Recorder, begin: Any, behave: Any, serialize: Any) -> Any:
+def _sync_call(recorder: Recorder, begin: Any, behave: Any, answered: Any) -> Any:
     @functools.wraps(behave)
     def call(request: Any, context: Any) -> Any:
         now = None if tape.current() else quietly(begin, request, context)
@@ -113,7 +126,7 @@ def _sync_call(recorder: Recorder, begin: Any, behave: Any, serialize: Any) -> A
         token = tape.enter(now)
         try:
             response = behave(request, context)
-            quietly(_answered, recorder, now, context, response, serialize)
+            quietly(answered, now, context, response)
             return response
         except BaseException as error:
             quietly(_failed, now, context, error)
@@ -125,7 +138,7 @@ def _sync_call(recorder: Recorder, begin: Any, behave: Any, serialize: Any) -> A
     return call
 
 
-def _async_call(recorder: Recorder, begin: Any, behave: Any, serialize: Any) -> Any:
+def _async_call(recorder: Recorder, begin: Any, behave: Any, answered: Any) -> Any:
     @functools.wraps(behave)
     async def call(request: Any, context: Any) -> Any:
         now = None if tape.current() else quietly(begin, request, context)
@@ -134,7 +147,7 @@ def _async_call(recorder: Recorder, begin: Any, behave: Any, serialize: Any) -> 
         token = tape.enter(now)
         try:
             response = await behave(request, context)
-            quietly(_answered, recorder, now, context, response, serialize)
+            quietly(answered, now, context, response)
             return response
         except BaseException as error:
             quietly(_failed, now, context, error)
@@ -159,14 +172,20 @@ def _begin(recorder: Recorder, came: _Bytes, path: str, request: Any, context: A
     return now
 
 
-def _answered(recorder: Recorder, now: Tape, context: Any, response: Any, serialize: Any) -> None:
-    """The answer's bytes are made once more, and only where they will be written."""
+def _answered(written: Callable[[Any], bytes], now: Tape, context: Any, response: Any) -> None:
     code = rpc.number(context.code())
     _told(now, context, code, context.details())
     spans.notice(now)
-    if not code and recorder.wanted(now):
-        now.response_body.form = rpc.form(response)
-        now.response_body.add(response if serialize is None else serialize(response))
+    if code:
+        return
+    try:
+        raw = written(response)
+    except Exception as error:  # grpcio will try again, and answer so
+        now.error = fixture.failure(error)
+        _told(now, context, rpc.INTERNAL, "Failed to serialize response!")
+        return
+    now.response_body.form = rpc.form(response)
+    now.response_body.add(raw)
 
 
 def _failed(now: Tape, context: Any, error: BaseException) -> None:

@@ -9,7 +9,7 @@ from shadowlab_recorder.tape import RawHeaders
 
 _HTTP = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
 """The status that stands for each of gRPC's codes (google/rpc/code.proto); those of 500 and more are the server's."""
-UNKNOWN = 2
+UNKNOWN, INTERNAL = 2, 13
 
 
 def http_status(code: int) -> int:

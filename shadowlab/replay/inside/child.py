@@ -12,7 +12,7 @@ import tempfile
 import traceback
 from typing import Any, BinaryIO
 
-from . import calling, database, entry, guard, outcome, swap
+from . import calling, database, entry, guard, outcome, rpc_server, swap
 from .loop import VirtualLoop, take_turns_in_anyio
 from .mirror import mirror
 from .schedule import Schedule
@@ -128,22 +128,22 @@ class Child:
         }  # fmt: skip
 
     def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
-        if self._kind != "asgi":
+        if not self._serves(requests[0]):
             mirror(self._seams, self._plain, requests, watches, told)
             return
-        asgi = self._asgi()
+        served = self._served(requests[0], VirtualLoop(self._seams.clock))
         self._seams.begin(requests[0])
-        asgi.start()
-        mirror(self._seams, asgi.ask, requests, watches, told)
+        served.start()
+        mirror(self._seams, served.ask, requests, watches, told)
         self._seams.watch.on = False
-        asgi.stop()
+        served.stop()
 
     def _ask(self, job: dict[str, Any]) -> entry.Answer:
         body = bytes.fromhex(job["body"])
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
         self._seams.tape.at_once = bool(schedule and job["schedule"]["depth"] > 0)
         called = calling.call_of(job, self._app) if job.get("plain") else None
-        if called is not None or self._kind != "asgi":
+        if called is not None or not self._serves(job):
             self._seams.logs.begin(self._config["tree"])
             with self._seams.turns.during(schedule, self._config["tree"]):
                 if called is not None:
@@ -153,15 +153,15 @@ class Child:
                     answer = self._plain(job["request"], body, schedule)
             answer["steps"] = schedule.steps if schedule else 0
             return answer
-        asgi = entry.Asgi(self._app, VirtualLoop(self._seams.clock, schedule, self._seams.turns))
-        asgi.start()
+        served = self._served(job, VirtualLoop(self._seams.clock, schedule, self._seams.turns))
+        served.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
         self._seams.logs.begin(self._config["tree"])
         with self._seams.turns.during(schedule, self._config["tree"]):
-            answer = asgi.ask(job["request"], body)
+            answer = served.ask(job["request"], body)
         self._seams.logs.end()
-        asgi.stop()
+        served.stop()
         answer["steps"] = schedule.steps if schedule else 0
         return answer
 
@@ -170,13 +170,21 @@ class Child:
             return entry.ask_wsgi(self._app, request, body)
         return entry.ask_function(self._app, body, VirtualLoop(self._seams.clock, schedule), self._seams.session())
 
-    def _asgi(self) -> entry.Asgi:
-        return entry.Asgi(self._app, VirtualLoop(self._seams.clock))
+    def _serves(self, job: dict[str, Any]) -> bool:
+        """Whether something starts up before the request comes: an ASGI application, or a gRPC server."""
+        return self._kind == "asgi" or _by_grpc(job)
+
+    def _served(self, job: dict[str, Any], loop: VirtualLoop) -> entry.Asgi | rpc_server.Rpc:
+        return rpc_server.Rpc(self._app, loop) if _by_grpc(job) else entry.Asgi(self._app, loop)
 
     def _change(self, job: dict[str, Any]) -> dict[str, Any]:
         if not job.get("snapshot"):
             return {"shape": {}, "sha256": ""}
         return self._seams.database.change(job["snapshot"], os.path.abspath(database.NAME))
+
+
+def _by_grpc(job: dict[str, Any]) -> bool:
+    return bool(job["request"]["method"] == "GRPC")
 
 
 def settle(config: dict[str, Any], number: int, job: dict[str, Any]) -> str:

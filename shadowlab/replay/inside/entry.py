@@ -40,15 +40,21 @@ def find(entrypoint: str) -> Any:
         found = found.app
     while getattr(found, "__shadowlab_recorded__", False):
         found = found.__wrapped__
-    if not callable(found):
+    if not callable(found) and not is_server(found):
         raise LookupError(f"entrypoint {entrypoint!r} is a {type(found).__name__}, nothing that can be called")
     return found
 
 
+def is_server(thing: Any) -> bool:
+    """Whether it is a server of grpcio, sync or async."""
+    grpc = sys.modules.get("grpc")
+    return grpc is not None and isinstance(thing, (grpc.Server, grpc.aio.Server))
+
+
 def kind_of(app: Any, told: str | None) -> str:
-    """`asgi`, `wsgi` or `function`, as told, else by the callable's shape."""
-    if told:
-        return told
+    """`asgi`, `wsgi`, `grpc` or `function`, as told, else by the callable's shape."""
+    if told or is_server(app):
+        return told or "grpc"
     called = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  # its signature is wanted
     if inspect.iscoroutinefunction(called):
         return "asgi"

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import host
+from . import host, rpc_calls
+from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
 from .database import Database
@@ -41,6 +42,7 @@ class Seams:
         host.install(self.clock)
         self.watch.install()
         self.logs.install()
+        Arrivals({"grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance)}).install()
         if os.environ.pop("SHADOWLAB_THREADS", None):
             self.turns.install()
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from .tape import Tape, _content, _headers
+from .tape import Tape, _headers, content_of
 
 
 class Answered:
@@ -16,7 +16,7 @@ class Answered:
         self.url = url
         self.status_code: int = call["status"]
         self.headers = dict(_headers(call))
-        self.content = _content(call)
+        self.content = content_of(call)
 
     @property
     def text(self) -> str:

@@ -99,16 +99,16 @@ class Tape:
             if call.get("error"):
                 kind = _error(httpx, call["error"], httpx.RequestError, httpx.ConnectError)
                 raise kind(call["error"].get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
-            return httpx.Response(call["status"], headers=_headers(call), content=_content(call), request=request)
+            return httpx.Response(call["status"], headers=_headers(call), content=content_of(call), request=request)
 
         def handle(transport: Any, request: Any) -> Any:
             call = respond(request, request.read())
-            tape._clock.advance(_elapsed_ns(call))
+            tape._clock.advance(elapsed_ns(call))
             return made(request, call)
 
         async def handle_async(transport: Any, request: Any) -> Any:
             call = respond(request, await request.aread())
-            await asyncio.sleep(0 if tape.at_once else _elapsed_ns(call) / 1e9)
+            await asyncio.sleep(0 if tape.at_once else elapsed_ns(call) / 1e9)
             return made(request, call)
 
         put(httpx.HTTPTransport, handle_request=handle)
@@ -124,14 +124,14 @@ class Tape:
             call = tape.answer(request.method, request.url, body.encode() if isinstance(body, str) else bytes(body))
             if call is None:
                 raise requests.ConnectionError(f"shadowlab: {tape.unrecorded[-1]}", request=request)
-            tape._clock.advance(_elapsed_ns(call))
+            tape._clock.advance(elapsed_ns(call))
             if call.get("error"):
                 kind = _error(requests.exceptions, call["error"], requests.RequestException, requests.ConnectionError)
                 raise kind(call["error"].get("message", ""))
             response = requests.Response()
             response.status_code = call["status"]
             response.headers.update(_headers(call))
-            response._content = _content(call)
+            response._content = content_of(call)
             response.url, response.request = request.url, request
             response.encoding = requests.utils.get_encoding_from_headers(response.headers)
             return response
@@ -150,13 +150,15 @@ class Tape:
             call = tape.answer(request.get_method(), request.full_url, bytes(request.data or b""))
             if call is None:
                 raise urllib.error.URLError(f"shadowlab: {tape.unrecorded[-1]}")
-            tape._clock.advance(_elapsed_ns(call))
+            tape._clock.advance(elapsed_ns(call))
             if call.get("error"):
                 raise urllib.error.URLError(call["error"].get("message", ""))
             headers = email.message.Message()
             for name, value in _headers(call):
                 headers[name] = value
-            response = urllib.response.addinfourl(io.BytesIO(_content(call)), headers, request.full_url, call["status"])
+            response = urllib.response.addinfourl(
+                io.BytesIO(content_of(call)), headers, request.full_url, call["status"]
+            )
             response.msg = ""  # type: ignore[attr-defined]  # urllib's error processor reads it
             return response
 
@@ -224,7 +226,7 @@ def _headers(call: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in call.get("headers", []) if name.lower() not in _HOP]
 
 
-def _content(call: dict[str, Any]) -> bytes:
+def content_of(call: dict[str, Any]) -> bytes:
     body, encoding = call.get("body"), call.get("body_encoding", "none")
     if encoding == "json":
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
@@ -233,7 +235,7 @@ def _content(call: dict[str, Any]) -> bytes:
     return base64.b64decode(str(body)) if encoding == "base64" else b""
 
 
-def _elapsed_ns(call: dict[str, Any]) -> int:
+def elapsed_ns(call: dict[str, Any]) -> int:
     return int(call.get("elapsed_ms", 0.0) * 1e6)
 
 

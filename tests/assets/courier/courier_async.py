@@ -19,10 +19,6 @@ async def price(parcel, context):
     return wire.Quote(cents=min(cents), carrier="post")
 
 
-async def serve():
-    server = grpc.aio.server()
-    import shadowlab_recorder
-
-    shadowlab_recorder.record(server, directory=os.environ.get("RECORDINGS", "recordings"), share=1.0)
+def serve(server=None):
+    server = server or grpc.aio.server()
     server.add_generic_rpc_handlers((wire.handlers("courier.Quotes", Price=price),))
-    return server
