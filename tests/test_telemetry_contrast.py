@@ -55,6 +55,16 @@ def test_a_sample_says_how_far_it_may_be_off(case):
             assert abs(found["effect"] - whole["effect"]) <= found["margin"]
 
 
+def test_the_same_sample_gives_the_same_digest(case):
+    assert len({telemetry.contrast(case, sample=0.2).digest for _ in range(3)}) == 1
+
+
+def test_a_sample_can_be_named_again_in_one_store(case):
+    with telemetry.store(case) as store:
+        counts = [store.sql("SELECT count(*) AS n FROM sampled_104857").rows() for _ in range(2)]
+    assert counts[0] == counts[1]
+
+
 def test_one_block_tells_no_error(case, tmp_path):
     small = open_case(tmp_path / "small")
     spans = [otlp.span(n, error=n % 2 == 0, price="new") for n in range(1, 9)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from shadowlab import errors
 from shadowlab.case import Case
@@ -11,6 +11,9 @@ from shadowlab.telemetry.ask import user_sql
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.views import BLOCK_BITS, SHARES
+
+_KEPT: Final = 0.1
+"""A sample up to this share is read once and kept; a larger one is read again, for it may not fit in memory."""
 
 
 def contrast(
@@ -44,7 +47,10 @@ def contrast(
         "top": str(int(top)),
         "block": "0" if whole else f"place >> {BLOCK_BITS}",
         "share": str(max(1, round((sample or 1) * SHARES))),
-        "unread": "0" if whole else repr(1 - (sample or 0)),
+        "unread": repr(1 - (sample or 1)),
+        "margin": "0::DOUBLE" if whole else "s.margin",
+        "and_spread": "" if whole else 'LEFT JOIN spread s USING ("of", h)',
+        "once": "MATERIALIZED" if (sample or 1) <= _KEPT else "NOT MATERIALIZED",
     }
     question = statements("contrast")
     for name, text in parts.items():

@@ -43,13 +43,15 @@ class Views:
             told = (_NO_ROWS,)
         self._told = told
         self._waiting = {**_parts(told), **_wholes(told), **_signed(marked), **_described()}
+        self._shares: set[str] = set()
         self._making = threading.Lock()
 
     def make_for(self, question: str) -> None:
         """Make the views that a question names, and those that they stand on. Raises `duckdb.Error`."""
         words = set(re.findall(r"\w+", question.lower()))
-        for share in _SAMPLED.findall(question):
-            self._waiting.setdefault(f"sampled_{share}", _sampled(self._told, int(share)))
+        for share in set(_SAMPLED.findall(question)) - self._shares:
+            self._shares.add(share)
+            self._waiting[f"sampled_{share}"] = _sampled(self._told, int(share))
         if words & _LISTS or any(word.startswith("duckdb_") for word in words):
             self.make_all()
         with self._making:
