@@ -55,7 +55,7 @@ def test_what_shadowlab_toml_says_is_filled_and_nothing_that_steers_the_interpre
 def test_nothing_leads_libpq_past_the_replay_s_own_server() -> None:
     told = filled("PGSSLMODE", "PGCONNECT_TIMEOUT", PGHOSTADDR="10.0.0.1", PGAPPNAME="shop", PGHOST="db")
     names = [name for name in told if name.startswith("PG")]
-    assert sorted(names) == ["PGAPPNAME", "PGDATABASE", "PGHOST", "PGPASSWORD", "PGPORT", "PGUSER"]
+    assert sorted(names) == ["PGAPPNAME", "PGDATABASE", "PGHOST", "PGPORT", "PGUSER"]
     assert told["PGHOST"] == DOOR
 
 

@@ -175,6 +175,36 @@ def test_an_event_loop_waits_for_postgresql_and_for_nothing_else(tmp_path: Path)
     assert (done.outcome, done.error) == ("reproduced", None), done.runs[0].divergence
 
 
+TABLES = [f"CREATE TABLE public.{name} (id int PRIMARY KEY, v numeric)" for name in ("rates", "shops", "moves")]
+SHARING = """\
+import os, psycopg
+
+
+def run(event):
+    with psycopg.connect(os.environ["RATES_URL"]) as db:
+        db.execute("DELETE FROM moves")
+        return [str(1 / v) for v, in db.execute("SELECT v FROM rates JOIN shops USING (v) ORDER BY rates.id")]
+"""
+
+
+@pytest.mark.slow
+def test_rows_of_postgresql_are_made_as_few_as_fail(tmp_path: Path) -> None:
+    rows = {f"public.{name}": [{"id": str(n), "v": str(n % 7)} for n in range(1, 31)] for name in ("rates", "shops")}
+    rows["public.moves"] = [{"id": str(n), "v": None} for n in range(60)]
+    fixture = recorded({"dialect": "postgresql", "schema": TABLES, "rows": rows})
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": SHARING})
+    case = open_case(tmp_path / "case")
+    kept = replay.recording.keep(case, fixture)
+    small = replay.minimise(case, kept.id, source=source, revision="HEAD")
+    part = next(part for part in small.parts if part.name == "database")
+    assert (part.unit, part.before, part.after, small.spent) == ("row", 120, 2, False)
+    left = replay.load(case, small.recording).database
+    assert left is not None
+    assert [row["v"] for each in left.rows.values() for row in each] == ["0", "0"]
+    done = replay.replay(case, [small.recording], source=source, revision="HEAD")
+    assert (done.outcome, done.error and done.error.type) == ("reproduced", "decimal.DivisionByZero")
+
+
 LOYALTY = """\
 import os, psycopg
 

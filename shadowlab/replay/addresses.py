@@ -17,6 +17,7 @@ _KNOWN = re.compile(
     re.IGNORECASE,
 )
 _URL = re.compile(r"(postgres|postgresql)(\+\w+)?://", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}")
 _STEERING = re.compile(
     r"PG(HOSTADDR|SERVICE\w*|PASSFILE|SSL\w*|REQUIRE\w*|GSS\w*|KRB\w*|CHANNELBINDING|TARGET\w*|LOAD\w*)"
 )
@@ -25,30 +26,32 @@ _STEERING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is. An empty host: where `PGHOST` says, which suits a URL that a service puts together, too."""
+    """Where a server is, which asks nobody for a password."""
 
     socket: str
-    """A host, or the folder of a socket: what `PGHOST` says."""
-    host: str
-    port: str
+    """The folder of its socket: what `PGHOST` says."""
     user: str
-    password: str
     name: str
+    host: str = ""
+    """For a setting of its own. A replay is connected whatever it asks for, and an empty one fits into any URL."""
+    port: str = "5432"
 
 
 def roles(fixture: Fixture, declared: Settings) -> dict[str, str]:
     """What each setting that says where the database is holds: `url`, `host`, `port`, `user`, `password` or `name`.
 
     Declared ones first; else the recorded `db_environment`, recorded values that are PostgreSQL's URLs, and names that
-    were read and go together, such as `DB_HOST` with `DB_NAME`.
+    were read and go together, such as `DB_HOST` with `DB_NAME`, whether they had a value or not.
     """
     told = fixture.environment
-    read = {*told.read, *told.values} - set(told.unset)
+    read = {*told.read, *told.values}
     found = {name: "url" for name in read if _URL.match(told.values.get(name, ""))}
     named = {name: known for name in sorted(read) if (known := _KNOWN.fullmatch(name)) and not _OTHERS.search(name)}
     whole = {known["prefix"] for known in named.values() if known["host"]}
     for name, known in named.items():
         part = str(known.lastgroup)
+        if name in told.unset and part in ("user", "password"):
+            continue  # its server asked for none, and neither does a replay's
         if known["prefix"] in whole or (part == "url" and not fixture.db_environment):
             found.setdefault(name, part)
     if fixture.db_environment:
@@ -59,10 +62,8 @@ def roles(fixture: Fixture, declared: Settings) -> dict[str, str]:
 def settings(fixture: Fixture, address: Address, declared: Settings) -> dict[str, str]:
     """Every setting that leads to the server at `address`, with libpq's own."""
     told = fixture.environment.values
-    own = {"PGHOST": address.socket, "PGPORT": address.port, "PGUSER": address.user, "PGDATABASE": address.name,
-           "PGPASSWORD": address.password}  # fmt: skip
-    parts = {"host": address.host, "port": address.port, "user": address.user, "password": address.password,
-             "name": address.name}  # fmt: skip
+    own = {"PGHOST": address.socket, "PGPORT": address.port, "PGUSER": address.user, "PGDATABASE": address.name}
+    parts = {"host": address.host, "port": address.port, "user": address.user, "password": "", "name": address.name}
     found = {
         name: _url(told.get(name, ""), address) if part == "url" else parts[part]
         for name, part in roles(fixture, declared).items()
@@ -78,11 +79,7 @@ def led_astray(values: Mapping[str, str], known: Mapping[str, str]) -> set[str]:
 def _url(recorded: str, address: Address) -> str:
     """The address in the form in which it was recorded: a URL with its scheme, or `name=value` words."""
     scheme, mark, _ = recorded.partition("://")
-    password = f":{address.password}" if address.password else ""
     if recorded and not mark:
-        words = f"host={address.socket} port={address.port} dbname={address.name} user={address.user}"
-        return words + (f" password={address.password}" if password else "")
-    if address.socket.startswith("/"):
-        return f"{scheme or 'postgresql'}://{address.user}{password}@/{address.name}?host={address.socket}"
-    place = f"{address.socket}:{address.port}"
-    return f"{scheme or 'postgresql'}://{address.user}{password}@{place}/{address.name}"
+        return f"host={address.socket} dbname={address.name} user={address.user}"
+    scheme = scheme if _SCHEME.fullmatch(scheme) else "postgresql"
+    return f"{scheme}://{address.user}@/{address.name}?host={address.socket}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,9 +19,11 @@ from shadowlab.case import Case
 from shadowlab.records import Minimised, Part
 from shadowlab.replay import recording, variants
 from shadowlab.replay.fixture import Fixture, Outbound
+from shadowlab.replay.postgres import needs
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner
-from shadowlab.replay.shrinking import LARGEST_DATABASE, fewer, fewer_rows, row_count, smaller
+from shadowlab.replay.shrinking import LARGEST_DATABASE, fewer, fewer_of_each, fewer_rows, row_count, smaller
+from shadowlab.replay.state import Row
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Source
 
@@ -92,12 +94,17 @@ def _parts(whole: Fixture, small: Fixture, snapshots: dict[str | None, bytes | N
             ("outbound calls", "call", len(fixture.outbound)),
             ("answers to them", "byte", answers),
             *([("database", "row", row_count(content))] if content else []),
+            *([("database", "row", _stored(fixture))] if needs(fixture) else []),
         ]
 
     return tuple(
         Part(name=name, unit=unit, before=before, after=after)
         for (name, unit, before), (_, _, after) in zip(sizes(whole), sizes(small), strict=True)
     )
+
+
+def _stored(fixture: Fixture) -> int:
+    return sum(len(rows) for rows in fixture.database.rows.values()) if fixture.database else 0
 
 
 class _Oracle:
@@ -163,6 +170,11 @@ class _Oracle:
             smaller(document, lambda value, at=at: self._holds(_with_answer(self.best, at, value)))  # type: ignore[misc]
 
     def _shrink_rows(self) -> None:
+        told = self.best.database
+        if told is not None and needs(self.best):
+            if len(msgspec.json.encode(told.rows)) <= LARGEST_DATABASE:
+                fewer_of_each(told.rows, lambda left: self._holds(_with_rows(self.best, left)))
+            return
         content = self._snapshots[self.best.db_snapshot]
         if content is None or len(content) > LARGEST_DATABASE:
             return
@@ -214,6 +226,14 @@ def _sized(fixture: Fixture) -> Fixture:
 
 def _with_tape(fixture: Fixture, calls: Sequence[Outbound]) -> Fixture:
     return msgspec.structs.replace(fixture, outbound=tuple(calls))
+
+
+def _with_rows(fixture: Fixture, rows: Mapping[str, Sequence[Row]]) -> Fixture:
+    """With these rows in PostgreSQL; what was read and written of others goes, for it is no longer so."""
+    assert fixture.database is not None
+    left = {table: tuple(rows.get(table, ())) for table in fixture.database.rows}
+    told = msgspec.structs.replace(fixture.database, rows=left, reads=(), writes=(), transactions=())
+    return msgspec.structs.replace(fixture, database=told)
 
 
 def _with_answer(fixture: Fixture, at: int, document: Any) -> Fixture:

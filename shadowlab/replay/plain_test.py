@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,171 +13,20 @@ from shadowlab import case as case_files
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Replay
-from shadowlab.replay import recording
+from shadowlab.replay import addresses, recording
+from shadowlab.replay import plain_parts as parts
 from shadowlab.replay.fixture import Fixture
-from shadowlab.source import Source
+from shadowlab.replay.postgres import needs
+from shadowlab.source import Settings, Source
 
 MOST = 3
 """Recordings that one test file holds."""
 _TEMPLATE = Path(__file__).with_name("plain_test.py.txt")
-
-_NO_CALLS = '''
-def answer_outbound_calls(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """None was recorded."""
-    assert not calls
-'''
-_CALLS = '''
-def answer_outbound_calls(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Serve the recorded answers, each once, by method and URL in their order; nothing goes out."""
-    left = list(calls)
-
-    def answer(method: str, url: str) -> dict[str, Any]:
-        for call in left:
-            same = call["url"] == url or "redacted" in call["url"]
-            fits = re.fullmatch(call["pattern"], url) if call.get("pattern") else same
-            if call["method"] in (method, "ANY") and fits:
-                if not call.get("lasting"):
-                    left.remove(call)
-                return call
-        raise AssertionError(f"nothing was recorded for {method} {url}")
-'''
-_HTTPX = """
-    def made(request: httpx.Request) -> httpx.Response:
-        call = answer(request.method, str(request.url))
-        if call["error"]:
-            kind = getattr(httpx, call["error"]["type"].rpartition(".")[2], httpx.ConnectError)
-            raise kind(call["error"]["message"], request=request)
-        skipped = ("content-encoding", "content-length", "transfer-encoding")
-        headers = [(name, value) for name, value in call["headers"] if name.lower() not in skipped]
-        return httpx.Response(call["status"], headers=headers, content=content_of(call), request=request)
-
-    async def made_async(request: httpx.Request) -> httpx.Response:
-        await request.aread()
-        return made(request)
-
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", lambda _, request: made(request))
-    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", lambda _, request: made_async(request))
-"""
-_REQUESTS = """
-    def send(adapter: Any, request: Any, **kwargs: Any) -> requests.Response:
-        call = answer(request.method, request.url)
-        if call["error"]:
-            raise requests.ConnectionError(call["error"]["message"])
-        response = requests.Response()
-        response.status_code, response._content = call["status"], content_of(call)
-        response.headers.update(dict(call["headers"]))
-        response.url, response.request = request.url, request
-        return response
-
-    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", send)
-"""
-_ASGI = '''
-def ask(app: Any, request: dict[str, Any]) -> int | None:
-    """The status that the application answers with; its exception goes on to the test."""
-    status: list[int] = []
-    unread = [{"type": "http.request", "body": content_of(request), "more_body": False}]
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0", "spec_version": "2.3"},
-        "http_version": "1.1",
-        "method": request["method"],
-        "scheme": "http",
-        "path": unquote(request["path"]),
-        "raw_path": request["path"].encode(),
-        "query_string": request["query"].encode(),
-        "root_path": "",
-        "headers": [(name.lower().encode(), value.encode()) for name, value in request["headers"]],
-        "client": ("127.0.0.1", 50000),
-        "server": ("127.0.0.1", 80),
-        "state": {},
-    }
-
-    async def receive() -> dict[str, Any]:
-        if not unread:
-            await asyncio.sleep(3600)
-        return unread.pop()
-
-    async def send(message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start":
-            status.append(message["status"])
-
-    async def run() -> None:
-        started, stop = asyncio.Event(), asyncio.Event()
-        lifespan = asyncio.create_task(live(app, scope["state"], started, stop))
-        await started.wait()
-        try:
-            await app(scope, receive, send)
-        finally:
-            stop.set()
-            await lifespan
-
-    asyncio.run(run())
-    return status[0]
-
-
-async def live(app: Any, state: Any, started: asyncio.Event, stop: asyncio.Event) -> None:
-    """Start the application up and shut it down, where it has something to do for it."""
-    asked: list[str] = []
-
-    async def receive() -> dict[str, Any]:
-        if asked:
-            await stop.wait()
-        asked.append("startup" if not asked else "shutdown")
-        return {"type": f"lifespan.{asked[-1]}"}
-
-    async def send(message: dict[str, Any]) -> None:
-        started.set()
-
-    try:
-        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}, receive, send)
-    except Exception:  # ASGI: an application without a lifespan may raise whatever it likes when it is asked for one
-        if started.is_set():
-            raise
-    finally:
-        started.set()
-'''
-_WSGI = '''
-def ask(app: Any, request: dict[str, Any]) -> int | None:
-    """The status that the application answers with; its exception goes on to the test."""
-    status: list[int] = []
-    body = content_of(request)
-    environ = {
-        "REQUEST_METHOD": request["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": unquote(request["path"], "latin-1"),
-        "QUERY_STRING": request["query"],
-        "SERVER_NAME": "127.0.0.1",
-        "SERVER_PORT": "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-    }
-    for name, value in request["headers"]:
-        key = name.upper().replace("-", "_")
-        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
-    environ["CONTENT_LENGTH"] = str(len(body))
-
-    def start_response(told: str, headers: Any, exc_info: Any = None) -> Any:
-        status.append(int(told.split()[0]))
-        return lambda _: None
-
-    for _ in app(environ, start_response):
-        pass
-    return status[-1]
-'''
-_FUNCTION = '''
-def ask(app: Any, request: dict[str, Any]) -> int | None:
-    """Call the function with the recorded event; its exception goes on to the test."""
-    result = app(json.loads(content_of(request)))
-    if asyncio.iscoroutine(result):
-        asyncio.run(result)
-    return None
-'''
+_POSTGRES = Path(__file__).with_name("plain_postgres.py.txt")
+_STANDARD = ("base64", "importlib", "json", "lzma", "random", "sys")
+_FOR_POSTGRES = ("contextlib", "os", "secrets", "shutil", "signal", "socket", "subprocess", "tempfile", "time")
+_SERVER = addresses.Address(socket="{folder}", user="replay", name="replay", host="127.0.0.1", port="{port}")
+_KEPT = 'KEPT = ("PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGOPTIONS", "PGTZ")'
 
 
 def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple[Path, ...]:
@@ -196,7 +45,8 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     test = folder / f"test_{name}.py"
     stubbed = any(call.client not in ("httpx", "requests") for fixture in fixtures for call in fixture.outbound)
     code = _code(source, replay.revision) if stubbed else ""
-    case_files.write(test, _written(fixtures, name, kind, service.entrypoint, code).encode())
+    stored = _led(fixtures, service.database)
+    case_files.write(test, _written(fixtures, name, kind, service.entrypoint, code, stored).encode())
     return (test, *_beside(case, folder, fixtures))
 
 
@@ -212,13 +62,40 @@ def _beside(case: Case, folder: Path, fixtures: Sequence[Fixture]) -> list[Path]
     return list(dict.fromkeys(written))
 
 
-def _written(fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str, code: str) -> str:
+def _led(fixtures: Sequence[Fixture], declared: Settings) -> dict[str, str]:
+    """The settings that lead the service to the test's own PostgreSQL; none where the recordings need none."""
+    found: dict[str, str] = {}
+    for fixture in fixtures:
+        if needs(fixture):
+            found = {**addresses.settings(fixture, _SERVER, declared), **found}
+    return found
+
+
+def _with_postgres(stored: Mapping[str, str]) -> dict[str, str]:
+    """What the template says where there is a PostgreSQL, and where there is none."""
+    arguments = "name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch"
+    packages = "pytest, freezegun and the service's own packages"
+    if not stored:
+        return {"NEEDS": packages, "ADDRESS": "", "ARGUMENTS": arguments, "DATABASE": "", "POSTGRES": ""}
+    named = "\n".join(f"    {json.dumps(name)}: {json.dumps(value)}," for name, value in sorted(stored.items()))
+    return {
+        "NEEDS": "pytest, freezegun, psycopg,\nan installed PostgreSQL and the service's own packages",
+        "ADDRESS": f"\nADDRESS = {{\n{named}\n}}\n{_KEPT}",
+        "ARGUMENTS": f"\n    {arguments}, request: pytest.FixtureRequest\n",
+        "DATABASE": "\n    set_database(recording, monkeypatch, request)",
+        "POSTGRES": f"{_POSTGRES.read_text(encoding='utf-8').strip()}\n\n\n",
+    }
+
+
+def _written(
+    fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str, code: str, stored: Mapping[str, str]
+) -> str:
     first = fixtures[0]
     clients = {name for fixture in fixtures for call in fixture.outbound for name in _made_by(call.client, code)}
-    outbound = _NO_CALLS.strip()
+    outbound = parts.NO_CALLS.strip()
     if clients:
-        parts = [_HTTPX] * ("httpx" in clients) + [_REQUESTS] * ("requests" in clients)
-        outbound = "\n".join([_CALLS.strip(), *(part.rstrip() for part in parts)])
+        made = [parts.HTTPX] * ("httpx" in clients) + [parts.REQUESTS] * ("requests" in clients)
+        outbound = "\n".join([parts.CALLS.strip(), *(part.rstrip() for part in made)])
     error = f" {first.error.type}" if first.error else ""
     status = f" -> {first.response.status}" if first.response else ""
     values = {
@@ -229,12 +106,13 @@ def _written(fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str,
         "ENTRYPOINT": entrypoint,
         "RECORDINGS": "\n".join(f'    "{fixture.id}.json",' for fixture in fixtures),
         "OUTBOUND": outbound,
-        "ASK": {"wsgi": _WSGI, "function": _FUNCTION}.get(kind, _ASGI).strip(),
+        **_with_postgres(stored),
+        "ASK": {"wsgi": parts.WSGI, "function": parts.FUNCTION}.get(kind, parts.ASGI).strip(),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
-    return _imports(text, clients, kind)
+    return _imports(text, clients, kind, stored=bool(stored))
 
 
 def _code(source: Source, revision: str) -> str:
@@ -250,17 +128,22 @@ def _made_by(client: str, code: str) -> tuple[str, ...]:
     )
 
 
-def _imports(text: str, clients: set[str], kind: str) -> str:
-    for client in sorted(clients & {"httpx", "requests"}, reverse=True):
-        text = text.replace("\nimport pytest\n", f"\nimport {client}\nimport pytest\n" if client == "httpx"
-                            else f"\nimport pytest\nimport {client}\n", 1)  # fmt: skip
-    if clients:
-        text = text.replace("import random\n", "import random\nimport re\n", 1)
-    if kind != "function":
-        text = text.replace("from typing import Any\n", "from typing import Any\nfrom urllib.parse import unquote\n", 1)
-    if kind == "wsgi":
-        text = text.replace("import asyncio\n", "", 1).replace("import importlib\n", "import importlib\nimport io\n", 1)
-    return text.replace(f'KIND = "{kind}"\n', "")
+def _imports(text: str, clients: set[str], kind: str, *, stored: bool) -> str:
+    """The text with the imports that its parts need, in the order in which ruff wants them."""
+    standard = {*_STANDARD, *(["re"] if clients else []), *(["io"] if kind == "wsgi" else ["asyncio"]),
+                *(_FOR_POSTGRES if stored else [])}  # fmt: skip
+    installed = {"pytest", *(clients & {"httpx", "requests"}), *(["psycopg"] if stored else [])}
+    lines = [
+        *(f"import {name}" for name in sorted(standard)),
+        "from pathlib import Path",
+        "from typing import Any",
+        *(["from urllib.parse import unquote"] if kind != "function" else []),
+        "",
+        *(f"import {name}" for name in sorted(installed)),
+        "from freezegun import freeze_time",
+        *(["from psycopg import sql"] if stored else []),
+    ]
+    return text.replace("@IMPORTS@", "\n".join(lines)).replace(f'KIND = "{kind}"\n', "")
 
 
 def _clean(text: str) -> str:

@@ -33,6 +33,8 @@ ROLE, NAME = "shadowlab", "replay"
 """Whom a replay is to the server, and what its database is called."""
 _OWNER, _PORT = "owner", 5432
 _START_S = 30.0
+_MOST_BASES = 16
+"""Templates that are kept, of some 8 MB each; the one made first goes first."""
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian puts its servers."""
 _PDEATHSIG = 1
@@ -99,6 +101,9 @@ class Postgres:
         digest = hashlib.sha256(msgspec.json.encode(database) + bytes([foreign])).hexdigest()[:24]
         self._turn_clock(fixture)
         if digest not in self._bases:
+            while len(self._bases) >= _MOST_BASES:
+                name, _ = self._bases.pop(next(iter(self._bases)))
+                self._administer("postgres", f"DROP DATABASE {name}")
             self._bases[digest] = self._restored(f"base_{digest}", database, foreign=foreign)
         name, self._base = self._bases[digest]
         self._administer(
@@ -132,7 +137,7 @@ class Postgres:
         options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
         with log:
             process = subprocess.Popen(
-                [self._programs / "postgres", "-D", data, "-k", folder, *options], env=self._environment(),
+                [self._programs / "postgres", "-D", data, "-k", folder, *options], cwd=folder, env=self._environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=_die_with_parent, **self._as_user(),
             )  # fmt: skip

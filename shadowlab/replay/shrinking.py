@@ -1,4 +1,4 @@
-"""Delta debugging over lists, JSON values and the rows of a SQLite database, with any oracle.
+"""Delta debugging over lists, JSON values and the rows of a database, with any oracle.
 
 Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 28(2), 2002; over trees, containers
 first, then leaves (Misherghi and Su, "HDD: Hierarchical Delta Debugging", ICSE 2006).
@@ -7,7 +7,7 @@ first, then leaves (Misherghi and Su, "HDD: Hierarchical Delta Debugging", ICSE 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -54,12 +54,17 @@ def smaller(value: Any, holds: Callable[[Any], bool]) -> Any:
 
 def fewer_rows(database: bytes, holds: Callable[[bytes], bool]) -> bytes:
     """The database with as few rows as `holds` allows: first whole tables are emptied, then rows go."""
-    rows = _rows(database)
-    tables = fewer(list(rows), lambda left: holds(_only(database, {table: rows[table] for table in left})))
-    kept = {table: rows[table] for table in tables}
+    return _only(database, fewer_of_each(_rows(database), lambda left: holds(_only(database, left))))
+
+
+def fewer_of_each(rows: Mapping[str, Sequence[T]], holds: Callable[[dict[str, list[T]]], bool]) -> dict[str, list[T]]:
+    """As few rows by table as `holds` allows: first whole tables are emptied, which are then left out, then rows go."""
+    whole = {table: list(each) for table, each in rows.items() if each}
+    tables = fewer(list(whole), lambda left: holds({table: whole[table] for table in left}))
+    kept = {table: whole[table] for table in tables}
     for table in tables:
-        kept[table] = fewer(kept[table], lambda left, table=table: holds(_only(database, {**kept, table: left})))  # type: ignore[misc]
-    return _only(database, kept)
+        kept[table] = fewer(kept[table], lambda left, table=table: holds({**kept, table: left}))  # type: ignore[misc]
+    return kept
 
 
 def row_count(database: bytes) -> int:

@@ -19,7 +19,7 @@ DATABASE = "/proc/self/cwd/replay.sqlite"
 """Where a replay finds its own copy of the database."""
 DOOR = "/proc/self/cwd"
 """The folder in which a replay looks for PostgreSQL's socket; the supervisor connects it, wherever it looks."""
-_SERVER = addresses.Address(socket=DOOR, host="", port="5432", user=ROLE, password="", name=NAME)
+_SERVER = addresses.Address(socket=DOOR, user=ROLE, name=NAME)
 _NOTHING = Settings()
 INSIDE = Path(__file__).with_name("inside")
 _STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
