@@ -163,7 +163,9 @@ def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple
     """Whole rows of tables, or the parts of them, that a statement read; without those that a write is about."""
     for table, rows in statement.whole:
         if only is None or table is only:
-            yield from ((table, dict(zip(table.names, row, strict=False))) for row in rows.rows())
+            # The side of an outer join that has no row is nothing but nulls.
+            found = (row for row in rows.rows() if any(value is not None for value in row))
+            yield from ((table, dict(zip(table.names, row, strict=False))) for row in found)
     if statement.result is None or statement.parsed.kind != "select":
         return
     asked = [table for table, _ in statement.whole]
