@@ -54,6 +54,40 @@ def test_the_dominant_errors_have_their_columns(case):
         telemetry.user_sql(case, "@nothing")
 
 
+JAVA = """java.lang.IllegalStateException: no price
+\tat com.shop.Web.handle(Web.java:9)
+\tat java.base/java.lang.Thread.run(Thread.java:833)
+Caused by: java.lang.NullPointerException
+\tat java.base/java.util.Objects.requireNonNull(Objects.java:233)
+\tat com.shop.Prices.of(Prices.java:41)
+\tat com.shop.Web.handle(Web.java:7)"""
+NODE = """Error: no price
+    at process (/srv/shop/node_modules/lib/x.js:3:9)
+    at price (/srv/shop/prices.js:12:7)
+    at handle (/srv/shop/web.js:40:3)"""
+GO = """goroutine 7 [running]:
+main.price(0x0)
+\t/srv/shop/prices.go:12 +0x1d
+main.main()
+\t/srv/shop/main.go:3 +0x5"""
+
+
+@pytest.mark.parametrize(
+    ("stack", "top"),
+    [
+        (JAVA, "at com.shop.Prices.of(Prices.java:41)"),
+        (NODE, "at price (/srv/shop/prices.js:12:7)"),
+        (GO, "main.price(0x0)\n\t/srv/shop/prices.go:12 +0x1d"),
+        ("no stack at all", None),
+    ],
+)
+def test_the_deepest_frame_of_a_dominant_error_is_found_however_it_is_printed(tmp_path, stack, top):
+    made = open_case(tmp_path / "case")
+    failed = otlp.raising(otlp.span(error=True), stack=stack)
+    telemetry.ingest(made, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([failed]))])
+    assert [row["top_frame"] for row in telemetry.user_sql(made, "@dominant_errors").rows()] == [top]
+
+
 @pytest.mark.parametrize(
     "query",
     [
