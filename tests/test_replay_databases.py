@@ -1,9 +1,11 @@
 """Services whose database the recording holds as rows: SQLite without a server, PostgreSQL with one."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +149,51 @@ def test_each_run_of_postgresql_finds_the_state_of_the_request(tmp_path: Path) -
     assert len({run.digest for run in runs}) == 1
 
 
+DRAWING = """\
+import os, psycopg
+
+
+def run(event):
+    told = []
+    for _ in range(2):
+        with psycopg.connect(os.environ["RATES_URL"], autocommit=True) as db:
+            told += db.execute("SELECT random(), pg_catalog.random(), gen_random_uuid()::text").fetchone()
+            told += db.execute("INSERT INTO draws DEFAULT VALUES RETURNING id::text, v").fetchone()
+            db.execute("BEGIN READ ONLY")
+            told += db.execute("SELECT random()").fetchone()
+            db.execute("COMMIT")
+    with psycopg.connect(os.environ["RATES_URL"]) as db:
+        told += db.execute("SELECT setseed(0.5)::text, random(), random()").fetchone()[1:]
+        told += db.execute("SELECT shadowlab_setseed(0.5)::text, shadowlab_random(), shadowlab_random()").fetchone()[1:]
+    return told
+"""
+DRAWS: dict[str, Any] = {
+    "dialect": "postgresql",
+    "schema": ["CREATE TABLE public.draws (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), v float8 DEFAULT random())"],
+    "rows": {"public.draws": []},
+}
+
+
 @pytest.mark.slow
-def test_what_the_server_draws_itself_is_not_reproduced(tmp_path: Path) -> None:
-    done = replayed(tmp_path, POSTGRES, recorded(ROWS, {"name": "eur", "random": True}))
+def test_what_the_server_draws_itself_is_held(tmp_path: Path) -> None:
+    fixture = recorded(DRAWS, rand_seed=7)
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": DRAWING})
+    with Runner(source.path, source.service("HEAD")) as runner:
+        runs = runner.run(fixture, repeats=2)
+        (other,) = runner.run(fixture, repeats=1, perturb=False, hooks=replay.Hooks(seed=8))
+    assert len({run.digest for run in runs}) == 1, runs[0].error
+    told = json.loads(runs[0].body)
+    *drawn, first, second, servers, own = told
+    assert (first, second) == (servers, own)  # after a seed of the service's own come the server's own numbers
+    assert len(set(drawn)) == len(drawn) - 1  # each connection counts anew in what it only reads
+    assert {uuid.UUID(each).version for each in told if isinstance(each, str)} == {4}
+    assert not set(json.loads(other.body)[:-4]) & set(drawn)
+
+
+@pytest.mark.slow
+def test_what_a_server_counts_over_all_its_databases_is_not_reproduced(tmp_path: Path) -> None:
+    code = POSTGRES.replace("('chance', random())", "('count', txid_current())")
+    done = replayed(tmp_path, code, recorded(ROWS, {"name": "eur", "random": True}))
     assert done.outcome == "uncertified"
     assert "database differ in a repeat" in str(done.runs[0].divergence)
 

@@ -25,13 +25,14 @@ from typing import Any
 import msgspec
 
 from shadowlab import errors
+from shadowlab.replay import postgres_draws, postgres_state
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.folders import Folder
 from shadowlab.replay.state import Database
 
 ROLE, NAME = "shadowlab", "replay"
 """Whom a replay is to the server, and what its database is called."""
-_OWNER, _PORT = "owner", 5432
+_OWNER, _HELD, _PORT = "owner", "held", 5432
 _START_S = 30.0
 _MOST_BASES = 16
 """Templates that are kept, of some 8 MB each; the one made first goes first."""
@@ -41,6 +42,8 @@ _PDEATHSIG = 1
 _OPTIONS = {
     "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
     "max_connections": "60", "shared_buffers": "16MB", "timezone": "UTC", "jit": "off", "logging_collector": "off",
+    # Rows come in the same order every time.
+    "max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off",
 }  # fmt: skip
 _ACCESS = f"local all {ROLE} trust\nlocal all all scram-sha-256\n"
 Rows = dict[str, Counter[str]]
@@ -57,7 +60,10 @@ def how() -> str:
     clock = (
         "its clock stands at the recorded time" if _libfaketime() else "its clock runs: libfaketime is not installed"
     )
-    return f"a PostgreSQL server of the replay's own with the recorded rows; {clock}; its random() is not held"
+    return (
+        f"a PostgreSQL server of the replay's own with the recorded rows; {clock}; random() and random UUIDs are drawn"
+        " from rand_seed"
+    )
 
 
 class Postgres:
@@ -75,8 +81,12 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = self._started()
-            self._administer("postgres", f"CREATE ROLE {ROLE} LOGIN", *(
-                f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1")))  # fmt: skip
+            self._administer(
+                "postgres", f"CREATE ROLE {ROLE} LOGIN", f"CREATE DATABASE {_HELD} TEMPLATE template0",
+                *(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC" for name in ("postgres", "template1", _HELD)),
+            )  # fmt: skip
+            with self._connected(_HELD, _OWNER) as connection:
+                postgres_draws.hold(connection)
         except BaseException:
             self.close()
             raise
@@ -93,8 +103,11 @@ class Postgres:
             self._process.wait()
         self._folder.remove()
 
-    def ready(self, fixture: Fixture) -> None:
-        """Make the database of one run; raises `RecordingError` when the recorded state cannot be put back."""
+    def ready(self, fixture: Fixture, *, seed: int | None = None) -> None:
+        """Make the database of one run, which draws from `seed`, else from the recorded one.
+
+        Raises `RecordingError` when the recorded state cannot be put back.
+        """
         database = fixture.database
         assert database is not None
         foreign = bool(fixture.error and "ForeignKey" in fixture.error.type)
@@ -109,6 +122,7 @@ class Postgres:
         self._administer(
             "postgres", f"DROP DATABASE IF EXISTS {NAME} WITH (FORCE)",
             f"CREATE DATABASE {NAME} TEMPLATE {name} OWNER {ROLE}",
+            f"ALTER DATABASE {NAME} SET shadowlab.seed = '{fixture.rand_seed if seed is None else seed:d}'",
         )  # fmt: skip
 
     def change(self) -> tuple[Mapping[str, tuple[int, int]], str]:
@@ -186,17 +200,10 @@ class Postgres:
 
     def _restored(self, name: str, database: Database, *, foreign: bool) -> tuple[str, Rows]:
         """A template with the recorded state; the service's role makes it, for its statements are hostile."""
-        self._administer("postgres", f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE template0")
+        self._administer("postgres", f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {_HELD}")
         try:
             with self._connected(name, ROLE) as connection:
-                for statement in database.schema:
-                    connection.execute(statement)
-                for table, rows in database.rows.items():
-                    _put(self._driver, connection, table, rows)
-                for sequence, last in database.sequences.items():
-                    connection.execute("SELECT setval(%s, %s, %s)", (sequence, max(int(last), 1), int(last) > 0))
-                for statement in database.foreign_keys if foreign else ():
-                    connection.execute(statement)
+                postgres_state.put_back(self._driver, connection, database, foreign=foreign)
         except (self._driver.Error, ValueError) as exc:
             raise errors.RecordingError(
                 f"the recorded state of PostgreSQL cannot be put back: {str(exc).splitlines()[0][:200]}",
@@ -235,25 +242,6 @@ class Postgres:
 
 
 _PLAIN = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
-
-
-def _put(driver: Any, connection: Any, table: str, rows: Any) -> None:
-    """Insert rows; values are the text that PostgreSQL printed, columns that it computes are left to it."""
-    name = driver.sql.Identifier(*table.split("."))
-    computed = {
-        column
-        for (column,) in connection.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attgenerated <> ''",
-            (name.as_string(connection),),
-        ).fetchall()
-    }
-    for row in rows:
-        columns = [column for column in row if column not in computed]
-        statement = driver.sql.SQL("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE VALUES ({})").format(
-            name, driver.sql.SQL(", ").join(map(driver.sql.Identifier, columns)),
-            driver.sql.SQL(", ").join(driver.sql.Placeholder() * len(columns)),
-        )  # fmt: skip
-        connection.execute(statement, [row[column] for column in columns])
 
 
 def _programs() -> Path:

@@ -228,7 +228,7 @@ class Runner:
     def _prepared_job(self, server: Server, fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         """A job whose database is there: as a file, or put into PostgreSQL."""
         if self._postgres is not None and needs(fixture):
-            self._postgres.ready(fixture)
+            self._postgres.ready(fixture, seed=hooks.seed)
         snapshot = self._placed(server, self._snapshots(fixture), fixture.db_snapshot)
         return {**_job(fixture, hooks), **self._handed(fixture), "snapshot": snapshot}
 
