@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from shadowlab_recorder import (
+    database_aiosqlite,
     database_psycopg,
     database_sqlite,
+    database_unseen,
     environment,
     files,
     outbound_aiohttp,
@@ -29,6 +31,9 @@ def start(settings: Settings) -> None:
     when_imported("grpc._channel", outbound_grpc.watch)
     when_imported("grpc.aio._call", outbound_grpc.watch_async)
     database_sqlite.watch()
+    when_imported("aiosqlite.core", database_aiosqlite.watch)
+    when_imported("asyncpg.connection", database_unseen.watch_connections)
+    when_imported("asyncpg.prepared_stmt", database_unseen.watch_statements)
     when_imported("psycopg", database_psycopg.watch)
     when_imported("psycopg._server_cursor_base", database_psycopg.watch_server_cursors)
     if settings.files:

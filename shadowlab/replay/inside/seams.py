@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import host, rpc_calls
+from . import at_once, host, rpc_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -42,7 +42,12 @@ class Seams:
         host.install(self.clock)
         self.watch.install()
         self.logs.install()
-        Arrivals({"grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance)}).install()
+        Arrivals(
+            {
+                "grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance),
+                "aiosqlite.core": at_once.install,
+            }
+        ).install()
         if os.environ.pop("SHADOWLAB_THREADS", None):
             self.turns.install()
 
