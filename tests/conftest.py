@@ -1,9 +1,11 @@
 """Fixtures for every test: no test reads or writes the person's own keys, settings or cases."""
 
+import contextlib
 import json
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,3 +64,30 @@ def told(tmp_path_factory: pytest.TempPathFactory, own_keys: Path) -> Told:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Told(out, out.with_name("case-source"), json.loads(done.stdout), done.stderr, cpu_seconds)
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[str]:
+    """The address of a peer that echoes, redirects, streams or hangs up."""
+    from paying import peer
+
+    with peer() as address:
+        yield address
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """A SQLite file with an empty table of charges."""
+    path = tmp_path / "payments.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("create table charges (id integer primary key, amount text)")
+    return path
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, database: Path, gateway: str) -> Iterator[Any]:
+    """A factory: the payments service recorded with these settings, served; gives client, recordings(), app."""
+    from paying import recording
+
+    with recording(tmp_path / "recordings", database, gateway) as make:
+        yield make
