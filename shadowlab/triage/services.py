@@ -1,20 +1,20 @@
 """Where in the graph it starts: services ranked by the requests that they break, leave unanswered or slow down.
 
-Four kinds of evidence, each counted in requests of the window: errors that start in the service and break an objective,
+Five kinds of evidence, each counted in requests of the window: errors that start in the service and break an objective,
 more than before the window; calls that it answered before and does not answer now; its own share of the time by which
-requests grew slower; and that it ran full, by its metrics. Own time is a span's time without its children's, inside the
-request, so that a slow callee does not blame its callers. What is no worse than before counts nothing, and a ranking of
-nothing is an answer.
+requests grew slower; error records that it writes and did not before; and that it ran full, by its metrics. Own time is
+a span's time without its children's, inside the request, so that a slow callee does not blame its callers. What is no
+worse than before counts nothing, and a ranking of nothing is an answer.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.triage import saturation
+from shadowlab.triage import said, saturation
 from shadowlab.triage.burn import LONGEST, USUAL, Tally, since
 from shadowlab.triage.look import Look
 from shadowlab.triage.scene import Store, dicts
@@ -22,8 +22,11 @@ from shadowlab.triage.slo import ObjectiveSpec
 
 ALPHA = 0.001
 """Chance of one wrongly blamed service, over all of them and each kind of evidence."""
-SATURATED = 0.5
-"""What services that ran full explain between them, over what all other evidence counts: it is a sign, no proof."""
+SIGNS = 0.5
+"""What services that ran full, or whose records in no trace came up, explain between them, over what all other evidence
+counts: these are signs, no proof."""
+NOTED = 0.05
+"""The share of a request's time by which a service must have grown slower; for one that ran full, any will do."""
 _SAMPLE = 1_500
 _LEAST = 50
 """Requests that a period must hold to be compared."""
@@ -38,12 +41,16 @@ SELECT hash(s.trace_id, s.span_id) AS sid, hash(s.trace_id) AS tid, s.service, s
 FROM spans s JOIN picked p USING (trace_id)
 WHERE s.start_ns > $first - {LONGEST} AND s.start_ns <= $high"""
 
-# (1) a span's own time: without the union of its children's, and only inside the request's first span
+# (1) a span's own time: without the union of its children's, and only inside the request's first span; that of a call
+# without an answer is the time of the service that used to answer it
 _OWN_TIME = """
 WITH roots AS (SELECT tid, min(start_ns) AS a, arg_min(end_ns, start_ns) AS b FROM sampled GROUP BY tid),
 inside AS (
-    SELECT s.sid, s.tid, s.parent, s.service, s.late, greatest(s.start_ns, r.a) AS a, least(s.end_ns, r.b) AS b
-    FROM sampled s JOIN roots r USING (tid)),
+    SELECT s.sid, s.tid, s.parent, coalesce(CASE WHEN held.parent IS NULL THEN calls.callee END, s.service) AS service,
+           s.late, greatest(s.start_ns, r.a) AS a, least(s.end_ns, r.b) AS b
+    FROM sampled s JOIN roots r USING (tid)
+    LEFT JOIN calls ON calls.service = s.service AND calls.name = s.name AND calls.kind = s.kind
+    LEFT JOIN (SELECT DISTINCT parent FROM sampled) held ON held.parent = s.sid),
 covered AS (
     SELECT p.sid, greatest(c.a, p.a) AS a, least(c.b, p.b) AS b FROM inside p JOIN inside c ON c.parent = p.sid
     WHERE c.b > p.a AND c.a < p.b AND c.b > c.a),
@@ -77,8 +84,9 @@ FROM usual u JOIN sampled s ON s.service = u.service AND s.name = u.name AND s.k
 LEFT JOIN answered a USING (sid) GROUP BY ALL ORDER BY ALL"""
 
 _BROKEN = """
-SELECT s.service, b.spec, sum(b.weight) AS broken, count(*) FILTER (t.silent) AS silent, any_value(t.callee) AS callee
-FROM breaks b JOIN signed s ON s.eid = b.cause_eid
+SELECT coalesce(told.teller, s.service) AS service, b.spec, sum(b.weight) AS broken,
+       count(*) FILTER (t.silent) AS silent, any_value(t.callee) AS callee, told.teller
+FROM breaks b JOIN signed s ON s.eid = b.cause_eid LEFT JOIN beneath told ON told.eid = s.eid
 LEFT JOIN (SELECT tree.sid, true AS silent, calls.callee FROM tree
            JOIN calls ON calls.service = tree.service AND calls.name = tree.name AND calls.kind = tree.kind
            WHERE tree.sid NOT IN (SELECT parent FROM family WHERE parent IS NOT NULL)) t ON t.sid = s.sid
@@ -109,24 +117,27 @@ def blame(
     """
     con.execute(f"CREATE TABLE calls AS {_CALLS}")
     evidence: Evidence = defaultdict(list)
+    told, came_up = said.listen(con, store, look)
+    full = saturation.saturated(store, low_ns=look.low_ns, high_ns=look.high_ns)
     _erring(con, look, specs, tallies, evidence)
     _silent(con, evidence)
-    _slower(con, evidence)
-    _full(store, look, evidence)
+    _slower(con, evidence, full)
+    for service, found in told.items():
+        evidence[service].append((found.requests, found.words))
+    _signs(evidence, full, came_up)
     for row in dicts(con, _EVENTS, [look.low_ns, look.high_ns]):
-        said = [f"{row['caused']:,} errors start here"] if row["caused"] else []
-        said += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
-        evidence[row["service"] or ""].append((0.0, "; ".join(said)))
+        words = [f"{row['caused']:,} errors start here"] if row["caused"] else []
+        words += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
+        evidence[row["service"] or ""].append((0.0, "; ".join(words)))
     return _ranked(evidence)
 
 
-def _full(store: Store, look: Look, evidence: Evidence) -> None:
-    """A service that ran full while requests broke or slowed explains a part of them; while none did, it is shown."""
+def _signs(evidence: Evidence, *signs: Mapping[str, Sequence[str]]) -> None:
+    """Signs explain a part of what else broke or slowed; while nothing did, they are shown and count nothing."""
     whole = sum(weight for found in evidence.values() for weight, _ in found)
-    found = saturation.saturated(store, low_ns=look.low_ns, high_ns=look.high_ns)
-    for service, words in found.items():
-        told = [(whole * SATURATED / len(found), words[0]), *((0.0, more) for more in words[1:])]
-        evidence[service] += told
+    words = {service: [word for sign in signs for word in sign.get(service, ())] for sign in signs for service in sign}
+    for service, found in words.items():
+        evidence[service] += [(whole * SIGNS / len(words), found[0]), *((0.0, more) for more in found[1:])]
 
 
 def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:
@@ -151,9 +162,11 @@ def _erring(con: Any, look: Look, specs: Sequence[ObjectiveSpec], tallies: Seque
         _, late = tally.between(look.low_ns, look.high_ns)
         if total >= _LEAST and _more(row["broken"], late, bad, total) > ALPHA:
             continue
-        callee = row["callee"] if row["silent"] else None
+        callee = row["callee"] if row["silent"] and not row["teller"] else None
         words = f"its errors break {row['broken']:,.0f} requests of {specs[row['spec']].name}"
-        if callee:
+        if row["teller"]:
+            words = f"{row['broken']:,.0f} broken requests of {specs[row['spec']].name} hold its error records"
+        elif callee:
             words = f"{row['silent']:,} broken requests wait for its answer"
         evidence[callee or row["service"] or ""].append((float(row["broken"]), words))
 
@@ -182,8 +195,8 @@ def _silent(con: Any, evidence: Evidence) -> None:
             evidence[row["callee"]].append((more, f"{words} (before: {before:.1%})"))
 
 
-def _slower(con: Any, evidence: Evidence) -> None:
-    """Own time that grew, as the share of the requests that grew slower."""
+def _slower(con: Any, evidence: Evidence, full: Collection[str]) -> None:
+    """Own time that grew, as the share of the requests that grew slower; that of a `full` service however little."""
     import numpy as np
 
     lengths = {row["late"]: np.array(row["times"]) for row in dicts(con, _LENGTHS)}
@@ -199,11 +212,14 @@ def _slower(con: Any, evidence: Evidence) -> None:
             continue
         p = _longer(own[False], own[True])
         more = (own[True].mean() - own[False].mean()) * len(own[True]) / len(lengths[True])
-        if p * len(times) <= ALPHA and more >= 0.05 * lengths[False].mean():
+        if p * len(times) <= ALPHA and more >= (0 if service in full else NOTED) * lengths[False].mean():
             grown[service] = float(more)
     for service, more in grown.items():
-        before, after = (float(np.median(times[service][late])) / 1e6 for late in (False, True))
-        words = f"its own time in a request went from {before:,.1f} ms to {after:,.1f} ms (median)"
+        before, after = (np.quantile(times[service][late], [0.5, 0.95]) / 1e6 for late in (False, True))
+        words = (
+            f"its own time in a request went from {before[0]:,.1f} ms to {after[0]:,.1f} ms (median), "
+            f"from {before[1]:,.1f} ms to {after[1]:,.1f} ms in the slowest twentieth"
+        )
         evidence[service].append((slowed * more / sum(grown.values()), words))
 
 

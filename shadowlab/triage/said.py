@@ -1,0 +1,165 @@
+"""What services say of themselves: error records that came up, each charged to the service furthest down that says so.
+
+A service may answer wrongly, or not do what it was asked to, without a span that fails: its log records tell. Templates
+of records at error level that more requests of the window hold than before it (exact test) are told apart from what is
+always there. Along a trace the lowest counts: a caller that writes down what its callee's failure did is no cause.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.triage import mask
+from shadowlab.triage.look import Look
+from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.words import one_each
+
+ALPHA = 0.001
+"""Chance of one template wrongly taken to have come up, over all that are looked at."""
+ERROR = 17
+"""OpenTelemetry's severity number from which a record tells of an error."""
+MOST = 50_000
+"""Records that are looked at; of more, those of the traces whose hashes are smallest."""
+_LEAST = 5
+
+# Traces as a whole, so that what is left out is left out of both periods alike.
+_SAID = f"""
+WITH records AS (
+    SELECT coalesce(trace_id, '') AS trace_id, coalesce(span_id, '') AS span_id, coalesce(service, '') AS service, body,
+           at_ns > $low AS late
+    FROM logs
+    WHERE at_ns > $first AND at_ns <= $high AND severity_number >= {ERROR} AND body <> ''
+      AND attributes['exception.type'] IS NULL AND attributes['exception.stacktrace'] IS NULL
+    ORDER BY CASE WHEN coalesce(trace_id, '') = '' THEN hash(at_ns, body) ELSE hash(trace_id) END, body LIMIT {MOST}),
+bodies AS (SELECT DISTINCT body AS text FROM records),
+masked AS ({mask.query("bodies", logs=True)})
+SELECT service, template, late, CASE WHEN trace_id <> '' THEN hash(trace_id) END AS tid,
+       CASE WHEN span_id <> '' THEN hash(trace_id, span_id) END AS sid, count(*) AS records
+FROM records JOIN masked ON text = body GROUP BY ALL ORDER BY ALL"""
+
+_SAYS = """
+CREATE TABLE says AS
+SELECT said.* EXCLUDE (template), named.one FROM said JOIN named_records named USING (service, template)"""
+
+# (1) how many requests of each period hold a template, and records that lie in none
+_HELD = """
+WITH picked AS (SELECT DISTINCT tid, late FROM sampled),
+held AS (SELECT DISTINCT s.service, s.one, s.tid, p.late FROM says s JOIN picked p USING (tid))
+SELECT service, one, count(*) FILTER (late) AS late, count(*) FILTER (NOT late) AS early,
+       (SELECT count(*) FROM picked WHERE late) AS all_late, (SELECT count(*) FROM picked WHERE NOT late) AS all_early
+FROM held GROUP BY service, one ORDER BY service, one"""
+_ALONE = """
+SELECT service, one, sum(records) FILTER (late) AS late, coalesce(sum(records) FILTER (NOT late), 0) AS early
+FROM says WHERE tid IS NULL GROUP BY ALL HAVING late > 0 ORDER BY ALL"""
+
+# (2) which of those records lie lowest: below them no other service fails or says that it does
+_LOWEST = """
+CREATE TABLE lowest AS
+WITH RECURSIVE kin AS (SELECT sid, parent, service FROM family UNION SELECT sid, parent, service FROM sampled),
+loud AS (SELECT DISTINCT s.sid, s.tid, s.service, s.one FROM says s JOIN risen USING (service, one) WHERE s.late),
+signs AS (SELECT sid, service FROM loud WHERE sid IS NOT NULL UNION SELECT sid, coalesce(service, '') FROM err),
+up(sid, ancestor, depth) AS (
+    SELECT DISTINCT sid, sid, 0 FROM signs
+    UNION
+    SELECT up.sid, kin.parent, depth + 1 FROM up JOIN kin ON kin.sid = up.ancestor
+    WHERE kin.parent IS NOT NULL AND depth < 64),
+over AS (
+    SELECT DISTINCT up.sid, up.ancestor, signs.service FROM up JOIN signs USING (sid)
+    JOIN kin ON kin.sid = up.ancestor WHERE kin.service IS DISTINCT FROM signs.service)
+SELECT loud.*, list(DISTINCT above.ancestor) FILTER (above.ancestor IS NOT NULL) AS above
+FROM loud ANTI JOIN over ON over.ancestor = loud.sid
+LEFT JOIN over above ON above.sid = loud.sid AND above.service = loud.service GROUP BY ALL"""
+
+# (3) errors above them, which they explain; and requests that they alone tell of
+_BENEATH = """
+CREATE TABLE beneath AS
+SELECT s.eid, min(l.service) AS teller, any_value(l.tid) AS tid
+FROM (SELECT service, tid, unnest(above) AS sid FROM lowest) l JOIN signed s USING (sid)
+WHERE l.service <> coalesce(s.service, '') GROUP BY s.eid"""
+_TOLD = """
+SELECT l.service, count(DISTINCT l.tid) AS requests, min(l.one) AS one FROM lowest l
+WHERE l.tid IN (SELECT tid FROM sampled WHERE late) AND l.tid NOT IN (SELECT tid FROM beneath)
+  AND NOT EXISTS (SELECT 1 FROM err WHERE hash(err.trace_id) = l.tid AND coalesce(err.service, '') = l.service)
+GROUP BY l.service ORDER BY l.service"""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Requests of the window that a service's records tell of and nothing else does, beyond those of before."""
+
+    requests: float
+    words: str
+
+
+def listen(con: Any, store: Store, look: Look) -> tuple[dict[str, Told], dict[str, list[str]]]:
+    """What services say of requests, by service; and, of those whose records name no trace, what came up, in words.
+
+    Makes table `beneath` in the scene: errors (`eid`) below which another service's (`teller`) records tell of one.
+    """
+    bounds = {"first": 2 * look.low_ns - look.high_ns, "low": look.low_ns, "high": look.high_ns}
+    keep(con, "said", store.sql(_SAID, bounds).arrow())
+    _name(con)
+    risen = {(row["service"], row["one"]): row for row in _risen(con)}
+    _kept(con, "risen", ("service", "one"), [*risen])
+    con.execute(_LOWEST)
+    con.execute(_BENEATH)
+    told = {}
+    for row in dicts(con, _TOLD):
+        before = max(found["early"] / found["all_early"] for key, found in risen.items() if key[0] == row["service"])
+        more = row["requests"] - before * next(iter(risen.values()))["all_late"]
+        words = f"{row['requests']:,} requests hold its error records that came up: “{row['one']}”"
+        if more > 0:
+            told[row["service"]] = Told(more, words)
+    return told, _untraced(con)
+
+
+def _name(con: Any) -> None:
+    """Table `says`: the records, each with the template that it belongs to."""
+    texts: dict[str, set[str]] = defaultdict(set)
+    for row in dicts(con, "SELECT DISTINCT service, template FROM said"):
+        texts[row["service"]].add(row["template"])
+    named = [(service, text, one) for service, held in texts.items() for text, one in one_each(held).items()]
+    _kept(con, "named_records", ("service", "template", "one"), named)
+    con.execute(_SAYS)
+
+
+def _risen(con: Any) -> list[dict[str, Any]]:
+    """Templates that more requests hold than before, by chance once in a thousand triages."""
+    from scipy.stats import hypergeom
+
+    rows = dicts(con, _HELD)
+    found = []
+    for row in rows:
+        every, held = row["all_late"] + row["all_early"], row["late"] + row["early"]
+        p = float(hypergeom.sf(row["late"] - 1, every, held, row["all_late"]))
+        if row["late"] >= _LEAST and row["all_early"] and p * len(rows) <= ALPHA:
+            found.append(row)
+    return found
+
+
+def _untraced(con: Any) -> dict[str, list[str]]:
+    """Records in no trace that came up, in words, by service."""
+    from scipy.stats import binom
+
+    told: dict[str, list[str]] = defaultdict(list)
+    rows = dicts(con, _ALONE)
+    for row in rows:
+        p = float(binom.sf(row["late"] - 1, row["late"] + row["early"], 0.5))
+        if row["service"] and row["late"] >= _LEAST and p * len(rows) <= ALPHA:
+            told[row["service"]].append(
+                f"its error records “{row['one']}” came up: {row['early']:,} to {row['late']:,}"
+            )
+    return told
+
+
+def _kept(con: Any, name: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
+    import pyarrow as pa
+
+    keep(
+        con,
+        name,
+        pa.table({column: pa.array([row[n] for row in rows], pa.string()) for n, column in enumerate(columns)}),
+    )
