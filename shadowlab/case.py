@@ -126,7 +126,13 @@ class Case:
             raise errors.CaseError(
                 f"{len(found)} records in {self.path} start with {digest!r}", hint="`shadowlab show CASE` lists them"
             )
-        return from_json(read_json(found[0]))
+        record = from_json(read_json(found[0]))
+        if record.digest != found[0].stem:
+            raise errors.CaseError(
+                f"{found[0]} holds another record, with digest {record.digest[:12]}",
+                hint="`shadowlab verify CASE` says what else was changed",
+            )
+        return record
 
     def _latest(self) -> dict[str, str]:
         place = self.records / "latest.json"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import shadowlab
 from shadowlab.audit import intent, ledger
-from shadowlab.case import Case
+from shadowlab.case import Case, spelled
 from shadowlab.evidence import Evidence
 from shadowlab.records import Record
 
@@ -23,7 +24,8 @@ def keep(case: Case, verb: str, record: R, evidence: Evidence, /, **arguments: o
     with case.writing(verb):
         settle(case)
         files = evidence.written()
-        told = {"type": record.type, "digest": record.digest, "parents": list(record.parents)}
+        sha256 = hashlib.sha256(spelled(record)).hexdigest()
+        told = {"type": record.type, "digest": record.digest, "parents": list(record.parents), "sha256": sha256}
         line = _line(verb, arguments, files, told)
         intent.announce(case, line)
         case.keep(record)

@@ -37,9 +37,9 @@ def append(
 ) -> dict[str, Any]:
     """Add one entry and sign the new head.
 
-    `record` is the kept record's `{type, digest, parents}`; `files` maps paths in the case to the SHA-256 of what was
-    written there, None for what is gone. Raises `AuditError` when the ledger that is there does not hold: nothing is
-    built on a broken one.
+    `record` is the kept record's `{type, digest, parents, sha256}`, the last that of its file; `files` maps paths in
+    the case to the SHA-256 of what was written there, None for what is gone. Raises `AuditError` when the ledger that
+    is there does not hold: nothing is built on a broken one.
     """
     with case.writing("ledger"):
         entries = [_sound(entry, problem) for entry, problem in examine(case)]

@@ -26,6 +26,8 @@ from shadowlab.audit import intent, keys, ledger, statements
 from shadowlab.case import FOLDERS, Case, read_json, spelled
 from shadowlab.evidence import file_digest
 from shadowlab.records import Check, Verdict, Verification, from_json, overall
+from shadowlab.records.base import SCHEMA
+from shadowlab.records.kept import digest_in, schema_in
 
 _TOP = frozenset({*FOLDERS, "manifests", "case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json"})
 
@@ -107,17 +109,22 @@ def _accepted(found: set[str], wanted: Sequence[str]) -> str:
 def _records(case: Case) -> str:  # (4)
     known = {e["record"]["digest"]: e for e in ledger.entries(case) if isinstance(e.get("record"), dict)}
     there = {place.stem: place for place in case.records.glob("*.json") if place.stem != "latest"}
+    newer = 0
     for digest, entry in known.items():
         where = f"record {digest[:12]} of entry {entry['seq']} ({entry['verb']})"
         if digest not in there:
             raise errors.AuditError(f"{where} is missing")
-        record = from_json(read_json(there[digest]))
-        if record.digest != digest:
-            raise errors.AuditError(f"{where} was changed: its content has digest {record.digest[:12]}")
-        if there[digest].read_bytes() != spelled(record):  # a name that no field has is no content, but was changed
+        document = read_json(there[digest])
+        content = digest_in(document) if isinstance(document, dict) else None
+        if content != digest or document.get("digest") != digest:
+            raise errors.AuditError(f"{where} was changed: its content has digest {(content or 'none')[:12]}")
+        # Entries of older ledgers do not name the file's own digest: then it is held to the one way to spell it.
+        written = entry["record"].get("sha256")
+        if not _is_spelled(there[digest], document, written):
             raise errors.AuditError(f"{where} was changed: it is not spelled as it was written")
-        if not set(record.parents) <= known.keys():
+        if not {str(parent) for parent in document.get("parents") or ()} <= known.keys():
             raise errors.AuditError(f"{where} was made from a record that the ledger does not know")
+        newer += schema_in(document) > SCHEMA
     strange = sorted(there.keys() - known.keys())
     meant = intent.announced(case)
     if meant and strange == [meant["record"]["digest"]]:
@@ -128,7 +135,12 @@ def _records(case: Case) -> str:  # (4)
     if strange:
         raise errors.AuditError(f"record {strange[0][:12]} is in the case, the ledger does not know it")
     _latest(case, {entry["record"]["type"]: digest for digest, entry in _in_order(known)})
-    return f"{len(known)} records, as they were written, parents included"
+    told = f"; {newer} of a newer shadowlab, beyond record schema {SCHEMA}" if newer else ""
+    return f"{len(known)} records, as they were written, parents included{told}"
+
+
+def _is_spelled(place: Path, document: dict[str, Any], sha256: object) -> bool:
+    return file_digest(place) == sha256 if sha256 else place.read_bytes() == spelled(from_json(document))
 
 
 def _in_order(known: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:

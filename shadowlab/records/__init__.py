@@ -8,11 +8,12 @@ A record is what one stage hands to the next: frozen, keyword-only, and named by
 True
 """
 
-from shadowlab.records.base import Judged, Record, Verdict, canonical, digest_of, from_json, overall, table
+from shadowlab.records.base import Judged, Record, Verdict, canonical, digest_of, overall, table
 from shadowlab.records.diagnosis import Commit, Diagnosis, Hypothesis, Intervention, Location, Slice, Status
 from shadowlab.records.evidence import Check, Plan, Report, Verification
 from shadowlab.records.gates import Gate, GateReport, Judgement, Statistic
 from shadowlab.records.ingest import Ingest, IngestedFile, Query, Rejected, Unreplayable
+from shadowlab.records.kept import from_json
 from shadowlab.records.proposal import Candidate, Proposal, Risk
 from shadowlab.records.replay import (
     Attempt,

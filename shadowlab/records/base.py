@@ -53,6 +53,10 @@ def _usual(value: object) -> bool:
     return True
 
 
+SCHEMA = 2
+"""Goes up by one whenever a record gains a field or a value; a kept record without a number is of schema 1."""
+
+
 def digest_of(document: object) -> str:
     """SHA-256 of `document`'s canonical JSON, 64 lower-case hex digits."""
     return hashlib.sha256(canonical(document)).hexdigest()
@@ -82,14 +86,17 @@ def overall(judged: Iterable[Judged]) -> Verdict:
     return Verdict.PASS if verdicts == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
 
-_RECORDS: dict[str, type[Record]] = {}
+KINDS: dict[str, type[Record]] = {}
+"""Every kind of record by its noun."""
 
 
 class Bound:
-    """Remembers which investigation handed a value out, so that it can be asked to draw or write it. Not a field."""
+    """Remembers which investigation handed a value out, so that it can be asked to draw or write it, and how a record
+    that was read is kept. Neither is a field."""
 
-    __slots__ = ("_investigation",)
+    __slots__ = ("_as_kept", "_investigation")
     _investigation: Any
+    _as_kept: Mapping[str, Any]
 
     @property
     def investigation(self) -> Any:
@@ -120,7 +127,7 @@ class Record(Bound):
 
     def __init_subclass__(cls) -> None:
         # A slotted dataclass is made twice; the second one has the fields and wins.
-        _RECORDS[cls.__name__] = cls
+        KINDS[cls.__name__] = cls
 
     @property
     def type(self) -> str:
@@ -129,16 +136,23 @@ class Record(Bound):
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON of type, parents and fields."""
+        """SHA-256 of the canonical JSON of type, schema, parents and fields; of one that was read, as it is kept."""
         return digest_of(self._body())
 
     def to_json(self) -> dict[str, Any]:
-        """The record as plain JSON values: `type`, `digest`, `parents`, then its fields."""
+        """The record as plain JSON values: `type`, `digest`, `schema`, `parents`, then its fields.
+
+        Of one that was read from a case, what is kept there: an older one has no field that came later.
+        """
         body = self._body()
         return {"type": self.type, "digest": digest_of(body), **body}
 
-    def _body(self) -> dict[str, Any]:
-        return {"type": self.type, **msgspec.json.decode(msgspec.json.encode(self))}
+    def _body(self) -> Mapping[str, Any]:
+        return getattr(self, "_as_kept", None) or self.known()
+
+    def known(self) -> dict[str, Any]:
+        """All that this shadowlab knows of the record, as plain JSON values; its digest is left out."""
+        return {"type": self.type, "schema": SCHEMA, **msgspec.json.decode(msgspec.json.encode(self))}
 
     def __repr__(self) -> str:
         return f"<{self.type} {self.digest[:8]}{self._summary()}>"
@@ -153,26 +167,6 @@ class Record(Bound):
     def rows(self) -> Sequence[Mapping[str, object]]:
         """What a table of this record shows: a row each, the same keys in all."""
         return [{"field": f.name, "value": getattr(self, f.name)} for f in fields(self)]
-
-
-def from_json(document: object) -> Record:
-    """The record that `document` (a mapping as `to_json` gives it) holds.
-
-    Raises `CaseError` when it is no record, has unknown values, or its digest does not fit its content.
-    """
-    if not isinstance(document, dict) or document.get("type") not in _RECORDS:
-        raise errors.CaseError("not a shadowlab record: its `type` is missing or unknown")
-    body = {key: value for key, value in document.items() if key not in ("type", "digest")}
-    try:
-        record = msgspec.convert(body, _RECORDS[document["type"]])
-    except msgspec.ValidationError as exc:
-        raise errors.CaseError(f"not a {document['type']} record: {exc}") from exc
-    if document.get("digest", record.digest) != record.digest:
-        raise errors.CaseError(
-            f"the {record.type} says digest {str(document['digest'])[:12]}, its content has {record.digest[:12]}",
-            hint="the file was changed after it was written; `shadowlab verify CASE` says what else was",
-        )
-    return record
 
 
 def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int = 50) -> str:
