@@ -18,7 +18,7 @@ from shadowlab.case import Case
 from shadowlab.gates import ground, patch
 from shadowlab.gates.ground import Ground
 from shadowlab.gates.roles import Part, Role, parted
-from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay
+from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay, Verdict
 from shadowlab.replay import listed
 from shadowlab.replay.sandboxes import levels
 from shadowlab.source import Service, Source
@@ -112,6 +112,11 @@ class Check(Protocol):
 
     def __call__(self, bench: Bench, /) -> tuple[Gate, ...]:
         """The gates of this family."""
+
+
+def did_not_run(name: str, limit: str, why: str) -> Gate:
+    """A gate that could not look, and so is no pass."""
+    return Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=why)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab.gates import tapes
-from shadowlab.gates.bench import Bench
+from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.gates.ground import Ground
 from shadowlab.records import Gate, Verdict, digest_of
 
@@ -35,7 +35,7 @@ def contract(bench: Bench) -> tuple[Gate, ...]:
     before, why = _document(bench, bench.base, place, environment)
     if why or before is None:
         told = why or "the entrypoint has no openapi()"
-        return (Gate(name="contract", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
+        return (did_not_run("contract", limit, told),)
     after, why = _document(bench, bench.patched, place, environment)
     changed = sorted(_changed(before, after or {}))
     fails = bool(changed or why) and bench.limits.no_api_contract_change

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from shadowlab import errors
 from shadowlab.gates import tapes
-from shadowlab.gates.bench import Bench, digest
+from shadowlab.gates.bench import Bench, did_not_run, digest
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, Runner, RunResult
@@ -24,7 +24,7 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back."""
     fixtures = tapes.failing(bench)
     if not fixtures:
-        return (_did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
+        return (did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
     with tapes.runner(bench, bench.base) as runner:
         red = _each(runner, fixtures)
     with tapes.runner(bench, bench.patched) as runner:
@@ -47,7 +47,7 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     name, limit = "passing unchanged", "equal outcomes: status, headers, body, database, outbound calls, log"
     fixtures = tapes.passing(bench)
     if not fixtures:
-        return (_did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)
+        return (did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)
     with tapes.runner(bench, bench.base) as runner:
         before = _each(runner, fixtures)
     with tapes.runner(bench, bench.patched) as runner:
@@ -55,7 +55,7 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     usable = [(b, a) for b, a in zip(before, after, strict=True) if b.state == "finished" and not b.unrecorded]
     moved = [f"{_short(b)}: {', '.join(_differs(b, a))}" for b, a in usable if b.digest != a.digest]
     if not usable:
-        return (_did_not_run(name, limit, f"none of {len(fixtures)} could be replayed without the patch"),)
+        return (did_not_run(name, limit, f"none of {len(fixtures)} could be replayed without the patch"),)
     bound = 1 - bench.alpha ** (1 / len(usable))
     return (
         Gate(
@@ -206,7 +206,3 @@ def _told(run: RunResult) -> str:
 
 def _short(run: RunResult) -> str:
     return run.recording[:8]
-
-
-def _did_not_run(name: str, limit: str, why: str) -> Gate:
-    return Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=why)

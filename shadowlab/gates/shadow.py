@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shadowlab.gates import stats, tapes, timing
-from shadowlab.gates.bench import Bench
+from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, MirrorResult
 
@@ -66,8 +66,7 @@ def shadow_run(bench: Bench, *, progress: Callable[[str, int, int], None] | None
     fixtures, database = tapes.mirrored(bench)
     if not fixtures:
         why = "no stretch of recorded traffic can be mirrored"
-        return tuple(Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit="", detail=why)
-                     for name in NAMES)  # fmt: skip
+        return tuple(did_not_run(name, "", why) for name in NAMES)
     functions = timing.changed(bench)
     timed = timing.named(functions)
     # At the same time, so that whatever else the machine does slows both.

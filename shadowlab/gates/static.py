@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from shadowlab import errors, judges
-from shadowlab.gates.bench import Bench
+from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
 
@@ -68,7 +68,7 @@ def _spoken(bench: Bench) -> tuple[str, str]:
 def _compared(name: str, was: Findings | str, now: Findings | str, detail: str) -> Gate:
     if isinstance(was, str) or isinstance(now, str):
         reason = was if isinstance(was, str) else str(now)
-        return Gate(name=name, verdict=Verdict.INCONCLUSIVE, observed="did not run", limit="0 new", detail=reason)
+        return did_not_run(name, "0 new", reason)
     new = sorted((now - was).elements())
     return Gate(
         name=name,

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from shadowlab.gates.bench import Bench
+from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.gates.ground import Ground
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
@@ -69,13 +69,13 @@ def tests(bench: Bench) -> tuple[Gate, ...]:
     words = _command(bench.service.tests)
     if words is None:
         told = "shadowlab.toml names no `tests` command that runs pytest"
-        return (Gate(name="tests", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
+        return (did_not_run("tests", limit, told),)
     place = bench.ground(tests=True)
     with bench.copy(bench.base) as tree:
         before = _run(place, words, tree)
     if (doubt := before.doubt(planted=False)) or not before.passed:
         told = f"before the patch: {doubt or 'no test passed'}"
-        return (Gate(name="tests", verdict=Verdict.INCONCLUSIVE, observed="did not run", limit=limit, detail=told),)
+        return (did_not_run("tests", limit, told),)
     with bench.copy(bench.patched) as tree:
         after = _run(place, words, tree, beside=_folder(before))
     return (_compared(before, after, limit, place),)
