@@ -32,12 +32,14 @@ _KEPT = 'KEPT = ("PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGOPTIONS", "P
 def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple[Path, ...]:
     """Write `tests/replay/test_<suspect>.py` and the fixtures beside it below `out`; the paths, the test first.
 
-    Raises `RecordingError` when the replay holds no recording that can be replayed.
+    Raises `RecordingError` when the replay holds no recording that can be replayed, or calls that no such test can
+    answer.
     """
     ids = [run.recording for run in replay.runs if run.repeats][:MOST]
     if not ids:
         raise errors.RecordingError("the replay ran no recording", hint="record what is missing, then replay again")
     fixtures = [recording.load(case, id) for id in ids]
+    _writable(fixtures)
     service = source.service(replay.revision)
     folder = out / "tests" / "replay"
     kind = service.kind or fixtures[0].kind
@@ -48,6 +50,18 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     stored = _led(fixtures, service.database)
     case_files.write(test, _written(fixtures, name, kind, service.entrypoint, code, stored).encode())
     return (test, *_beside(case, folder, fixtures))
+
+
+def _writable(fixtures: Sequence[Fixture]) -> None:
+    """Raises `RecordingError` for recordings that need more than HTTP answered."""
+    for fixture in fixtures:
+        asked = {call.client for call in fixture.outbound}
+        what = "answers a call of gRPC" if fixture.call and fixture.call.system == "grpc" else "makes calls of gRPC"
+        if what.startswith("answers") or "grpc" in asked:
+            raise errors.RecordingError(
+                f"recording {fixture.id[:8]} {what}, which a written test does not answer",
+                hint="`shadowlab replay` runs it; `--pytest` writes requests and functions that call others by HTTP",
+            )
 
 
 def _beside(case: Case, folder: Path, fixtures: Sequence[Fixture]) -> list[Path]:
