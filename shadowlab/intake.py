@@ -105,12 +105,13 @@ def inputs(names: Sequence[str]) -> Inputs:
     A folder stands for its files and those below it, hidden ones and recordings' blobs left out.
     """
     from shadowlab.replay import recording
+    from shadowlab.telemetry.attachments import below
 
     swept: list[str] = []
     plain: list[str] = []
     for name in names:
         if os.path.isdir(name):
-            swept += [str(file) for file in sorted(Path(name).rglob("*")) if file.is_file() and not _aside(file, name)]
+            swept += [str(file) for file in below(Path(name)) if not _aside(file, name)]
         elif glob.has_magic(name) and "://" not in name and not os.path.exists(name):
             plain += sorted(glob.glob(name, recursive=True)) or [name]
         else:

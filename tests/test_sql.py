@@ -102,6 +102,14 @@ def test_the_deepest_frame_of_a_dominant_error_is_found_however_it_is_printed(tm
         "SELECT 1; SELECT 2",
         "PRAGMA enable_profiling",
         "CHECKPOINT",
+        "UPDATE EXTENSIONS",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO '/tmp/x'",
+        "SELECT getenv('HOME')",
+        "SELECT * FROM read_duckdb('/tmp/x.duckdb')",
+        "SELECT * FROM pandas_scan(140000::POINTER)",
+        "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''/etc/hostname'')'))",
+        "SELECT * FROM duckdb_secrets()",
+        "SELECT " + "(" * 3000 + "1" + ")" * 3000,
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM '/etc/passwd'",
         "SELECT * FROM read_text('/etc/hostname')",
@@ -172,6 +180,18 @@ def test_limits_can_be_raised(case):
     with pytest.raises(errors.QueryError, match="raise --memory"):
         telemetry.user_sql(case, query, memory="20MB")
     assert telemetry.user_sql(case, query, memory="1GB", timeout_s=600).rows() == [{"n": 2_500_000}]
+
+
+def test_dates_beyond_the_calendar_are_told_in_words(case):
+    rows = telemetry.user_sql(case, "SELECT DATE 'infinity' AS far, [TIMESTAMP '290000-01-01'] AS listed, 1 AS n")
+    assert rows.rows() == [{"far": "beyond the calendar", "listed": "beyond the calendar", "n": 1}]
+    assert "beyond the calendar" in rows._repr_html_()
+
+
+def test_a_question_without_end_is_stopped(case):
+    endless = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t"
+    with pytest.raises(errors.QueryError, match="took more than"):
+        telemetry.user_sql(case, endless, timeout_s=0.3)
 
 
 def test_parameters_are_bound(case):

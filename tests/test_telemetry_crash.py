@@ -137,6 +137,21 @@ def test_profilers_recordings_are_kept_under_their_digest(case, tmp_path, kind):
     assert (done.files[0].format, done.files[0].sha256, kept.read_bytes()) == (kind, kept.name[:64], content)
 
 
+def test_a_folder_of_rr_is_kept_as_one_tar_file(case, tmp_path):
+    _rr(tmp_path)
+    (tmp_path / "trace.tar").unlink()
+    (tmp_path / "shop-0" / "data").symlink_to("/etc/hostname")
+    for named in (tmp_path, tmp_path / "shop-0"):
+        done = telemetry.ingest(case, [named])
+        assert [(Path(told.file).name, told.format) for told in done.files] == [("shop-0", "rr")]
+    (kept,) = (case.telemetry / "attachments").iterdir()
+    assert kept.name == f"{done.files[0].sha256}-shop-0.tar"
+    with tarfile.open(kept) as tar:
+        assert tar.getnames() == [
+            f"shop-0/{n}" for n in ("events", "mmap_clone_3_libc.so", "mmaps", "tasks", "version")
+        ]
+
+
 def test_a_tar_of_anything_else_is_refused(case, tmp_path):
     (tmp_path / "notes.txt").write_text("no trace")
     with tarfile.open(tmp_path / "a.tar", "w") as tar:

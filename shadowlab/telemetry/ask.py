@@ -81,12 +81,20 @@ def _refuse_writes(con: DuckDBPyConnection, text: str) -> None:
         found = con.extract_statements(text)
     except duckdb.Error as exc:
         raise _query_error(exc) from exc
+    if not found:
+        raise errors.QueryError("nothing is asked", hint="`shadowlab sql CASE 'SHOW TABLES'` lists the views")
     if len(found) != 1:
         raise errors.QueryError(f"{len(found)} statements; one is answered at a time", hint="send them one by one")
-    if found[0].type.name not in _READS:
-        raise errors.QueryError(
-            f"{found[0].type.name} is not answered: a case's telemetry is read-only", hint="ask with SELECT"
-        )
+    kind = _kind(found[0])
+    if kind not in _READS:
+        raise errors.QueryError(f"{kind} is not answered: a case's telemetry is read-only", hint="ask with SELECT")
+
+
+def _kind(statement: Any) -> str:
+    try:
+        return str(statement.type.name)
+    except ValueError:  # DuckDB has statements that its Python does not know, such as UPDATE EXTENSIONS
+        return "such a statement"
 
 
 def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str, progress: Progress | None) -> Any:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
@@ -15,6 +17,7 @@ _KINDS: Final = {b"FLR\0": "jfr", b"PERFILE2": "perf"}
 _OF_RR: Final = re.compile(r"(version|events|data|mmaps|tasks|generic)|(mmap|cloned_data)_.+")
 _RECORD: Final = 512
 """Of a tar file (POSIX.1-1988, ustar): a header, and what contents are filled up to."""
+_ALWAYS_OF_RR: Final = frozenset(("version", "events", "mmaps", "tasks"))
 FOLDER: Final = "attachments"
 
 
@@ -26,7 +29,7 @@ class Readable(Protocol):
 
 
 def kind_of(head: bytes) -> str | None:
-    """`jfr`, `perf` or `rr`, when a file that starts so is one; rr's is the folder of a trace, as a tar file."""
+    """`jfr`, `perf` or `rr`, when a file that starts so is one; rr's is the folder of a trace as a tar file."""
     found = next((kind for mark, kind in _KINDS.items() if head.startswith(mark)), None)
     return found or ("rr" if _is_rr(head) else None)
 
@@ -42,6 +45,45 @@ def _is_rr(head: bytes) -> bool:
             names.append(Path(head[at : at + 100].rstrip(b"\0").decode(errors="replace")).name)
         at += _RECORD + -(-int(size, 8) // _RECORD) * _RECORD
     return bool(names) and all(_OF_RR.fullmatch(name) for name in names)
+
+
+def is_folder_of_rr(folder: Path) -> bool:
+    """Whether a folder is a trace as rr writes it."""
+    return all((folder / name).is_file() for name in _ALWAYS_OF_RR)
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Files of a folder and of those below it, by name, hidden ones left out.
+
+    A trace of rr is one thing, and so is a folder that cannot be looked into.
+    """
+    if is_folder_of_rr(folder) or not os.access(folder, os.R_OK | os.X_OK):
+        yield folder
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from below(path)
+        elif path.is_file():
+            yield path
+
+
+def keep_folder(case: Case, folder: Path, spool: Path) -> str:
+    """Keep the files of a folder as `<sha256>-<name>.tar`, the same bytes each time; gives their SHA-256."""
+    packed = spool / "folder.tar"
+    with tarfile.open(packed, "w", format=tarfile.GNU_FORMAT) as tar:
+        for path in sorted(folder.iterdir()):
+            if path.is_symlink() or not path.is_file():
+                continue  # a link may lead anywhere
+            told = tarfile.TarInfo(f"{folder.name}/{path.name}")
+            with path.open("rb") as file:
+                told.size = os.fstat(file.fileno()).st_size
+                tar.addfile(told, file)
+    with packed.open("rb") as stream:
+        kept = keep(case, stream, f"{folder.name}.tar")
+    packed.unlink()
+    return kept
 
 
 def keep(case: Case, stream: Readable, name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
 from shadowlab import errors
+from shadowlab.telemetry import attachments
 from shadowlab.telemetry.connection import is_the_machines
 
 _GZIP: Final = b"\x1f\x8b"
@@ -52,7 +53,10 @@ class Input:
 
 
 def expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Input]:
-    """Each file that the paths name, in their order; the files of a folder or glob by name, without hidden ones."""
+    """Each file that the paths name, in their order; the files of a folder or glob by name, without hidden ones.
+
+    A folder that rr wrote is one input.
+    """
     for given in paths:
         name = os.fspath(given)
         if name == "-":
@@ -60,17 +64,12 @@ def expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Input]:
         elif "://" in name:
             yield from _remote(name)
         elif os.path.isdir(name):
-            found = (p for p in sorted(Path(name).rglob("*")) if p.is_file())
-            yield from (Input(str(p), str(p)) for p in found if not _hidden(p.relative_to(name)))
+            yield from (Input(str(path), str(path)) for path in attachments.below(Path(name)))
         elif not os.path.exists(name) and glob.has_magic(name):
             found_names = sorted(n for n in glob.glob(name, recursive=True) if os.path.isfile(n))
             yield from (Input(n, n) for n in found_names or [name])
         else:
             yield Input(name, name)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def _remote(name: str) -> Iterator[Input]:
@@ -95,7 +94,8 @@ def opened(given: Input) -> Iterator[BinaryIO]:
     except OSError as exc:
         if is_the_machines(exc):
             raise
-        raise errors.TelemetryError(f"cannot be read: {exc.strerror or exc}") from exc
+        why = exc.strerror or "nothing answers there, or it has no such file" if "://" in given.place else exc.strerror
+        raise errors.TelemetryError(f"cannot be read: {why or exc}") from exc
 
 
 def _open(place: str) -> BinaryIO:

@@ -84,8 +84,12 @@ class Loading:
         """Load one file, or refuse it whole."""
         faults = Faults(given.name)
         try:
-            with inputs.opened(given) as raw:
-                self._take(given, Hashed(raw), faults)
+            if given.path and attachments.is_folder_of_rr(given.path):
+                kept = attachments.keep_folder(self.case, given.path, self._spool)
+                self.files.append(IngestedFile(file=given.name, format="rr", sha256=kept, rows=0))
+            else:
+                with inputs.opened(given) as raw:
+                    self._take(given, Hashed(raw), faults)
         except errors.TelemetryError as exc:
             self.refused.append(Rejected(file=given.name, position="whole file", reason=str(exc.args[0])))
         else:

@@ -41,11 +41,8 @@ class Rows:
         return frame
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows as dictionaries; whole decimals are `int`, maps are `dict`."""
-        return [
-            {name: _plain(value) for name, value in row.items()}
-            for row in self.table.to_pylist(maps_as_pydicts="lossy")
-        ]
+        """All rows as dictionaries; whole decimals are `int`, maps are `dict`, dates beyond Python's calendar words."""
+        return [{name: _plain(value) for name, value in row.items()} for row in _dictionaries(self.table)]
 
     @property
     def digest(self) -> str:
@@ -68,6 +65,22 @@ class Rows:
         shown: Sequence[Mapping[str, object]] = Rows(self.query, self.table.slice(0, _SHOWN)).rows()
         more = f"<p>{len(self) - _SHOWN:,} more rows are not shown.</p>" if len(self) > _SHOWN else ""
         return table(shown, caption=repr(self)) + more
+
+
+def _dictionaries(table: pyarrow.Table) -> list[dict[str, Any]]:
+    try:
+        listed: list[dict[str, Any]] = table.to_pylist(maps_as_pydicts="lossy")
+    except (OverflowError, ValueError):  # a date that DuckDB knows and Python does not: `DATE 'infinity'`
+        columns = [[_or_words(value) for value in column] for column in table.columns]
+        return [dict(zip(table.column_names, row, strict=True)) for row in zip(*columns, strict=True)]
+    return listed
+
+
+def _or_words(value: Any) -> Any:
+    try:
+        return value.as_py(maps_as_pydicts="lossy")
+    except (OverflowError, ValueError):
+        return "beyond the calendar"
 
 
 def _plain(value: Any) -> Any:
