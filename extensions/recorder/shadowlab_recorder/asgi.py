@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import quote
 
-from shadowlab_recorder import fixture, spans, tape
+from shadowlab_recorder import spans, tape
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.tape import Tape
@@ -40,33 +40,32 @@ class RecordedApp:
         if scope["type"] == "lifespan":
             return await self._lifespan(scope, receive, send)
         # A tape that runs already is this request's own: whatever is around this application is recorded too.
-        started = quietly(self._start, scope) if scope["type"] == "http" and tape.current() is None else None
-        if started is None:
+        now = quietly(self._start, scope) if scope["type"] == "http" and tape.current() is None else None
+        if now is None:
             return await self.app(scope, receive, send)
-        return await self._recorded(started, scope, receive, send)
+        recorder = self.recorder
 
-    async def _recorded(self, now: Tape, scope: Scope, receive: Receive, send: Send) -> None:
         async def tee_receive() -> Message:
             message = await receive()
             quietly(_received, now, message)
             return message
 
         async def tee_send(message: Message) -> None:
-            quietly(_sent, now, message)
-            quietly(self.recorder.link, now)
+            quietly(_sent, now, message, recorder)
             await send(message)
 
         token = tape.enter(now)
         try:
             await self.app(scope, tee_receive, tee_send)
         except Exception as error:
-            quietly(_failed, now, error)
+            now.fail(error)
             raise
         else:
-            now.error = now.error if (now.status or 0) >= 500 else None  # else a middleware made good for it
+            if now.failed and (now.status or 0) < 500:
+                now.error = None  # a middleware made good for it
         finally:
             tape.leave(token)
-            quietly(self.recorder.finish, now)
+            quietly(recorder.finish, now)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -76,8 +75,7 @@ class RecordedApp:
 
     def _start(self, scope: Scope) -> Tape | None:
         query = scope.get("query_string", b"").decode("latin-1")
-        headers = [(bytes(name), bytes(value)) for name, value in scope.get("headers", ())]
-        return self.recorder.start("asgi", scope["method"], _path(scope), query, headers)
+        return self.recorder.start("asgi", scope["method"], _path(scope), query, list(scope.get("headers", ())))
 
 
 def _path(scope: Scope) -> str:
@@ -88,23 +86,27 @@ def _path(scope: Scope) -> str:
 
 def _received(now: Tape, message: Message) -> None:
     if message["type"] == "http.request":
-        now.request_body.add(message.get("body", b""))
-        now.request_body.ended = not message.get("more_body", False)
-    spans.notice(now)
+        body = now.request_body
+        body.add(message.get("body", b""))
+        body.ended = not message.get("more_body", False)
+    if not now.inside:
+        spans.notice(now)
 
 
-def _sent(now: Tape, message: Message) -> None:
+def _sent(now: Tape, message: Message, recorder: Recorder) -> None:
     match message["type"]:
         case "http.response.start":
             now.status = int(message["status"])
-            now.response_headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+            now.response_headers = list(message.get("headers", ()))
+            if not now.inside:
+                spans.notice(now)
+            recorder.link(now)
         case "http.response.body":
-            now.response_body.add(message.get("body", b""))
-            now.response_body.ended = not message.get("more_body", False)
+            body = now.response_body
+            body.add(message.get("body", b""))
+            body.ended = not message.get("more_body", False)
+            if recorder.settings.slow_ms is not None:
+                recorder.link(now)  # by now it may be slow
         case "http.response.pathsend" | "http.response.zerocopysend":
             now.response_body.size += 1  # a file that goes by unseen: the body counts as cut
             now.response_body.ended = True
-
-
-def _failed(now: Tape, error: Exception) -> None:
-    now.error = fixture.failure(error)

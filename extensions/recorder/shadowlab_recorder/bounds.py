@@ -36,6 +36,4 @@ class Bucket:
 
 def fingerprint(tape: Tape) -> tuple[Any, ...]:
     """What makes two failures the same: method, path without ids, status, exception and where it was raised."""
-    frames = tape.error["frames"] if tape.error else ()
-    where = (frames[-1]["file"], frames[-1]["line"]) if frames else ()
-    return (tape.method, _ID.sub("*", tape.path)[:200], tape.status, tape.error and tape.error["type"], *where)
+    return (tape.method, _ID.sub("*", tape.path)[:200], tape.status, *tape.failed_where())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.room import Room
-from shadowlab_recorder.sql import Parsed
+from shadowlab_recorder.sql import Parsed, Query
 
 ROWS_LIMIT = 1000
 """Rows kept of one statement."""
@@ -62,36 +62,71 @@ class Rows(Protocol):
         """Whether there were more."""
 
 
-@dataclass(slots=True)
+Origins = tuple["tuple[Table, str] | None", ...]
+"""Where each column of a result comes from."""
+
+
+class Reading:
+    """What was worked out about a select, once for each text and each version of the schema."""
+
+    __slots__ = ("columns", "covered", "doubt", "more", "origins")
+
+    def __init__(
+        self, columns: tuple[str, ...], origins: Origins, more: tuple[tuple[Table, Query], ...] = (), doubt: str = ""
+    ) -> None:
+        self.columns = columns
+        self.origins = origins
+        self.more = more
+        """Tables of whose rows the result tells a part, and what asks for the rest."""
+        self.doubt = doubt
+        self.covered = tuple(_covered(origins))
+        """Tables whose rows are in the result with all their columns, and where."""
+
+
+def _covered(origins: Origins) -> Iterator[tuple[Table, dict[str, int]]]:
+    for table in dict.fromkeys(origin[0] for origin in origins if origin is not None):
+        places = {origin[1]: n for n, origin in enumerate(origins) if origin is not None and origin[0] is table}
+        if len(places) == len(table.columns):
+            yield table, places
+
+
+NOTHING_READ = Reading((), ())
+
+
 class Statement:
     """One statement, with references to what it gave."""
 
-    seq: int
-    text: str
-    parameters: Any
-    parsed: Parsed
     target: Table | None = None
     """The table that a write changes."""
+    reading: Reading = NOTHING_READ
     columns: tuple[str, ...] = ()
-    origins: tuple[tuple[Table, str] | None, ...] = ()
-    """Where each column of the result comes from."""
     result: Rows | None = None
-    whole: list[tuple[Table, Rows]] = field(default_factory=list)
+    whole: tuple[tuple[Table, Rows], ...] = ()
     """All columns of the rows that a select read, of tables of which its result tells a part."""
     before: Rows | None = None
     """All columns of the rows that a write was about to change."""
     in_the_way: Rows | None = None
     """All columns of the row whose key, or unique value, a write would have given to another one."""
-    known: bool = False
+    known = False
     """Whether those rows were read before, by their key."""
     first_id: int | None = None
     """The id that the database gave to an inserted row, where the result does not tell."""
     row_count: int | None = None
-    started: float = field(default_factory=time.perf_counter)
-    elapsed_ms: float = 0.0
     error: dict[str, Any] | None = None
-    doubt: str = ""
+    doubt = ""
     """Why the rows that it touched are not known."""
+    ended = 0.0
+
+    def __init__(self, seq: int, text: str, parameters: Any, parsed: Parsed) -> None:
+        self.seq = seq
+        self.text = text
+        self.parameters = parameters
+        self.parsed = parsed
+        self.started = time.perf_counter()
+
+    @property
+    def origins(self) -> Origins:
+        return self.reading.origins
 
     def tables(self) -> list[Table]:
         """The tables that it read."""
@@ -99,7 +134,12 @@ class Statement:
         return list(dict.fromkeys(read))
 
     def touch(self) -> None:
-        self.elapsed_ms = round((time.perf_counter() - self.started) * 1000, 3)
+        """Sets the time that it has taken until now."""
+        self.ended = time.perf_counter()
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((self.ended - self.started) * 1000, 3) if self.ended else 0.0
 
 
 class Log:
@@ -131,8 +171,9 @@ class Log:
         if seq >= STATEMENTS_LIMIT or (self.room is not None and self.room.take(size) < size):
             self.cut = True
             return None
-        kept = dict(parameters) if isinstance(parameters, Mapping) else parameters and tuple(parameters)
-        made = Statement(seq, text, kept, parsed)
+        if type(parameters) is not tuple:
+            parameters = dict(parameters) if isinstance(parameters, Mapping) else parameters and tuple(parameters)
+        made = Statement(seq, text, parameters, parsed)
         self.statements.append(made)
         return made
 
@@ -142,21 +183,21 @@ class Log:
 
     def knows(self, table: Table, key: Mapping[str, Any]) -> bool:
         """Whether the row with this key has been read whole before."""
-        wanted = {name: None if value is None else str(value) for name, value in key.items()}
-        if set(wanted) != set(table.key) or not wanted:
+        if not key or len(key) != len(table.key) or any(name not in key for name in table.key):
             return False
-        return any(_has(each, table, wanted) for each in self.statements)
+        wanted = {name: str(value) for name, value in key.items()}
+        return any(each.reading is not NOTHING_READ and _has(each, table, wanted) for each in self.statements)
 
 
-def _has(statement: Statement, table: Table, key: Mapping[str, str | None]) -> bool:
+def _has(statement: Statement, table: Table, key: Mapping[str, str]) -> bool:
     """Whether a statement read the row with this key."""
     for read, rows in statement.whole:
-        if read is table and rows.has({table.names.index(name): str(value) for name, value in key.items()}):
+        if read is table and rows.has({table.names.index(name): value for name, value in key.items()}):
             return True
-    places = {origin[1]: n for n, origin in enumerate(statement.origins) if origin is not None and origin[0] is table}
-    if statement.result is None or not set(key) <= set(places) or len(places) < len(table.columns):
-        return False
-    return statement.result.has({places[name]: str(value) for name, value in key.items()})
+    for read, places in statement.reading.covered:
+        if read is table and statement.result is not None:
+            return statement.result.has({places[name]: value for name, value in key.items()})
+    return False
 
 
 def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple[Table, Row]]:
@@ -178,7 +219,7 @@ def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple
                 yield table, part
 
 
-def _instances(origins: tuple[tuple[Table, str] | None, ...]) -> list[tuple[Table, dict[str, int]]]:
+def _instances(origins: Origins) -> list[tuple[Table, dict[str, int]]]:
     """The columns of a result by table; a table that is joined to itself has a group for each of its parts."""
     groups: list[tuple[Table, dict[str, int]]] = []
     for place, origin in enumerate(origins):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from shadowlab_recorder.catalog_postgres import QUERY, Described, described, quoted
-from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, Table
+from shadowlab_recorder.database import ROWS_LIMIT, Log, Reading, Statement, Table
 from shadowlab_recorder.quiet import log as _log
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.room import Room
@@ -21,7 +21,7 @@ Steps = Generator[Any, Any, Any]
 _VALUES_LIMIT = 20_000
 _MANY_LIMIT = 50
 _catalog: dict[tuple[str, Any], Described | None] = {}
-_known: dict[tuple[str, str], tuple[Any, Any, str]] = {}
+_known: dict[tuple[str, str], Reading] = {}
 """What was worked out about a select, by server and text."""
 _worked: set[str] = set()
 """Statements of ours that have worked once: they need no savepoint any more."""
@@ -290,12 +290,12 @@ def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Step
             if len(_known) > 2048:
                 _known.clear()
             _known[place] = yield from _worked_out(cursor, log, noted, run)
-        noted.origins, more, doubt = _known[place]
-        noted.doubt = noted.doubt or doubt
-        for table, query in more:
+        noted.reading = _known[place]
+        noted.doubt = noted.doubt or noted.reading.doubt
+        for table, query in noted.reading.more:
             rows = yield from run(cursor, query.text, arguments(noted.parameters, query.marks))
             if rows is not None:
-                noted.whole.append((table, rows))
+                noted.whole = (*noted.whole, (table, rows))
             else:
                 noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
 
@@ -322,7 +322,7 @@ def _worked_out(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
                 more.append((table, found.whole[alias]))
             elif table is None or not told.get(table, set()) >= set(table.key):
                 doubt = f"rows behind: {noted.text[:120]}"
-    return tuple(origins), tuple(more), doubt
+    return Reading(noted.columns, tuple(origins), tuple(more), doubt)
 
 
 def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from shadowlab_recorder.tape import current
 
 _Environ: Any = type(os.environ)
+_get = _Environ.__getitem__
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
 
@@ -35,11 +36,13 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 
     def __getitem__(self, name: Any) -> Any:
         tape = current()
-        if tape is None or not isinstance(name, str) or not _NAME.fullmatch(name) or _is_instrumentation():
-            return super().__getitem__(name)
-        tape.environment_read.setdefault(name, False)
-        value = super().__getitem__(name)
-        tape.environment_read[name] = True
+        if tape is None or not isinstance(name, str) or _is_instrumentation() or tape.environment_read.get(name):
+            return _get(self, name)
+        if _NAME.fullmatch(name):
+            tape.environment_read.setdefault(name, False)
+        value = _get(self, name)
+        if name in tape.environment_read:
+            tape.environment_read[name] = True
         return value
 
     def items(self) -> ItemsView[Any, Any]:
@@ -55,10 +58,9 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 def _is_instrumentation() -> bool:
     """Whether OpenTelemetry's code or ours is what reads: the service did not ask."""
     frame: Any = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__") in ("os", "collections.abc"):
+    while (name := frame.f_globals.get("__name__")) in ("os", "collections.abc") and frame.f_back is not None:
         frame = frame.f_back
-    name = str(frame.f_globals.get("__name__", "")) if frame is not None else ""
-    return name.startswith(("opentelemetry.", "shadowlab_recorder."))
+    return str(name).startswith(("opentelemetry.", "shadowlab_recorder."))
 
 
 def watch() -> None:

@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.quiet import quietly
-from shadowlab_recorder.tape import Body, current
+from shadowlab_recorder.tape import current
 
 _roots: list[str] = []
 _FILES_LIMIT = 50

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from traceback import walk_tb
+from types import TracebackType
 from typing import Any
 
 from shadowlab_recorder import database, protobuf
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
-from shadowlab_recorder.tape import Body, Exchange, Tape
+from shadowlab_recorder.tape import Exchange, Tape
 
 SCHEMA = "shadowlab.recording/v1"
 _HERE = str(Path(__file__).parent)
@@ -103,11 +105,11 @@ def timestamp(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+def failure(error: BaseException, trace: TracebackType | None = None) -> dict[str, Any]:
     """Type, message and frames of an exception, outermost frame first, without the recorder's own."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    walked = ((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))
+    walked = ((frame.f_code, line) for frame, line in walk_tb(trace or error.__traceback__))
     frames = [
         {"file": code.co_filename, "function": code.co_name, "line": line}
         for code, line in walked

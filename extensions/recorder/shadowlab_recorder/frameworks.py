@@ -8,7 +8,7 @@ import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from shadowlab_recorder import fixture, spans, tape
+from shadowlab_recorder import spans, tape
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
 
@@ -41,11 +41,12 @@ class Probe:
         if now is None:
             await self.app(scope, receive, send)
             return
-        quietly(_entered)
+        quietly(spans.notice, now, True)
+        now.inside = True
         try:
             await self.app(scope, receive, send)
         except Exception as error:
-            quietly(_failed, error)
+            now.fail(error)
             quietly(self.recorder.link, now)
             raise
 
@@ -136,11 +137,11 @@ def _link(recorder: Recorder, response: Any) -> None:
 def _entered() -> None:
     now = tape.current()
     if now is not None:
-        spans.notice(now, nearest=True)
+        spans.notice(now, True)
 
 
 def _failed(error: Exception) -> None:
     now = tape.current()
     if now is not None:
-        now.error = fixture.failure(error)
+        now.fail(error)
         spans.notice(now)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any, cast
 
-from shadowlab_recorder import fixture, messages, spans, tape
+from shadowlab_recorder import messages, spans, tape
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
@@ -133,6 +133,6 @@ def _returned(now: Tape, result: Any) -> None:
 
 def _failed(now: Tape, error: BaseException) -> None:
     if isinstance(error, Exception):
-        now.error = fixture.failure(error)
+        now.fail(error)
         now.status = None
     spans.notice(now)

@@ -7,8 +7,9 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.fixture import message
-from shadowlab_recorder.tape import Body, Exchange, current
+from shadowlab_recorder.tape import Exchange, current
 
 _log = logging.getLogger("shadowlab_recorder")
 
@@ -58,7 +59,7 @@ def _begin(httpx: Any, request: Any, tee: Any) -> Exchange | None:
     if tape is None:
         return None
     try:
-        exchange = tape.exchange("httpx", request.method, str(request.url), list(request.headers.raw))
+        exchange = tape.exchange("httpx", request.method, request.url, request.headers.raw)
         if exchange is not None:
             _note_body(httpx, request, exchange.request_body, tee)
     except Exception as error:
@@ -87,7 +88,7 @@ def _answered(exchange: Exchange | None, response: Any, tee: Any) -> Any:
     """The response with an ear at its stream: every piece still reaches the caller as it comes."""
     if exchange is not None:
         exchange.status = int(response.status_code)
-        exchange.headers = list(response.headers.raw)
+        exchange.headers = response.headers.raw
         exchange.touch()
         response.stream = tee(response.stream, exchange.body, exchange)
     return response

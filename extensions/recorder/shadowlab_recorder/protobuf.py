@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted
-from shadowlab_recorder.tape import Body
 
 
 def cleaned(body: Body, clean: Redacted) -> bytes:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import random
-import threading
 import time
 from functools import cached_property
 from typing import Any
 
 from shadowlab_recorder import environment, fixture, identity, spans
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.bounds import Bucket, fingerprint
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.redaction import Redaction
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.settings import Settings, switched_off
 from shadowlab_recorder.snapshot import Held, Image, Snapshot
-from shadowlab_recorder.tape import Body, RawHeaders, Tape
+from shadowlab_recorder.tape import RawHeaders, Tape
 from shadowlab_recorder.writer import Writer
 
 _log = logging.getLogger("shadowlab_recorder")
@@ -34,7 +34,6 @@ class Recorder:
         )
         self._values = environment.values(settings.environment)
         self._draws = random.Random(settings.seed)
-        self._lock = threading.Lock()
         self._bucket = Bucket(settings.per_minute)
         self._memory = Room(settings.memory_bytes)
         self._writer = Writer(
@@ -58,12 +57,13 @@ class Recorder:
         """A tape for a request that begins now, with the database as it is now; None when nothing is recorded."""
         if self._off:
             return None
-        limit, room = self.settings.body_limit, Room(self.settings.request_bytes, self._memory)
-        bodies = Body(limit, room), Body(limit, room)
-        tape = Tape(kind, method, path, query, headers, *bodies, control=self._draw(), room=room)
+        told = self.settings
+        limit, room = told.body_limit, Room(told.request_bytes, self._memory)
+        control = self._draws.random() < told.share  # one call in C: threads cannot meet in it
+        tape = Tape(kind, method, path, query, headers, Body(limit, room), Body(limit, room), control, room)
         spans.notice(tape, nearest=True)
-        if self.settings.snapshot is not None:
-            taken = self._image(self.settings.snapshot)
+        if told.snapshot is not None:
+            taken = self._image(told.snapshot)
             tape.snapshot_lost = taken is None
             if isinstance(taken, Image):
                 tape.snapshot = taken
@@ -77,8 +77,8 @@ class Recorder:
 
     def link(self, tape: Tape) -> None:
         """Lets the server's span carry the recording's id if there will be one. Call it while the span is open."""
-        spans.notice(tape)
         if self.wanted(tape):
+            spans.notice(tape)
             spans.link(tape)
 
     def finish(self, tape: Tape) -> None:
@@ -86,26 +86,31 @@ class Recorder:
         if tape.closed:
             return
         try:
-            self._finish(tape)
+            if self.wanted(tape):
+                self._keep(tape)
+            else:
+                tape.closed = True
+                _release(tape)
         finally:
+            tape.closed = True
+            tape.span = tape._raised = None  # the exception would hold the service's frames, and they this tape
             if tape.room is not None:
                 tape.room.leave()
 
-    def _finish(self, tape: Tape) -> None:
+    def _keep(self, tape: Tape) -> None:
         self.link(tape)
+        tape.settle()
         kept = self._kept(tape)
-        answered = tape.response_body.ended or tape.error is not None or (tape.status or 0) >= 500
-        wanted = answered and self.wanted(tape)  # not answered: its client went away
+        answered = tape.response_body.ended or tape.failed  # else its client went away
         tape.control = tape.control and not kept
-        if wanted:
+        if answered:
             seen = {name: _plain(value) for name, value in tape.flags.items()}
             tape.flags = {**self._flags(), **seen}
         tape.closed = True
-        tape.span = None
         if not (kept or tape.control):
             tape.snapshot, tape.snapshot_lost = None, False
             _release(tape)
-        if not wanted or not self._writer.put(tape):
+        if not answered or not self._writer.put(tape):
             _release(tape)
 
     def _admitted(self, tape: Tape) -> bool:
@@ -117,9 +122,8 @@ class Recorder:
         return tape.admitted
 
     def _kept(self, tape: Tape) -> bool:
-        failed = tape.error is not None or (tape.status or 0) >= 500
         slow = self.settings.slow_ms
-        return failed or (slow is not None and (time.monotonic_ns() - tape.monotonic_ns) / 1e6 >= slow)
+        return tape.failed or (slow is not None and (time.monotonic_ns() - tape.monotonic_ns) / 1e6 >= slow)
 
     def _image(self, snapshot: Snapshot) -> Image | Held | None:
         try:
@@ -127,10 +131,6 @@ class Recorder:
         except Exception as error:
             _log.warning("shadowlab-recorder: no snapshot: %s", type(error).__name__)
             return None
-
-    def _draw(self) -> bool:
-        with self._lock:
-            return self._draws.random() < self.settings.share
 
     def _flags(self) -> dict[str, Any]:
         if self.settings.flags is None:

@@ -273,7 +273,12 @@ class Redacted:
 
 
 def _decoded(raw: RawHeaders) -> list[tuple[str, str]]:
-    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+    """As text, whether an application wrote them as bytes (ASGI) or as text (WSGI)."""
+    return [(_text(name), _text(value)) for name, value in raw]
+
+
+def _text(part: Any) -> str:
+    return part if isinstance(part, str) else bytes(part).decode("latin-1")
 
 
 def _cookies(name: str, value: str) -> list[str]:

@@ -12,25 +12,27 @@ RECORDING_ID = "shadowlab.recording.id"
 """The attribute by which a span finds its recording."""
 
 
-def notice(tape: Tape, *, nearest: bool = False) -> None:
+def notice(tape: Tape, nearest: bool = False) -> None:
     """Remembers the span that is current here if it is the server's.
 
-    A server span wins over every other. With `nearest` (where a request enters, and a current span is around all of
-    it) a span of another kind is taken as long as there is no server span. Else it only lends its trace id: the spans
-    that OpenTelemetry opens around `receive` are of that sort.
+    The first server span wins over every other. With `nearest` (where a request enters, and a current span is around
+    all of it) a span of another kind is taken as long as there is no server span. Else it only lends its trace id: the
+    spans that OpenTelemetry opens around `receive` are of that sort.
     """
+    if tape.served:
+        return
     span = trace.get_current_span()
+    if span is trace.INVALID_SPAN:
+        return
     context = span.get_span_context()
     if not context.is_valid:
         return
     kind = getattr(span, "kind", None)
-    served = getattr(tape.span, "kind", None) is trace.SpanKind.SERVER
-    if kind is trace.SpanKind.SERVER or (nearest and not served and kind is not trace.SpanKind.CLIENT):
-        tape.span = span
-        tape.span_id = trace.format_span_id(context.span_id)
-        tape.trace_id = trace.format_trace_id(context.trace_id)
-    elif tape.trace_id is None:
-        tape.trace_id = trace.format_trace_id(context.trace_id)
+    tape.served = kind is trace.SpanKind.SERVER
+    if tape.served or (nearest and kind is not trace.SpanKind.CLIENT):
+        tape.span, tape.span_context = span, context
+    elif tape.context is None:
+        tape.context = context
 
 
 def link(tape: Tape) -> None:

@@ -6,21 +6,25 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from shadowlab_recorder.body import Body
 
 if TYPE_CHECKING:
     from random import Random
+    from types import TracebackType
+
+    from opentelemetry.trace import SpanContext
 
     from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
     from shadowlab_recorder.room import Room
     from shadowlab_recorder.snapshot import Held, Image
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Header names and values as they came, in order."""
+RawHeaders = list[tuple[Any, Any]]
+"""Header names and values as they came, bytes or (an answer of WSGI) text, in order."""
 
 OUTBOUND_LIMIT = 200
 """Exchanges kept of one request; a request that makes more is not replayable and says so."""
@@ -28,135 +32,190 @@ OUTBOUND_LIMIT = 200
 _current: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
 
 
-class Body:
-    """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
-
-    __slots__ = ("_digest", "_pieces", "_room", "ended", "form", "kept", "limit", "size")
-
-    def __init__(self, limit: int, room: Room | None = None) -> None:
-        self.limit = limit
-        self._room = room
-        self.size = 0
-        self.kept = 0
-        self.ended = False
-        """Whether the last byte went by."""
-        self.form: Any = None
-        """The class of the Protocol Buffers message that it is."""
-        self._pieces: list[bytes] = []
-        self._digest: Any = None
-
-    def add(self, piece: bytes) -> None:
-        self.size += len(piece)
-        wanted = min(len(piece), self.limit - self.kept)
-        if self._room is not None and wanted > 0:
-            wanted = self._room.take(wanted)
-        kept = bytes(piece[: max(wanted, 0)])
-        if kept:
-            self.kept += len(kept)
-            self._pieces.append(kept)
-        if len(kept) < len(piece) or self._digest is not None:
-            self._cut(piece, len(kept))
-
-    def _cut(self, piece: bytes, kept: int) -> None:
-        """From the first byte that is not kept on, the digest goes along."""
-        if self._digest is None:
-            self._digest = hashlib.sha256(b"".join(self._pieces))
-            piece = piece[kept:]
-        self._digest.update(piece)
-
-    @property
-    def cut(self) -> bool:
-        return self.size > self.kept
-
-    def bytes(self) -> bytes:
-        return b"".join(self._pieces)
-
-    def sha256(self) -> str:
-        """Of the whole body, the part beyond the limit included."""
-        digest = hashlib.sha256(self.bytes()) if self._digest is None else self._digest
-        return str(digest.hexdigest())
-
-
-@dataclass(slots=True)
 class Exchange:
     """One call that the request made to somebody else."""
 
-    seq: int
-    client: str
-    method: str
-    url: str
-    request_headers: RawHeaders
-    request_body: Body
-    body: Body
-    started: float = field(default_factory=time.perf_counter)
     status: int | None = None
-    headers: RawHeaders = field(default_factory=list)
-    elapsed_ms: float = 0.0
     error: tuple[str, str] | None = None
     """Type and message of the exception that the caller got."""
+    ended = 0.0
+
+    def __init__(
+        self, seq: int, client: str, method: str, url: Any, headers: RawHeaders, request_body: Body, body: Body
+    ) -> None:
+        self.seq = seq
+        self.client = client
+        self.method = method
+        self._url = url
+        self.request_headers = headers
+        self.headers: RawHeaders = []
+        self.request_body = request_body
+        self.body = body
+        self.started = time.perf_counter()
+
+    @property
+    def url(self) -> str:
+        """As text; a client's own object is asked for it when the recording is written."""
+        return str(self._url)
 
     def touch(self) -> None:
         """Sets the time that the call has taken until now."""
-        self.elapsed_ms = round((time.perf_counter() - self.started) * 1000, 3)
+        self.ended = time.perf_counter()
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((self.ended - self.started) * 1000, 3) if self.ended else 0.0
 
 
-@dataclass(slots=True)
+_MADE_WHEN_ASKED: dict[str, Callable[[], Any]] = {
+    "id": lambda: uuid.uuid4().hex,
+    "response_headers": list,
+    "outbound": list,
+    "unseen": set,
+    "files": dict,
+    "draws": list,
+    "environment_read": dict,
+    "flags": dict,
+    "_sequence": itertools.count,
+}
+"""Attributes of a tape that most requests never ask for."""
+
+
 class Tape:
-    """One request from its first byte to its last."""
+    """One request from its first byte to its last.
 
-    kind: str
-    method: str
-    path: str
-    query: str
-    request_headers: RawHeaders
-    request_body: Body
-    response_body: Body
-    control: bool
-    """Whether the seeded draw chose this request to be kept although it passes."""
-    room: Room | None = None
-    """What its bodies and rows are taken from."""
-    admitted: bool | None = None
-    """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    time_ns: int = field(default_factory=time.time_ns)
-    monotonic_ns: int = field(default_factory=time.monotonic_ns)
+    Most requests pass and their tapes are thrown away, so that what is cheap to keep is kept as it came; it is worked
+    out when the recording is written.
+    """
+
+    id: str
     status: int | None = None
-    response_headers: RawHeaders = field(default_factory=list)
-    error: dict[str, Any] | None = None
+    response_headers: RawHeaders
     message: Message | None = None
     """What a consumer was called with."""
     call: dict[str, Any] | None = None
     """`target`, `text` (arguments as JSON) and `lossy` of a function."""
-    call_lost: bool = False
-    outbound: list[Exchange] = field(default_factory=list)
-    outbound_lost: bool = False
-    unseen: set[str] = field(default_factory=set)
+    call_lost = False
+    outbound: list[Exchange]
+    outbound_lost = False
+    unseen: set[str]
     """In words, what it did that the recorder does not keep: a stream, a database behind an unknown driver."""
     log: Log | None = None
     """What it did in a database."""
-    files: dict[str, tuple[str, Body]] = field(default_factory=dict)
+    files: dict[str, tuple[str, Body]]
     """By real path: the path under its root, and the content."""
-    files_lost: bool = False
-    draws: list[bytes] = field(default_factory=list)
+    files_lost = False
+    draws: list[bytes]
     """What was drawn from the system's randomness."""
-    draws_size: int = 0
-    environment_read: dict[str, bool] = field(default_factory=dict)
+    draws_size = 0
+    environment_read: dict[str, bool]
     """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None
-    snapshot_lost: bool = False
+    snapshot_lost = False
     held: Held | None = None
     """A state that the database's server holds for it."""
-    flags: dict[str, Any] = field(default_factory=dict)
+    flags: dict[str, Any]
+    admitted: bool | None = None
+    """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
     span: Any = None
     """The server's span, once it is known."""
-    trace_id: str | None = None
-    span_id: str | None = None
-    linked: bool = False
+    span_context: SpanContext | None = None
+    """Of that span."""
+    context: SpanContext | None = None
+    """Of the first span that was seen, whatever it is; it knows the trace."""
+    inside = False
+    """Whether the innermost middleware has looked for the server's span."""
+    served = False
+    """Whether `span` is a server's span, which is looked for no more."""
+    linked = False
     seed: int | None = None
     random: Random | None = None
-    closed: bool = False
-    _sequence: Iterator[int] = field(default_factory=itertools.count)
+    closed = False
+    _error: dict[str, Any] | None = None
+    _raised: tuple[BaseException, TracebackType | None] | None = None
+    _sequence: Iterator[int]
     """Draws numbers that stay apart when the request works in several threads."""
+
+    def __init__(
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        query: str,
+        request_headers: RawHeaders,
+        request_body: Body,
+        response_body: Body,
+        control: bool,
+        room: Room | None = None,
+    ) -> None:
+        self.kind = kind
+        self.method = method
+        self.path = path
+        self.query = query
+        self.request_headers = request_headers
+        self.request_body = request_body
+        self.response_body = response_body
+        self.control = control
+        """Whether the seeded draw chose this request to be kept although it passes."""
+        self.room = room
+        """What its bodies and rows are taken from."""
+        self.time_ns = time.time_ns()
+        self.monotonic_ns = time.monotonic_ns()
+        self.began = time.perf_counter()
+
+    def __getattr__(self, name: str) -> Any:
+        make = _MADE_WHEN_ASKED.get(name)
+        if make is None:
+            raise AttributeError(name)
+        return self.__dict__.setdefault(name, make())
+
+    @property
+    def trace_id(self) -> str | None:
+        context = self.span_context or self.context
+        return None if context is None else f"{context.trace_id:032x}"
+
+    @property
+    def span_id(self) -> str | None:
+        return None if self.span_context is None else f"{self.span_context.span_id:016x}"
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Type, message and frames of the exception that it failed with."""
+        self.settle()
+        return self._error
+
+    @error.setter
+    def error(self, error: dict[str, Any] | None) -> None:
+        self._error, self._raised = error, None
+
+    def fail(self, error: BaseException) -> None:
+        """Remembers the exception as far as it has come up; it is read when the recording is to be written."""
+        self._raised = (error, error.__traceback__)
+
+    def settle(self) -> None:
+        """Lets go of the exception, whose frames hold what the service had in its hands, and keeps what it tells."""
+        if self._raised is not None:
+            from shadowlab_recorder.fixture import failure
+
+            raised, self._raised = self._raised, None
+            self._error = failure(*raised)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it ended in an exception or an answer of 500 and above."""
+        return self._raised is not None or self._error is not None or (self.status or 0) >= 500
+
+    def failed_where(self) -> tuple[Any, ...]:
+        """The exception's type, file and line; empty when there was none."""
+        if self._raised is not None:
+            error, trace = self._raised
+            while trace is not None and trace.tb_next is not None:
+                trace = trace.tb_next
+            return (type(error).__qualname__, trace and trace.tb_frame.f_code.co_filename, trace and trace.tb_lineno)
+        if self._error is None:
+            return ()
+        frames = self._error["frames"][-1:]
+        return (self._error["type"], *((each["file"], each["line"]) for each in frames))
 
     def rand_seed(self) -> int:
         """32 bits from the trace id (from the recording's id when there is no trace), settled when first asked for."""
@@ -165,14 +224,14 @@ class Tape:
             self.seed = int.from_bytes(hashlib.sha256(origin).digest()[:4], "big")
         return self.seed
 
-    def exchange(self, client: str, method: str, url: str, headers: RawHeaders) -> Exchange | None:
+    def exchange(self, client: str, method: str, url: Any, headers: RawHeaders) -> Exchange | None:
         """A new outbound exchange in the order of the calls, or None when there are too many."""
         seq = next(self._sequence)
         if seq >= OUTBOUND_LIMIT:
             self.outbound_lost = True
             return None
-        limit = self.request_body.limit
-        made = Exchange(seq, client, method, url, headers, Body(limit, self.room), Body(limit, self.room))
+        limit, room = self.request_body.limit, self.room
+        made = Exchange(seq, client, method, url, headers, Body(limit, room), Body(limit, room))
         self.outbound.append(made)
         return made
 

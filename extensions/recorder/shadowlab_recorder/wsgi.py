@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from shadowlab_recorder import fixture, spans, tape
+from shadowlab_recorder import spans, tape
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import Body, RawHeaders, Tape
+from shadowlab_recorder.tape import RawHeaders, Tape
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -165,19 +166,20 @@ class _Input:
 
 def _close(now: Tape, recorder: Recorder, ended: bool) -> None:
     now.response_body.ended = now.response_body.ended or ended
-    now.error = now.error if (now.status or 500) >= 500 or not ended else None  # else something made good for it
+    if ended and (now.status or 500) < 500:
+        now.error = None  # something made good for it
     recorder.finish(now)
 
 
 def _started(now: Tape, status: str, headers: list[tuple[str, str]]) -> None:
     now.status = int(status[:3])
-    now.response_headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    now.response_headers = list(headers)
     spans.notice(now)
 
 
 def _failed(now: Tape, error: BaseException) -> None:
     if isinstance(error, Exception):
-        now.error = fixture.failure(error)
+        now.fail(error)
         spans.notice(now)
 
 

@@ -1,0 +1,59 @@
+"""A body as it goes by."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from shadowlab_recorder.room import Room
+
+
+class Body:
+    """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
+
+    size = 0
+    kept = 0
+    ended = False
+    """Whether the last byte went by."""
+    form: Any = None
+    """The class of the Protocol Buffers message that it is."""
+    _digest: Any = None
+
+    def __init__(self, limit: int, room: Room | None = None) -> None:
+        self.limit = limit
+        self._room = room
+        self._pieces: list[bytes] = []
+
+    def add(self, piece: bytes) -> None:
+        size = len(piece)
+        self.size += size
+        wanted = min(size, self.limit - self.kept) if self._digest is None else 0
+        if wanted > 0 and self._room is not None:
+            wanted = self._room.take(wanted)
+        if wanted == size and self._digest is None:
+            self._pieces.append(piece if type(piece) is bytes else bytes(piece))
+            self.kept += size
+        else:
+            self._cut(piece, max(wanted, 0))
+
+    def _cut(self, piece: bytes, kept: int) -> None:
+        """From the first byte that is not kept on, nothing is, and the digest goes along."""
+        if self._digest is None:
+            self._pieces.append(bytes(piece[:kept]))
+            self.kept += kept
+            self._digest = hashlib.sha256(b"".join(self._pieces))
+            piece = piece[kept:]
+        self._digest.update(piece)
+
+    @property
+    def cut(self) -> bool:
+        return self.size > self.kept
+
+    def bytes(self) -> bytes:
+        return b"".join(self._pieces)
+
+    def sha256(self) -> str:
+        """Of the whole body, the part beyond the limit included."""
+        digest = hashlib.sha256(self.bytes()) if self._digest is None else self._digest
+        return str(digest.hexdigest())

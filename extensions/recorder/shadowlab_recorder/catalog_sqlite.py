@@ -1,0 +1,109 @@
+"""What SQLite's catalog tells of the tables that a request touches, read once for each version of a schema."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+
+from shadowlab_recorder.database import Reading, Statement, Table
+
+_CHECK_EVERY_S = 1.0
+_MANY_CATALOGS, _MANY_READINGS = 64, 2048
+
+
+class Catalog:
+    """One version of a database's schema, as far as it was asked for."""
+
+    def __init__(self) -> None:
+        self._tables: dict[str, Table | None] = {}
+        self._readings: dict[str, Reading] = {}
+
+    def table(self, connection: Any, name: str) -> Table | None:
+        """The table of this name, None for what is no table."""
+        name = name.rpartition(".")[2]
+        if name not in self._tables:
+            self._tables[name] = _described(sqlite3.Cursor(connection), name)
+        return self._tables[name]
+
+    def reading(self, noted: Statement, cursor: Any) -> Reading:
+        """What this select reads, which its cursor has just executed."""
+        found = self._readings.get(noted.text)
+        if found is None:
+            if len(self._readings) > _MANY_READINGS:
+                self._readings.clear()
+            columns = tuple(each[0] for each in cursor.description or ())
+            found = self._readings[noted.text] = self._worked_out(noted, columns, cursor.connection)
+        return found
+
+    def _worked_out(self, noted: Statement, columns: tuple[str, ...], connection: Any) -> Reading:
+        """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
+        found = noted.parsed
+        tables = [(alias, self.table(connection, name)) for name, alias in found.tables]
+        aliases = {alias: table for alias, table in tables if table is not None}
+        doubt = "" if len(aliases) == len(tables) else f"a table of: {noted.text[:120]}"
+        origins: list[tuple[Table, str] | None] = []
+        for item in found.items:
+            alias, column = item or ("", "")
+            fitting = [table for name, table in aliases.items() if name == alias or not alias]
+            if column == "*":
+                origins += [(table, name) for table in fitting for name in table.names]
+            else:
+                owners = [(table, n) for table in fitting for n in table.names if n.lower() == column.lower()]
+                origins.append(owners[0] if len(owners) == 1 else None)
+        if len(origins) != len(columns):
+            origins = [None] * len(columns)
+        told = {alias: {o[1] for o in origins if o and o[0] is table} for alias, table in aliases.items()}
+        more = []
+        for alias, table in aliases.items():
+            if not found.grouped and len(told[alias]) == len(table.columns):
+                continue
+            if alias in found.whole:
+                more.append((table, found.whole[alias]))
+            elif not told[alias] >= set(table.key):
+                doubt = doubt or f"columns of a join: {noted.text[:120]}"
+        return Reading(columns, tuple(origins), tuple(more), doubt)
+
+
+_catalogs: dict[tuple[str, int], Catalog] = {}
+
+
+def catalog_of(connection: Any) -> Catalog:
+    """The catalog of a connection that is listened to; whether its schema has changed is asked every second."""
+    now = time.monotonic()
+    found: Catalog | None = connection._shadowlab_catalog
+    if found is None or now - connection._shadowlab_checked > _CHECK_EVERY_S:
+        found = connection._shadowlab_catalog = _looked_up(connection)
+        connection._shadowlab_checked = now
+    return found
+
+
+def _looked_up(connection: Any) -> Catalog:
+    version = sqlite3.Cursor(connection).execute("PRAGMA schema_version").fetchone()[0]
+    address = connection._shadowlab_address
+    place = f"{address} {id(connection)}" if address in ("", ":memory:") or "mode=memory" in address else address
+    if len(_catalogs) > _MANY_CATALOGS:
+        _catalogs.clear()
+    return _catalogs.setdefault((place, version), Catalog())
+
+
+def _described(asked: sqlite3.Cursor, name: str) -> Table | None:
+    found = asked.execute(
+        "SELECT type, name, sql FROM sqlite_master WHERE lower(tbl_name) = lower(?) AND sql IS NOT NULL"
+        " ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name",
+        (name,),
+    ).fetchall()
+    if not found or found[0][0] != "table":
+        return None
+    real = found[0][1]
+    quoted = '"' + real.replace('"', '""') + '"'
+    columns = asked.execute(f"PRAGMA table_info({quoted})").fetchall()
+    key = tuple(each[1] for each in sorted(columns, key=lambda each: each[5]) if each[5])
+    whole = len(key) == 1 and next(each[2].upper() for each in columns if each[5]) == "INTEGER"
+    return Table(
+        name=real,
+        columns=tuple((each[1], each[2]) for each in columns),
+        key=key,
+        schema=tuple(each[2] for each in found),
+        sequences=((key[0], real),) if whole else (),
+    )
