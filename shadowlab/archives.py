@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -38,22 +39,22 @@ def asked(
 
     Raises `UsageError` for an engine that is not there, and `QueryError`.
     """
-    from shadowlab.telemetry.larger import connect, questions
+    from shadowlab.telemetry import questions
+    from shadowlab.telemetry.larger import answer, connect
     from shadowlab.telemetry.larger.duck import of_case
-    from shadowlab.telemetry.larger.engine import ask
 
     name = question.strip().removeprefix("@")
     engine = connect(url) if url else of_case(case)
     try:
         scope = _scope(engine, window=times.window(window), at=at, services=_listed(service), trace=trace)
-        known = questions.named(scope.end_ns, scope.services)
+        known = questions.named(scope.start_ns, scope.end_ns, scope.services)
         if name not in known or not question.strip().startswith("@"):
             told = "; ".join(f"@{key}: {value.says}" for key, value in known.items())
             raise errors.QueryError(f"{engine.name} is asked questions that ship with shadowlab", hint=told)
         if (name == "contrast" and not service) or (name == "trace" and not trace):
             what = "--service NAME" if name == "contrast" else "--trace ID"
             raise errors.UsageError(f"@{name} needs {what}", hint=f"add {what}")
-        return ask(engine, known[name].text(), known[name].reads, scope)
+        return answer(engine, known[name], scope)
     finally:
         engine.close()
 
@@ -91,14 +92,29 @@ def pulled(
 
 def _narrowed(engine: Engine, scope: Scope, limit: int) -> Scope:
     """`scope`, or when it names nothing and is too large, the service in it that fails most."""
-    from shadowlab.telemetry.larger import questions
     from shadowlab.telemetry.larger.engine import ask
     from shadowlab.telemetry.larger.slices import size
+    from shadowlab.telemetry.questions import expressions
 
     if scope.services or scope.trace_id or size(engine, scope) <= limit:
         return scope
-    failing = ask(engine, questions.signatures(), ("errors",), scope).rows()
+    failing = ask(engine, expressions.signatures(), ("errors",), scope).rows()
     return replace(scope, services=(failing[0]["service"],)) if failing else scope
+
+
+@contextlib.contextmanager
+def connected(url: str | None) -> Iterator[Engine | None]:
+    """The engine that a URL names, closed when the block ends; None for none. Raises `UsageError`."""
+    if url is None:
+        yield None
+        return
+    from shadowlab.telemetry.larger import connect
+
+    engine = connect(url)
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def window_of_triage(window: str | timedelta) -> timedelta:

@@ -109,7 +109,7 @@ class Investigation(Doors):
         objectives = triage.slo.load(place) if slo or place.exists() else None
         known = triage.Corrections.read(self.case.settings().get("corrections"))
         corrections = known.with_more(merge, split)
-        with telemetry.store(self.case) as store:
+        with archives.connected(self.telemetry) as archive, telemetry.store(self.case) as store:
             found, fingerprints = triage.triage(
                 store,
                 objectives=objectives,
@@ -121,6 +121,7 @@ class Investigation(Doors):
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,
                 known=telemetry.known_fingerprints(store),
+                archive=archive,
             )
         if corrections != known:
             self.case.remember(corrections=corrections.document())

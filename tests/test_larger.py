@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,16 @@ import sqlglot
 import shadowlab as sl
 from shadowlab import errors
 from shadowlab.cli.looking import ASKED
-from shadowlab.telemetry.larger import Engine, Scope, connect, export, take_slice
+from shadowlab.records import Triage
+from shadowlab.telemetry.larger import Engine, Scope, answer, connect, export, take_slice
 from shadowlab.telemetry.larger.bigquery import BigQuery
 from shadowlab.telemetry.larger.clickhouse import ClickHouse
 from shadowlab.telemetry.larger.duck import Duck, of_case
-from shadowlab.telemetry.larger.engine import ask, compiled
-from shadowlab.telemetry.larger.questions import MINUTE_NS, named
+from shadowlab.telemetry.larger.engine import compiled
+from shadowlab.telemetry.questions import MINUTE_NS, named
+from shadowlab.telemetry.questions import compiled as compiled_questions
+from shadowlab.telemetry.questions.expressions import WINDOWS_S
+from shadowlab.triage import burn
 
 DATA = Path(__file__).parent.parent / "data" / "payments-decimal"
 PERCENTILES = ("p50_ns", "p95_ns")
@@ -41,15 +46,17 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> sl.Investigation:
 
 
 def calls(newest_ns: int) -> list[dict[str, Any]]:
-    """400 calls from one service to another within one minute, ten minutes before the newest span; two fail."""
+    """400 calls from one service to another within one minute, ten minutes before the newest span; two fail.
+
+    Every fourth was kept of four: it stands for four calls, and both failures are among those.
+    """
     minute = (newest_ns // MINUTE_NS - 10) * MINUTE_NS
     above, below = [], []
     for n in range(1, 401):
         at, trace = minute + n * 100_000_000, f"{n:032x}"
         above.append(otlp.span(2 * n, trace=trace, at=at, ms=1000, name="GET /cart"))
-        below.append(
-            otlp.span(2 * n + 1, trace=trace, parent=2 * n, at=at, ms=n, name="GET /stock", error=n % 200 == 0)
-        )
+        called = otlp.span(2 * n + 1, trace=trace, parent=2 * n, at=at, ms=n, name="GET /stock", error=n % 200 == 0)
+        below.append({**called, "traceState": "ot=th:c" if n % 4 == 0 else ""})
     return [otlp.traces(above, service="web"), otlp.traces(below, service="stock")]
 
 
@@ -81,8 +88,9 @@ def exporter(at_home: Duck, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def last_half_hour(engine: Engine) -> Scope:
-    end = ask_one(engine, "SELECT max(start_ns) FROM main.spans") + 1
-    return Scope(end - 1800 * 10**9, end)
+    """That ends at a whole microsecond, as triage's do."""
+    last = (ask_one(engine, "SELECT max(start_ns) FROM main.spans") // 1000 + 1) * 1000
+    return Scope(last + 1 - 1800 * 10**9, last + 1)
 
 
 def ask_one(engine: Any, statement: str) -> int:
@@ -92,9 +100,9 @@ def ask_one(engine: Any, statement: str) -> int:
 def answers(engine: Engine, scope: Scope, trace_id: str) -> dict[str, list[dict[str, Any]]]:
     """Every question that is asked by name."""
     told = {}
-    for name, question in named(scope.end_ns, ["payments-api"]).items():
+    for name, question in named(scope.start_ns, scope.end_ns, ["payments-api"]).items():
         of = Scope(scope.start_ns, scope.end_ns, (), trace_id if name == "trace" else None)
-        told[name] = [unified(row) for row in ask(engine, question.text(), question.reads, of).rows()]
+        told[name] = [unified(row) for row in answer(engine, question, of).rows()]
     return told
 
 
@@ -134,7 +142,7 @@ def test_parquet_gives_the_answers_of_the_case(at_home: Duck, layout: Path):
     here = answers(at_home, scope, trace_id)
     assert {name: bool(rows) for name, rows in here.items()} == dict.fromkeys(here, True)
     (edge,) = here["edges"]
-    assert (edge["caller"], edge["callee"], edge["calls"], edge["errors"]) == ("web", "stock", 400, 2)
+    assert (edge["caller"], edge["callee"], edge["calls"], edge["errors"]) == ("web", "stock", 700, 8)
     assert edge["p95_ns"] == pytest.approx(380_000_000, rel=0.02)
     for url in (f"parquet://{layout}", f"parquet+file://{layout}"):
         engine = connect(url)
@@ -156,6 +164,57 @@ def test_the_questions_are_those_that_the_views_answer(loaded: sl.Investigation,
         assert burnt["failed_30m"] == sum(of_it)
 
 
+@pytest.fixture(scope="module")
+def judged(loaded: sl.Investigation, at_home: Duck) -> Triage:
+    """Triage of the case over the last half hour, which `last_half_hour` is too."""
+    with sl.telemetry.store(loaded.case) as store:
+        return sl.triage.triage(store, at=burn.moment(last_half_hour(at_home).end_ns))[0]
+
+
+def triages_agree(found: Triage, told: dict[str, list[dict[str, Any]]]) -> None:
+    """What triage says of objectives, calls and errors is what the questions answer."""
+    burnt = {row["service"]: row for row in told["burn"]}
+    assert {o.service for o in found.objectives} == set(burnt)
+    for o in found.objectives:
+        for name in WINDOWS_S:
+            window = o.windows[name]
+            row = burnt[o.service]
+            assert (window.total, window.bad) == (row[f"requests_{name}"], row[f"failed_{name}"])
+        per_minute = sum(row["requests"] for row in told["rates"] if row["service"] == o.service)
+        assert per_minute == o.windows["30m"].total
+    calls = ("caller", "callee", "calls", "errors")
+    assert [asdict(edge) for edge in found.edges] == [{key: row[key] for key in calls} for row in told["edges"]]
+    raised = [row["errors"] for row in told["signatures"] if row["exception_type"] == "TypeError"]
+    assert [s.events for s in found.suspects if s.exception_type == "TypeError"] == raised
+
+
+def test_triage_of_the_case_and_the_stores_give_the_same_answers(judged: Triage, at_home: Duck, layout: Path):
+    scope, trace_id = last_half_hour(at_home), failing_trace(at_home)
+    assert any(o.windows["30m"].bad for o in judged.objectives)
+    assert [edge.calls for edge in judged.edges] == [700]
+    engine = connect(f"parquet://{layout}")
+    triages_agree(judged, answers(engine, scope, trace_id))
+    engine.close()
+
+
+def test_what_ships_compiled_is_what_the_expressions_say():
+    shipped = Path(compiled_questions.__file__).with_name("duckdb.sql").read_text()
+    assert shipped == compiled_questions.compiled(), "python -m shadowlab.telemetry.questions writes it anew"
+
+
+def test_triage_needs_no_ibis(loaded: sl.Investigation):
+    script = (
+        "import sys; sys.modules['ibis'] = None\n"
+        "from datetime import timedelta\n"
+        "from shadowlab import telemetry, triage\n"
+        "from shadowlab.case import open_case\n"
+        f"with telemetry.store(open_case({str(loaded.case.path)!r})) as store:\n"
+        "    assert triage.triage(store, window=timedelta(minutes=5))[0].objectives"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_without_a_larger_store_the_case_is_asked(loaded: sl.Investigation):
     command = [sys.executable, "-m", "shadowlab", "sql", str(loaded.case.path), "--format", "json"]
     told = {}
@@ -165,13 +224,13 @@ def test_without_a_larger_store_the_case_is_asked(loaded: sl.Investigation):
         assert done.returncode == 0, done.stderr
         told[name] = json.loads(done.stdout)
     assert told["signatures"][0]["exception_type"] == "TypeError"
-    assert set(ASKED) == set(named(1, []))
+    assert set(ASKED) == set(named(0, 1, []))
 
 
 def test_only_the_days_and_services_asked_for_are_read(layout: Path):
     engine = connect(f"parquet://{layout}")
     elsewhere = Scope(0, 86_400 * 10**9, ("payments-api",))
-    question = named(elsewhere.end_ns, [])["rates"]
+    question = named(elsewhere.start_ns, elsewhere.end_ns, [])["rates"]
     plan = str(engine.run("EXPLAIN " + compiled(engine, question.text(), question.reads, elsewhere)).to_pylist())
     assert "Scanning Files: 0/" in plan or "EMPTY_RESULT" in plan
     engine.close()
@@ -204,9 +263,14 @@ def test_a_slice_twice_adds_nothing_and_stands_in_the_ledger(layout: Path, tmp_p
     assert inv.verify().verdict.value == "pass"
 
 
-def test_triage_pulls_what_it_looks_at(layout: Path, tmp_path: Path):
-    found = sl.open(tmp_path / "case", telemetry=f"parquet://{layout}").triage(window="10m")
+def test_triage_pulls_what_it_looks_at_and_asks_for_the_rest(judged: Triage, layout: Path, tmp_path: Path):
+    inv = sl.open(tmp_path / "case", telemetry=f"parquet://{layout}")
+    found = inv.triage(window="10m", at=judged.at)
     assert found.suspects[0].title.startswith("TypeError")
+    pulled = {o.service: o.windows for o in found.objectives}
+    assert pulled == {o.service: o.windows for o in judged.objectives if o.service in pulled}
+    assert any(o.windows["6h"].total > o.windows["30m"].total for o in found.objectives), "more than was pulled"
+    assert any("objectives are measured in Parquet" in note for note in found.notes)
 
 
 def test_a_slice_that_is_too_large_says_how_large(layout: Path, tmp_path: Path):
@@ -294,8 +358,8 @@ def test_a_service_called_like_sql_is_a_name(at_home: Duck):
     scope = last_half_hour(at_home)
     names = ("x') OR 1=1 --", "\\", "\\' OR 1=1 --")
     hostile = Scope(scope.start_ns, scope.end_ns, names)
-    question = named(scope.end_ns, [])["rates"]
-    assert ask(at_home, question.text(), question.reads, hostile).rows() == []
+    question = named(scope.start_ns, scope.end_ns, [])["rates"]
+    assert answer(at_home, question, hostile).rows() == []
     for engine in (BigQuery("project", "set"), ClickHouse("host:1", "otel", secure=False, user=None, password=None)):
         told = sqlglot.parse_one(compiled(engine, question.text(), question.reads, hostile), read=engine.dialect)
         assert {*names} <= {literal.this for literal in told.find_all(sqlglot.exp.Literal)}
@@ -304,7 +368,7 @@ def test_a_service_called_like_sql_is_a_name(at_home: Duck):
 def test_bigquery_is_sent_its_own_sql():
     engine = BigQuery("my-project", "telemetry")
     scope = Scope(1_790_000_000_000_000_000, 1_790_000_600_000_000_000, ("web",))
-    for name, question in named(scope.end_ns, ["web"]).items():
+    for name, question in named(scope.start_ns, scope.end_ns, ["web"]).items():
         text = compiled(engine, question.text(), question.reads, scope)
         assert "`my-project`.`telemetry`." in text
         assert "day >= DATE '2026-09-21'" in text, "partitions are pruned"

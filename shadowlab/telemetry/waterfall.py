@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors
+from shadowlab.telemetry import questions
 from shadowlab.telemetry.store import Store
 
 if TYPE_CHECKING:
     from shadowlab.views import Picture
 
+_SPANS: Final = """
+SELECT span_id, parent_span_id, service, name, kind, start_ns, duration_ns, status, status_message, attributes,
+       recording_id, correlation_id, row_id
+FROM part_spans WHERE trace_id = $trace_id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL)"""
 _IN_TIME: Final = "AND (at_ns BETWEEN $low AND $high OR at_ns IS NULL) ORDER BY at_ns"
 _EVENTS: Final = "SELECT span_id, at_ns, name, attributes FROM part_events WHERE list_contains($keys,"
 _LOGS: Final = "SELECT at_ns, trace_id, span_id, service, severity, body FROM part_logs WHERE list_contains($keys,"
@@ -115,12 +120,8 @@ def trace(store: Store, trace_id: str) -> Trace:
         several = "several traces start" if found else "no trace starts"
         raise errors.QueryError(f"{several} with {trace_id!r}", hint="`SELECT trace_id FROM traces` lists them")
     whole = found[0]["trace_id"]
-    spans = store.sql(
-        "SELECT span_id, parent_span_id, service, name, kind, start_ns, duration_ns, status, status_message, "
-        "attributes, recording_id, correlation_id FROM part_spans "
-        "WHERE trace_id = $trace_id AND (start_ns BETWEEN $low AND $high OR start_ns IS NULL) "
-        "ORDER BY start_ns, span_id, row_id", found[0],
-    ).rows()  # fmt: skip
+    spans = store.sql(questions.statement("trace", {"spans": _SPANS}), found[0]).rows()
+    spans.sort(key=lambda s: (s["start_ns"] is None, s["start_ns"] or 0, s["span_id"], s.pop("row_id")))
     others = list({told for span in spans if (told := span.pop("correlation_id"))})
     moments = store.sql(
         "SELECT what, key, first_ns AS low, last_ns AS high FROM part_moments "

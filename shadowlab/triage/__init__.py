@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
 from shadowlab.records import Change, Objective, Suspect, Triage
-from shadowlab.triage import burn, changes, charge, clocks, fingerprint, graph, logs, plots, services, slo, suspects
+from shadowlab.triage import (
+    away,
+    burn,
+    changes,
+    charge,
+    clocks,
+    fingerprint,
+    graph,
+    logs,
+    plots,
+    services,
+    slo,
+    suspects,
+)
 from shadowlab.triage.fingerprint import Corrections
 from shadowlab.triage.look import Look, prepare
 from shadowlab.triage.page import html, suspect_html
 from shadowlab.triage.scene import Store, keep, scene
 from shadowlab.triage.timeline import timeline
+
+if TYPE_CHECKING:
+    from shadowlab.telemetry.larger import Engine
 
 __all__ = ["Corrections", "changes", "html", "plots", "slo", "suspect_html", "triage"]
 
@@ -32,6 +48,7 @@ def triage(
     told_changes: Sequence[Change] = (),
     corrections: Corrections | None = None,
     known: Any = None,
+    archive: Engine | None = None,
 ) -> tuple[Triage, Any]:
     """What burns and why, over the `window` that ends `at` (None: the newest timestamp), with at most `top` suspects.
 
@@ -39,7 +56,8 @@ def triage(
     `trigger` takes the place of every objective's own; `told_changes` come from `changes.load`, `corrections` from
     people. Also gives a table (`error_id`, `fingerprint`, and what they were read from) of every error of the case,
     whatever the window, for `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as
-    `known`, is not read again.
+    `known`, is not read again. `archive` is the larger store that the case was pulled from; objectives are measured
+    there.
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
@@ -50,8 +68,11 @@ def triage(
     low_ns = burn.since(at_ns, window)
     specs = [_triggered(spec, trigger) for spec in _specs(store, objectives)]
     weight = burn.weight(store)
+    there = away.asked(archive, specs, at_ns=at_ns, low_ns=low_ns, data=data)
     with ThreadPoolExecutor(max_workers=2) as pool, scene(store) as con:  # DuckDB works outside the interpreter's lock
-        measuring = pool.submit(burn.measure, store, specs, at_ns=at_ns, low_ns=low_ns, data=data, weight=weight)
+        measuring = pool.submit(
+            burn.measure, store, specs, at_ns=at_ns, low_ns=low_ns, data=there.data, weight=weight, there=there.tallies
+        )
         sampling = pool.submit(services.sample, store, low_ns=low_ns, high_ns=at_ns)
         calling = pool.submit(graph.edges, store, low_ns=low_ns, high_ns=at_ns, weight=weight)
         logging = pool.submit(logs.groups, store, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
@@ -86,7 +107,8 @@ def triage(
         logs=logging.result(),
         notes=(
             *_default_note(objectives, measured),
-            *burn.notes(measured, at_ns=at_ns, data=data),
+            *burn.notes(measured, at_ns=at_ns, data=there.data),
+            *there.notes,
             *(burn.skew(store) if at is None else ()),
             *clocks.notes(off),
             *(["spans are sampled: counts are estimates, each span counts for those it stands for"] * look.sampled),

@@ -7,17 +7,20 @@ Sloth). Requests count when they end. Sampled spans count for the requests that 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from shadowlab import errors, times
 from shadowlab.records import BurnWindow, Objective
-from shadowlab.triage.scene import Store
-from shadowlab.triage.selector import FAILED, Condition
+from shadowlab.telemetry import questions
+from shadowlab.telemetry.questions.requests import ENTRY, FAILED, WEIGHT
+from shadowlab.triage.scene import Rows, Store
+from shadowlab.triage.selector import Condition, Selector
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.tallies import Asked, Tally, of_services, tallies
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 WINDOWS = (5 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR)
@@ -30,8 +33,7 @@ SERIES = 24
 USUAL = 6 * HOUR
 """How far before the window a rate counts as the usual one."""
 
-LONGEST = 3_600 * 10**9
-"""No request of a window began longer before it than this, in nanoseconds: what is older is not read."""
+LONGEST = questions.LONGEST_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,6 @@ ALERTS = (
     Alert(DAY, 2 * HOUR, 3.0, "ticket"),
     Alert(3 * DAY, 6 * HOUR, 1.0, "ticket"),
 )
-
-_THRESHOLD = "rpad(nullif(regexp_extract(trace_state, '\\bth:([0-9a-f]{1,14})\\b', 1), ''), 14, '0')"
-WEIGHT = f"""least(1e6, coalesce(
-    1 / nullif(1 - ('0x' || {_THRESHOLD})::UBIGINT / 72057594037927936.0, 0),
-    1 / nullif(try_cast(attributes['sampling.probability'] AS DOUBLE), 0), 1))"""
-"""Requests that a span stands for, by its rejection threshold `ot=th:…` (OpenTelemetry probability sampling)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,71 +99,63 @@ def _bad(spec: ObjectiveSpec) -> Condition:
     return FAILED, []
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """Requests of one objective, summed by age: what every window, series and comparison is read from."""
-
-    end_ns: int
-    """When the youngest of them ended, at the latest."""
-    step_ns: int
-    """Length of the slots in which they are summed."""
-    slots: Any
-    """Age in steps, ascending (an array of integers)."""
-    bad: Any
-    total: Any
-    """Weight of all slots up to each, so that a difference is a sum (arrays of floats that begin with 0)."""
-
-    def between(self, low_ns: int, high_ns: int) -> tuple[float, float]:
-        """Bad and all requests that ended after `low_ns` and not after `high_ns`, each a whole number of steps ago."""
-        young, old = ((self.end_ns - at_ns) // self.step_ns for at_ns in (high_ns, low_ns))
-        first, last = self.slots.searchsorted([young, old])
-        return float(self.bad[last] - self.bad[first]), float(self.total[last] - self.total[first])
-
-
-Asked = tuple[Condition, int, Sequence[int]]
-"""A `requests` query, when its youngest request ended, and the ages, in nanoseconds, that must be told apart."""
-
-
-def tallies(store: Store, asked: Sequence[Asked]) -> list[Tally]:
-    """Tallies of several queries, in one statement."""
-    parts, params, steps = [], [], []
-    for n, ((query, values), end_ns, ages) in enumerate(asked):
-        steps.append(math.gcd(*ages))
-        parts.append(f"""SELECT {n} AS n, ({end_ns} - at_ns) // {steps[-1]} AS slot,
-                                coalesce(sum(weight) FILTER (bad), 0)::DOUBLE AS bad, sum(weight)::DOUBLE AS total
-                         FROM ({query}) WHERE at_ns <= {end_ns} AND at_ns > {end_ns - max(ages)} GROUP BY ALL""")
-        params += values
-    table = store.sql(" UNION ALL ".join(parts) + " ORDER BY n, slot", params).arrow() if parts else None
-    return [_tally(table, n, end_ns, steps[n]) for n, (_, end_ns, _) in enumerate(asked)]
-
-
-def _tally(table: Any, n: int, end_ns: int, step_ns: int) -> Tally:
-    import numpy as np
-
-    first, last = np.searchsorted(np.asarray(table.column("n")), [n, n + 1])
-    slots, bad, total = (np.asarray(table.column(name))[first:last] for name in ("slot", "bad", "total"))
-    zero = np.zeros(1)
-    return Tally(end_ns, step_ns, slots, *(np.concatenate([zero, np.cumsum(sums)]) for sums in (bad, total)))
-
-
 def measure(
-    store: Store, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent, weight: str = WEIGHT
+    store: Store,
+    specs: Sequence[ObjectiveSpec],
+    *,
+    at_ns: int,
+    low_ns: int,
+    data: Extent,
+    weight: str = WEIGHT,
+    there: Mapping[int, Tally] = MappingProxyType({}),
 ) -> tuple[tuple[Objective, ...], tuple[Tally, ...]]:
     """How objectives did over every window that ends at `at_ns`, and tallies of their requests `USUAL` before `low_ns`.
 
-    Raises `ObjectiveError` when no span of the case is counted by one of them.
+    `there` are tallies from elsewhere, which take the place of the store's, by the place of their objective. Raises
+    `ObjectiveError` when no span of the case is counted by one of them.
     """
-    around = (at_ns - low_ns, at_ns - since(low_ns, USUAL))
-    asked = [_asked(spec, at_ns, _lengths(spec, at_ns - data.first_ns), weight) for spec in specs]
+    known = dict(there) or _of_services(store, specs, at_ns=at_ns, low_ns=low_ns, data=data, weight=weight)
+    around = _around(at_ns, low_ns)
+    left = [n for n in range(len(specs)) if n not in known]
+    asked = [_asked(specs[n], at_ns, _lengths(specs[n], at_ns - data.first_ns), weight) for n in left]
     # One scan serves both where the objective counts requests, not slices.
-    both = [
-        (q, end, ages if spec.slices else (*ages, *around)) for spec, (q, end, ages) in zip(specs, asked, strict=True)
-    ]
-    sliced = [n for n, spec in enumerate(specs) if spec.slices]
+    both = [(q, end, own if specs[n].slices else (*own, *around)) for n, (q, end, own) in zip(left, asked, strict=True)]
+    sliced = [n for n in left if specs[n].slices]
     found = tallies(store, [*both, *((requests(specs[n], weight), at_ns, around) for n in sliced)])
-    plain = dict(zip(sliced, found[len(specs) :], strict=True))
-    objectives = tuple(_objective(store, spec, tally, at_ns, data) for spec, tally in zip(specs, found, strict=False))
-    return objectives, tuple(plain.get(n, tally) for n, tally in enumerate(found[: len(specs)]))
+    known |= dict(zip(left, found, strict=False))
+    plain = known | dict(zip(sliced, found[len(left) :], strict=True))
+    objectives = tuple(_objective(store, spec, known[n], at_ns, data) for n, spec in enumerate(specs))
+    return objectives, tuple(plain[n] for n in range(len(specs)))
+
+
+def _of_services(
+    store: Store, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent, weight: str
+) -> dict[int, Tally]:
+    """Tallies of objectives that count all requests of a service: one scan serves them all."""
+    whole = {n: spec for n, spec in enumerate(specs) if spec.whole}
+    if not whole:
+        return {}
+    apart = [age for spec in whole.values() for age in ages(spec, at_ns=at_ns, low_ns=low_ns, first_ns=data.first_ns)]
+    query, values = requests(replace(next(iter(whole.values())), total=Selector()), weight)
+
+    def ask(**told: int) -> Rows:
+        return store.sql(questions.statement("slots_of_services", {"requests": query}, **told), values)
+
+    found = of_services(ask, {spec.service for spec in whole.values()}, at_ns, apart)
+    return {n: found[spec.service] for n, spec in whole.items()}
+
+
+def ages(spec: ObjectiveSpec, *, at_ns: int, low_ns: int, first_ns: int) -> tuple[int, ...]:
+    """The ages, in nanoseconds, that the tally of an objective's requests must tell apart; data begin at `first_ns`."""
+    return (*_ages(_lengths(spec, at_ns - first_ns)), *_around(at_ns, low_ns))
+
+
+def _around(at_ns: int, low_ns: int) -> tuple[int, int]:
+    return at_ns - low_ns, at_ns - since(low_ns, USUAL)
+
+
+def _ages(lengths: Sequence[timedelta]) -> list[int]:
+    return [age for n in lengths for age in (_ns(n), _ns(n) // SERIES)]
 
 
 def _asked(spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight: str) -> Asked:
@@ -178,8 +166,7 @@ def _asked(spec: ObjectiveSpec, at_ns: int, lengths: Sequence[timedelta], weight
         query = f"""SELECT (at_ns // {width} + 1) * {width} - 1 AS at_ns, 1::DOUBLE AS weight,
                            1 - sum(weight) FILTER (bad) / sum(weight) < {float(spec.slices.target)} AS bad
                     FROM ({query}) GROUP BY at_ns // {width}"""
-    ages = [age for n in lengths for age in (_ns(n), _ns(n) // SERIES)]
-    return (query, values), _end(spec, at_ns), ages
+    return (query, values), _end(spec, at_ns), _ages(lengths)
 
 
 def _end(spec: ObjectiveSpec, at_ns: int) -> int:
@@ -245,8 +232,6 @@ def _rate(spec: ObjectiveSpec, bad: float, total: float) -> float | None:
 
 
 def _alerted(window: BurnWindow, alert: str | None) -> BurnWindow:
-    from dataclasses import replace
-
     return replace(window, alert=alert)
 
 
@@ -318,8 +303,6 @@ def since(at_ns: int, length: timedelta) -> int:
 
 def services_with_requests(store: Store) -> list[str]:
     """Services that answer requests, for default objectives."""
-    from shadowlab.triage.selector import ENTRY
-
     rows: list[dict[str, Any]] = store.sql(
         f"SELECT DISTINCT service FROM spans WHERE service IS NOT NULL AND {ENTRY} ORDER BY 1"
     ).rows()

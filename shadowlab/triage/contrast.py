@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from shadowlab.records import Contrast
+from shadowlab.telemetry import questions
 from shadowlab.triage.scene import dicts
 from shadowlab.triage.shares import Q, Sizes, Tested, fisher, shares, sizes
 from shadowlab.triage.spread import NUMBERS, measures, sets
@@ -22,16 +23,16 @@ from shadowlab.triage.spread import NUMBERS, measures, sets
 _LEAST_EFFECT = 0.1
 _MOST_SHOWN = 10
 _PAIRED_FEATURES = 40
+_TRAITS = "SELECT p.key AS attribute, p.value, c.failing, c.weight FROM pairs p JOIN chosen c USING (rid)"
 _VALUES = """
-WITH sized AS (
-    SELECT p.key, p.value, count(*) AS support, count(*) FILTER (c.failing) AS a,
-           coalesce(sum(c.weight) FILTER (c.failing), 0) AS wa,
-           coalesce(sum(c.weight) FILTER (NOT c.failing), 0) AS wb,
-           bit_xor(hash(p.rid)) AS members, sum(hash(p.rid, 7) % 1000003) AS members_too
-    FROM pairs p JOIN chosen c USING (rid) GROUP BY p.key, p.value HAVING count(*) >= 3)
-SELECT support, a, members, members_too, list([key, value] ORDER BY key, value) AS same, any_value(wa) AS wa,
-       any_value(wb) AS wb
-FROM sized GROUP BY support, a, members, members_too ORDER BY same"""
+WITH counted AS ({apart}),
+borne AS (
+    SELECT key AS attribute, value, bit_xor(hash(rid)) AS members, sum(hash(rid, 7) % 1000003) AS members_too
+    FROM pairs SEMI JOIN chosen USING (rid) GROUP BY ALL HAVING count(*) >= 3)
+SELECT failing + passing AS support, failing AS a, members, members_too,
+       list([attribute, value] ORDER BY attribute, value) AS same, any_value(failing_weight) AS wa,
+       any_value(passing_weight) AS wb
+FROM counted JOIN borne USING (attribute, value) GROUP BY ALL ORDER BY same"""
 
 _GENERAL = (
     "cloud.provider", "cloud.region", "region", "cloud.availability_zone", "zone", "deployment.environment.name",
@@ -71,7 +72,8 @@ def _alone(found: Sequence[Contrast]) -> list[Contrast]:
 
 
 def _values(con: Any, sizes: Sizes) -> list[Tested]:
-    rows = [row for row in dicts(con, _VALUES) if row["support"] < sizes.failing + sizes.passing]
+    query = _VALUES.format(apart=questions.statement("apart", {"traits": _TRAITS}))
+    rows = [row for row in dicts(con, query) if row["support"] < sizes.failing + sizes.passing]
     chances = fisher(rows, sizes)
     return [Tested(_value(row, sizes), p) for row, p in zip(rows, chances, strict=True) if p is not None]
 

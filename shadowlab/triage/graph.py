@@ -5,26 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shadowlab.records import Blamed, Edge
-from shadowlab.triage.burn import LONGEST
+from shadowlab.telemetry import questions
+from shadowlab.telemetry.questions import requests
 from shadowlab.triage.scene import Store
 
 MOST = 200
 
-_EDGES = f"""
-WITH seen AS (
-    SELECT trace_id, span_id, parent_span_id, service, status, end_ns, {{weight}} AS weight FROM spans
-    WHERE start_ns > $low - {LONGEST} AND start_ns <= $high AND coalesce(end_ns, start_ns) > $low
-      AND service IS NOT NULL)
-SELECT p.service AS caller, c.service AS callee, round(sum(c.weight))::BIGINT AS calls,
-       round(coalesce(sum(c.weight) FILTER (c.status = 'error'), 0))::BIGINT AS errors
-FROM seen c JOIN seen p ON p.trace_id = c.trace_id AND p.span_id = c.parent_span_id
-WHERE p.service <> c.service GROUP BY ALL ORDER BY calls DESC, caller, callee LIMIT {MOST}"""
-
 
 def edges(store: Store, *, low_ns: int, high_ns: int, weight: str) -> tuple[Edge, ...]:
     """Calls between services in the window, most calls first, at most `MOST` pairs."""
-    rows = store.sql(_EDGES.format(weight=weight), {"low": low_ns, "high": high_ns}).rows()
-    return tuple(Edge(**row) for row in rows)
+    # The question bounds ends; that nothing is read which began long before is the case's own business.
+    hops = requests.hops(f"start_ns > {low_ns - questions.LONGEST_NS} AND start_ns <= {high_ns}", weight)
+    text = questions.statement("edges", {"hops": hops}, since_ns=low_ns, until_ns=high_ns)
+    rows = store.sql(f"SELECT caller, callee, calls, errors FROM ({text})").rows()
+    told = sorted((Edge(**row) for row in rows), key=lambda e: (-e.calls, e.caller, e.callee))
+    return tuple(told[:MOST])
 
 
 def path(found: Sequence[Edge], blamed: Sequence[Blamed]) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shadowlab.records import Change
+from shadowlab.telemetry.questions.requests import WEIGHT
 from shadowlab.triage import changes
-from shadowlab.triage.burn import LONGEST, WEIGHT, requests
+from shadowlab.triage.burn import LONGEST, requests
 from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.scene import Store, keep
 from shadowlab.triage.slo import ObjectiveSpec

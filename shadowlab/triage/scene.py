@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shadowlab.telemetry import questions
+from shadowlab.telemetry.questions import requests
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,10 +21,10 @@ SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_m
        hash(trace_id, span_id) AS sid
 FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
 
-_TREE = """
+_FAMILY = """
 SELECT hash(trace_id, span_id) AS sid, CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent,
        service, name, kind, span_id, end_ns
-FROM spans WHERE trace_id IN (SELECT trace_id FROM errors)"""
+FROM ({failing_traces})"""
 
 _CODES = """
 SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
@@ -83,7 +86,8 @@ def scene(store: Store) -> Iterator[Any]:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
         keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
-        keep(con, "family", store.sql(_TREE).arrow())
+        traces = questions.statement("failing_traces", {"hops": requests.hops("true")})
+        keep(con, "family", store.sql(_FAMILY.format(failing_traces=traces)).arrow())
         keep(con, "coded", store.sql(_CODES).arrow())
         con.execute(_ABOVE)
         con.execute(_ANCESTORS)

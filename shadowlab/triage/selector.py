@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-ENTRY = "(kind IN ('server', 'consumer') OR coalesce(parent_span_id, '') = '')"
-"""A request, seen from the service that answers it; a root span where nothing calls it over a wire."""
-FAILED = "(status = 'error' OR coalesce(try_cast(http_response_status_code AS INTEGER) >= 500, false))"
+from shadowlab.telemetry.questions.requests import ENTRY
+
 _KEYS = {
     "service": "service", "service_name": "service",
     "operation": "operation", "endpoint": "operation",

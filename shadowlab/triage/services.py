@@ -15,10 +15,11 @@ from typing import Any
 
 from shadowlab.records import Blamed
 from shadowlab.triage import said, saturation
-from shadowlab.triage.burn import LONGEST, USUAL, Tally, since
+from shadowlab.triage.burn import LONGEST, USUAL, since
 from shadowlab.triage.look import Look
 from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.tallies import Tally
 
 ALPHA = 0.001
 """Chance of one wrongly blamed service, over all of them and each kind of evidence."""

@@ -12,9 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.telemetry.questions.requests import FAILED
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.scene import Store, keep
-from shadowlab.triage.selector import FAILED
 
 MOST = 2_000
 

@@ -72,6 +72,12 @@ class ObjectiveSpec:
     trigger: Trigger = Trigger()
     source: str = "default"
 
+    @property
+    def whole(self) -> bool:
+        """Whether it counts all requests of a service, failed as everywhere: what any store can be asked."""
+        said = (self.bad, self.good, self.slices)
+        return self.total == Selector(service=self.service) and said == (None, None, None)
+
 
 def default(service: str) -> ObjectiveSpec:
     """The objective of a service for which nobody wrote one: 99.9 % of its requests succeed, over 30 days."""

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from typing import Any
 
 from shadowlab.records import ErrorBucket
+from shadowlab.telemetry import questions
 from shadowlab.triage import burn
-from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
@@ -25,18 +26,19 @@ def timeline(
         return ()
     width = next((s for s in _STEPS if (high_ns - low_ns) / 1e9 / s <= MOST), 86400 * 7) * 10**9
     query, values = burn.requests(spec, weight)
-    keep(con, "counted", store.sql(
-        f"""SELECT at_ns // {width} AS slice, sum(weight)::BIGINT AS total,
-                   coalesce(sum(weight) FILTER (bad), 0)::BIGINT AS bad
-            FROM ({query}) WHERE at_ns > {low_ns} AND at_ns <= {high_ns} GROUP BY 1""", values).arrow())  # fmt: skip
+    end_ns = (high_ns // width + 1) * width - 1
+    text = questions.statement(
+        "slots", {"requests": query}, end_ns=end_ns, step_ns=width, since_ns=low_ns, until_ns=high_ns
+    )
+    counted = {(end_ns - row["age_ns"]) // width: row for row in store.sql(text, values).rows()}
     events = dicts(con, f"""
         SELECT s.at_ns // {width} AS slice, s.fingerprint, round(sum(coalesce(w.weight, 1)))::BIGINT AS n
         FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
         WHERE s.at_ns > {low_ns} AND s.at_ns <= {high_ns} GROUP BY ALL ORDER BY ALL""")  # fmt: skip
-    counted = {row["slice"]: row for row in dicts(con, "SELECT * FROM counted")}
     told = []
     for at in range((low_ns + 1) // width, high_ns // width + 1):
         row = counted.get(at, {"total": 0, "bad": 0})
         by = {e["fingerprint"]: e["n"] for e in events if e["slice"] == at and e["fingerprint"] in shown}
-        told.append(ErrorBucket(at=burn.moment(at * width), total=row["total"], bad=row["bad"], by_fingerprint=by))
+        sums = {name: round(row[name]) for name in ("total", "bad")}
+        told.append(ErrorBucket(at=burn.moment(at * width), **sums, by_fingerprint=by))
     return tuple(told)

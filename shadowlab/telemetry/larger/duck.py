@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ from shadowlab.case import Case
 from shadowlab.telemetry import connection
 from shadowlab.telemetry.larger.engine import literal, sql_file
 from shadowlab.telemetry.larger.scope import Bounds, Columns, OfTraces
+from shadowlab.telemetry.questions import requests
 from shadowlab.telemetry.store import store
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ class Duck:
 
     def mapping(self) -> str:
         """The sections of `sql/duck.sql`."""
-        return sql_file("duck")
+        told = {"entry": requests.ENTRY, "failed": requests.FAILED, "weight": requests.WEIGHT}
+        return functools.reduce(lambda text, one: text.replace(f"{{{one[0]}}}", one[1]), told.items(), sql_file("duck"))
 
     def columns(self) -> Mapping[str, Bounds]:
         """Bounds on times, and on days where there are such partitions."""

@@ -7,7 +7,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from shadowlab import errors
+from shadowlab.telemetry import questions
 from shadowlab.telemetry.larger.scope import Bounds, Scope
+from shadowlab.telemetry.questions import Question
 from shadowlab.telemetry.rows import Rows
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ class Engine(Protocol):
     """For people: `ClickHouse at db.example:8123`; without credentials."""
 
     def mapping(self) -> str:
-        """Common table expressions, a section `-- table: NAME` for each of `tables.SCHEMAS`."""
+        """Common table expressions, a section `-- table: NAME` for each of `questions.tables.SCHEMAS` but `traits`."""
 
     def columns(self) -> Mapping[str, Bounds]:
         """How `{where_...}` of the mapping is filled: key is what follows `where_`."""
@@ -34,6 +36,11 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the engine."""
+
+
+def answer(engine: Engine, question: Question, scope: Scope) -> Rows:
+    """A question about the window, services or trace of `scope`. Raises `QueryError`."""
+    return ask(engine, question.text(), question.reads, scope.reaching_back(question.back_ns))
 
 
 def ask(engine: Engine, expression: ibis.Table, reads: Sequence[str], scope: Scope) -> Rows:
@@ -51,9 +58,8 @@ def compiled(engine: Engine, expression: ibis.Table, reads: Sequence[str], scope
     ibis = wanted()
     sections = _sections(engine.mapping())
     filled = {f"where_{name}": columns.where(scope) for name, columns in engine.columns().items()}
-    told = ",\n".join(f"{name} AS (\n{_filled(sections[name], filled)})" for name in reads)
-    text = str(ibis.to_sql(expression, dialect=engine.dialect)).strip()
-    return f"WITH {told}\n{text}" if not text.startswith("WITH ") else f"WITH {told},\n{text.removeprefix('WITH ')}"
+    tables = {name: f"(\n{_filled(sections[name], filled)})" for name in reads}
+    return questions.opened(tables, str(ibis.to_sql(expression, dialect=engine.dialect)).strip())
 
 
 def literal(dialect: str, text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from shadowlab import errors
@@ -31,6 +31,10 @@ class Scope:
             raise errors.UsageError("the window is empty", hint="its end must come after its start")
         if self.trace_id is not None and not _TRACE.fullmatch(self.trace_id):
             raise errors.UsageError(f"{self.trace_id!r} is no trace id", hint="32 hex digits, lower case")
+
+    def reaching_back(self, ns: int) -> Scope:
+        """The scope with what began up to `ns` before it."""
+        return replace(self, start_ns=max(0, self.start_ns - ns))
 
     def widened(self) -> Scope:
         """The window with the margin in which the rest of its traces lies."""

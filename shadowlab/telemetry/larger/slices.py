@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from shadowlab import errors
 from shadowlab.telemetry import connection
-from shadowlab.telemetry.larger import questions
 from shadowlab.telemetry.larger.engine import Engine, ask
 from shadowlab.telemetry.larger.scope import Scope
+from shadowlab.telemetry.questions import expressions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ def newest_ns(engine: Engine, now_ns: int) -> int:
     """
     near = tuple(Scope(now_ns - seconds * 1_000_000_000, now_ns + 1) for seconds in _LOOK_BACK_S)
     for scope in (*near, EVER):
-        (found,) = ask(engine, questions.extent(), ("spans",), scope).rows()
+        (found,) = ask(engine, expressions.extent(), ("spans",), scope).rows()
         if found["spans"]:
             return int(found["end_ns"])
     raise errors.UsageError(f"{engine.name} holds no spans", hint="is it the right database or folder?")
@@ -57,7 +57,7 @@ def newest_ns(engine: Engine, now_ns: int) -> int:
 
 def size(engine: Engine, scope: Scope) -> int:
     """How many spans the traces have that `scope` touches."""
-    (found,) = ask(engine, questions.extent(), ("spans",), replace(scope, whole=True)).rows()
+    (found,) = ask(engine, expressions.extent(), ("spans",), replace(scope, whole=True)).rows()
     return int(found["spans"])
 
 
@@ -85,7 +85,7 @@ def take_slice(
         for done, part in enumerate(_PULLED):
             if progress:
                 progress("slice", done, len(_PULLED))
-            pulled[part] = ask(engine, questions.everything(part), (part,), whole).arrow()
+            pulled[part] = ask(engine, expressions.everything(part), (part,), whole).arrow()
         paths = _written(pulled, Path(name))
         if progress:
             progress("slice", len(_PULLED), len(_PULLED))

@@ -21,6 +21,24 @@ FROM {database}events WHERE name = 'exception' AND {where_events}
 UNION ALL
 SELECT trace_id, span_id, service, name, start_ns + duration_ns, error_type, status_message, NULL, service_version
 FROM {database}spans WHERE status = 'error' AND exceptions = 0 AND {where_spans}
+-- table: requests
+SELECT trace_id, span_id, service, name AS operation, start_ns, start_ns + COALESCE(duration_ns, 0) AS at_ns,
+    status = 'error' OR COALESCE(http_response_status_code >= 500, FALSE) AS bad,
+    LEAST(1e6, COALESCE(
+        1 / NULLIF(1 - CAST(CONCAT('0x', RPAD(REGEXP_EXTRACT(trace_state, r'\bth:([0-9a-f]{1,14})\b'), 14, '0')) AS INT64)
+            / 72057594037927936, 0),
+        1 / NULLIF((SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) FROM UNNEST(attributes.key_value) AS e
+            WHERE e.key = 'sampling.probability'), 0), 1)) AS weight
+FROM {database}spans
+WHERE (kind IN ('server', 'consumer') OR COALESCE(parent_span_id, '') = '') AND {where_spans}
+-- table: hops
+SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns, start_ns + duration_ns AS end_ns, status,
+    LEAST(1e6, COALESCE(
+        1 / NULLIF(1 - CAST(CONCAT('0x', RPAD(REGEXP_EXTRACT(trace_state, r'\bth:([0-9a-f]{1,14})\b'), 14, '0')) AS INT64)
+            / 72057594037927936, 0),
+        1 / NULLIF((SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) FROM UNNEST(attributes.key_value) AS e
+            WHERE e.key = 'sampling.probability'), 0), 1)) AS weight
+FROM {database}spans WHERE {where_spans}
 -- table: span_attributes
 SELECT trace_id, span_id, service, name, start_ns, status, e.key AS attribute, e.value AS value
 FROM {database}spans, UNNEST(attributes.key_value) AS e WHERE {where_spans}

@@ -37,6 +37,29 @@ SELECT TraceId, SpanId, toString(ServiceName), toString(SpanName), toUnixTimesta
     nullIf(ResourceAttributes['service.version'], '')
 FROM {database}otel_traces
 WHERE StatusCode IN ('Error', 'STATUS_CODE_ERROR') AND NOT has(Events.Name, 'exception') AND {where_spans}
+-- table: requests
+SELECT TraceId AS trace_id, SpanId AS span_id, toString(ServiceName) AS service, toString(SpanName) AS operation,
+    toUnixTimestamp64Nano(Timestamp) AS start_ns, toUnixTimestamp64Nano(Timestamp) + toInt64(Duration) AS at_ns,
+    StatusCode IN ('Error', 'STATUS_CODE_ERROR') OR toInt32OrZero(coalesce(
+        nullIf(SpanAttributes['http.response.status_code'], ''), SpanAttributes['http.status_code'])) >= 500 AS bad,
+    least(1e6, coalesce(
+        1 / nullIf(1 - reinterpretAsUInt64(reverse(unhex(
+            rpad(nullIf(extract(TraceState, '\\bth:([0-9a-f]{1,14})\\b'), ''), 14, '0')))) / 72057594037927936, 0),
+        1 / nullIf(toFloat64OrNull(SpanAttributes['sampling.probability']), 0), 1)) AS weight
+FROM {database}otel_traces
+WHERE (SpanKind IN ('Server', 'SPAN_KIND_SERVER', 'Consumer', 'SPAN_KIND_CONSUMER') OR ParentSpanId = '')
+    AND {where_spans}
+-- table: hops
+SELECT TraceId AS trace_id, SpanId AS span_id, nullIf(ParentSpanId, '') AS parent_span_id,
+    toString(ServiceName) AS service, toString(SpanName) AS name,
+    lower(replaceOne(toString(SpanKind), 'SPAN_KIND_', '')) AS kind, toUnixTimestamp64Nano(Timestamp) AS start_ns,
+    toUnixTimestamp64Nano(Timestamp) + toInt64(Duration) AS end_ns,
+    lower(replaceOne(toString(StatusCode), 'STATUS_CODE_', '')) AS status,
+    least(1e6, coalesce(
+        1 / nullIf(1 - reinterpretAsUInt64(reverse(unhex(
+            rpad(nullIf(extract(TraceState, '\\bth:([0-9a-f]{1,14})\\b'), ''), 14, '0')))) / 72057594037927936, 0),
+        1 / nullIf(toFloat64OrNull(SpanAttributes['sampling.probability']), 0), 1)) AS weight
+FROM {database}otel_traces WHERE {where_spans}
 -- table: span_attributes
 SELECT TraceId AS trace_id, SpanId AS span_id, toString(ServiceName) AS service, toString(SpanName) AS name,
     toUnixTimestamp64Nano(Timestamp) AS start_ns,

@@ -15,6 +15,14 @@ FROM main.events WHERE name = 'exception' AND {where_events}
 UNION ALL
 SELECT trace_id, span_id, service, name, start_ns + duration_ns, error_type, status_message, NULL, service_version
 FROM main.spans WHERE status = 'error' AND exceptions = 0 AND {where_spans}
+-- table: requests
+SELECT trace_id, span_id, service, name AS operation, start_ns, start_ns + coalesce(duration_ns, 0) AS at_ns,
+    {failed} AS bad, {weight} AS weight
+FROM main.spans WHERE {entry} AND {where_spans}
+-- table: hops
+SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns, start_ns + duration_ns AS end_ns, status,
+    {weight} AS weight
+FROM main.spans WHERE {where_spans}
 -- table: span_attributes
 SELECT trace_id, span_id, service, name, start_ns, status, told.attribute, told.value FROM (
     SELECT trace_id, span_id, service, name, start_ns, status, unnest(list_concat(

@@ -15,6 +15,22 @@ FROM {database}events WHERE name = 'exception' AND {where_events}
 UNION ALL
 SELECT trace_id, span_id, service, name, start_ns + duration_ns, error_type, status_message, NULL, service_version
 FROM {database}spans WHERE status = 'error' AND exceptions = 0 AND {where_spans}
+-- table: requests
+SELECT trace_id, span_id, service, name AS operation, start_ns, start_ns + coalesce(duration_ns, 0) AS at_ns,
+    status = 'error' OR coalesce(try_cast(http_response_status_code AS int) >= 500, false) AS bad,
+    least(1e6, coalesce(
+        1 / nullif(1 - cast(conv(rpad(nullif(regexp_extract(trace_state, r'\bth:([0-9a-f]{1,14})\b', 1), ''), 14, '0'), 16, 10)
+            AS double) / 72057594037927936, 0),
+        1 / nullif(try_cast(attributes['sampling.probability'] AS double), 0), 1)) AS weight
+FROM {database}spans
+WHERE (kind IN ('server', 'consumer') OR coalesce(parent_span_id, '') = '') AND {where_spans}
+-- table: hops
+SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns, start_ns + duration_ns AS end_ns, status,
+    least(1e6, coalesce(
+        1 / nullif(1 - cast(conv(rpad(nullif(regexp_extract(trace_state, r'\bth:([0-9a-f]{1,14})\b', 1), ''), 14, '0'), 16, 10)
+            AS double) / 72057594037927936, 0),
+        1 / nullif(try_cast(attributes['sampling.probability'] AS double), 0), 1)) AS weight
+FROM {database}spans WHERE {where_spans}
 -- table: span_attributes
 SELECT trace_id, span_id, service, name, start_ns, status, told.attribute, told.value FROM (
     SELECT trace_id, span_id, service, name, start_ns, status, explode(concat(

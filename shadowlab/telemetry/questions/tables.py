@@ -27,6 +27,15 @@ SCHEMAS: Final[dict[str, dict[str, str]]] = {
         **_ID, "service": "string", "operation": "string", "at_ns": "int64", "exception_type": "string",
         "exception_message": "string", "stack": "string", "service_version": "string",
     },
+    "requests": {
+        **_ID, "service": "string", "operation": "string", "start_ns": "int64", "at_ns": "int64", "bad": "boolean",
+        "weight": "float64",
+    },
+    "hops": {
+        **_ID, "parent_span_id": "string", "service": "string", "name": "string", "kind": "string",
+        "start_ns": "int64", "end_ns": "int64", "status": "string", "weight": "float64",
+    },
+    "traits": {"attribute": "string", "value": "string", "failing": "boolean", "weight": "float64"},
     "span_attributes": {
         **_ID, "service": "string", "name": "string", "start_ns": "int64", "status": "string",
         "attribute": "string", "value": "string",
@@ -43,7 +52,9 @@ SCHEMAS: Final[dict[str, dict[str, str]]] = {
     },
 }  # fmt: skip
 """Columns of each table, ibis types. `attributes` and `resource_attributes` are a JSON object of texts, lists of counts
-and bounds a JSON array; `kind` and `status` are the words of `docs/schema.md`."""
+and bounds a JSON array; `kind` and `status` are the words of `docs/schema.md`. `requests` are the spans that an
+objective counts, by default entries of services, bad when they fail; `hops` are spans as the service map needs them;
+`weight` is how many a sampled span stands for; `traits` are attributes of what a contrast compares, of triage's own."""
 
 
 def table(name: str) -> ibis.Table:

@@ -1,0 +1,77 @@
+"""Requests summed by age: what every window, series and comparison of an objective is read from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from shadowlab.telemetry import questions
+from shadowlab.triage.scene import Rows, Store
+from shadowlab.triage.selector import Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Requests of one objective, summed by age."""
+
+    end_ns: int
+    """When the youngest of them ended, at the latest."""
+    step_ns: int
+    """Length of the slots in which they are summed."""
+    slots: Any
+    """Age in steps, ascending (an array of integers)."""
+    bad: Any
+    total: Any
+    """Weight of all slots up to each, so that a difference is a sum (arrays of floats that begin with 0)."""
+
+    def between(self, low_ns: int, high_ns: int) -> tuple[float, float]:
+        """Bad and all requests that ended after `low_ns` and not after `high_ns`, each a whole number of steps ago."""
+        young, old = ((self.end_ns - at_ns) // self.step_ns for at_ns in (high_ns, low_ns))
+        first, last = self.slots.searchsorted([young, old])
+        return float(self.bad[last] - self.bad[first]), float(self.total[last] - self.total[first])
+
+
+Asked = tuple[Condition, int, Sequence[int]]
+"""A query of requests, when its youngest request ended, and the ages, in nanoseconds, that must be told apart."""
+
+
+class Ask(Protocol):
+    """Puts the question `slots` by service, to whomever."""
+
+    def __call__(self, *, end_ns: int, step_ns: int, since_ns: int, until_ns: int) -> Rows:
+        """Rows of `service`, `age_ns`, `bad`, `total`."""
+
+
+def tallies(store: Store, asked: Sequence[Asked]) -> list[Tally]:
+    """Tallies of several queries, in one statement."""
+    parts, params = [], []
+    for n, ((query, values), end_ns, ages) in enumerate(asked):
+        text = questions.statement("slots", {"requests": query}, **_told(end_ns, ages))
+        parts.append(f"SELECT {n} AS n, * FROM ({text})")
+        params += values
+    table = store.sql(" UNION ALL ".join(parts), params).arrow() if parts else None
+    return [_tally(table, "n", n, end_ns, math.gcd(*ages)) for n, (_, end_ns, ages) in enumerate(asked)]
+
+
+def of_services(ask: Ask, services: Collection[str], end_ns: int, ages: Sequence[int]) -> dict[str, Tally]:
+    """Tallies of all requests of each service, in one answer."""
+    table = ask(**_told(end_ns, ages)).arrow()
+    return {service: _tally(table, "service", service, end_ns, math.gcd(*ages)) for service in services}
+
+
+def _told(end_ns: int, ages: Sequence[int]) -> dict[str, int]:
+    """The parameters of the question; its slots are the longest that tell the ages apart."""
+    return {"end_ns": end_ns, "step_ns": math.gcd(*ages), "since_ns": end_ns - max(ages), "until_ns": end_ns}
+
+
+def _tally(table: Any, key: str, value: object, end_ns: int, step_ns: int) -> Tally:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    own = table.filter(pc.equal(table.column(key), value)).sort_by("age_ns")
+    slots, bad, total = (np.asarray(own.column(name)) for name in ("age_ns", "bad", "total"))
+    zero = np.zeros(1)
+    sums = (np.concatenate([zero, np.cumsum(each)]) for each in (bad, total))
+    return Tally(end_ns, step_ns, slots // step_ns, *sums)
