@@ -40,7 +40,7 @@ def _replayed(inv: Investigation, kept: Replay) -> Check:
         verdict=Verdict.PASS if same else Verdict.FAIL,
         detail=f"{again.outcome} {again.reproduced}/{again.attempts}, outcome {again.outcome_digest[:12]}"
         + ("" if same else f"; recorded: {kept.outcome}, outcome {kept.outcome_digest[:12]}")
-        + ("" if kept.environment in ("", again.environment) else "; on other packages than then"),
+        + _elsewhere(kept.environment, again.environment),
     )
 
 
@@ -73,5 +73,11 @@ def _gated(inv: Investigation, kept: GateReport) -> Check:
     return Check(
         name="gates executed again",
         verdict=Verdict.FAIL if moved else Verdict.PASS,
-        detail="; ".join(moved) or f"{len(now)} gates, the same verdicts: {again.verdict}",
+        detail=("; ".join(moved) or f"{len(now)} gates, the same verdicts: {again.verdict}")
+        + _elsewhere(kept.environment, again.environment),
     )
+
+
+def _elsewhere(then: str, now: str) -> str:
+    """Whether the service ran on something else this time; older records do not say what it was."""
+    return "" if then in ("", now) else "; on other packages than then"
