@@ -64,15 +64,18 @@ def main() -> None:
 
 
 def groups(told: Mapping[int, Sequence[Event]]) -> None:
-    """Pairwise quality of fingerprints and of three floors, per seed."""
+    """Pairwise quality of fingerprints, of drain3's templates of messages and of three floors, per seed."""
     print("| seed | method | precision | recall | F1 | exact | groups (true) | events per CPU second |")
     print("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for seed, listed in told.items():
         truth = [e.truth for e in listed]
         found, spent = fingerprints(listed)
-        for name, labels in {"fingerprint": found, **floors(listed)}.items():
+        mined, mining = logs.drain([(e.message or "", "") for e in listed])
+        peer = [(e.service, e.type, cluster) for e, cluster in zip(listed, mined, strict=True)]
+        took = {"fingerprint": spent, "type and drain3": mining}
+        for name, labels in {"fingerprint": found, "type and drain3": peer, **floors(listed)}.items():
             p, r, f1 = scores(labels, truth)
-            speed = f"{len(listed) / spent:,.0f}" if name == "fingerprint" else ""
+            speed = f"{len(listed) / took[name]:,.0f}" if name in took else ""
             sizes = f"{len(set(labels))} ({len(set(truth))})"
             print(
                 f"| {seed} | {name} | {p:.3f} | {r:.3f} | {f1:.3f} | {exact(labels, truth):.3f} | {sizes} | {speed} |"
