@@ -4,6 +4,7 @@
 
 Every line is a process of its own: seconds on the clock, seconds of processor, peak memory. `--write` puts the table in
 `benchmarks/README.md`; `--chdb` names a Python that has chdb. Needs the development dependencies (orjson, pysimdjson).
+What is asked of the case afterwards is in `questions.py`.
 """
 
 from __future__ import annotations
@@ -86,36 +87,6 @@ s.query(f'''CREATE TABLE d.spans ENGINE = MergeTree ORDER BY (service, start) AS
     SETTINGS input_format_skip_unknown_fields = 1, input_format_import_nested_json = 1, max_threads = 2''')
 print(s.query('SELECT count() FROM d.spans'))
 """
-OPEN = """
-import time
-import duckdb, pyarrow, pandas
-from shadowlab import telemetry
-from shadowlab.case import open_case
-begin = time.perf_counter()
-with telemetry.store(open_case(sys.argv[1])) as store:
-    store.sql('SELECT count(*) FROM spans').rows()
-print(time.perf_counter() - begin)
-"""
-MINUTE = 60_000_000_000
-NEWEST = "(SELECT max(start_ns) FROM spans)"
-BURN = ", ".join(
-    f"count_if(start_ns > {NEWEST} - {m} * {MINUTE} AND status = 'error') "
-    f"/ count_if(start_ns > {NEWEST} - {m} * {MINUTE}) AS m{m}"
-    for m in (5, 30, 60, 360)
-)
-QUESTIONS = {
-    "dominant errors, last 30 minutes": "@dominant_errors",
-    "p95 by endpoint and minute": f"""SELECT service, http_route, start_ns // {MINUTE} AS minute, count(*),
-        quantile_cont(duration_ns, 0.95) FROM spans WHERE kind = 'server' GROUP BY ALL""",
-    "burn rates over 5 m, 30 m, 1 h, 6 h": f"SELECT service, {BURN} FROM spans WHERE kind = 'server' GROUP BY 1",
-    "contrast of one service, 30 minutes": f"""WITH told AS (
-            SELECT status = 'error' AS bad, unnest(map_entries(attributes)) AS e FROM spans
-            WHERE service = 'cart' AND start_ns > {NEWEST} - 30 * {MINUTE})
-        SELECT e.key, e.value, count_if(bad) AS failed, count(*) AS n FROM told GROUP BY ALL
-        ORDER BY failed DESC LIMIT 20""",
-    "service map": "SELECT * FROM edges",
-    "one attribute that has no column": "SELECT count(*) FROM spans WHERE attributes['enduser.id'] = 'user-42'",
-}
 
 
 @dataclass(frozen=True)
@@ -126,20 +97,18 @@ class Run:
     seconds: float
     cpu_s: float
     peak_mb: int
-    told: str = ""
 
 
 def run(name: str, command: list[str]) -> Run:
     """Run a command to its end and measure it."""
     begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    told = process.stdout.read() if process.stdout else ""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{name} failed: {command}")
     seconds = time.perf_counter() - begin
-    done = Run(name, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024, told.strip())
+    done = Run(name, seconds, used.ru_utime + used.ru_stime, used.ru_maxrss // 1024)
     print(f"{name:44} {done.seconds:8.2f} s {done.cpu_s:8.2f} cpu-s {done.peak_mb:6} MB", file=sys.stderr)
     return done
 
@@ -149,8 +118,8 @@ def code(text: str, *words: str, python: str = sys.executable) -> list[str]:
     return [python, "-c", "import sys" + text, *words]
 
 
-def measured(folder: Path, spans: int, chdb: str | None) -> tuple[list[Run], dict[str, float], int, int]:
-    """Every process, then every question to the case that the JSON made."""
+def measured(folder: Path, spans: int, chdb: str | None) -> tuple[list[Run], int, int]:
+    """Every process; how large the JSON is, and the case that it made."""
     lines, stream = telemetry_data.write(folder, spans)
     gz, zst = folder / "traces.jsonl.gz", folder / "traces.jsonl.zst"
     _pack(lines, gz, zst)
@@ -168,8 +137,7 @@ def measured(folder: Path, spans: int, chdb: str | None) -> tuple[list[Run], dic
     if chdb:
         runs.append(run("chdb", code(CHDB, str(lines), str(folder / "chdb"), python=chdb)))
     stored = sum(path.stat().st_size for path in (folder / "case" / "telemetry").glob("*.duckdb"))
-    opened = run("open a case and count", code(OPEN, str(folder / "case")))
-    return runs, {"open a case and count": float(opened.told), **asked(folder / "case")}, lines.stat().st_size, stored
+    return runs, lines.stat().st_size, stored
 
 
 def _pack(lines: Path, gz: Path, zst: Path) -> None:
@@ -181,35 +149,13 @@ def _pack(lines: Path, gz: Path, zst: Path) -> None:
                 out.write(block)
 
 
-def asked(case: Path) -> dict[str, float]:
-    """Seconds of each question, warm: the best of three."""
-    from shadowlab import telemetry
-    from shadowlab.case import open_case
-
-    answers = {}
-    with telemetry.store(open_case(case)) as store:
-        trace = store.sql("SELECT trace_id FROM traces LIMIT 1 OFFSET 1000").rows()[0]["trace_id"]
-        for name, question in QUESTIONS.items():
-            text = telemetry.named(question)
-            answers[name] = min(_timed(lambda text=text: store.sql(text)) for _ in range(4))
-        answers["one trace by its id"] = min(_timed(lambda: telemetry.trace(store, trace)) for _ in range(4))
-    return answers
-
-
-def _timed(call) -> float:
-    begin = time.perf_counter()
-    call()
-    return time.perf_counter() - begin
-
-
-def table(spans: int, runs: list[Run], questions: dict[str, float], size: int, stored: int) -> str:
+def table(spans: int, runs: list[Run], size: int, stored: int) -> str:
     """The section of the README."""
     rows = ""
     for one in runs:
         floor = runs[1] if one.name.endswith("protobuf") else runs[0]
         ratios = f"{one.seconds / floor.seconds:.1f} | {one.cpu_s / floor.cpu_s:.1f}"
         rows += f"| {one.name} | {one.seconds:.2f} | {one.cpu_s:.2f} | {one.peak_mb:,} | {ratios} |\n"
-    asked_rows = "".join(f"| {name} | {seconds * 1000:,.0f} |\n" for name, seconds in questions.items())
     return f"""## telemetry
 
 `python benchmarks/telemetry.py --spans {spans}`: {spans:,} spans, {size / 1e6:,.0f} MB of JSON, {stored / 1e6:,.0f} MB
@@ -219,10 +165,7 @@ which a busy machine changes less.
 
 | process | seconds | processor s | peak MB | clock ratio | processor ratio |
 | --- | --- | --- | --- | --- | --- |
-{rows}
-| question, warm | ms |
-| --- | --- |
-{asked_rows}"""
+{rows}"""
 
 
 def keep(section: str) -> None:
