@@ -1,11 +1,14 @@
 """What the recorder may take: recordings a minute, memory, disk; and that no fault of it reaches the service."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 import shadowlab_recorder
@@ -173,3 +176,26 @@ def test_json_of_a_written_recording_is_whole(tmp_path):
     assert app.recorder.flush()
     [path] = tmp_path.glob("*.json")
     assert read(path) == json.loads(path.read_text())
+
+
+def test_a_failure_lets_go_of_what_its_frames_held(tmp_path):
+    held = []
+
+    @shadowlab_recorder.record(directory=tmp_path, share=0, per_minute=1)
+    def call():
+        large = Large()
+        held.append(weakref.ref(large))
+        raise ValueError("refused")
+
+    gc.disable()  # nothing may need it: what a service held is freed when the request is over
+    try:
+        for _ in range(2):  # one that is written, and one too many for the bucket
+            with contextlib.suppress(ValueError):
+                call()
+            assert held[-1]() is None
+    finally:
+        gc.enable()
+
+
+class Large:
+    """Something that a service has in its hands when it fails."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import kept
+from shadowlab_recorder import catalog_sqlite
 from shadowlab_recorder.sql import parsed
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -174,6 +175,33 @@ class Charge(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     amount: Mapped[float | None]
+
+
+def test_a_connection_for_each_request_asks_for_the_schema_once(recorder, place, monkeypatch):
+    monkeypatch.setattr(catalog_sqlite, "_CHECK_EVERY_S", 3600)
+    asked = []
+
+    @shadowlab_recorder.record
+    def call():
+        with contextlib.closing(sqlite3.connect(place)) as connection:
+            connection.set_trace_callback(asked.append)
+            connection.execute("select * from charges where id = 1").fetchall()
+
+    for _ in range(3):
+        call()
+    assert [each for each in asked if "schema_version" in each] == ["PRAGMA schema_version"]
+
+
+def test_a_table_that_another_connection_changes_is_described_anew(database, place, monkeypatch):
+    monkeypatch.setattr(catalog_sqlite, "_CHECK_EVERY_S", 3600)
+
+    def work(connection):
+        connection.execute("select * from charges where id = 1").fetchall()
+
+    assert "extra" not in database(work)["rows"]["charges"][0]
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        connection.execute("alter table charges add column extra text default 'x'")
+    assert database(work)["rows"]["charges"][0]["extra"] == "x"
 
 
 def test_sqlalchemy_is_kept_through_its_driver(recorder, tmp_path, place):

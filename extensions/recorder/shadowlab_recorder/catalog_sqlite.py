@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from typing import Any
@@ -66,25 +67,34 @@ class Catalog:
 
 
 _catalogs: dict[tuple[str, int], Catalog] = {}
+_latest: dict[str, tuple[float, Catalog]] = {}
+"""By a database's place, until when which catalog is taken to hold: services open many connections to one file."""
+_alone = itertools.count()
+
+
+def place_of(address: str) -> str:
+    """What connections that see one schema share; a database in memory is its connection's own."""
+    return f"{address} {next(_alone)}" if address in ("", ":memory:") or "mode=memory" in address else address
 
 
 def catalog_of(connection: Any) -> Catalog:
     """The catalog of a connection that is listened to; whether its schema has changed is asked every second."""
-    now = time.monotonic()
-    found: Catalog | None = connection._shadowlab_catalog
-    if found is None or now - connection._shadowlab_checked > _CHECK_EVERY_S:
-        found = connection._shadowlab_catalog = _looked_up(connection)
-        connection._shadowlab_checked = now
+    place, now = connection._shadowlab_place, time.monotonic()
+    until, found = _latest.get(place, (0.0, None))
+    if found is None or now > until:
+        version = sqlite3.Cursor(connection).execute("PRAGMA schema_version").fetchone()[0]
+        if len(_catalogs) > _MANY_CATALOGS:
+            _catalogs.clear()
+            _latest.clear()
+        found = _catalogs.setdefault((place, version), Catalog())
+        _latest[place] = (now + _CHECK_EVERY_S, found)
     return found
 
 
-def _looked_up(connection: Any) -> Catalog:
-    version = sqlite3.Cursor(connection).execute("PRAGMA schema_version").fetchone()[0]
-    address = connection._shadowlab_address
-    place = f"{address} {id(connection)}" if address in ("", ":memory:") or "mode=memory" in address else address
-    if len(_catalogs) > _MANY_CATALOGS:
-        _catalogs.clear()
-    return _catalogs.setdefault((place, version), Catalog())
+def changes(connection: Any) -> None:
+    """This connection may change the schema, which others see later if at all: from now on it has a catalog alone."""
+    _latest.pop(connection._shadowlab_place, None)
+    connection._shadowlab_place = f"{connection._shadowlab_address} {next(_alone)}"
 
 
 def _described(asked: sqlite3.Cursor, name: str) -> Table | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from shadowlab_recorder.catalog_sqlite import catalog_of
+from shadowlab_recorder.catalog_sqlite import catalog_of, changes, place_of
 from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.room import Room
@@ -47,13 +47,12 @@ def _listening(part: type, base: type) -> type:
 class ListeningConnection:
     """The part of a connection that makes cursors which are listened to, and notes the ends of transactions."""
 
-    _shadowlab_catalog: Any = None
-    _shadowlab_checked = 0.0
     in_transaction: bool
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._shadowlab_address = str(args[0] if args else kwargs.get("database", ""))
+        self._shadowlab_place = place_of(self._shadowlab_address)
 
     def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
         base: Any = super()
@@ -90,6 +89,7 @@ class ListeningConnection:
 class ListeningCursor:
     """The part of a cursor that keeps what it executes and fetches while a tape runs."""
 
+    connection: Any
     _shadowlab_rows: Fetched | None = None
     _shadowlab_factory: Any = None
 
@@ -109,6 +109,7 @@ class ListeningCursor:
         given = () if parameters is None else (parameters,)
         tape = current()
         if tape is None:
+            quietly(_unrecorded, self, sql)
             base.execute(sql, *given)
             return self
         noted = quietly(_begin, self, tape, sql, parameters)
@@ -185,7 +186,18 @@ def _transaction(connection: Any, what: str) -> None:
         log.statement(what, (), parsed(what))
 
 
+def _unrecorded(cursor: Any, sql: str) -> None:
+    """A statement outside of a request: it may be what makes the tables."""
+    if type(sql) is str and parsed(sql).kind == "other" and not _is_pragma(sql):
+        changes(cursor.connection)
+
+
+def _is_pragma(sql: str) -> bool:
+    return sql.lstrip()[:6].upper() == "PRAGMA"
+
+
 def _script(cursor: Any, script: str) -> None:
+    changes(cursor.connection)
     tape = current()
     log = _log(cursor.connection, tape) if tape is not None else None
     if log is not None:
@@ -200,9 +212,9 @@ def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | No
         return None
     found = parsed(sql)
     if found.kind == "other":
-        connection._shadowlab_catalog = None  # it may change the schema
-        if sql.lstrip()[:6].upper() == "PRAGMA":
+        if _is_pragma(sql):
             return None
+        changes(connection)
     noted = log.statement(sql, parameters or (), found)
     if noted is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -187,9 +188,12 @@ def _headers(environ: Environ) -> RawHeaders:
     """The request's headers: a server leaves their order and the case of their names untold."""
     named = [(name[5:], value) for name, value in environ.items() if name.startswith("HTTP_")]
     named += [(name, environ[name]) for name in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(name)]
-    return [
-        (name.replace("_", "-").lower().encode("latin-1"), str(v).encode("latin-1", "replace")) for name, v in named
-    ]
+    return [(_name(name), str(value).encode("latin-1", "replace")) for name, value in named]
+
+
+@lru_cache(maxsize=512)
+def _name(name: str) -> bytes:
+    return name.replace("_", "-").lower().encode("latin-1")
 
 
 def _path(environ: Environ) -> str:
