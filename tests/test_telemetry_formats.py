@@ -101,6 +101,7 @@ SPELLINGS = {
     "enums by name": _line(_named_enums(TRACES)),
     "snake case": _line(_snake(TRACES)),
     "batches": _line({"batches": TRACES["resourceSpans"]}),
+    "wrapped": _line({"trace": TRACES}),
     "instrumentation libraries": _line(_old(TRACES)),
     "unknown fields": _line({**TRACES, "more": 1}),
     "gzip": gzip.compress(_line(TRACES)),
@@ -127,6 +128,18 @@ def test_every_spelling_of_otlp_is_the_same_record(plain, tmp_path):
         done = telemetry.ingest(plain, [tmp_path / f"{number:02}"])
         assert (spelling, done.spans, done.refused, done.rejected) == (spelling, 0, (), ())
     assert _rows(plain, "SELECT count(*) AS n FROM spans") == [{"n": 2}]
+
+
+@pytest.mark.parametrize("spelling", ["instrumentation libraries", "snake case", "batches", "wrapped"])
+def test_a_spelling_is_read_where_nothing_was_before(case, tmp_path, spelling):
+    (tmp_path / "told").write_bytes(SPELLINGS[spelling])
+    assert telemetry.ingest(case, [tmp_path / "told"]).spans == 2
+
+
+def test_half_a_surrogate_pair_costs_one_letter_and_not_the_file(case, tmp_path):
+    odd = {**otlp.span(1, name="a"), "name": "a\0b\ud800c"}
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([odd, otlp.span(2, name="plain")]))])
+    assert [row["name"] for row in _rows(case, "SELECT name FROM spans ORDER BY span_id")] == ["a\0b?c", "plain"]
 
 
 def test_attribute_types_are_kept_apart_in_json_and_protobuf(case, tmp_path):

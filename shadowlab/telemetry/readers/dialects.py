@@ -23,6 +23,8 @@ _SPELLINGS: Final = {
     "resource_spans": "resourceSpans", "batches": "resourceSpans", "resource_logs": "resourceLogs",
     "resource_metrics": "resourceMetrics",
 }  # fmt: skip
+_WRAPPERS: Final = {"trace", "result"}
+"""Within which Tempo's second API and Jaeger's third answer."""
 _TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
 _LARGEST: Final = 2**63 - 1
 _VALUES: Final[dict[str, type | tuple[type, ...]]] = {
@@ -50,6 +52,10 @@ def _within(fault: Fault, number: int) -> Fault:
 
 def _request(document: Any, fault: Fault) -> Iterator[dict[str, Any]]:
     told = {_SPELLINGS.get(key, key): value for key, value in document.items()} if isinstance(document, dict) else {}
+    for wrapper in _WRAPPERS & told.keys():
+        if isinstance(told[wrapper], dict):
+            yield from _request(told[wrapper], fault)
+            return
     found = {name: told[name] for name in SIGNALS if isinstance(told.get(name), list)}
     if not found:
         fault("", "no OTLP: it has none of " + ", ".join(SIGNALS))

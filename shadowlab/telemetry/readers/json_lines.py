@@ -111,7 +111,7 @@ class JsonLines:
                 if not line.strip():
                     continue
                 for request in self._requests(line, number):
-                    out.write(json.dumps(request, separators=(",", ":")).encode("utf-8", "replace") + b"\n")
+                    out.write(_written(request))
                     kept += 1
         return kept
 
@@ -129,6 +129,11 @@ class JsonLines:
         except ValueError as exc:
             fault("", f"not JSON: {exc}")
         return []
+
+
+def _written(request: dict[str, Any]) -> bytes:
+    """A line; half a surrogate pair, which no encoding has and DuckDB refuses, becomes a question mark."""
+    return json.dumps(request, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
 
 
 def _at_once(con: DuckDBPyConnection, path: Path, limit: int) -> int:
@@ -161,7 +166,7 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     seen = ", ".join(f"count({name})" for name in _OUTLINE)
     none = " AND ".join(f"{name} IS NULL" for name in _OUTLINE)
     old = " + ".join(
-        f"count_if(len(list_filter({name}, lambda r: r.{old} IS NOT NULL)) > 0)"
+        f"coalesce(count_if(len(list_filter({name}, lambda r: r.{old} IS NOT NULL)) > 0), 0)"
         for name, (_, old, _) in dialects.SIGNALS.items()
     )
     con.execute(f"CREATE OR REPLACE TEMP TABLE outline AS SELECT * FROM {outline}")
