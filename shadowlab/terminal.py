@@ -140,8 +140,14 @@ def _(result: Triage) -> str:
          "budget spent": f"{o.budget_spent:.2%}", "alert": o.alert or ""}
         for o in result.objectives
     ]  # fmt: skip
+    blamed = [
+        {"service": b.service, "score": f"{b.score:.2f}", "evidence": b.evidence[:1]}
+        for b in result.services
+        if b.score
+    ]
+    starts = f"\n\nwhere it starts\n{grid(blamed[:5])}" if blamed else ""
     notes = "".join(f"\nnote: {note}" for note in result.notes)
-    return f"{result!r}\n\nburn rates\n{grid(burns)}\n\nsuspects\n{grid(list(result.rows()))}{notes}"
+    return f"{result!r}\n\nburn rates\n{grid(burns)}\n\nsuspects\n{grid(list(result.rows()))}{starts}{notes}"
 
 
 def _rate(rate: float | None) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from story import Story, number_of, triaged
 
+from shadowlab import terminal
+
 
 def chain(story: Story, fault: str, *, seed: int = 1, requests: int = 360) -> None:
     """An hour of front -> shop -> stock; from half time on `stock` is slow, silent or failing, or nothing happens."""
@@ -51,4 +53,13 @@ def test_the_service_where_it_starts_comes_first(tmp_path: Path, fault: str, wor
 def test_where_nothing_happened_nobody_is_blamed(tmp_path: Path):
     story = Story()
     chain(story, "nothing")
-    assert all(b.score == 0 for b in triaged(story, tmp_path).services)
+    found = triaged(story, tmp_path)
+    assert all(b.score == 0 for b in found.services)
+    assert "where it starts" not in terminal.text(found)
+
+
+def test_the_terminal_says_where_it_starts_and_why(tmp_path: Path):
+    story = Story()
+    chain(story, "failing")
+    shown = terminal.text(triaged(story, tmp_path)).split("where it starts")[1].splitlines()
+    assert shown[3].startswith("stock    1.00   its errors break")

@@ -21,7 +21,7 @@ ALPHA = 0.001
 """Chance of one template wrongly taken to have come up, over all that are looked at."""
 ERROR = 17
 """OpenTelemetry's severity number from which a record tells of an error."""
-MOST = 50_000
+MOST = 20_000
 """Records that are looked at; of more, those of the traces whose hashes are smallest."""
 _LEAST = 5
 

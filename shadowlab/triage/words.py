@@ -51,9 +51,9 @@ def one_each(templates: Collection[str]) -> dict[str, str]:
     """The template that each of `templates` belongs to; a single word is no value of nothing."""
     into = {text: text for text in templates}
     for _ in range(_ROUNDS):
-        alike = _alike({text for text in into.values() if " " in text})
-        varying = _varying(set(alike.values()))
-        after = {text: varying[alike[now]] if now in alike else now for text, now in into.items()}
+        varying = _varying({text for text in into.values() if " " in text})
+        alike = _alike(set(varying.values()))
+        after = {text: alike[varying[now]] if now in varying else now for text, now in into.items()}
         if after == into:
             break
         into = after
