@@ -70,10 +70,13 @@ def groups(told: Mapping[int, Sequence[Event]]) -> None:
     for seed, listed in told.items():
         truth = [e.truth for e in listed]
         found, spent = fingerprints(listed)
-        mined, mining = logs.drain([(e.message or "", "") for e in listed])
-        peer = [(e.service, e.type, cluster) for e, cluster in zip(listed, mined, strict=True)]
-        took = {"fingerprint": spent, "type and drain3": mining}
-        for name, labels in {"fingerprint": found, "type and drain3": peer, **floors(listed)}.items():
+        took, methods = {"fingerprint": spent}, {"fingerprint": found}
+        for peer, (mined, mining) in logs.peers([(e.message or "", "") for e in listed]).items():
+            took[f"type and {peer}"] = mining
+            methods[f"type and {peer}"] = [
+                (e.service, e.type, cluster) for e, cluster in zip(listed, mined, strict=True)
+            ]
+        for name, labels in {**methods, **floors(listed)}.items():
             p, r, f1 = scores(labels, truth)
             speed = f"{len(listed) / took[name]:,.0f}" if name in took else ""
             sizes = f"{len(set(labels))} ({len(set(truth))})"
@@ -91,7 +94,7 @@ def records(told: Mapping[str, Sequence[logs.Record]]) -> None:
     reached = defaultdict(list)
     for name, listed in told.items():
         truth = [site for _, site in listed]
-        timed = {"templates": logs.templates(list(listed)), "drain3": logs.drain(list(listed))}
+        timed = {"templates": logs.templates(list(listed)), **logs.peers(list(listed))}
         methods = {**timed, **{floor: (labels, 0.0) for floor, labels in logs.floors(list(listed)).items()}}
         for method, (labels, spent) in methods.items():
             p, r, f1 = scores(labels, truth)
