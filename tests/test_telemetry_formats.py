@@ -240,6 +240,23 @@ def test_zipkin_is_read_with_shared_spans_and_missing_times(case, tmp_path, cont
     assert telemetry.ingest(case, [otlp.lines(tmp_path / "one.json", *ZIPKIN)]).spans == 0
 
 
+def test_what_a_jaeger_span_lacks_or_gets_wrong_costs_nothing_else(case, tmp_path):
+    tags = [{"key": "port", "type": "int64", "value": "none"}]
+    odd = {"traceID": otlp.TRACE, "spanID": "a1", "operationName": "op", "startTime": None, "duration": 7, "tags": tags,
+           "logs": [{"fields": [{"key": "event", "value": "retry"}]}]}  # fmt: skip
+    (tmp_path / "odd.json").write_text(json.dumps({"data": [{"traceID": otlp.TRACE, "spans": [odd]}]}))
+    assert telemetry.ingest(case, [tmp_path / "odd.json"]).rejected == ()
+    assert _rows(case, "SELECT start_ns, attributes FROM spans") == [
+        {"start_ns": None, "attributes": {"port": "none", "jaeger.duration_us": "7"}}
+    ]
+    assert _rows(case, "SELECT at_ns, name FROM events") == [{"at_ns": None, "name": "retry"}]
+
+
+def test_logs_that_have_ids_are_no_zipkin(case, tmp_path):
+    (tmp_path / "app.log").write_text('{"id": "7", "traceId": "abc", "message": "hello"}\n' * 3)
+    assert len(telemetry.ingest(case, [tmp_path / "app.log"]).refused) == 1
+
+
 def test_folders_globs_and_addresses_name_many_files(case, tmp_path):
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)

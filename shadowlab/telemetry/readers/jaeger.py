@@ -69,11 +69,15 @@ def _convert(span: dict[str, Any], processes: dict[str, Any]) -> Converted:
         tags["jaeger.warnings"] = [str(warning) for warning in warnings]
     trace_id = hex_id(span.get("traceID"), 32)
     parent, links = _references(span, trace_id)
-    start = nanoseconds(span.get("startTime", 0))
+    start, took = span.get("startTime"), span.get("duration")
+    begin = None if start is None else nanoseconds(start)
+    end = None if begin is None or took is None else str(int(begin) + int(nanoseconds(took)))
+    if begin is None and took is not None:
+        tags["jaeger.duration_us"] = took
     told = {
         "traceId": trace_id, "spanId": hex_id(span.get("spanID"), 16), "parentSpanId": parent,
         "name": str(span.get("operationName") or ""), "kind": _KINDS.get(str(tags.pop("span.kind", "")).lower(), 0),
-        "startTimeUnixNano": start, "endTimeUnixNano": str(int(start) + int(nanoseconds(span.get("duration", 0)))),
+        "startTimeUnixNano": begin, "endTimeUnixNano": end,
         "traceState": tags.pop("w3c.tracestate", None), "status": _status(tags), "events": _events(span.get("logs")),
         "links": links,
     }  # fmt: skip
@@ -91,6 +95,13 @@ def _tags(listed: Any) -> dict[str, Any]:
 
 
 def _value(tag: dict[str, Any]) -> Any:
+    try:
+        return _typed(tag)
+    except (ValueError, TypeError):  # not of the type that it says: kept as it is
+        return tag.get("value")
+
+
+def _typed(tag: dict[str, Any]) -> Any:
     value = tag.get("value")
     match str(tag.get("type", "")).lower():
         case "bool":
@@ -128,6 +139,10 @@ def _status(tags: dict[str, Any]) -> dict[str, Any]:
     return {"code": code, "message": None if message is None else str(message)}
 
 
+def _at(log: dict[str, Any]) -> str | None:
+    return None if log.get("timestamp") is None else nanoseconds(log["timestamp"])
+
+
 def _events(logs: Any) -> list[dict[str, Any]]:
     events = []
     for log in logs or []:
@@ -138,7 +153,5 @@ def _events(logs: Any) -> list[dict[str, Any]]:
         if name == "error" and ("stack" in fields or "error.kind" in fields):  # OpenTracing's way to say so
             name = "exception"
             fields = {_EXCEPTION.get(key, key): value for key, value in fields.items()}
-        events.append(
-            {"timeUnixNano": nanoseconds(log.get("timestamp", 0)), "name": name, "attributes": attributes(fields)}
-        )
+        events.append({"timeUnixNano": _at(log), "name": name, "attributes": attributes(fields)})
     return events

@@ -17,6 +17,7 @@ from shadowlab.telemetry.readers.documents import Converted, attributes, convert
 
 _TRACE: Final = re.compile(rb'"traceId"\s*:')
 _SPAN: Final = re.compile(rb'"id"\s*:')
+_OWN: Final = re.compile(rb'"(?:localEndpoint|remoteEndpoint|duration|parentId|annotations|kind|shared)"\s*:')
 _KINDS: Final = {"CLIENT": 3, "SERVER": 2, "PRODUCER": 4, "CONSUMER": 5}
 
 
@@ -26,8 +27,9 @@ class Zipkin:
     name = "zipkin"
 
     def recognises(self, head: bytes) -> bool:
-        """JSON that speaks of a `traceId` and an `id`."""
-        return head.lstrip()[:1] in (b"[", b"{") and bool(_TRACE.search(head) and _SPAN.search(head))
+        """JSON that speaks of a `traceId` and an `id`, as logs do, and of what only spans have."""
+        names = (_TRACE, _SPAN, _OWN)
+        return head.lstrip()[:1] in (b"[", b"{") and all(name.search(head) for name in names)
 
     def portions(self, stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
         """All spans; a span that client and server share stays two records with one id."""
@@ -56,8 +58,7 @@ def _convert(span: dict[str, Any]) -> Converted:
         "name": str(span.get("name") or ""), "kind": _KINDS.get(str(span.get("kind", "")).upper(), 1),
         "startTimeUnixNano": start, "endTimeUnixNano": end,
         "status": {"code": 2 if error is not None or status == "ERROR" else int(status == "OK"), "message": message},
-        "events": [{"timeUnixNano": nanoseconds(note["timestamp"]), "name": str(note.get("value") or "")}
-                   for note in span.get("annotations") or []],
+        "events": [_event(note) for note in span.get("annotations") or []],
     }  # fmt: skip
     tags |= _endpoint(local, "network.local") | _endpoint(remote, "network.peer")
     if remote.get("serviceName"):
@@ -66,6 +67,11 @@ def _convert(span: dict[str, Any]) -> Converted:
         tags["zipkin.duration_us"] = span["duration"]
     tags |= {f"zipkin.{flag}": True for flag in ("shared", "debug") if span.get(flag)}
     return {"service.name": local.get("serviceName")}, scope, {**told, "attributes": attributes(tags)}
+
+
+def _event(note: dict[str, Any]) -> dict[str, Any]:
+    at = note.get("timestamp")
+    return {"timeUnixNano": None if at is None else nanoseconds(at), "name": str(note.get("value") or "")}
 
 
 def _endpoint(endpoint: dict[str, Any], prefix: str) -> dict[str, Any]:
