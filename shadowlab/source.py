@@ -72,6 +72,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     database: Settings = Settings()
     """Where it looks for PostgreSQL, when that is not found out."""
     invariants: tuple[str, ...] = ()
+    """Sentences of what must hold after every change; the pull request asks its readers for each of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from shadowlab.records import (
     Triage,
     Verdict,
 )
+from shadowlab.rollout import pullrequest
 from shadowlab.rollout.words import code, escaped, fenced
 
 AT = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -111,6 +112,15 @@ def test_the_pull_request_carries_the_evidence(case, plan):
     for told in ("2.8%", "Object of type Decimal", "**confirmed**", "28.1x", "4b" * 16, "✅ pass", "```diff"):
         assert told in text
     assert json.loads((case.path / plan.files[2]).read_text())["title"] == "Fix TypeError in lib/serializer.py:to_json"
+
+
+def test_the_pull_request_asks_for_each_thing_that_must_hold(source, diagnosis):
+    told = ("Refunds never exceed their charge", NASTY)
+    text = pullrequest.body(report(source), small.candidate(), diagnosis, None, invariants=told)
+    asked = [line for line in text.splitlines() if line.startswith("- [ ] it still holds: ")]
+    assert asked[0] == "- [ ] it still holds: Refunds never exceed their charge"
+    assert len(asked) == 2
+    assert "`$(rm)`" not in asked[1]
 
 
 def test_the_canarys_thresholds_come_from_the_objective_and_the_gates(case, plan):

@@ -47,7 +47,13 @@ def plan(
     files = {
         "change.patch": candidate.diff if candidate.diff.endswith("\n") else candidate.diff + "\n",
         "pull-request.md": pullrequest.body(
-            gates, candidate, diagnosis, triage, replay=_replay(case, diagnosis), approvals=approvals
+            gates,
+            candidate,
+            diagnosis,
+            triage,
+            replay=_replay(case, diagnosis),
+            approvals=approvals,
+            invariants=service.invariants,
         ),
         "pull-request.json": json.dumps(request, indent=2, ensure_ascii=False) + "\n",
         "canary.yaml": canary.canary(service.name, objective, budget_ms=5.0 if budget is None else budget),

@@ -27,15 +27,19 @@ def body(
     *,
     replay: Replay | None = None,
     approvals: tuple[str, ...] = (),
+    invariants: tuple[str, ...] = (),
 ) -> str:
-    """Markdown in which nothing that telemetry or a patch says can act."""
+    """Markdown in which nothing that telemetry or a patch says can act.
+
+    `invariants` are the service's own sentences of what must hold; whoever approves looks at each.
+    """
     parts = (
         _head(report, diagnosis),
         _happened(diagnosis, triage, replay),
         _cause(diagnosis),
         _change(candidate),
         _gates(report),
-        _people(report, approvals),
+        _people(report, approvals, invariants),
     )
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -137,9 +141,10 @@ def _numbers(gate: Gate) -> str:
     return escaped(told)
 
 
-def _people(report: GateReport, approvals: tuple[str, ...]) -> Iterator[str]:
+def _people(report: GateReport, approvals: tuple[str, ...], invariants: tuple[str, ...]) -> Iterator[str]:
     yield "## Before it is merged"
     yield ""
+    yield from (f"- [ ] it still holds: {escaped(sentence)}" for sentence in invariants)
     yield from (f"- [ ] approval of {code(who)}" for who in approvals)
     yield ""
     numbers = f"alpha {report.alpha:g}, seed {report.seed}"
