@@ -146,14 +146,17 @@ def _text(document: dict[str, Any]) -> bytes:
         return json.dumps(document).encode() + b"\n"
 
 
+_dumped = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # `json.dumps` would make one for each value
+
+
 def readable(value: Any, margin: str = "") -> str:
     """JSON in the value's own order; what fits on one line, or lies deep, is left on one line."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text = _dumped(value)
     if not isinstance(value, (dict, list)) or len(margin) + len(text) <= _WIDTH or len(margin) >= _DEPTH:
         return text
     inner = margin + " "
     if isinstance(value, dict):
-        rows = [f"{inner}{json.dumps(name, ensure_ascii=False)}: {readable(v, inner)}" for name, v in value.items()]
+        rows = [f"{inner}{_dumped(name)}: {readable(each, inner)}" for name, each in value.items()]
         return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
     return "[\n" + ",\n".join(inner + readable(item, inner) for item in value) + f"\n{margin}]"
 
