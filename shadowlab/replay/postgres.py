@@ -12,6 +12,7 @@ import ctypes
 import hashlib
 import os
 import pwd
+import resource
 import secrets
 import shutil
 import signal
@@ -39,10 +40,14 @@ _MOST_BASES = 16
 INSTALLED = Path("/usr/lib/postgresql")
 """Where Debian puts its servers."""
 _PDEATHSIG = 1
+_LARGEST_FILE, _MOST_MEMORY = 256 << 20, 2 << 30
+"""Bytes of a file and of a process: what the service asks of the server is done outside of its walls."""
 _OPTIONS = {
     "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
     "max_connections": "60", "shared_buffers": "16MB", "timezone": "UTC", "jit": "off", "logging_collector": "off",
     # Rows come in the same order every time.
+    # What one query may put on the disk for itself, in kB.
+    "temp_file_limit": "262144",
     "max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off",
 }  # fmt: skip
 _ACCESS = f"local all {ROLE} trust\nlocal all all scram-sha-256\n"
@@ -126,7 +131,12 @@ class Postgres:
         )  # fmt: skip
 
     def change(self) -> tuple[Mapping[str, tuple[int, int]], str]:
-        """Rows added and removed by table since the run began, and a digest of them ('' for none)."""
+        """Rows added and removed by table since the run began, and a digest of them ('' for none).
+
+        Whatever the run still asks of the server ends first.
+        """
+        self._administer("postgres", f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                                     f" WHERE usename = '{ROLE}'")  # fmt: skip
         now, told, shape = self._rows(NAME), hashlib.sha256(), {}
         for table in sorted(now.keys() | self._base.keys()):
             here, there = now.get(table, Counter()), self._base.get(table, Counter())
@@ -153,7 +163,7 @@ class Postgres:
             process = subprocess.Popen(
                 [self._programs / "postgres", "-D", data, "-k", folder, *options], cwd=folder, env=self._environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                preexec_fn=_die_with_parent, **self._as_user(),
+                preexec_fn=_bounded, **self._as_user(),
             )  # fmt: skip
         deadline = time.monotonic() + _START_S
         while process.poll() is None and time.monotonic() < deadline:
@@ -278,5 +288,8 @@ def _libfaketime() -> str | None:
     return next((str(place) for place in sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
 
 
-def _die_with_parent() -> None:
+def _bounded() -> None:
+    """In the server's process, before it starts: end with the parent, write and take no more than is due."""
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))

@@ -279,10 +279,20 @@ class Server:
         if now - self._weighed < _WEIGH_S:
             return
         self._weighed = now
+        stored = self._stored()
         for run in running.values():
-            if not run.ended and _size(self._launch.work / f"{run.number:08d}") > self._launch.limits["disk"]:
+            written = _size(self._launch.work / f"{run.number:08d}") + stored
+            if not run.ended and written > self._launch.limits["disk"]:
                 run.ended = "it wrote more than it may"
                 self._connected.sendall(struct.pack("<cI", _KILL, run.number))
+
+    def _stored(self) -> int:
+        """Bytes of the run's database, the newest of its server, and of what its queries put aside."""
+        if self._door is None:
+            return 0
+        base = Path(self._config["door"]).parent / "data" / "base"
+        newest = max((place for place in base.iterdir() if place.name.isdigit()), key=lambda place: int(place.name))
+        return _size(newest) + _size(base / "pgsql_tmp")
 
     def _hear(self, running: dict[int, _Running]) -> None:
         message = self._message(time.monotonic() + 5)
