@@ -113,7 +113,7 @@ def right_patch(told: dict[str, Any], fix: Proposal) -> None:
 
 
 Again = Callable[[str], Replay]
-"""Replays the newest two failing requests of an incident in a sandbox."""
+"""Replays all failing requests of an incident in a sandbox, twice each."""
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +122,11 @@ def replayed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     name, folder = str(request.param), tmp_path_factory.mktemp("replayed")
     case, source = open_case(folder / "case"), build_source(DATA / name, folder / "source")
     replay.take_in(case, [DATA / name / "recordings.jsonl.gz"])
-    newest = [tape.id for tape in replay.listed(case) if tape.failed][-2:]
-    revision = replay.load(case, newest[0]).commit or ""
+    failed = [tape.id for tape in replay.listed(case) if tape.failed]
+    revision = replay.load(case, failed[0]).commit or ""
 
     def again(sandbox: str) -> Replay:
-        return replay.replay(case, newest, source=source, revision=revision, times=4, sandbox=sandbox)
+        return replay.replay(case, failed, source=source, revision=revision, times=2 * len(failed), sandbox=sandbox)
 
     return name, again, again("embedded")
 

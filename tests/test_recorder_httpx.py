@@ -16,6 +16,7 @@ def test_the_outbound_call_and_its_answer_are_kept_and_still_reach_the_caller(re
     assert call["request_body_sha256"] == hashlib.sha256(b'{"amount":5}').hexdigest()
     assert (call["status"], call["body"], call["error"]) == (200, {"accepted": {"amount": 5}}, None)
     assert call["elapsed_ms"] > 0
+    assert call["started_ms"] > 0
 
 
 def test_sync_calls_redirects_and_streams_are_kept_in_order(recorded, gateway):

@@ -21,6 +21,8 @@ from shadowlab import cli, errors, replay, terminal
 from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
 from shadowlab.replay import blobs, fixture, look, spelling, tapes
+from shadowlab.replay.inside.clock import Clock
+from shadowlab.replay.inside.tape import Tape
 
 PACKAGE = Path(replay.__file__).parent
 BARE = {
@@ -376,3 +378,14 @@ def test_a_tape_alone_is_refused_and_says_where_it_belongs(tmp_path: Path) -> No
     ran = CliRunner().invoke(cli.main, ["ingest", str(tmp_path / "case"), str(nock)])
     assert ran.exit_code == 2
     assert "recorded answers (nock), which belong to a request: give them with --tape" in ran.stderr
+
+
+@pytest.mark.parametrize(("started_ms", "now_ms", "left_ms"), [(10, 2, 13), (10, 12, 5), (None, 2, 5)])
+def test_an_answer_comes_at_its_recorded_moment_or_takes_its_recorded_time(
+    started_ms: float | None, now_ms: int, left_ms: int
+) -> None:
+    clock = Clock()
+    tape = Tape(clock)
+    tape.insert([])
+    clock.monotonic_ns += now_ms * 10**6
+    assert tape.left_ns({"started_ms": started_ms, "elapsed_ms": 5.0}) == left_ms * 10**6

@@ -20,6 +20,8 @@ class Load:
 
     PER_MINUTE: ClassVar[float] = 30
     MIX: ClassVar[Mapping[str, float]] = {}
+    TOGETHER: ClassVar[int] = 4
+    """How many requests, at most, are under way at once."""
 
     def __init__(self, seed: int, base_url: str, start: float, seconds: float) -> None:
         self.rng = random.Random(seed)
@@ -77,7 +79,7 @@ class Load:
     def _burst(self) -> list[tuple[float, int, str]]:
         """What comes within a quarter of a second is asked at the same time."""
         burst = [heapq.heappop(self._plan)]
-        while self._plan and self._plan[0][0] - burst[0][0] < 0.25 and len(burst) < 4:
+        while self._plan and self._plan[0][0] - burst[0][0] < 0.25 and len(burst) < self.TOGETHER:
             burst.append(heapq.heappop(self._plan))
         return burst
 

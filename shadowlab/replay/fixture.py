@@ -61,6 +61,8 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: Any = None
     body_encoding: Encoding = "none"
+    started_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] | None = None
+    """Since the request began; None when it was not recorded."""
     elapsed_ms: Annotated[float, msgspec.Meta(ge=0, le=86_400_000)] = 0.0
     error: Broken | None = None
 

@@ -25,6 +25,8 @@ class Teams(Load):
 
     PER_MINUTE = 20
     MIX: ClassVar = {"order": 0.8, "show": 0.15, "poor": 0.02, "health": 0.03}
+    TOGETHER = 1
+    """The race is within a request. Between two, the later one's snapshot would miss what the earlier one writes."""
 
     async def before(self, client: httpx.AsyncClient) -> None:
         """Some orders are made already."""

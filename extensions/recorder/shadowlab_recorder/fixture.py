@@ -58,7 +58,7 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
         "rand_seed": tape.rand_seed(),
         "db_snapshot": blob,
         "db_environment": service["db_environment"],
-        "outbound": [_exchange(each, clean) for each in sorted(tape.outbound, key=lambda each: each.seq)],
+        "outbound": [_exchange(each, tape.began, clean) for each in sorted(tape.outbound, key=lambda each: each.seq)],
         "environment": {
             "read": sorted(tape.environment_read),
             "unset": sorted(name for name, was_set in tape.environment_read.items() if not was_set),
@@ -194,7 +194,7 @@ def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:
     return {"status": tape.status, "headers": headers, **encoded(protobuf.cleaned(tape.response_body, clean))}
 
 
-def _exchange(each: Exchange, clean: Redacted) -> dict[str, Any]:
+def _exchange(each: Exchange, began: float, clean: Redacted) -> dict[str, Any]:
     request = encoded(protobuf.cleaned(each.request_body, clean))
     error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
     return {
@@ -209,6 +209,7 @@ def _exchange(each: Exchange, clean: Redacted) -> dict[str, Any]:
         "status": each.status,
         "headers": clean.headers(each.headers),
         **encoded(protobuf.cleaned(each.body, clean)),
+        "started_ms": round(max(each.started - began, 0.0) * 1000, 3),
         "elapsed_ms": each.elapsed_ms,
         "error": error,
     }

@@ -26,6 +26,7 @@ class Tape:
         self._clock = clock
         self._calls: list[dict[str, Any]] = []
         self._used: list[bool] = []
+        self._began_ns = 0
         self._patched: set[str] = set()
         self.log: list[dict[str, Any]] = []
         self.unrecorded: list[str] = []
@@ -36,6 +37,7 @@ class Tape:
         """Begin with the calls of one recording."""
         self._calls = sorted(calls, key=lambda call: call.get("seq", 0))
         self._used = [False] * len(calls)
+        self._began_ns = self._clock.monotonic_ns
         self.log, self.unrecorded = [], []
 
     def unused(self) -> list[str]:
@@ -64,6 +66,16 @@ class Tape:
         self._used[at] = not call.get("lasting")
         self.log.append({**entry, "status": call.get("status"), "error": (call.get("error") or {}).get("type")})
         return call
+
+    def left_ns(self, call: dict[str, Any]) -> int:
+        """How long until the answer comes: at the recorded moment, or as long as it took when the call is made later.
+
+        So answers to calls that were under way at the same time keep their order.
+        """
+        if call.get("started_ms") is None:
+            return elapsed_ns(call)
+        early = int(call["started_ms"] * 1e6) - (self._clock.monotonic_ns - self._began_ns)
+        return elapsed_ns(call) + max(early, 0)
 
     def _nearest(self, method: str, url: str) -> str:
         if not self._calls:
@@ -108,7 +120,7 @@ class Tape:
 
         async def handle_async(transport: Any, request: Any) -> Any:
             call = respond(request, await request.aread())
-            await asyncio.sleep(0 if tape.at_once else elapsed_ns(call) / 1e9)
+            await asyncio.sleep(0 if tape.at_once else tape.left_ns(call) / 1e9)
             return made(request, call)
 
         put(httpx.HTTPTransport, handle_request=handle)
