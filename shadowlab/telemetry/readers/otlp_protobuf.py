@@ -7,7 +7,6 @@ key-value lists left as bytes, because columns cannot be recursive.
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from shadowlab.telemetry.inputs import Unpacked
 from shadowlab.telemetry.readers import wire
 from shadowlab.telemetry.readers.base import LONGEST, Faults, Portion
-from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows, staging
+from shadowlab.telemetry.readers.json_lines import last_row, odd_rows, staging
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,6 +28,16 @@ _MESSAGES: Final = {"span": "trace.v1.TracesData", "log": "logs.v1.LogsData", "m
 _STATEMENTS: Final = {
     "span": ("json_spans", "stage_spans"),
     "log": ("json_logs", "stage_logs"),
+    "metric": ("json_metrics", "stage_metric_points"),
+}
+_NAMELESS: Final = {"span": "without ids", "log": "without ids", "metric": "without a name"}
+_CARRIED: Final = """INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {table}
+    WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"""
+_RESOURCES: Final = {
+    "span": _CARRIED,
+    "log": _CARRIED,
+    "metric": """INSERT INTO stage_resources SELECT hash(r), coalesce(pb_pairs(any_value(r.attributes)), [])
+        FROM (SELECT unnest(resourceMetrics).resource AS r FROM requests_in_arrow) GROUP BY hash(r)""",
 }
 _UNUSED: Final = ("entity_refs", "key_strindex", "string_value_strindex", "schema_url")
 
@@ -51,15 +60,15 @@ class OtlpProtobuf:
             waiting[signal].append((number, message))
             size += len(message)
             if size > _PORTION:
-                yield from _portions(waiting, spool, faults)
+                yield from _portions(waiting, faults)
                 size = 0
-        yield from _portions(waiting, spool, faults)
+        yield from _portions(waiting, faults)
 
 
-def _portions(waiting: dict[str, list[tuple[int, bytes]]], spool: Path, faults: Faults) -> Iterator[Portion]:
+def _portions(waiting: dict[str, list[tuple[int, bytes]]], faults: Faults) -> Iterator[Portion]:
     for signal, messages in waiting.items():
         if messages:
-            yield _as_lines(messages, spool, faults) if signal == "metric" else Columns(signal, list(messages), faults)
+            yield Columns(signal, list(messages), faults)
             messages.clear()
 
 
@@ -170,30 +179,9 @@ def _stage(con: DuckDBPyConnection, signal: str, faults: Faults, position: str) 
     script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
     con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
     if odd := odd_rows(con, table, before):
-        faults.add(position, f"{odd} records without ids or with times beyond 2^63")
+        faults.add(position, f"{odd} records {_NAMELESS[signal]} or with times beyond 2^63")
         con.execute(f"DELETE FROM {table} WHERE odd AND rowid > {before}")
-    con.execute(
-        f"INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {table} "
-        f"WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"
-    )
-
-
-def _as_lines(messages: list[tuple[int, bytes]], spool: Path, faults: Faults) -> Portion:
-    """Metrics are few and of many shapes: by way of protobuf's own JSON."""
-    from google.protobuf import json_format
-    from google.protobuf.message import DecodeError
-    from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
-
-    path = spool / "metrics.jsonl"
-    with path.open("w") as out:
-        for number, message in messages:
-            try:
-                document = json_format.MessageToDict(MetricsData.FromString(message))
-            except (DecodeError, ValueError) as exc:
-                faults.add(f"request {number}", str(exc))
-            else:
-                out.write(json.dumps({"resourceMetrics": [], **document}) + "\n")
-    return JsonLines(path, faults, spool, word="metrics request")
+    con.execute(_RESOURCES[signal].format(table=table, before=before))
 
 
 @functools.cache
@@ -202,12 +190,13 @@ def _handler(signal: str) -> Any:
     from google.protobuf import descriptor_pb2, descriptor_pool
     from opentelemetry.proto.common.v1 import common_pb2
     from opentelemetry.proto.logs.v1 import logs_pb2
+    from opentelemetry.proto.metrics.v1 import metrics_pb2
     from opentelemetry.proto.resource.v1 import resource_pb2
     from opentelemetry.proto.trace.v1 import trace_pb2
 
     pool = descriptor_pool.DescriptorPool()
     files = []
-    for module in (common_pb2, resource_pb2, trace_pb2, logs_pb2):
+    for module in (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2):
         told = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(told)
         for message in told.message_type:

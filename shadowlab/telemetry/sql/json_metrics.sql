@@ -1,41 +1,52 @@
 INSERT INTO stage_metric_points BY NAME
+-- Points of five kinds; each has the fields of its own, and the union by name those of all.
 WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
      scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeMetrics) AS s FROM requests),
      metrics AS (SELECT raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
+     of_gauge AS (
+        SELECT raw, scope, m, 'gauge' AS kind, NULL AS temporality, NULL AS monotonic, unnest(m.gauge.dataPoints) AS p FROM metrics),
+     of_sum AS (
+        SELECT raw, scope, m, 'sum' AS kind, json_temporality(m.sum.aggregationTemporality) AS temporality,
+               coalesce(TRY_CAST(m.sum.isMonotonic AS BOOLEAN), false) AS monotonic, unnest(m.sum.dataPoints) AS p FROM metrics),
+     of_histogram AS (
+        SELECT raw, scope, m, 'histogram' AS kind, json_temporality(m.histogram.aggregationTemporality) AS temporality,
+               NULL AS monotonic, unnest(m.histogram.dataPoints) AS p FROM metrics),
+     of_exponential_histogram AS (
+        SELECT raw, scope, m, 'exponential_histogram' AS kind, json_temporality(m.exponentialHistogram.aggregationTemporality) AS temporality,
+               NULL AS monotonic, unnest(m.exponentialHistogram.dataPoints) AS p FROM metrics),
+     of_summary AS (
+        SELECT raw, scope, m, 'summary' AS kind, NULL AS temporality, NULL AS monotonic, unnest(m.summary.dataPoints) AS p FROM metrics),
      points AS (
-        SELECT raw, scope, m, 'gauge' AS kind, NULL AS temporality, NULL AS monotonic,
-               unnest(m.gauge.dataPoints) AS p FROM metrics
-        UNION ALL SELECT raw, scope, m, 'sum', m.sum.aggregationTemporality, m.sum.isMonotonic,
-                         unnest(m.sum.dataPoints) FROM metrics
-        UNION ALL SELECT raw, scope, m, 'histogram', m.histogram.aggregationTemporality, NULL,
-                         unnest(m.histogram.dataPoints) FROM metrics
-        UNION ALL SELECT raw, scope, m, 'exponential_histogram', m.exponentialHistogram.aggregationTemporality, NULL,
-                         unnest(m.exponentialHistogram.dataPoints) FROM metrics
-        UNION ALL SELECT raw, scope, m, 'summary', NULL, NULL, unnest(m.summary.dataPoints) FROM metrics),
+        SELECT * EXCLUDE (p), p.* FROM of_gauge
+        UNION ALL BY NAME SELECT * EXCLUDE (p), p.* FROM of_sum
+        UNION ALL BY NAME SELECT * EXCLUDE (p), p.* FROM of_histogram
+        UNION ALL BY NAME SELECT * EXCLUDE (p), p.* FROM of_exponential_histogram
+        UNION ALL BY NAME SELECT * EXCLUDE (p), p.* FROM of_summary),
      typed AS (
-        SELECT raw, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version, m.name AS name,
-            nullif(m.description, '') AS description, nullif(m.unit, '') AS unit, kind,
-            json_temporality(temporality) AS temporality, CASE WHEN kind = 'sum' THEN coalesce(TRY_CAST(monotonic AS BOOLEAN), false) END AS monotonic,
-            p.timeUnixNano AS at_text, nullif(TRY_CAST(p.startTimeUnixNano AS BIGINT), 0) AS start_ns,
-            TRY_CAST(p.timeUnixNano AS BIGINT) AS at_ns,
-            coalesce(TRY_CAST(p.asDouble AS DOUBLE), TRY_CAST(p.asInt AS DOUBLE)) AS value,
-            TRY_CAST(p.asInt AS BIGINT) AS value_int, TRY_CAST(p.count AS BIGINT) AS count,
-            TRY_CAST(p.sum AS DOUBLE) AS sum, TRY_CAST(p.min AS DOUBLE) AS min, TRY_CAST(p.max AS DOUBLE) AS max,
-            TRY_CAST(p.bucketCounts AS BIGINT[]) AS bucket_counts,
-            TRY_CAST(p.explicitBounds AS DOUBLE[]) AS explicit_bounds, TRY_CAST(p.scale AS INTEGER) AS scale,
-            TRY_CAST(p.zeroCount AS BIGINT) AS zero_count, TRY_CAST(p.zeroThreshold AS DOUBLE) AS zero_threshold,
-            TRY_CAST(p.positive."offset" AS INTEGER) AS positive_offset,
-            TRY_CAST(p.positive.bucketCounts AS BIGINT[]) AS positive_counts,
-            TRY_CAST(p.negative."offset" AS INTEGER) AS negative_offset,
-            TRY_CAST(p.negative.bucketCounts AS BIGINT[]) AS negative_counts,
-            list_transform(p.quantileValues, lambda q: {'quantile': TRY_CAST(q.quantile AS DOUBLE),
-                'value': TRY_CAST(q.value AS DOUBLE)}) AS quantiles,
-            CASE WHEN len(p.exemplars) > 0 THEN list_transform(p.exemplars, lambda e: {
-                'at_ns': TRY_CAST(e.timeUnixNano AS BIGINT),
+        SELECT raw, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version, json_name(m.name) AS name,
+            nullif(m.description, '') AS description, nullif(m.unit, '') AS unit, kind, temporality, monotonic,
+            json_given(timeUnixNano)::VARCHAR AS at_text, nullif(TRY_CAST(startTimeUnixNano AS BIGINT), 0) AS start_ns,
+            TRY_CAST(json_given(timeUnixNano) AS BIGINT) AS at_ns,
+            coalesce(TRY_CAST(asDouble AS DOUBLE), TRY_CAST(asInt AS DOUBLE)) AS value,
+            TRY_CAST(asInt AS BIGINT) AS value_int, TRY_CAST(json_given("count") AS BIGINT) AS count,
+            TRY_CAST(CASE WHEN kind = 'summary' THEN json_given("sum") ELSE "sum" END AS DOUBLE) AS sum,
+            TRY_CAST("min" AS DOUBLE) AS min, TRY_CAST("max" AS DOUBLE) AS max,
+            TRY_CAST(json_listed(bucketCounts) AS BIGINT[]) AS bucket_counts,
+            TRY_CAST(json_listed(explicitBounds) AS DOUBLE[]) AS explicit_bounds, TRY_CAST(json_given(scale) AS INTEGER) AS scale,
+            TRY_CAST(json_given(zeroCount) AS BIGINT) AS zero_count, TRY_CAST(json_given(zeroThreshold) AS DOUBLE) AS zero_threshold,
+            TRY_CAST(json_given(positive."offset") AS INTEGER) AS positive_offset,
+            TRY_CAST(json_listed(positive.bucketCounts) AS BIGINT[]) AS positive_counts,
+            TRY_CAST(json_given(negative."offset") AS INTEGER) AS negative_offset,
+            TRY_CAST(json_listed(negative.bucketCounts) AS BIGINT[]) AS negative_counts,
+            list_transform(json_listed(quantileValues), lambda q: {'quantile': TRY_CAST(json_given(q.quantile) AS DOUBLE),
+                'value': TRY_CAST(json_given(q.value) AS DOUBLE)}) AS quantiles,
+            CASE WHEN len(exemplars) > 0 THEN list_transform(exemplars, lambda e: {
+                'at_ns': TRY_CAST(json_given(e.timeUnixNano) AS BIGINT),
                 'value': coalesce(TRY_CAST(e.asDouble AS DOUBLE), TRY_CAST(e.asInt AS DOUBLE)),
                 'trace_id': json_trace(e.traceId), 'span_id': json_id(e.spanId),
-                'attributes': json_pairs(e.filteredAttributes)}) END AS exemplars,
-            json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
-            nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags
+                'attributes': json_pairs(json_listed(e.filteredAttributes))}) END AS exemplars,
+            json_listed(attributes) AS attributes, nullif(TRY_CAST(flags AS BIGINT), 0) AS flags
         FROM points)
-SELECT * EXCLUDE (at_text), hash(keys) AS shape, is_odd(at_text, at_ns) OR name IS NULL AS odd FROM typed;
+SELECT * EXCLUDE (at_text, attributes), json_keys(attributes) AS keys, json_vals(attributes) AS vals,
+    json_types(attributes) AS types, hash(json_keys(attributes)) AS shape, is_odd(at_text, at_ns) OR name IS NULL AS odd
+FROM typed;

@@ -16,3 +16,8 @@ CREATE MACRO pb_kind(kind) AS CASE kind
     ELSE 'unspecified' END;
 CREATE MACRO pb_status(code) AS CASE code WHEN 1 THEN 'ok' WHEN 2 THEN 'error' ELSE 'unset' END;
 CREATE MACRO pb_severity(n) AS n;
+CREATE MACRO pb_temporality(t) AS CASE t WHEN 1 THEN 'delta' WHEN 2 THEN 'cumulative' END;
+-- A zero, an empty text and an empty list are not sent: they are as absent as where JSON leaves them out.
+CREATE MACRO pb_given(number) AS nullif(number, 0);
+CREATE MACRO pb_name(text) AS nullif(text, '');
+CREATE MACRO pb_listed(list) AS CASE WHEN len(list) > 0 THEN list END;
