@@ -404,12 +404,17 @@ print(json.dumps(answers(engine, {scope!r}, "{trace_id}")))
 
 
 @pytest.mark.slow
-def test_a_slice_of_a_clickhouse_server_is_the_slice_of_the_case(exporter: Path, layout: Path, tmp_path: Path):
+def test_a_slice_of_a_clickhouse_server_is_the_slice_of_the_case(
+    judged: Triage, exporter: Path, layout: Path, tmp_path: Path
+):
     with served(exporter) as port:
         url = f"clickhouse://127.0.0.1:{port}/otel"
         from_server = sl.open(tmp_path / "server").slice(url, services=["payments-api"], window="2m")
         from_layout = sl.open(tmp_path / "layout").slice(f"parquet://{layout}", services=["payments-api"], window="2m")
         assert (from_server.spans, from_server.logs) == (from_layout.spans, from_layout.logs)
+        found = sl.open(tmp_path / "judged", telemetry=url).triage(window="10m", at=judged.at)
+        there = {o.service: o.windows for o in found.objectives}
+        assert there == {o.service: o.windows for o in judged.objectives}
         with pytest.raises(errors.QueryError, match="otel_traces"):
             sl.open(tmp_path / "other").slice(f"clickhouse://127.0.0.1:{port}/default", services=["x"])
 

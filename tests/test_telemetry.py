@@ -123,6 +123,18 @@ def test_a_file_that_is_no_telemetry_is_refused_and_the_others_are_loaded(case, 
     assert [Path(r.file).name for r in done.refused] == ["foreign", "missing"]
 
 
+@pytest.mark.parametrize("sign", ["{", "[", ","])
+def test_lines_longer_than_a_look_are_lines_whatever_the_look_ends_with(case, tmp_path, sign):
+    plain = json.dumps(otlp.traces([otlp.span(1)], service=""))
+    after = plain.index('"scopeSpans"')
+    pad = 4095 - plain.index(sign, after)
+    request = otlp.traces([otlp.span(1)], service="s" * pad)
+    assert json.dumps(request)[4095] == sign
+    more = otlp.traces([otlp.span(2)])
+    told = telemetry.ingest(case, [otlp.lines(tmp_path / "long.jsonl", request, more)])
+    assert (told.spans, told.refused) == (2, ())
+
+
 def test_secrets_and_people_are_replaced_and_equal_values_stay_equal(case, tmp_path):
     first = otlp.span(1, user__email="ann@example.org", http__request__header__authorization="Bearer abcdef123456")
     told = otlp.raising(otlp.span(2, user__email="ann@example.org"), message="no card 4111 1111 1111 1111")

@@ -42,8 +42,12 @@ class OtlpJson:
 
 def _is_spread(head: bytes) -> bool:
     """Whether it starts a list, or an object that goes on over lines."""
-    first = head.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0].strip()
-    return first[:1] == b"[" or first in (b"{", b"") or (first[:1] == b"{" and first[-1:] in b"{[,")
+    first, ended, _ = head.lstrip(b"\xef\xbb\xbf \t\r\n").partition(b"\n")
+    first = first.strip()
+    if first[:1] == b"[" or first in (b"{", b""):
+        return True
+    # A line longer than the head breaks off in whatever stands there: only a whole line says how it ends.
+    return bool(ended) and first[:1] == b"{" and first[-1:] in b"{[,"
 
 
 def _document(stream: Unpacked, spool: Path, faults: Faults) -> Portion:
