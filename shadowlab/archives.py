@@ -74,7 +74,8 @@ def pulled(
     """Pull whole traces with their logs and metrics into `case`; gives the record, and what the ledger says of it.
 
     Where no service is named and it would be more than `limit` spans, the one with the most errors is taken. Raises
-    `UsageError` when nothing is there or that is more than `limit` spans too.
+    `UsageError` when nothing is there or that is more than `limit` spans too, and `TelemetryError` when a part of it
+    cannot be read.
     """
     from shadowlab.telemetry.larger import LIMIT, connect, take_slice
 
@@ -85,6 +86,11 @@ def pulled(
         scope = _narrowed(engine, scope, most)
         with take_slice(engine, scope, case.telemetry, limit=most, progress=progress) as part:
             done = ingest(case, [str(path) for path in part.paths], tape=None, redact=redact, progress=progress)
+            if done.refused:
+                raise errors.TelemetryError(
+                    f"a part of what {engine.name} gave could not be read: {done.refused[0].reason}",
+                    hint="the case holds the rest; take the slice into a new case rather than trust this one",
+                )
             return done, {"engine": engine.name, **_told(scope), "bytes_moved": part.bytes_moved}
     finally:
         engine.close()

@@ -28,7 +28,7 @@ def wire():
 
 @contextlib.contextmanager
 def rates(messages):
-    """The address of a server of rates: most zones have one, ZERO's divides by nothing, MARS has none, DOWN is broken."""
+    """The address of a server of rates: most zones have one, ZERO's divides by nothing, MARS has none, DOWN fails."""
 
     def lookup(parcel, context):
         if parcel.zone == "DOWN":
