@@ -23,6 +23,12 @@ MOST = 3
 """Recordings that one test file holds."""
 _TEMPLATE = Path(__file__).with_name("plain_test.py.txt")
 _POSTGRES = Path(__file__).with_name("plain_postgres.py.txt")
+_UNWRITTEN = {
+    "grpc": "makes calls of gRPC",
+    "aiohttp": "makes calls through aiohttp",
+    "urllib3": "makes calls through urllib3",
+    "redis": "sends commands to Redis",
+}
 _STANDARD = ("base64", "importlib", "json", "lzma", "random", "sys")
 _FOR_POSTGRES = ("contextlib", "os", "secrets", "shutil", "signal", "socket", "subprocess", "tempfile", "time")
 _SERVER = addresses.Address(socket="{folder}", user="replay", name="replay", host="127.0.0.1", port="{port}")
@@ -53,14 +59,17 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
 
 
 def _writable(fixtures: Sequence[Fixture]) -> None:
-    """Raises `RecordingError` for recordings that need more than HTTP answered."""
+    """Raises `RecordingError` for recordings that need more answered than httpx and requests."""
     for fixture in fixtures:
         asked = {call.client for call in fixture.outbound}
-        what = "answers a call of gRPC" if fixture.call and fixture.call.system == "grpc" else "makes calls of gRPC"
-        if what.startswith("answers") or "grpc" in asked:
+        what = [_UNWRITTEN[client] for client in sorted(asked & _UNWRITTEN.keys())]
+        if fixture.call and fixture.call.system == "grpc":
+            what = ["answers a call of gRPC"]
+        if what:
             raise errors.RecordingError(
-                f"recording {fixture.id[:8]} {what}, which a written test does not answer",
-                hint="`shadowlab replay` runs it; `--pytest` writes requests and functions that call others by HTTP",
+                f"recording {fixture.id[:8]} {what[0]}, which a written test does not answer",
+                hint="`shadowlab replay` runs it; `--pytest` writes requests and functions that call others through "
+                "httpx and requests",
             )
 
 

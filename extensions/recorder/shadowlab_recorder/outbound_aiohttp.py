@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from typing import Any
 
@@ -13,16 +14,31 @@ _CODED = (b"content-encoding", b"content-length", b"transfer-encoding")
 
 
 def watch(module: Any) -> None:
-    """Wraps a request's sending and a response's start and reading: every hop of a redirect is a call of its own.
+    """Wraps connecting, a request's sending, a response's start and reading: every hop of a redirect is its own call.
 
     A body that is read in pieces through `response.content` is not kept, which the recording says.
     """
     kind = module.ClientResponse
-    send, start, read, release = module.ClientRequest.send, kind.start, kind.read, kind.release
+    connect, send = module.BaseConnector.connect, module.ClientRequest.send
+    start, read, release = kind.start, kind.read, kind.release
+
+    @functools.wraps(connect)
+    async def noted_connect(self: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
+        exchange = req._shadowlab = quietly(_begin, req)
+        try:
+            return await connect(self, req, *args, **kwargs)
+        except asyncio.TimeoutError:
+            # The session makes this of it.
+            late = module.ConnectionTimeoutError(f"Connection timeout to host {req.url}")
+            quietly(broke, exchange, late)
+            raise
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
 
     @functools.wraps(send)
     async def noted_send(self: Any, conn: Any) -> Any:
-        exchange = quietly(_begin, self)
+        exchange = self.__dict__.pop("_shadowlab", None)
         try:
             response = await send(self, conn)
         except Exception as error:
@@ -57,7 +73,7 @@ def watch(module: Any) -> None:
         quietly(_released, self)
         return release(self)
 
-    module.ClientRequest.send = noted_send
+    module.BaseConnector.connect, module.ClientRequest.send = noted_connect, noted_send
     kind.start, kind.read, kind.release = noted_start, noted_read, noted_release
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import at_once, host, rpc_calls
+from . import aiohttp_calls, at_once, host, rpc_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -45,6 +45,7 @@ class Seams:
         Arrivals(
             {
                 "grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance),
+                "aiohttp": lambda aiohttp: aiohttp_calls.install(aiohttp, self.tape),
                 "aiosqlite.core": at_once.install,
             }
         ).install()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-from .tape import Tape, _headers, content_of
+from .tape import Tape, content_of, headers_of
 
 
 class Answered:
@@ -15,7 +15,7 @@ class Answered:
     def __init__(self, url: str, call: dict[str, Any]) -> None:
         self.url = url
         self.status_code: int = call["status"]
-        self.headers = dict(_headers(call))
+        self.headers = dict(headers_of(call))
         self.content = content_of(call)
 
     @property

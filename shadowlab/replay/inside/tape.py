@@ -111,7 +111,7 @@ class Tape:
             if call.get("error"):
                 kind = _error(httpx, call["error"], httpx.RequestError, httpx.ConnectError)
                 raise kind(call["error"].get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
-            return httpx.Response(call["status"], headers=_headers(call), content=content_of(call), request=request)
+            return httpx.Response(call["status"], headers=headers_of(call), content=content_of(call), request=request)
 
         def handle(transport: Any, request: Any) -> Any:
             call = respond(request, request.read())
@@ -142,7 +142,7 @@ class Tape:
                 raise kind(call["error"].get("message", ""))
             response = requests.Response()
             response.status_code = call["status"]
-            response.headers.update(_headers(call))
+            response.headers.update(headers_of(call))
             response._content = content_of(call)
             response.url, response.request = request.url, request
             response.encoding = requests.utils.get_encoding_from_headers(response.headers)
@@ -166,7 +166,7 @@ class Tape:
             if call.get("error"):
                 raise urllib.error.URLError(call["error"].get("message", ""))
             headers = email.message.Message()
-            for name, value in _headers(call):
+            for name, value in headers_of(call):
                 headers[name] = value
             response = urllib.response.addinfourl(
                 io.BytesIO(content_of(call)), headers, request.full_url, call["status"]
@@ -233,7 +233,7 @@ def _differs(call: dict[str, Any], used: bool, method: str, url: str) -> str:
     return f"{call['method'].upper()} {bare(call['url'])} ({why})"
 
 
-def _headers(call: dict[str, Any]) -> list[tuple[str, str]]:
+def headers_of(call: dict[str, Any]) -> list[tuple[str, str]]:
     # The body was recorded decoded, so what describes its transfer must go.
     return [(name, value) for name, value in call.get("headers", []) if name.lower() not in _HOP]
 
