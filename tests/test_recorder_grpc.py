@@ -9,7 +9,11 @@ import couriers
 import grpc
 import pytest
 import shadowlab_recorder
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from recorded import kept
+from shadowlab_recorder.body import Body
+from shadowlab_recorder.protobuf import cleaned
+from shadowlab_recorder.redaction import Redacted, Redaction
 
 
 @pytest.fixture
@@ -136,6 +140,28 @@ def test_secrets_go_out_of_messages_that_stay_messages(wire, rates, tmp_path):
         assert kept_message.note.startswith("pays with [redacted:")
     assert {"body *token*", "looks like: card number", "path $.name"} <= one["redaction"].keys()
     assert "4242" not in json.dumps(one)
+
+
+@pytest.mark.parametrize("paths", [(), ("$.kind",), ("$.kinds",)])
+def test_no_odd_field_of_a_message_saves_the_others_from_cleaning(paths):
+    file = descriptor_pb2.FileDescriptorProto(name="odd.proto", package="odd", syntax="proto2")
+    file.enum_type.add(name="Kind").value.add(name="ONE", number=1)  # none is zero
+    made, field = file.message_type.add(name="Odd"), descriptor_pb2.FieldDescriptorProto
+    made.field.add(name="pin_token", number=1, type=field.TYPE_STRING, label=1)
+    made.field.add(name="kind", number=2, type=field.TYPE_ENUM, type_name=".odd.Kind", label=1)
+    made.field.add(name="kinds", number=3, type=field.TYPE_ENUM, type_name=".odd.Kind", label=3)
+    made.extension_range.add(start=100, end=200)
+    file.extension.add(name="secret", number=100, type=field.TYPE_STRING, label=1, extendee=".odd.Odd")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    body = Body(10_000)
+    body.form = message_factory.GetMessageClass(pool.FindMessageTypeByName("odd.Odd"))
+    message = body.form(kind=1, kinds=[1], pin_token="1234")
+    message.Extensions[pool.FindExtensionByName("odd.secret")] = "sesame"
+    body.add(message.SerializeToString())
+    kept_bytes = cleaned(body, Redacted(Redaction(paths=paths)))
+    assert not any(secret in kept_bytes for secret in (b"1234", b"sesame"))
+    assert kept_bytes == b"" if "$.kinds" in paths else body.form.FromString(kept_bytes).pin_token
 
 
 def test_an_async_server_s_calls_are_kept_each_with_its_own_outbound_calls(wire, rates, tmp_path):

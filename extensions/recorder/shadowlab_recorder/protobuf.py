@@ -15,12 +15,16 @@ def cleaned(body: Body, clean: Redacted) -> bytes:
         return clean.body(raw)
     try:
         message = body.form.FromString(raw)
-        before = clean.counts.total()
+    except Exception:  # a body that was cut is no message
+        return clean.binary(raw)
+    before = clean.counts.total()
+    try:
         _walk(message, "", "", None, clean)
         if clean.counts.total() > before:
             raw = message.SerializeToString(deterministic=True)
-    except Exception:  # a body that was cut is no message
-        return clean.binary(raw)
+    except Exception:  # what cannot be put back cleaned, an odd enumeration in a list, is not kept at all
+        clean.counts["message that cannot be cleaned"] += 1
+        return b""
     return clean.binary(raw)
 
 
@@ -37,10 +41,22 @@ def _walk(message: Any, place: str, name: str, told: str | None, clean: Redacted
         elif isinstance(value, (str, bytes, int, float)):
             made = _leaf(here, known, value, rule, clean)
             if made != value:
-                setattr(message, field.name, made)
+                _set(message, field, made)
         else:
             for n in range(len(value)):
                 _item(value, n, f"{here}/{n}", known, rule, clean)
+
+
+def _set(message: Any, field: Any, value: Any) -> None:
+    if field.is_extension:
+        message.Extensions[field] = value
+    else:
+        setattr(message, field.name, value if field.enum_type is None else _first(field))
+
+
+def _first(field: Any) -> int:
+    """An enumeration's first value: not all have one that is zero."""
+    return int(field.enum_type.values[0].number)
 
 
 def _item(values: Any, key: Any, place: str, name: str, told: str | None, clean: Redacted) -> None:
