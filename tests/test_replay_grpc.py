@@ -1,5 +1,6 @@
 """Recorded calls of gRPC run again: those that a service answered, and those that it made."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -78,6 +79,23 @@ def test_a_call_that_was_not_recorded_is_refused_with_the_nearest_ones(tmp_path:
     assert "nothing was recorded for GRPC grpc://127.0.0.1:" in told
     assert "/courier.Rates/Find; nearest: GRPC grpc://127.0.0.1:" in told
     assert "/courier.Rates/Lookup (path differ" in told
+
+
+def test_recorded_answers_that_are_no_answers_fail_as_grpcio_lets_them(tmp_path: Path, wire: ModuleType) -> None:
+    hostile = [
+        {"body": "//8=", "body_encoding": "base64"},
+        *({"headers": [["grpc-status", code]]} for code in ("\u00b2", "99", "-1", "9" * 5000)),
+    ]
+    couriers.asked(wire, tmp_path / "tapes", [wire.Parcel(grams=200, zone="ZERO")], environment=("RATES",))
+    (file,) = (tmp_path / "tapes").glob("*.json")
+    told = json.loads(file.read_text())
+    for number, change in enumerate(hostile):
+        answer = {**told["outbound"][0], **change}
+        made = {**told, "id": f"{number:032x}", "outbound": [answer]}
+        (tmp_path / f"tapes/{number}.json").write_text(json.dumps(made))
+    file.unlink()
+    done = again(taken_in(tmp_path / "case", tmp_path / "tapes"), tree(tmp_path / "tree", "courier:serve"))
+    assert [(run.status, run.error) for run in done.runs] == [(500, None)] * len(hostile)
 
 
 def test_a_web_request_s_calls_are_answered_with_what_interceptors_and_futures_see(

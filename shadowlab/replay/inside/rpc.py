@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 _HTTP = (200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401)
 """The status that stands for each code (google/rpc/code.proto)."""
+_CODES = {str(number): number for number in range(len(_HTTP))}
 CANCELLED, UNKNOWN, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 1, 2, 12, 13, 14
 _SCHEME = re.compile(r"^(?:dns|ipv4|ipv6|passthrough|xds):(?://[^/]*/)?")
 
@@ -45,7 +46,7 @@ def ended(call: dict[str, Any], body: bytes) -> Ended:
     headers = [(str(name), str(value)) for name, value in call.get("headers", ())]
     told = dict(headers)
     code = told.get("grpc-status", "")
-    number = int(code) if code.isdigit() else UNAVAILABLE if call.get("error") else CANCELLED
+    number = _CODES.get(code, UNKNOWN) if code else UNAVAILABLE if call.get("error") else CANCELLED
     if not code and call.get("status") is not None:
         number = 0
     details = told.get("grpc-message") or (call.get("error") or {}).get("message", "")

@@ -43,6 +43,8 @@ class Calls:
         self._tape = tape
         self._advance = advance
         self._codes = {code.value[0]: code for code in grpc.StatusCode}
+        # Of grpcio: they log what they cannot read or write, and give None for it.
+        self._serialize, self._deserialize = grpc._common.serialize, grpc._common.deserialize
         made = self
 
         def ask(call: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
@@ -61,11 +63,14 @@ class Calls:
         self.ask, self.ask_with_call, self.ask_later, self.refuse = ask, ask_with_call, ask_later, refuse
 
     def one(self, call: Any, request: Any, *, stream: bool = False) -> Done:
-        serialize = None if stream else call._request_serializer
-        sent = request if serialize is None else serialize(request)
-        end, took = answered(self._tape, rpc.url(call._channel.target(), call._method), sent)
+        sent = request if stream else self._serialize(request, call._request_serializer)
+        end, took = answered(self._tape, rpc.url(call._channel.target(), call._method), sent or b"")
         self._advance(took)
-        return Done(end, self._codes[end.code], call._response_deserializer)
+        made = None if end.code else self._deserialize(end.body, call._response_deserializer)
+        if not end.code and (sent is None or made is None):
+            what = "serializing request" if sent is None else "deserializing response"
+            end = rpc.Ended(rpc.INTERNAL, f"Exception {what}!", (), b"")
+        return Done(end, self._codes[end.code], made)
 
 
 def answered(tape: Tape, url: str, sent: bytes) -> tuple[rpc.Ended, int]:
@@ -79,10 +84,10 @@ def answered(tape: Tape, url: str, sent: bytes) -> tuple[rpc.Ended, int]:
 class Done:
     """A call that has ended: what grpcio gives as a future, and beside an answer."""
 
-    def __init__(self, end: rpc.Ended, code: Any, deserialize: Any) -> None:
+    def __init__(self, end: rpc.Ended, code: Any, made: Any) -> None:
         self._end = end
         self._code = code
-        self._made = None if end.code else end.body if deserialize is None else deserialize(end.body)
+        self._made = made
 
     def result(self, timeout: float | None = None) -> Any:
         error = self.exception()
