@@ -83,12 +83,23 @@ def test_hashes_markers_comments_and_the_project_itself_are_read() -> None:
         "httpx @ https://example.invalid/h.whl",
         "git+ssh://x/y",
         "../x",
+        "httpx==1; os_name ~= 'x'",
     ],
 )
 def test_a_line_that_pins_no_version_is_refused(line: str) -> None:
     with pytest.raises(errors.SourceError, match="line 2 pins no version") as told:
         locks.read(f"# a comment\n{line}\n", where="lock.txt")
     assert "uv pip compile" in (told.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "name", ["../lock.txt", "/etc/passwd", "away", "https://example.invalid/x", "a\0b", "x" * 5_000]
+)
+def test_a_lock_lies_in_the_tree(tmp_path: Path, name: str) -> None:
+    folder = tree(tmp_path / "tree", "")
+    (folder / "away").symlink_to("/etc/passwd")
+    with pytest.raises(errors.SourceError, match="is not a file of the tree"):
+        environments.text(folder, name)
 
 
 def test_a_lock_outside_of_the_tree_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -65,12 +66,14 @@ def of(tree: Path, service: Service, *, apart: bool = False) -> Environment:
 
 def text(tree: Path, lock: str) -> str:
     """What a lock of a tree says; raises `SourceError` when it is no file within the tree."""
-    place = (tree / lock).resolve()
-    if not place.is_relative_to(tree.resolve()) or not place.is_file():
-        raise errors.SourceError(
-            f"the lock {lock} is not a file of the tree", hint="name a requirements file in shadowlab.toml, or no lock"
-        )
-    return place.read_text(encoding="utf-8", errors="replace")
+    with contextlib.suppress(ValueError, OSError):  # what is no path at all
+        place = (tree / lock).resolve()
+        if place.is_relative_to(tree.resolve()) and place.is_file():
+            return place.read_text(encoding="utf-8", errors="replace")
+    raise errors.SourceError(
+        f"the lock {lock[:200]!r} is not a file of the tree",
+        hint="name a requirements file in shadowlab.toml, or no lock",
+    )
 
 
 @functools.lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from packaging.markers import InvalidMarker
+from packaging.markers import InvalidMarker, UndefinedComparison
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import InvalidVersion, Version
 
@@ -105,7 +105,7 @@ def _pin(line: str, where: str) -> Pin | None:
     try:
         wanted = Requirement(_HASH.sub("", line))
         holds = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-    except (InvalidRequirement, InvalidMarker) as exc:
+    except (InvalidRequirement, InvalidMarker, UndefinedComparison) as exc:
         raise _refused(line, where) from exc
     bounds = list(wanted.specifier)
     if wanted.url or len(bounds) != 1 or bounds[0].operator not in ("==", "===") or "*" in bounds[0].version:
