@@ -261,7 +261,7 @@ def read_json(path: Path) -> Any:
     """The JSON document in a file of the case; raises `CaseError` when it cannot be read."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, RecursionError) as exc:
         raise errors.CaseError(
             f"{path} cannot be read: {exc}",
             hint="restore it from a copy of the case; `shadowlab verify CASE` says what else was changed",

@@ -36,6 +36,15 @@ def test_a_record_whose_file_was_edited_is_refused(tmp_path: Path) -> None:
         case.latest("Plan")
 
 
+@pytest.mark.parametrize("content", ["[" * 100_000, "", "[]", '{"type": "Plan", "a": NaN}', "9" * 5_000])
+def test_a_record_that_was_replaced_by_something_else_is_refused(tmp_path: Path, content: str) -> None:
+    case = open_case(tmp_path / "case")
+    case.keep(PLAN)
+    (case.records / f"{PLAN.digest}.json").write_text(content)
+    with pytest.raises(errors.CaseError):
+        case.latest("Plan")
+
+
 def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     case = open_case(tmp_path / "case")
     (case.path / "case.json").write_text('{"format": 99}')

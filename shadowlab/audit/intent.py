@@ -36,7 +36,7 @@ def announced(case: Case) -> dict[str, Any] | None:
         ours = public == keys.public_text(keys.private())
         record = case.records / f"{told['record']['digest']}.json"
         due = told["previous"] == _last(case) and record.is_file()
-    except (errors.ShadowlabError, ValueError, KeyError, TypeError):
+    except (errors.ShadowlabError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return told if ours and due else None
 

@@ -98,7 +98,7 @@ def head(case: Case) -> Head:
     try:
         document = json.loads(payload)
         return Head(int(document["entries"]), str(document["head"]), public)
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise errors.AuditError("the ledger's head cannot be read") from exc
 
 

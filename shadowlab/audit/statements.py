@@ -89,6 +89,6 @@ def read(place: Path) -> tuple[dict[str, Any], str]:
     try:
         statement = json.loads(payload)
         subjects = {str(s["name"]): str(s["digest"]["sha256"]) for s in statement["subject"]}
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, RecursionError) as exc:
         raise errors.AuditError(f"{place.name} holds no in-toto statement") from exc
     return {**statement, "subject": subjects}, public

@@ -107,7 +107,7 @@ def _decoded(content: bytes) -> Any:
     text = content.decode("utf-8", "replace")
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -148,7 +148,7 @@ class _Oracle:
         text = request.content.decode("utf-8", "replace")
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             parts = text.split("&") if "=" in text and "\n" not in text else text.splitlines(keepends=True)
             glue = "&" if "=" in text and "\n" not in text else ""
             fewer(parts, lambda left: self._holds(_with_text(self.best, glue.join(left))))
@@ -165,7 +165,7 @@ class _Oracle:
         for at, call in enumerate(self.best.outbound):
             try:
                 document = json.loads(call.content)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             smaller(document, lambda value, at=at: self._holds(_with_answer(self.best, at, value)))  # type: ignore[misc]
 

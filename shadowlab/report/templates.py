@@ -57,7 +57,7 @@ def find(name: str) -> Template:
         sources = [(c["cell_type"], _tags(c), _text(c["source"])) for c in cells]
     except OSError as exc:
         raise errors.ReportError(f"{place} cannot be read: {exc.strerror}", hint=known) from exc
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
         raise errors.ReportError(f"{place} is no notebook", hint="templates are Jupyter notebooks, format 4") from exc
     return Template(
         name=_safe(place.stem),

@@ -87,7 +87,7 @@ def parsed(answer: bytes, complaint: bytes, *, who: str, here: bool = True) -> I
     try:
         told = json.loads(answer.strip().splitlines()[-1])
         version = tuple(int(part) for part in told["version"].split("."))
-    except (ValueError, IndexError, KeyError, TypeError) as exc:
+    except (ValueError, IndexError, KeyError, TypeError, RecursionError) as exc:
         said = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise errors.SourceError(
             f"{who} is no Python that answers: {said[0][:300]}", hint="it must end in the name of an interpreter"
