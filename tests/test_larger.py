@@ -322,6 +322,12 @@ def test_what_cannot_be_asked_is_said_in_one_message(url: str, said: str, tmp_pa
     assert not (tmp_path / "case").exists()
 
 
+@pytest.mark.parametrize("host", ["h ost", "h:port", "[::1", "h\nost", "[::1]]:8123", "h:8123:9"])
+def test_what_is_no_host_is_asked_for(host: str):
+    with pytest.raises(errors.UsageError, match=r"no host|no telemetry URL"):
+        connect(f"clickhouse://who:hunter2@{host}/otel")
+
+
 def test_credentials_that_are_refused_are_asked_for_and_never_told(monkeypatch):
     class Refusing(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:

@@ -10,6 +10,7 @@ from shadowlab import errors
 from shadowlab.telemetry.larger.engine import Engine, wanted
 
 _URL: Final = re.compile(r"(?P<scheme>[a-z0-9+]+)://(?P<rest>[^?]*)(\?(?P<query>.*))?", re.DOTALL)
+_HOST: Final = re.compile(r"(?:\[[0-9a-fA-F:.]+\]|[^\s\[\]:/@]+)(?P<port>:[0-9]{1,5})?")
 FORMS: Final = (
     "parquet:///DIR", "parquet+s3://BUCKET/PREFIX", "clickhouse://HOST:8123/DATABASE", "chdb:///DIR?database=NAME",
     "spark://HOST:7077/DATABASE", "spark://local[2]?parquet=DIR", "bigquery://PROJECT/DATASET",
@@ -19,7 +20,7 @@ FORMS: Final = (
 def connect(url: str) -> Engine:
     """The engine that a URL names; see `FORMS`. Raises `UsageError`; its message never shows a password."""
     found = _URL.fullmatch(url)
-    if not found:
+    if not found or not url.isprintable():
         raise errors.UsageError("that is no telemetry URL", hint=f"one of {', '.join(FORMS)}")
     scheme, rest = found["scheme"], found["rest"]
     options = dict(parse_qsl(found["query"] or ""))
@@ -52,9 +53,10 @@ def _clickhouse(rest: str, options: dict[str, str]) -> Engine:
     host, _, database = place.partition("/")
     user, _, password = who.partition(":")
     secure = options.get("secure", "") in ("1", "true")
-    if not host:
+    found = _HOST.fullmatch(host)
+    if not found:
         raise errors.UsageError("the URL names no host", hint="clickhouse://HOST:8123/DATABASE")
-    if ":" not in host:
+    if not found["port"]:
         host = f"{host}:{8443 if secure else 8123}"
     return ClickHouse(
         host,
