@@ -18,15 +18,15 @@ from shadowlab.replay.state import Call, Database, Encoding, File, Headers, Mess
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
-_Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz$")]
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
+_Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz\Z")]
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What came in."""
 
-    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{1,20}$")] = "GET"
+    method: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{1,20}\Z")] = "GET"
     path: Annotated[str, msgspec.Meta(max_length=16_384)] = "/"
     query: str = ""
     headers: Headers = ()
@@ -150,8 +150,8 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["asgi", "wsgi", "function"] = "asgi"
     service_version: str | None = None
     commit: str | None = None
-    trace_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")] | None = None
-    span_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")] | None = None
+    trace_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")] | None = None
+    span_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")] | None = None
     request: Request
     time: str
     monotonic_ns: int | None = None

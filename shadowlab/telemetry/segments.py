@@ -38,7 +38,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
     """One immutable file of the store."""
 
-    file: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,12}-[a-z]{1,20}\.duckdb$")]
+    file: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{6,12}-[a-z]{1,20}\.duckdb\Z")]
     """A case may come from anywhere: no path leads out of it, and no name is SQL."""
     kind: str = "telemetry"
     """`telemetry` or `fingerprints`."""
