@@ -45,9 +45,9 @@ _LARGEST_FILE, _MOST_MEMORY = 256 << 20, 2 << 30
 _OPTIONS = {
     "listen_addresses": "", "fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "autovacuum": "off",
     "max_connections": "60", "shared_buffers": "16MB", "timezone": "UTC", "jit": "off", "logging_collector": "off",
-    # Rows come in the same order every time.
     # What one query may put on the disk for itself, in kB.
     "temp_file_limit": "262144",
+    # Rows come in the same order every time.
     "max_parallel_workers_per_gather": "0", "synchronize_seqscans": "off",
 }  # fmt: skip
 _ACCESS = f"local all {ROLE} trust\nlocal all all scram-sha-256\n"

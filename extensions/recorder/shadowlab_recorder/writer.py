@@ -22,7 +22,6 @@ Build = Callable[[Tape, "str | None"], dict[str, Any]]
 """Makes the document of a tape; the second argument is the path of its database blob."""
 
 _log = logging.getLogger("shadowlab_recorder")
-_GIB = 1 << 30
 _MEASURE_EVERY = 200
 _WIDTH = 120
 _DEPTH = 8

@@ -39,7 +39,7 @@ def statement(question: str, tables: Mapping[str, str] = _NO_TABLES, /, **values
     text = _shipped()[question]
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", str(int(value)))
-    return opened({f"{name}": f"NOT MATERIALIZED ({query})" for name, query in tables.items()}, text)
+    return opened({name: f"NOT MATERIALIZED ({query})" for name, query in tables.items()}, text)
 
 
 def opened(tables: Mapping[str, str], text: str) -> str:
