@@ -112,6 +112,21 @@ def right_patch(told: dict[str, Any], fix: Proposal) -> None:
     assert len(fix.candidates) == told["propose"]["candidates"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", INCIDENTS)
+def test_what_passed_is_reproduced_too(name: str, tmp_path: Path) -> None:
+    case, source = open_case(tmp_path / "case"), build_source(DATA / name, tmp_path / "source")
+    replay.take_in(case, [DATA / name / "recordings.jsonl.gz"])
+    at: dict[str, list[str]] = {}
+    for tape in replay.listed(case):
+        if not tape.failed:
+            at.setdefault(replay.load(case, tape.id).commit or "", []).append(tape.id)
+    assert sum(map(len, at.values())) == expected(name)["recordings"]["controls"]
+    for revision, ids in at.items():
+        done = replay.replay(case, ids, source=source, revision=revision, times=2 * len(ids))
+        assert str(done.outcome) == "reproduced", [run.divergence for run in done.runs]
+
+
 Again = Callable[[str], Replay]
 """Replays all failing requests of an incident in a sandbox, twice each."""
 

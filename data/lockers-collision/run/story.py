@@ -27,6 +27,8 @@ class Customers(Load):
 
     PER_MINUTE = 40
     MIX: ClassVar = {"store": 0.78, "take": 0.12, "show": 0.07, "wrong": 0.02, "health": 0.01}
+    TOGETHER = 1
+    """Of two at once, the later one's snapshot would miss the parcel of the earlier one, and its id."""
 
     async def before(self, client: httpx.AsyncClient) -> None:
         """Some parcels wait already."""
