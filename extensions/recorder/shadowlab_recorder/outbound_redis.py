@@ -6,22 +6,25 @@ import functools
 import json
 from typing import Any
 
+from shadowlab_recorder import replies
 from shadowlab_recorder.outbound import answered, begin, broke
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.quiet import quietly
-from shadowlab_recorder.tape import Exchange
+from shadowlab_recorder.tape import Exchange, current
 
 
 def watch(module: Any) -> None:
-    """Wraps the two places through which every command of a client goes: one at a time, and a pipeline."""
+    """Wraps the places through which every command of a client goes: one at a time, and a pipeline, watching or not."""
     client, pipeline = module.Redis, module.client.Pipeline
     client.execute_command = _sync(client.execute_command, _one)
+    pipeline.immediate_execute_command = _sync(pipeline.immediate_execute_command, _one)
     pipeline.execute = _sync(pipeline.execute, _many)
 
 
 def watch_async(module: Any) -> None:
     client, pipeline = module.Redis, module.client.Pipeline
     client.execute_command = _async(client.execute_command, _one)
+    pipeline.immediate_execute_command = _async(pipeline.immediate_execute_command, _one)
     pipeline.execute = _async(pipeline.execute, _many)
 
 
@@ -65,31 +68,27 @@ def _many(pipeline: Any, _: tuple[Any, ...]) -> Exchange | None:
 
 
 def _replied(exchange: Exchange | None, reply: Any) -> None:
-    answered(exchange, 200, (), _json(reply))
+    """The reply as JSON, and in a header what JSON forgets; with one that cannot be had again nothing is replayed."""
+    if exchange is None:
+        return
+    shape = replies.written(replies.shape(reply))
+    value, whole = plain(replies.readable(reply))
+    headers = [] if shape == b"null" else [(replies.HEADER, shape)]
+    answered(exchange, 200, headers, _dumped(value))
+    now = current()
+    if now is not None and (not whole or f'"{replies.LOST}"'.encode() in shape):
+        now.unseen.add(f"outbound (a reply to {exchange.method} through redis-py)")
 
 
 def _address(client: Any) -> str:
     told = client.connection_pool.connection_kwargs
-    return (
-        f"redis://{told.get('host') or told.get('path') or 'localhost'}:{told.get('port', 6379)}/{told.get('db') or 0}"
-    )
+    host = told.get("host") or told.get("path") or "localhost"
+    return f"redis://{f'[{host}]' if ':' in host else host}:{told.get('port', 6379)}/{told.get('db') or 0}"
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(plain(_readable(value))[0], separators=(",", ":"), ensure_ascii=False).encode(
-        "utf-8", "surrogatepass"
-    )
+    return _dumped(plain(replies.readable(value))[0])
 
 
-def _readable(value: Any) -> Any:
-    """Bytes as text where they are text, in lists and objects too."""
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return value
-    if isinstance(value, (list, tuple, set)):
-        return [_readable(each) for each in value]
-    if isinstance(value, dict):
-        return {str(_readable(name)): _readable(each) for name, each in value.items()}
-    return value
+def _dumped(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import aiohttp_calls, at_once, host, rpc_calls
+from . import aiohttp_calls, at_once, host, redis_calls, rpc_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -46,6 +46,7 @@ class Seams:
             {
                 "grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance),
                 "aiohttp": lambda aiohttp: aiohttp_calls.install(aiohttp, self.tape),
+                "redis": lambda redis: redis_calls.install(redis, self.tape, self.clock.advance),
                 "aiosqlite.core": at_once.install,
             }
         ).install()

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -48,16 +49,21 @@ class Tape:
             if not used and not call.get("lasting")
         ]
 
-    def answer(self, method: str, url: str, body: bytes) -> dict[str, Any] | None:
-        """The recorded call that this one stands for: same method, URL and body first, then method and URL in order."""
+    def answer(
+        self, method: str, url: str, body: bytes, *, fits: Callable[[dict[str, Any]], bool] = lambda call: True
+    ) -> dict[str, Any] | None:
+        """The recorded call that this one stands for: same method, URL and body first, then method and URL in order.
+
+        `fits`: whether a call with this method and URL is about the same thing, where the URL does not say.
+        """
         digest = hashlib.sha256(body).hexdigest()
         free = [i for i, used in enumerate(self._used) if not used]
-        same = [i for i in free if _fits(self._calls[i], method, url)]
+        same = [i for i in free if _fits(self._calls[i], method, url) and fits(self._calls[i])]
         exact = [i for i in same if self._calls[i].get("request_body_sha256") == digest]
         exact = exact or [i for i in same if _alike(self._calls[i], body)]
         entry = {"method": method.upper(), "url": url, "body_sha256": digest, "body_same": bool(exact)}
         if not same:
-            told = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url)}"
+            told = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url, fits)}"
             self.unrecorded.append(told)
             self.log.append({**entry, "status": None, "unrecorded": True})
             return None
@@ -77,13 +83,14 @@ class Tape:
         early = int(call["started_ms"] * 1e6) - (self._clock.monotonic_ns - self._began_ns)
         return elapsed_ns(call) + max(early, 0)
 
-    def _nearest(self, method: str, url: str) -> str:
+    def _nearest(self, method: str, url: str, fits: Callable[[dict[str, Any]], bool]) -> str:
         if not self._calls:
             return "the recording holds no outbound call"
         ranked = sorted(
-            zip(self._calls, self._used, strict=True), key=lambda pair: _distance(pair[0], method, url) + pair[1] * 0.5
+            zip(self._calls, self._used, strict=True),
+            key=lambda pair: _distance(pair[0], method, url) + pair[1] * 0.5 + (not fits(pair[0])) * 0.7,
         )
-        return ", ".join(_differs(call, used, method, url) for call, used in ranked[:_NEAREST])
+        return ", ".join(_differs(call, used, method, url, fits(call)) for call, used in ranked[:_NEAREST])
 
     def install(self) -> None:
         """Take the place of the transports of those clients that the service has imported; may be called again."""
@@ -109,7 +116,7 @@ class Tape:
 
         def made(request: Any, call: dict[str, Any]) -> Any:
             if call.get("error"):
-                kind = _error(httpx, call["error"], httpx.RequestError, httpx.ConnectError)
+                kind = error_kind(httpx, call["error"], httpx.RequestError, httpx.ConnectError)
                 raise kind(call["error"].get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
             return httpx.Response(call["status"], headers=headers_of(call), content=content_of(call), request=request)
 
@@ -138,7 +145,9 @@ class Tape:
                 raise requests.ConnectionError(f"shadowlab: {tape.unrecorded[-1]}", request=request)
             tape._clock.advance(elapsed_ns(call))
             if call.get("error"):
-                kind = _error(requests.exceptions, call["error"], requests.RequestException, requests.ConnectionError)
+                kind = error_kind(
+                    requests.exceptions, call["error"], requests.RequestException, requests.ConnectionError
+                )
                 raise kind(call["error"].get("message", ""))
             response = requests.Response()
             response.status_code = call["status"]
@@ -216,7 +225,7 @@ def _distance(call: dict[str, Any], method: str, url: str) -> float:
     return sum(weight for weight, differs in weights.items() if differs)
 
 
-def _differs(call: dict[str, Any], used: bool, method: str, url: str) -> str:
+def _differs(call: dict[str, Any], used: bool, method: str, url: str, fits: bool) -> str:
     theirs, ours = urlsplit(call["url"]), urlsplit(url)
     parts = [
         name
@@ -225,6 +234,7 @@ def _differs(call: dict[str, Any], used: bool, method: str, url: str) -> str:
             ("host", theirs.netloc, ours.netloc),
             ("path", theirs.path, ours.path),
             ("query", theirs.query, ours.query),
+            ("key", fits, True),
         )
         if a != b
     ]
@@ -251,7 +261,7 @@ def elapsed_ns(call: dict[str, Any]) -> int:
     return int(call.get("elapsed_ms", 0.0) * 1e6)
 
 
-def _error(module: Any, told: dict[str, str], base: type[Exception], fallback: type[Exception]) -> type[Exception]:
+def error_kind(module: Any, told: dict[str, str], base: type[Exception], fallback: type[Exception]) -> type[Exception]:
     """The client's own exception of the recorded name."""
     found = getattr(module, told["type"].rpartition(".")[2], None)
     return found if isinstance(found, type) and issubclass(found, base) else fallback
