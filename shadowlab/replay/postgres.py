@@ -83,6 +83,7 @@ class Postgres:
         self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
         self._clock = _libfaketime()
         self._folder = Folder()
+        self._sockets = self._folder.path / "sockets"
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self._process = self._started()
@@ -98,8 +99,13 @@ class Postgres:
 
     @property
     def address(self) -> Path:
-        """Of its socket."""
-        return self._folder.path / f".s.PGSQL.{_PORT}"
+        """Of its socket, which lies in a folder with nothing else but its lock."""
+        return self._sockets / f".s.PGSQL.{_PORT}"
+
+    @property
+    def stored(self) -> Path:
+        """Where its databases lie, a folder each, and what queries put aside."""
+        return self._folder.path / "data" / "base"
 
     def close(self) -> None:
         """End the server and take its data away."""
@@ -150,9 +156,11 @@ class Postgres:
         folder, data = self._folder.path, self._folder.path / "data"
         folder.chmod(0o711)
         data.mkdir(mode=0o700)
+        self._sockets.mkdir()
+        self._sockets.chmod(0o755)
         secret, log = data.with_name("secret"), (folder / "log").open("wb")
         secret.write_text(self._password)
-        for place in (folder, data, secret):
+        for place in (folder, data, secret, self._sockets):
             if self._user:
                 os.chown(place, self._user.pw_uid, self._user.pw_gid)
         self._run("initdb", "-D", str(data), "-U", _OWNER, "--pwfile", str(secret), "-A", "scram-sha-256", "-E", "UTF8",
@@ -161,7 +169,8 @@ class Postgres:
         options = [word for name, value in _OPTIONS.items() for word in ("-c", f"{name}={value}")]
         with log:
             process = subprocess.Popen(
-                [self._programs / "postgres", "-D", data, "-k", folder, *options], cwd=folder, env=self._environment(),
+                [self._programs / "postgres", "-D", data, "-k", self._sockets, *options], cwd=folder,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 preexec_fn=_bounded, **self._as_user(),
             )  # fmt: skip
@@ -247,7 +256,7 @@ class Postgres:
     def _connected(self, database: str, user: str) -> Any:
         password = {"password": self._password} if user == _OWNER else {}
         return self._driver.connect(
-            host=str(self._folder.path), port=_PORT, dbname=database, user=user, connect_timeout=10, **password
+            host=str(self._sockets), port=_PORT, dbname=database, user=user, connect_timeout=10, **password
         )
 
 

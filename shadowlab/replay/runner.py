@@ -277,11 +277,13 @@ class Runner:
             folder = Folder()
             self._folders.append(folder)
             work = folder.path
-            config = self._config(work, perturbed)
+            config, launch = self._config(work, perturbed), self._launch(environment, work, perturbed)
             if environment.get("PGHOST") == DOOR:
                 self._postgres = self._postgres or Postgres()
-                config["door"] = str(self._postgres.address)
-            server = Server(self._sandbox, self._launch(environment, work, perturbed), config)
+                config["door"], config["stored"] = str(self._postgres.address), str(self._postgres.stored)
+                config["socket_at"] = self._sandbox.socket_at
+                launch = replace(launch, socket=str(self._postgres.address.parent))
+            server = Server(self._sandbox, launch, config)
             server.launch()
             self._servers[key] = server
             self._places[id(server)] = work

@@ -184,7 +184,7 @@ class Server:
         if self._box is not None and isinstance(hello.get("pid"), int):
             self._box.met(hello["pid"])
         self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
-        if self._config.get("door"):
+        if self._config.get("door") and not self._config["socket_at"]:
             self._door = self._opened(Path(self._config["door"]))
         ready = self._message(time.monotonic() + _START_S)
         if "failed" in ready:
@@ -202,7 +202,7 @@ class Server:
         if not listeners:
             raise errors.SandboxError(
                 "this kernel hands no system call to a listener, so that PostgreSQL cannot be reached",
-                hint="Linux 5.14 or newer can, the kernel of gVisor cannot: use --sandbox embedded, bwrap or docker",
+                hint="Linux 5.14 or newer can; --sandbox gvisor needs none",
             )
         return Door(listeners[0], address)
 
@@ -288,9 +288,9 @@ class Server:
 
     def _stored(self) -> int:
         """Bytes of the run's database, the newest of its server, and of what its queries put aside."""
-        if self._door is None:
+        if not self._config.get("door"):
             return 0
-        base = Path(self._config["door"]).parent / "data" / "base"
+        base = Path(self._config["stored"])
         newest = max((place for place in base.iterdir() if place.name.isdigit()), key=lambda place: int(place.name))
         return _size(newest) + _size(base / "pgsql_tmp")
 

@@ -21,6 +21,8 @@ from .stopwatch import Stopwatches
 
 _LATER_NS = 10**9
 """How long after the first delivery of a message the second one comes."""
+_SOCKET = ".s.PGSQL.5432"
+"""What PostgreSQL's clients look for in the folder that `PGHOST` names, which is the working folder."""
 
 
 class Child:
@@ -198,6 +200,8 @@ def settle(config: dict[str, Any], number: int, job: dict[str, Any]) -> str:
         shutil.copyfile(job["snapshot"], os.path.join(work, database.NAME))
         if job.get("database_name"):
             os.symlink(database.NAME, os.path.join(work, job["database_name"]))
+    if config.get("socket_at"):
+        os.symlink(os.path.join(config["socket_at"], _SOCKET), os.path.join(work, _SOCKET))
     os.chdir(work)
     os.environ["TMPDIR"] = tempfile.tempdir = os.path.join(work, ".tmp")
     os.environ["HOME"] = work

@@ -151,7 +151,7 @@ class _Zygote:
         os.environ["HOME"] = config["work"]
         held = guard.confine_server(config) if config["guard"] else {}
         self._tell({"hello": held, "pid": pid, "python": sys.version.split()[0], "steady": steady})
-        if config.get("door"):
+        if config.get("door") and not config["socket_at"]:
             listener = guard.hand_connections_over()
             socket.send_fds(self._control, [b"D"], [listener])
             os.close(listener)

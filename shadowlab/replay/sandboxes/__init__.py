@@ -36,6 +36,8 @@ class Launch:
     """A folder with what the child side needs beyond the service's packages."""
     perturbed: bool = False
     """Whether this is the twin: another host name, one processor."""
+    socket: str = ""
+    """The folder of the replay's PostgreSQL socket, for a sandbox that mounts it."""
 
 
 class Box(Protocol):
@@ -60,6 +62,8 @@ class Sandbox(Protocol):
     name: str
     guard: bool
     """Whether the server also confines itself from within."""
+    socket_at: str
+    """Where it mounts the folder of PostgreSQL's socket; empty where its kernel hands `connect` to a listener."""
 
     def start(self, launch: Launch) -> Box:
         """Start it; raises `SandboxError` when this sandbox is not to be had here."""

@@ -20,6 +20,7 @@ class Bwrap:
 
     name = "bwrap"
     guard = True
+    socket_at = ""
 
     def start(self, launch: Launch) -> Process:
         """Start the server under bwrap; raises `SandboxError` when it is not installed."""

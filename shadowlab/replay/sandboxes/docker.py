@@ -71,6 +71,7 @@ class Docker:
 
     name = "docker"
     guard = True
+    socket_at = ""
 
     def start(self, launch: Launch) -> _Box:
         """Start the server in a container; raises `SandboxError` when no engine answers."""

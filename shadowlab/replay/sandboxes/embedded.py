@@ -14,6 +14,7 @@ class Embedded:
 
     name = "embedded"
     guard = True
+    socket_at = ""
 
     def start(self, launch: Launch) -> Box:
         """Start the server; it confines itself before it imports the service."""
@@ -29,6 +30,7 @@ class Unconfined:
 
     name = "unconfined"
     guard = False
+    socket_at = ""
 
     def start(self, launch: Launch) -> Box:
         """Start the server as an ordinary process."""

@@ -1,6 +1,7 @@
 """gVisor around the fork server, when its `runsc` is installed: a kernel of its own, to which the host's is no target.
 
 A bundle after the OCI runtime specification: an empty root, read-only mounts where they lie on the host, no network.
+Its kernel has no listener for seccomp, so the one socket that a replay may reach, PostgreSQL's, is mounted too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _NAMESPACES = ("pid", "network", "ipc", "uts", "mount")
 # Only to become a user that owns nothing; the server lets go of them before the service is imported.
 _TO_LEAVE_ROOT = ["CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_SETGID", "CAP_SETUID"]
 _END_S = 30.0
+_SOCKET_AT = "/run/postgresql"
+"""Debian's own place for it."""
 
 
 class _Box(Process):
@@ -57,6 +60,7 @@ class Gvisor:
 
     name = "gvisor"
     guard = True
+    socket_at = _SOCKET_AT
 
     def start(self, launch: Launch) -> _Box:
         """Start the server in a container of `runsc`; raises `SandboxError` when that is not installed."""
@@ -89,7 +93,8 @@ def _known_flags(program: str) -> str:
 
 
 def _flags(program: str, bundle: Path) -> tuple[str, ...]:
-    # The supervisor's socket lies on the host; nothing else there can be connected to, for nothing else is mounted.
+    # The supervisor's socket lies on the host, and PostgreSQL's; nothing else there can be connected to, for nothing
+    # else is mounted.
     sockets = (
         "--host-uds=open"
         if "host-uds" in _known_flags(program).replace("fsgofer-host-uds", "")
@@ -99,26 +104,27 @@ def _flags(program: str, bundle: Path) -> tuple[str, ...]:
     return (f"--root={bundle / 'state'}", "--network=none", "--ignore-cgroups", sockets, *rootless)
 
 
-def _places(launch: Launch) -> list[str]:
-    """What is mounted, read-only, where it lies on the host."""
+def _places(launch: Launch) -> dict[str, str]:
+    """What is mounted, read-only: where, and what of the host; but for PostgreSQL's socket the same."""
     places = (place for place in dict.fromkeys((*launch.readable, *launch.system)) if os.path.exists(place))
-    return [place for place in places if not is_device(place) and not _linked(Path(place).parts[1])]
+    found = {place: place for place in places if not is_device(place) and not _linked(Path(place).parts[1])}
+    return {**found, _SOCKET_AT: launch.socket} if launch.socket else found
 
 
 def _linked(first: str) -> bool:
     return first in _LINKS and Path("/", first).is_symlink()
 
 
-def _root(root: Path, places: list[str]) -> None:
+def _root(root: Path, places: Mapping[str, str]) -> None:
     """An empty root with what mounts need to stand on, and the host's own links (`/lib -> usr/lib`)."""
     for name in ("dev", "proc", "tmp"):
         (root / name).mkdir(parents=True)
     for name in filter(_linked, _LINKS):
         (root / name).symlink_to(os.readlink(f"/{name}"))
-    for place in sorted(places):
+    for place, source in sorted(places.items()):
         point = root / place.lstrip("/")
         point.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.isdir(place):
+        if os.path.isdir(source):
             point.mkdir(exist_ok=True)
         else:
             point.touch()
@@ -130,7 +136,8 @@ def _config(launch: Launch) -> dict[str, Any]:
     held = _TO_LEAVE_ROOT if os.getuid() == 0 and not launch.runs else []
     kinds = ("bounding", "effective", "permitted")
     bound = [
-        {"destination": place, "source": place, "type": "bind", "options": ["bind", "ro"]} for place in _places(launch)
+        {"destination": place, "source": source, "type": "bind", "options": ["bind", "ro"]}
+        for place, source in _places(launch).items()
     ]
     work = str(launch.work)
     return {

@@ -1,6 +1,7 @@
 """What hostile code tries with the one way out that it has: its own PostgreSQL server, which is not behind its walls.
 
-`run({"act": name})` returns what the act came to: `"refused: …"`, or a text that begins with `ALLOWED`.
+`run({"act": name})` returns what the act came to: `"refused: …"`, or a text that begins with `ALLOWED`. `host` may say
+where the server is looked for.
 """
 
 import psycopg
@@ -10,7 +11,7 @@ LIBC = "/lib/x86_64-linux-gnu/libc.so.6"
 
 def run(event):
     words, *statements = ACTS[event["act"]]
-    place = {"host": "/somewhere/else", "dbname": "replay", "user": "shadowlab", **words}
+    place = {"host": event.get("host", "/somewhere/else"), "dbname": "replay", "user": "shadowlab", **words}
     try:
         with psycopg.connect(**place, autocommit=True) as db:
             for statement in statements:
