@@ -47,6 +47,7 @@ def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_answers_redirects_cookies_and_errors_are_those_of_production(tmp_path: Path) -> None:
     case, source, (came, failed) = jobs.recorded(tmp_path, CODE, {"more": 1}, {"more": None})
     assert (came["sum"], type(failed)) == (2, TypeError), came

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import aiohttp_calls, at_once, host, redis_calls, rpc_calls
+from . import aiohttp_calls, at_once, host, redis_calls, rpc_calls, urllib3_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -47,6 +47,7 @@ class Seams:
                 "grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance),
                 "aiohttp": lambda aiohttp: aiohttp_calls.install(aiohttp, self.tape),
                 "redis": lambda redis: redis_calls.install(redis, self.tape, self.clock.advance),
+                "urllib3": lambda urllib3: urllib3_calls.install(urllib3, self.tape, self.clock.advance),
                 "aiosqlite.core": at_once.install,
             }
         ).install()
