@@ -139,6 +139,14 @@ def test_postgresql_is_replayed_from_its_recorded_rows(tmp_path: Path, sandbox: 
 
 
 @pytest.mark.slow
+def test_a_recorded_statement_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shadowlab.replay.postgres._LONGEST_S", 2.0)
+    state = {"dialect": "postgresql", "schema": ["SELECT pg_sleep(600)"]}
+    with pytest.raises(errors.RecordingError, match="cannot be put back"):
+        replayed(tmp_path, POSTGRES, recorded(state))
+
+
+@pytest.mark.slow
 def test_each_run_of_postgresql_finds_the_state_of_the_request(tmp_path: Path) -> None:
     source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": POSTGRES})
     with Runner(source.path, source.service("HEAD")) as runner:

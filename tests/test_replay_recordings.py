@@ -352,6 +352,13 @@ def test_an_ingest_says_what_is_linked_and_what_cannot_be_replayed(tmp_path: Pat
     assert "cannot be replayed: 1 recording: request.body was cut" in told
 
 
+@pytest.mark.parametrize("values", [{"A": "x\0y"}, {"A": "x" * 200_000}, {"A\n": "x"}, {"A=B": "x"}])
+def test_what_no_environment_can_hold_is_no_recording(values: dict[str, str]) -> None:
+    document = {"schema": "shadowlab.recording/v1", "id": "0" * 32, "time": "2026-05-04T10:00:00Z", "request": {}}
+    with pytest.raises(errors.RecordingError, match=r"environment\.values"):
+        fixture.parse({**document, "environment": {"values": values}}, where="a test")
+
+
 def test_a_name_cannot_steer_the_interpreter(case: Case) -> None:
     from shadowlab.replay.world import environment_of
 

@@ -22,6 +22,9 @@ _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 _Snapshot = Annotated[str, msgspec.Meta(pattern=r"^blobs/[0-9a-f]{64}\.sqlite\.xz\Z")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z")]
 
+_Value = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*\Z", max_length=131_072)]
+"""Of an environment variable: no system takes a NUL, and Linux no more than 128 KiB."""
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What came in."""
@@ -83,7 +86,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     read: tuple[_Name, ...] = ()
     unset: tuple[_Name, ...] = ()
     """Those of them that had no value."""
-    values: dict[_Name, str] = {}
+    values: dict[_Name, _Value] = {}
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,10 @@ import secrets
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ ROLE, NAME = "shadowlab", "replay"
 """Whom a replay is to the server, and what its database is called."""
 _OWNER, _HELD, _PORT = "owner", "held", 5432
 _START_S = 30.0
+_LONGEST_S = 60.0
+"""What recorded rows may take to be put in, and to be read."""
 _MOST_BASES = 16
 """Templates that are kept, of some 8 MB each; the one made first goes first."""
 INSTALLED = Path("/usr/lib/postgresql")
@@ -139,11 +142,17 @@ class Postgres:
     def change(self) -> tuple[Mapping[str, tuple[int, int]], str]:
         """Rows added and removed by table since the run began, and a digest of them ('' for none).
 
-        Whatever the run still asks of the server ends first.
+        Whatever the run still asks of the server ends first. Raises `SandboxError` when the rows cannot be read.
         """
-        self._administer("postgres", f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                                     f" WHERE usename = '{ROLE}'")  # fmt: skip
-        now, told, shape = self._rows(NAME), hashlib.sha256(), {}
+        self._end_service()
+        try:
+            now = self._rows(NAME)
+        except self._driver.Error as exc:
+            raise errors.SandboxError(
+                f"the rows that the run left in PostgreSQL cannot be read: {str(exc).splitlines()[0][:200]}",
+                hint="the service changed how its tables are read, or left more than can be read in a minute",
+            ) from exc
+        told, shape = hashlib.sha256(), {}
         for table in sorted(now.keys() | self._base.keys()):
             here, there = now.get(table, Counter()), self._base.get(table, Counter())
             added, removed = sorted((here - there).elements()), sorted((there - here).elements())
@@ -221,14 +230,14 @@ class Postgres:
         """A template with the recorded state; the service's role makes it, for its statements are hostile."""
         self._administer("postgres", f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {_HELD}")
         try:
-            with self._connected(name, ROLE) as connection:
+            with self._as_service(name) as connection:
                 postgres_state.put_back(self._driver, connection, database, foreign=foreign)
+            before = self._rows(name)
         except (self._driver.Error, ValueError) as exc:
             raise errors.RecordingError(
                 f"the recorded state of PostgreSQL cannot be put back: {str(exc).splitlines()[0][:200]}",
                 hint="`incomplete` in the recording says what of it was not known",
             ) from exc
-        before = self._rows(name)
         self._administer("postgres", f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         return name, before
 
@@ -239,13 +248,31 @@ class Postgres:
             " AND n.nspname NOT LIKE 'pg~_%' ESCAPE '~' AND n.nspname <> 'information_schema' AND NOT c.relispartition"
         )
         # The tables are the service's: a cast that it made must not run as anybody else.
-        with self._connected(name, ROLE) as connection:
+        with self._as_service(name) as connection:
             connection.execute("SET search_path = pg_catalog")
             found = [table for (table,) in connection.execute(tables).fetchall()]
             return {
                 table: Counter(row for (row,) in connection.execute(f"SELECT t::text FROM ONLY {table} t").fetchall())
                 for table in found
             }
+
+    @contextlib.contextmanager
+    def _as_service(self, name: str) -> Iterator[Any]:
+        """A connection as the service's role, ended after a while: what runs in it is the recording's or the service's,
+        and the server's own time limit waits for a clock that stands."""
+        late = threading.Timer(_LONGEST_S, self._end_service)
+        late.daemon = True
+        late.start()
+        try:
+            with self._connected(name, ROLE) as connection:
+                yield connection
+        finally:
+            late.cancel()
+
+    def _end_service(self) -> None:
+        """End whatever the service's role still does."""
+        self._administer("postgres", f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                                     f" WHERE usename = '{ROLE}'")  # fmt: skip
 
     def _administer(self, database: str, *statements: str) -> None:
         with contextlib.closing(self._connected(database, _OWNER)) as connection:
