@@ -99,7 +99,7 @@ def test_recorded_answers_that_are_no_answers_fail_as_grpcio_lets_them(tmp_path:
 
 
 def test_a_web_request_s_calls_are_answered_with_what_interceptors_and_futures_see(
-    tmp_path: Path, wire: ModuleType
+    tmp_path: Path, wire: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     code = """\
 import os
@@ -137,9 +137,12 @@ def run(event):
     )
     told: dict[str, Any] = {"__name__": "jobs"}
     exec(compile(code, str(tmp_path / "tree/jobs.py"), "exec"), told)
-    run = shadowlab_recorder.record(told["run"], directory=tmp_path / "tapes", share=1.0, environment=("RATES",))
+    monkeypatch.setattr("shadowlab_recorder.front._default", None)
+    recorder = shadowlab_recorder.configure(tmp_path / "tapes", share=1.0, environment=("RATES",))
+    run = shadowlab_recorder.record(told["run"])
     assert run({"more": 5})["cents"] == 505
     with pytest.raises(TypeError):
         run({"more": None})
+    assert recorder.flush()
     done = again(taken_in(tmp_path / "case", tmp_path / "tapes"), source)
     assert (done.outcome, done.attempts) == ("reproduced", 4), [one.divergence for one in done.runs]

@@ -1,4 +1,4 @@
-"""Answer outbound HTTP from the request's own ordered tape, below httpx, requests and urllib; nothing leaves."""
+"""The request's own ordered tape of calls, which answers httpx, requests and urllib here and the others beside it."""
 
 from __future__ import annotations
 
