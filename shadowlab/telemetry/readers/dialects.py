@@ -23,7 +23,7 @@ _SPELLINGS: Final = {
     "resource_spans": "resourceSpans", "batches": "resourceSpans", "resource_logs": "resourceLogs",
     "resource_metrics": "resourceMetrics",
 }  # fmt: skip
-_WRAPPERS: Final = {"trace", "result"}
+_WRAPPERS: Final = ("trace", "result")
 """Within which Tempo's second API and Jaeger's third answer."""
 _TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
 _LARGEST: Final = 2**63 - 1
@@ -52,8 +52,8 @@ def _within(fault: Fault, number: int) -> Fault:
 
 def _request(document: Any, fault: Fault) -> Iterator[dict[str, Any]]:
     told = {_SPELLINGS.get(key, key): value for key, value in document.items()} if isinstance(document, dict) else {}
-    for wrapper in _WRAPPERS & told.keys():
-        if isinstance(told[wrapper], dict):
+    for wrapper in _WRAPPERS:
+        if isinstance(told.get(wrapper), dict):
             yield from _request(told[wrapper], fault)
             return
     found = {name: told[name] for name in SIGNALS if isinstance(told.get(name), list)}
