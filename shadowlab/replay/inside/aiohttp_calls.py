@@ -16,6 +16,7 @@ from .put import put
 from .tape import Tape, content_of, headers_of
 
 _BRACKETS = re.compile(r"\[(.*)\]$", re.DOTALL)
+_NUMBERED = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
 _NOT_ENDED = "the call had not ended when it was recorded"
 _LONG_S = 3600.0
 
@@ -185,9 +186,14 @@ def _failure(aiohttp: Any, request: Any, call: dict[str, Any]) -> Exception:
     if issubclass(kind, aiohttp.ClientConnectorError):
         reason = _BRACKETS.search(message)
         return _unreachable(aiohttp, request, reason[1] if reason else message, kind)
-    if issubclass(kind, OSError) and not issubclass(kind, asyncio.TimeoutError):
-        return kind(*([None, message] if message else []))
-    return kind(message) if message else kind()
+    numbered = _NUMBERED.fullmatch(message)
+    if issubclass(kind, OSError) and numbered:
+        return kind(int(numbered[1]), numbered[2])
+    try:
+        return kind(message) if message else kind()
+    except TypeError:  # it tells more than a message, which nobody wrote down
+        broken: Exception = aiohttp.ClientConnectionError(message)
+        return broken
 
 
 def _unreachable(aiohttp: Any, request: Any, reason: str, kind: Any = None) -> Exception:

@@ -103,7 +103,11 @@ class Commands:
 
     def _failure(self, name: str, message: str) -> Exception:
         kind = error_kind(self._errors, {"type": name}, self._errors.RedisError, self._errors.ConnectionError)
-        return kind(message)
+        try:
+            return kind(message)
+        except (TypeError, ValueError, IndexError):  # it takes its message apart, or wants more than one
+            broken: Exception = self._errors.RedisError(message)
+            return broken
 
 
 def _address(client: Any) -> str:
