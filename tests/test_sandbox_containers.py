@@ -198,6 +198,21 @@ def docker_containers() -> list[Any]:
     return docker.from_env().containers.list(all=True, filters={"label": "shadowlab=gate"})
 
 
+def test_what_a_test_in_an_image_prints_without_end_is_cut(tmp_path: Path, image: str) -> None:
+    import docker
+
+    (tmp_path / "run/tree").mkdir(parents=True)
+    words = ["/usr/bin/python3", "-c", "for _ in range(50): print('x' * 1_000_000, end='')\nprint('the end')"]
+    client = docker.from_env()
+    made = client.containers.create(image, words, **confine_image._options(tmp_path / "run/tree", {}, (), 60))
+    made.start()
+    assert made.wait(timeout=60)["StatusCode"] == 0
+    told = made.logs()
+    made.remove(force=True)
+    assert told.endswith(b"the end\n")
+    assert len(told) < 20_000_000
+
+
 def test_an_image_without_a_digest_is_refused(tmp_path: Path) -> None:
     service = Service(name="imaged", entrypoint="app:run", image="python:3.12")
     with pytest.raises(errors.SourceError, match="is not named by a digest"):

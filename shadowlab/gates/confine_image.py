@@ -59,7 +59,7 @@ def run(
 
 
 def _options(tree: Path, environment: Mapping[str, str], reads: Sequence[str], timeout_s: float) -> dict[str, Any]:
-    from docker.types import Mount, Ulimit
+    from docker.types import LogConfig, Mount, Ulimit
 
     folder, seconds = str(tree.parent), int(timeout_s) + 5
     return {
@@ -86,5 +86,7 @@ def _options(tree: Path, environment: Mapping[str, str], reads: Sequence[str], t
             Mount(folder, folder, type="bind"),
             *(Mount(place, place, type="bind", read_only=True) for place in reads),
         ],
+        # What it prints is kept by the engine and read whole: without a bound a test could fill the disk with it.
+        "log_config": LogConfig(type=LogConfig.types.JSON, config={"max-size": "8m", "max-file": "1"}),
         "labels": {"shadowlab": "gate"},
     }
