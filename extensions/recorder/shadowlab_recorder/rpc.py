@@ -13,6 +13,7 @@ UNKNOWN, INTERNAL = 2, 13
 
 
 def http_status(code: int) -> int:
+    """The HTTP status that stands for a code; 500 for one that gRPC does not know."""
     return _HTTP[code] if 0 <= code < len(_HTTP) else 500
 
 
@@ -23,6 +24,7 @@ def number(code: Any) -> int:
 
 
 def words(details: Any) -> str:
+    """What grpcio gives as bytes in one place and as text in another, as text."""
     return details.decode("utf-8", "replace") if isinstance(details, bytes) else str(details or "")
 
 

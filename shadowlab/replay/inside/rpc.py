@@ -38,6 +38,7 @@ def url(target: str | bytes, method: str | bytes) -> str:
 
 
 def http_status(code: int) -> int:
+    """The HTTP status that stands for a code; 500 for one that gRPC does not know."""
     return _HTTP[code] if 0 <= code < len(_HTTP) else 500
 
 
