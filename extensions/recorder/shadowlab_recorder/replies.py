@@ -36,8 +36,8 @@ def shape(value: Any) -> Any:
     if isinstance(value, bytes):
         return "bytes"
     if isinstance(value, BaseException):
-        kind = type(value)
-        return ["error", f"{kind.__module__}.{kind.__qualname__}"]
+        raised = type(value)
+        return ["error", f"{raised.__module__}.{raised.__qualname__}"]
     for kind in (list, tuple, set):
         if isinstance(value, kind):
             inner = _together([shape(each) for each in value])
