@@ -49,9 +49,9 @@ def batch(fixtures: list[Fixture], snapshot: bytes, *, sandbox: str = "embedded"
 
 def bare_fork() -> float:
     """Processor milliseconds of a fork that does nothing, in a process that has imported as much."""
-    import fastapi  # noqa: F401
-    import httpx  # noqa: F401
-    import sqlalchemy  # noqa: F401
+    import fastapi  # noqa: F401  # what a replay's server holds when it forks
+    import httpx  # noqa: F401  # what a replay's server holds when it forks
+    import sqlalchemy  # noqa: F401  # what a replay's server holds when it forks
 
     def fork() -> None:
         for _ in range(100):
@@ -71,7 +71,7 @@ def second_sandbox() -> str:
 
         docker.from_env(timeout=5).ping()
         return "docker"
-    except Exception:
+    except Exception:  # whatever is wrong with the engine, the table names the sandbox that was taken
         return "bwrap" if shutil.which("bwrap") else "unconfined"
 
 
