@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
 from shadowlab.records import STORY, Record, Recording, Report, Triage
+from shadowlab.records.base import table
 
 if TYPE_CHECKING:
     from shadowlab.opened import Opened
+    from shadowlab.views import Page, Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,20 @@ class Shown:
 
     kind: str
     document: dict[str, Any]
+    drawn: Callable[[], Page | Picture] | None = field(default=None, repr=False, compare=False)
+    """Makes the picture that a notebook shows; a table of `document` stands where there is none."""
+
+    def __repr__(self) -> str:
+        told = self.document.get("summary") or self.document.get("trace_id") or self.document.get("case") or ""
+        return f"<Shown {self.kind} {told}>"
+
+    def _repr_html_(self) -> str:
+        if self.drawn is None:
+            return table([{"": key, "what": value} for key, value in self.document.items()], caption=repr(self))
+        from shadowlab.views import Page
+
+        made = self.drawn()
+        return made.html if isinstance(made, Page) else made.svg
 
 
 def look(inv: Opened, what: str | None) -> Shown | Record:
@@ -31,7 +49,7 @@ def look(inv: Opened, what: str | None) -> Shown | Record:
     if not re.fullmatch(r"[0-9a-f]{4,64}", what):
         raise errors.UsageError(f"{what!r} names nothing", hint="give a trace id, recording id, fingerprint or digest")
     if any(tape.id == what for tape in inv.recordings):
-        return Shown("recording", _recording(inv, what))
+        return Shown("recording", _recording(inv, what), partial(inv.drawn, what))
     triage = inv.latest(Triage)
     for suspect in triage.suspects if triage else ():
         if suspect.fingerprint.startswith(what):
@@ -83,4 +101,4 @@ def _trace(inv: Opened, what: str) -> Shown | None:
         trace = inv.trace(what)
     except errors.QueryError:
         return None
-    return Shown("trace", asdict(trace))
+    return Shown("trace", asdict(trace), trace.plot_waterfall)

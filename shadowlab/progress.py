@@ -24,40 +24,51 @@ def wanted(asked: Progress | str | None) -> Progress | None:
 class NotebookBars:
     """One bar beneath the running cell, for whatever is being done; a `Progress`.
 
-    It is gone when the work is done, from the saved notebook too: a report holds no dead bars.
+    It is gone when the work or its cell is done, from the saved notebook too: a report holds no dead bars.
     """
 
     def __init__(self) -> None:
-        self._open: dict[str, tuple[int, int]] = {}
+        self._now: str | None = None
         self._handle: Any = None
         self._cell: object = None
         self._shown_at = 0.0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        fresh = what not in self._open
-        self._open[what] = (done, total)
-        if total and done >= total:
-            del self._open[what]
+        ended = bool(total) and done >= total
         now = time.monotonic()
-        if fresh or not self._open or now - self._shown_at > 0.1:
+        if ended or what != self._now or now - self._shown_at > 0.1:
             self._shown_at = now
-            self._show("".join(_bar(*bar) for bar in self._open.items()))
+            self._show("" if ended else _bar(what, done, total))
+        self._now = None if ended else what
 
     def close(self) -> None:
         """Take away what is still shown: the work failed or was cut short."""
-        self._open.clear()
+        self._now = None
         self._show("")
 
     def _show(self, markup: str) -> None:
         from IPython import get_ipython
 
         display: Any = import_module("IPython.display")
-        cell = getattr(get_ipython(), "execution_count", None)
+        shell = get_ipython()
+        cell = getattr(shell, "execution_count", None)
         content = display.HTML(markup)
         if self._handle is not None and self._cell == cell:
             self._handle.update(content)
         elif markup:
             self._cell, self._handle = cell, display.display(content, display_id=True)
+            if shell is not None:
+                shell.events.register("post_run_cell", self._cell_ended)
+
+    def _cell_ended(self, result: object) -> None:
+        """What never came to its last step ends with the cell: some stages give each step a name of its own."""
+        from IPython import get_ipython
+
+        self._now = None
+        self._handle.update(import_module("IPython.display").HTML(""))
+        self._handle = None
+        if (shell := get_ipython()) is not None:
+            shell.events.unregister("post_run_cell", self._cell_ended)
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +77,7 @@ class NotebookBars:
         self.close()
 
 
-def _bar(what: str, state: tuple[int, int]) -> str:
-    done, total = state
+def _bar(what: str, done: int, total: int) -> str:
     share = f"value='{done}' max='{total}'" if total else ""
     count = f"{done:,} of {total:,}" if total else f"{done:,}" if done else ""
     return f"<div><progress {share}></progress> {html.escape(what)} {count}</div>"

@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import made
 import orders
 import pytest
 
+from shadowlab import triage
 from shadowlab.investigation import Investigation, open_investigation
 from shadowlab.records import Recordings
+from shadowlab.views.style import INK, QUIET
 
 DATABASE: dict[str, Any] = {
     "dialect": "postgresql",
@@ -67,3 +70,22 @@ def test_a_recording_that_nobody_handed_out_is_a_table(inv: Investigation) -> No
     from shadowlab.replay import recording
 
     assert "<table" in recording.listed(inv.case)[0]._repr_html_()
+
+
+def test_a_part_of_the_recordings_is_a_table_too_and_what_is_shown_by_name_a_page(inv: Investigation) -> None:
+    part = inv.recordings[:1]
+    assert isinstance(part, Recordings)
+    assert "1 recording, 1 failed" in part._repr_html_()
+    shown = inv.show(part[0].id)
+    assert repr(shown) == "<Shown recording POST /orders -> 500 TypeError>"
+    assert shown._repr_html_() == part[0]._repr_html_()
+    assert "recordings" in inv.show()._repr_html_()
+
+
+def test_no_words_bring_ink_without_paper_so_that_a_dark_theme_can_be_read(inv: Investigation) -> None:
+    found = made.triage()
+    for page in (inv.recordings[0]._repr_html_(), triage.html(found), triage.suspect_html(found.top)):
+        outside = re.sub(r"<svg xmlns.*?</svg>", "", page, flags=re.DOTALL)
+        for style in re.findall(r"style=(\"[^\"]*\"|'[^']*')", outside):
+            assert INK not in style or "background" in style
+            assert QUIET not in style

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex, overload
 
 from shadowlab import errors
 from shadowlab.records.base import Record, counted, table
@@ -72,7 +72,14 @@ class Recording(Record):
 
 
 class Recordings(list[Recording]):
-    """Recordings as a list that shows itself as a table."""
+    """Recordings as a list that shows itself as a table, and so does a part of it."""
+
+    @overload
+    def __getitem__(self, which: SupportsIndex, /) -> Recording: ...
+    @overload
+    def __getitem__(self, which: slice, /) -> Recordings: ...
+    def __getitem__(self, which: SupportsIndex | slice, /) -> Recording | Recordings:
+        return Recordings(super().__getitem__(which)) if isinstance(which, slice) else super().__getitem__(which)
 
     def _repr_html_(self) -> str:
         failed, lacking = sum(tape.failed for tape in self), sum(bool(tape.missing) for tape in self)

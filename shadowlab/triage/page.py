@@ -30,7 +30,7 @@ def html(triage: Triage) -> str:
         _table(("log records", "from", "level", "now", "before", "beside errors"), _logs(triage)),
         "".join(f"<li>{escape(note)}</li>" for note in triage.notes).join(("<ul>", "</ul>")) if triage.notes else "",
     ]  # fmt: skip
-    return f'<div style="font-family:{style.SANS.replace(chr(34), chr(39))};color:{style.INK}">{"".join(parts)}</div>'
+    return f'<div style="font-family:{style.SANS.replace(chr(34), chr(39))}">{"".join(parts)}</div>'
 
 
 def suspect_html(suspect: Suspect) -> str:
@@ -129,7 +129,7 @@ def _count(number: int, noun: str) -> str:
 def _bar(share: float, colour: str) -> str:
     width = max(0.0, min(1.0, share)) * 80
     return (
-        f'<svg width="82" height="10" aria-hidden="true"><rect width="80" height="10" fill="{style.WASH}"/>'
+        f'<svg width="82" height="10" aria-hidden="true"><rect width="80" height="10" fill="{style.TRACK}"/>'
         f'<rect width="{width:.1f}" height="10" fill="{colour}"/></svg>'
     )
 

@@ -26,8 +26,9 @@ def sparkline(window: BurnWindow) -> str:
         if rate is not None
     ]
     level = tall - scale
-    parts.append(element("line", x1=0.0, x2=100.0, y1=level, y2=level, stroke=INK, stroke_dasharray="2 2"))
-    parts.append(label(104, 16, f"peak {high:,.0f}x" if high >= 10 else f"peak {high:.1f}x", font_size=10, fill=QUIET))
+    parts.append(element("line", x1=0.0, x2=100.0, y1=level, y2=level, stroke="currentColor", stroke_dasharray="2 2"))
+    parts.append(label(104, 16, f"peak {high:,.0f}x" if high >= 10 else f"peak {high:.1f}x", font_size=10,
+                       fill="currentColor", fill_opacity=0.72))  # fmt: skip
     told = f"burn rate over the window, peak {high:.1f}"
     return element("svg", *parts, width=165, height=23, viewBox="0 0 165 23", role="img", aria_label=told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,4 +27,5 @@ _SILENT: tuple[object, ...] = (None, "", [], {})
 
 
 def _spoken(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    told = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,52}\b", r"\1", told)  # commits and digests, short as beside them

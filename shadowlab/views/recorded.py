@@ -8,7 +8,7 @@ from typing import Any
 
 from shadowlab.records.base import counted
 from shadowlab.views.shown import Page
-from shadowlab.views.style import INK, LINE, MONO, QUIET, SANS, VERMILLION, WASH
+from shadowlab.views.style import FAINT, INK, MONO, RULE, SANS, VERMILLION, WASH
 from shadowlab.views.tables import code, grid, name
 
 _MOST = 200
@@ -28,7 +28,7 @@ def recorded(told: Told) -> Page:
         _part("Answer", _answer(told)),
         _part("Around it", _around(told)),
     ]
-    style = f"font:14px/1.5 {SANS};color:{INK};text-align:left"
+    style = f"font:14px/1.5 {SANS};text-align:left"
     return Page(f'<div class="recording" style="{style}">{"".join(parts)}</div>', f"recording {told['summary']}")
 
 
@@ -43,12 +43,12 @@ def _head(told: Told) -> str:
     ids = f"recording {told['id']}" + (f", trace {told['trace_id']}" if told.get("trace_id") else "")
     return (
         f"<h3 style='margin:.2em 0'><code>{html.escape(told['summary'])}</code></h3>"
-        f"<p style='color:{QUIET};margin:.2em 0'>{line}<br>{html.escape(ids)}</p>{warning}"
+        f"<p style='{FAINT};margin:.2em 0'>{line}<br>{html.escape(ids)}</p>{warning}"
     )
 
 
 def _part(title: str, content: str) -> str:
-    return f"<h4 style='margin:1em 0 .3em;border-bottom:1px solid {LINE}'>{title}</h4>{content}"
+    return f"<h4 style='margin:1em 0 .3em;border-bottom:1px solid {RULE}'>{title}</h4>{content}"
 
 
 def _request(told: Told) -> str:
@@ -79,7 +79,7 @@ def _tape(calls: Sequence[Told]) -> str:
         took = f"{call['elapsed_ms']:.1f} ms" + (", answers as often as it is asked" if call.get("lasting") else "")
         asked = _fold("asked", call.get("request_headers"), call["asked"])
         got = _fold("got", call.get("headers"), call["text"])
-        line = f"{call['seq']} {code(call['line'])}{failed} <span style='color:{QUIET}'>{took}</span>"
+        line = f"{call['seq']} {code(call['line'])}{failed} <span style='{FAINT}'>{took}</span>"
         parts.append(f"<p style='margin:.4em 0 0'>{line}</p><div style='margin-left:1.5em'>{asked}{got}</div>")
     more = f"<p>{len(calls) - _MOST} more calls are not shown.</p>" if len(calls) > _MOST else ""
     return "".join(parts) + more

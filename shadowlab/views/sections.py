@@ -26,7 +26,7 @@ from shadowlab.records import (
 )
 from shadowlab.views.shown import Page
 from shadowlab.views.sidebyside import in_full, side_by_side
-from shadowlab.views.style import INK, MONO, QUIET, VERMILLION, WASH, badge
+from shadowlab.views.style import FAINT, INK, MONO, VERMILLION, WASH, badge
 from shadowlab.views.tables import Markup, cell, code, grid, name
 
 R = TypeVar("R")
@@ -178,9 +178,11 @@ def commits(diagnosis: Diagnosis) -> Page:
     suspect = diagnosis.suspect_change
     rows: list[Sequence[object]] = []
     for c in diagnosis.candidates:
-        mark = Markup("<b>◀ suspect</b>") if suspect and suspect.revision == c.revision else ""
+        mark = (
+            Markup("<b style='white-space:nowrap'>◀ suspect</b>") if suspect and suspect.revision == c.revision else ""
+        )
         rows.append((name(c.revision[:9]), c.at, c.subject, ", ".join(c.files[:6]), mark))
-    return grid(("commit", "at", "subject", "files", ""), rows, alt="changes in the deploy")
+    return grid(("commit", "at (UTC)", "subject", "files", ""), rows, alt="changes in the deploy")
 
 
 @_of("replay")
@@ -258,12 +260,17 @@ def _none(proposal: Proposal) -> Page:
 @_of("gate")
 def gates(report: GateReport) -> Page:
     """Each gate with what was seen and what was allowed."""
-    rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, g.limit, g.detail) for g in report.gates]
+    rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, _wide(g.limit), g.detail) for g in report.gates]
     page = grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
     if not report.ran_on:
         return page
     told = f"{html.escape(report.ran_on)} · environment {code(report.environment[:12] or 'not to be had')}"
-    return Page(f"{page.html}<p style='color:{QUIET}'>The service ran on {told}</p>", page.alt)
+    return Page(f"{page.html}<p style='{FAINT}'>The service ran on {told}</p>", page.alt)
+
+
+def _wide(text: str) -> Markup:
+    """A cell that longer ones beside it do not squeeze to a column of single words."""
+    return Markup(f"<div style='min-width:13em'>{cell(text)}</div>")
 
 
 @_of("gate")
@@ -275,18 +282,18 @@ def statistics(report: GateReport) -> Page:
 
 
 def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
-    unit = f"<br><span style='color:{QUIET}'>{html.escape(s.unit)}</span>" if s.unit else ""
+    unit = f"<br><span style='{FAINT}'>{html.escape(s.unit)}</span>" if s.unit else ""
     low, high = (_number(v) for v in s.interval)
     interval = Markup(f"<span style='white-space:nowrap'>{low} to {high}</span><br>"
-                      f"<span style='color:{QUIET}'>at {s.level:.0%}</span>")  # fmt: skip
+                      f"<span style='{FAINT}'>at {s.level:.0%}</span>")  # fmt: skip
     seen = (
         Markup(f"<span style='white-space:nowrap'>{html.escape(gate)}</span>{unit}"),
         Markup(badge(verdict)),
         _number(s.estimate),
         interval,
     )
-    n = Markup(f"{s.n_control:,} control<br>{s.n_candidate:,} candidate")
-    return *seen, _number(s.limit), n, s.chance, _number(s.e_value), s.method
+    n = Markup(f"<span style='white-space:nowrap'>{s.n_control:,} control<br>{s.n_candidate:,} candidate</span>")
+    return *seen, _number(s.limit), n, s.chance or "–", _number(s.e_value), s.method
 
 
 def _number(value: float | None) -> Markup:

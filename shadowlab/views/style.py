@@ -14,6 +14,9 @@ INK, QUIET, LINE, PAPER, WASH = "#1f2933", "#61707f", "#d5dbe1", "#ffffff", "#f4
 BLUE, VERMILLION, GREEN, ORANGE, SKY, PURPLE = "#0072b2", "#c94f00", "#008a64", "#e69f00", "#56b4e9", "#b0598a"
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION)
 
+RULE, FAINT, TRACK = "rgba(97,112,127,.35)", "opacity:.72", "rgba(97,112,127,.2)"
+"""For HTML that has no paper of its own: a line, quiet text and an empty bar, on white and on a dark theme alike."""
+
 SANS = "system-ui, 'Segoe UI', 'Liberation Sans', 'DejaVu Sans', sans-serif"
 MONO = "ui-monospace, 'SF Mono', 'Liberation Mono', 'DejaVu Sans Mono', monospace"
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from shadowlab.records import Diagnosis, GateReport, Proposal, Replay, Triage
 from shadowlab.views.shown import Page
-from shadowlab.views.style import QUIET, badge
+from shadowlab.views.style import FAINT, badge
 from shadowlab.views.tables import Markup, code, grid
 
-_OPEN = Markup(f"<span style='color:{QUIET}'>not done yet</span>")
+_OPEN = Markup(f"<span style='{FAINT}'>not done yet</span>")
 
 
 def glance(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from shadowlab.views.shown import Page
-from shadowlab.views.style import LINE
+from shadowlab.views.style import RULE
 
 _CELL = "text-align:left;vertical-align:top;padding:.25em .9em .25em 0"
 
@@ -25,10 +25,10 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], *, alt: str) 
     if not rows:
         return Page(f"<p>{html.escape(alt)}: none.</p>", f"{alt}: none")
     head = "".join(
-        f"<th style='{_CELL};white-space:nowrap;border-bottom:2px solid {LINE}'>{html.escape(c)}</th>" for c in columns
+        f"<th style='{_CELL};white-space:nowrap;border-bottom:2px solid {RULE}'>{html.escape(c)}</th>" for c in columns
     )
     body = "".join(
-        "<tr>" + "".join(f"<td style='{_CELL};border-bottom:1px solid {LINE}'>{cell(v)}</td>" for v in row) + "</tr>"
+        "<tr>" + "".join(f"<td style='{_CELL};border-bottom:1px solid {RULE}'>{cell(v)}</td>" for v in row) + "</tr>"
         for row in rows
     )
     table = f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -43,7 +43,8 @@ def cell(value: object) -> str:
         case Markup():
             return value
         case datetime():
-            told = value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+            moment = value.astimezone(UTC) if value.tzinfo else value
+            told = moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
             return f"<span style='white-space:nowrap'>{html.escape(told)}</span>"
         case timedelta():
             return html.escape(str(value))
@@ -60,6 +61,8 @@ def cell(value: object) -> str:
 
 def code(text: str) -> Markup:
     """`text` in typewriter letters, which may be broken after a `/`, `:`, `,` or `=` and in very long words."""
+    if not text:
+        return Markup("")  # notebooks draw a box around code, around none, too
     told = re.sub(r"([/:,=]+)", r"\1\0", re.sub(r"(\w{40})(?=\w)", r"\1\0", text))
     return Markup(f"<code>{html.escape(told).replace(chr(0), '<wbr>')}</code>")
 
