@@ -12,7 +12,7 @@ from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trac
 
 from shadowlab import views
 from shadowlab.records import Diagnosis, Intervention, Proposal
-from shadowlab.views import axes, still, waterfall
+from shadowlab.views import axes, servicemap, still, svg, waterfall
 
 EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
 
@@ -176,3 +176,41 @@ def test_a_comparison_sets_the_recording_beside_the_replay():
     spoken = {**fixture, "outbound": ["POST http://gateway/pay?card=1 -> 200"]}
     assert views.compare(spoken, replay()).html == html
     assert "was not replayed" in views.compare({"id": "9" * 32}, replay()).html
+
+
+def test_a_bar_of_told_width_stands_on_its_slice_and_not_around_the_start():
+    figure = go.Figure(go.Bar(x=["2026-01-01 11:02", "2026-01-01 11:03"], y=[1, 2], offset=0, width=60_000))
+    figure.add_vline(x="2026-01-01 11:02:20")
+    drawn = ET.fromstring(still.draw(figure))
+    first = drawn.findall("{*}rect")[1]
+    line = next(x for x in drawn.findall("{*}line") if x.get("x1") == x.get("x2") and x.get("stroke-width") == "2")
+    left, wide = float(first.get("x", 0)), float(first.get("width", 0))
+    assert left < float(line.get("x1", 0)) < left + wide / 2
+
+
+def test_bars_that_colour_tells_apart_are_hatched_for_grey_print():
+    figure = go.Figure([go.Bar(x=["a"], y=[3], name=n, marker_pattern_shape=s) for n, s in (("one", ""), ("two", "x"))])
+    assert still.draw(figure).count("<path") == 2  # the second one's bar and its key
+
+
+def test_a_legend_that_is_too_long_for_one_line_takes_two():
+    figure = go.Figure([go.Scatter(x=[1], y=[n], name=f"a name of some forty letters, number {n}") for n in range(6)])
+    texts = [x for x in ET.fromstring(still.draw(figure)).findall("{*}text") if (x.text or "").startswith("a name")]
+    assert len({x.get("y") for x in texts}) > 1
+    assert max(float(x.get("x", 0)) for x in texts) < 700
+
+
+@given(st.lists(st.tuples(st.floats(0, 600), st.floats(1, 200)), max_size=12))
+def test_labels_in_one_row_never_overlap(spans: list[tuple[float, float]]):
+    ends = [(low, low + wide) for low, wide in spans]
+    found = svg.rows(ends)
+    for n, (low, high) in enumerate(ends):
+        for m in range(n):
+            assert found[n] != found[m] or high < ends[m][0] or ends[m][1] < low
+
+
+def test_the_blamed_way_goes_from_left_to_right_through_a_circle_of_calls():
+    calls = [("checkout", "pay", 40, 3), ("api", "checkout", 50, 3), ("web", "api", 90, 3), ("pay", "web", 1, 0)]
+    columns = servicemap.places(calls, ("web", "api", "checkout", "pay"))
+    assert [columns[name][0] for name in ("web", "api", "checkout", "pay")] == [0, 1, 2, 3]
+    assert servicemap.places(calls)["web"][0] == 0  # without blame, the rarest call of the circle goes back

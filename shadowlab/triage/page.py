@@ -59,7 +59,11 @@ def service_map(triage: Triage) -> Picture:
 def _burning(triage: Triage) -> Iterable[Sequence[str]]:
     for o in _foremost(triage.objectives):
         for n, (name, window) in enumerate(o.windows.items()):
-            rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}x"
+            rate = (
+                "<span style='white-space:nowrap'>no requests</span>"
+                if window.burn_rate is None
+                else f"{window.burn_rate:.1f}x"
+            )
             first = (escape(o.name), _target(o)) if n == 0 else ("", "")
             bad = f"<span style='white-space:nowrap'>{window.bad:,} of {window.total:,}</span>"
             alert = f"<b>{escape(window.alert)}</b>" if window.alert else ""

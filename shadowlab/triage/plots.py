@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import Any
 
 from shadowlab.records import Suspect, Triage
+from shadowlab.triage import strip
 from shadowlab.views import servicemap, style
+from shadowlab.views.svg import rows, width_of
 
 _MOST = 3
 """Objectives that have room beside each other."""
@@ -18,6 +20,7 @@ _THRESHOLDS = {14.4: "page at 14.4x (1h and 5m)", 6.0: "page at 6x (6h and 30m)"
 def plot_burn(triage: Triage) -> Any:
     """Burn rates per objective and window, a bar each, with the alerting factors as lines. Unit: times the allowed."""
     shown = sorted(triage.objectives, key=lambda o: -o.budget_spent)[:_MOST]
+    crowded = sum(len(o.windows) for o in shown) > 10
     more = f" ({_MOST} of {len(triage.objectives)} objectives)" if len(triage.objectives) > _MOST else ""
     figure = _figure(f"How fast the error budget burns{more}", "burn rate (times the allowed)")
     for n, objective in enumerate(shown):
@@ -27,7 +30,7 @@ def plot_burn(triage: Triage) -> Any:
             x=names,
             y=[rate or 0 for rate in rates],
             name=f"{objective.name} ({objective.target:.6g})",
-            text=["no requests" if rate is None else f"{rate:.1f}x" for rate in rates],
+            text=[_rate(rate, crowded) for rate in rates],
             textposition="outside",
             cliponaxis=False,
             marker={"pattern": {"shape": _HATCH[n % len(_HATCH)]}, "color": style.CYCLE[n % len(style.CYCLE)]},
@@ -51,37 +54,69 @@ def plot_burn(triage: Triage) -> Any:
     return figure
 
 
+def _rate(rate: float | None, crowded: bool) -> str:
+    if rate is None:
+        return "–" if crowded else "no requests"
+    return f"{rate:.0f}x" if crowded and rate >= 10 else f"{rate:.1f}x"
+
+
 def plot_timeline(triage: Triage) -> Any:
     """Errors per slice of time, stacked by suspect, requests as a line on the right, changes as marked times."""
-    figure = _figure("Errors over time", "errors per slice")
+    width = strip.width(triage)
+    told = strip.spoken(width)
+    figure = _figure("Errors over time", f"errors in {told}")
     at = [slice.at for slice in triage.timeline]
+    # a bar stands on its slice, not around the slice's start; plotly tells widths of time in milliseconds
+    bar = {"offset": 0, "width": 950 * width.total_seconds()}
     for n, suspect in enumerate(triage.suspects):
         counts = [slice.by_fingerprint.get(suspect.fingerprint, 0) for slice in triage.timeline]
         marker = {"color": style.CYCLE[n % len(style.CYCLE)], "pattern": {"shape": _HATCH[n % len(_HATCH)]}}
-        figure.add_bar(x=at, y=counts, name=_short(f"{n + 1}. {suspect.title}", 48), marker=marker)
+        figure.add_bar(x=at, y=counts, name=_short(f"{n + 1}. {suspect.title}", 48), marker=marker, **bar)
     figure.add_scatter(
-        x=at, y=[slice.total for slice in triage.timeline], name="requests (right)", yaxis="y2", mode="lines",
-        line={"color": style.QUIET, "width": 1, "dash": "dot"},
+        x=[start + width / 2 for start in at], y=[slice.total for slice in triage.timeline], name="requests (right)",
+        yaxis="y2", mode="lines", line={"color": style.QUIET, "width": 1, "dash": "dot"},
     )  # fmt: skip
-    followed = {s.change.at: s.change for s in triage.suspects if s.change}
-    for change in triage.changes:
-        if at and at[0] <= change.at <= triage.at:
-            linked = change.at in followed
-            colour = style.VERMILLION if linked else style.QUIET
-            figure.add_vline(x=change.at, line={"color": colour, "width": 2 if linked else 1, "dash": "dash"})
-            figure.add_annotation(
-                x=change.at, y=1, yref="paper", yanchor="bottom", showarrow=False,
-                text=f"{change.kind} {change.service} {change.after}",
-                font={"size": 10, "color": colour},
-            )  # fmt: skip
+    _mark(figure, triage)
     figure.update_layout(
         barmode="stack",
-        bargap=0.05,
-        xaxis={"type": "date"},
+        legend={"traceorder": "normal"},
+        xaxis={"type": "date", "title": {"text": "time (UTC)"}},
         yaxis2={"overlaying": "y", "side": "right", "rangemode": "tozero", "showgrid": False,
-                "tickmode": "auto", "title": {"text": "requests per slice"}},
+                "tickmode": "auto", "title": {"text": f"requests in {told}"}},
     )  # fmt: skip
     return figure
+
+
+def _mark(figure: Any, triage: Triage) -> None:
+    """A line for each change, its words above it in rows that do not overlap; the newest dozen."""
+    first = triage.timeline[0].at if triage.timeline else triage.at
+    followed = {(c.at, c.after) for s in triage.suspects if (c := s.change)}
+    shown = [c for c in triage.changes if first <= c.at <= triage.at][-12:]
+    length = (triage.at - first).total_seconds() or 1.0
+    shares = [(c.at - first).total_seconds() / length for c in shown]
+    words = [_short(f"{c.kind} {c.service} {c.after}", 40) for c in shown]
+    levels = rows([_reach(share, said) for share, said in zip(shares, words, strict=True)])
+    for level, change, share, said in zip(levels, shown, shares, words, strict=True):
+        linked = (change.at, change.after) in followed
+        colour = style.VERMILLION if linked else style.QUIET
+        figure.add_vline(x=change.at, line={"color": colour, "width": 2 if linked else 1, "dash": "dash"})
+        figure.add_annotation(
+            x=change.at, y=1, yref="paper", yanchor="bottom", showarrow=False, yshift=13 * level,
+            xanchor=_anchor(share), text=said, font={"size": 10, "color": colour},
+        )  # fmt: skip
+    figure.update_layout(margin_t=70 + 13 * max(0, max(levels, default=0) - 1))
+
+
+def _anchor(share: float) -> str:
+    """Words at an edge of the figure stay inside it."""
+    return "left" if share < 0.15 else "right" if share > 0.85 else "center"
+
+
+def _reach(share: float, said: str) -> tuple[float, float]:
+    """From where to where the words of a change reach, in pixels of a narrow figure."""
+    wide = width_of(said, 10)
+    start = share * 600 - wide * {"left": 0.0, "center": 0.5, "right": 1.0}[_anchor(share)]
+    return start, start + wide
 
 
 def plot_contrast(suspect: Suspect) -> Any:
@@ -127,18 +162,18 @@ def plot_services(triage: Triage) -> Any:
         words = f"{count:,}" + (f", {failed / count:.1%} fail" if failed and count else "")
         figure.add_annotation(
             x=(x1 + x2) / 2, y=-(y1 + y2) / 2, text=words, showarrow=False, yanchor="bottom",
-            font={"size": 10, "color": colour},
+            font={"size": 10, "color": colour}, bgcolor="rgba(255,255,255,0.8)",
         )  # fmt: skip
     _nodes(figure, triage, at)
     if not at:
         _say(figure, "no service calls another")
-    rows = {row for _, row in at.values()} or {0.0}
-    hidden = {"showgrid": False, "showticklabels": False, "zeroline": False}
+    lines = {row for _, row in at.values()} or {0.0}
+    hidden = {"showgrid": False, "showticklabels": False, "zeroline": False, "showline": False, "ticks": ""}
     figure.update_layout(
         xaxis={**hidden, "range": [-0.5, max((column for column, _ in at.values()), default=0) + 0.9],
                "title": {"text": "callers → callees"}},
-        yaxis={**hidden, "range": [-max(rows) - 0.7, -min(rows) + 0.7]},
-        height=max(260, round(150 + 70 * (max(rows) - min(rows) + 1))),
+        yaxis={**hidden, "range": [-max(lines) - 0.7, -min(lines) + 0.7]},
+        height=max(260, round(150 + 80 * (max(lines) - min(lines) + 1))),
     )  # fmt: skip
     return figure
 

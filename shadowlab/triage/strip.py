@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
 
 from shadowlab.records import BurnWindow, Triage
 from shadowlab.views.style import BLUE, CYCLE, INK, PAPER, QUIET, SANS, VERMILLION
-from shadowlab.views.svg import cut, document, element, label, number, text_of
+from shadowlab.views.svg import cut, document, element, label, number, rows, text_of, width_of
 
 _WIDE, _TALL, _LEFT = 640.0, 90.0, 44.0
 
@@ -41,31 +41,42 @@ def errors_over_time(triage: Triage) -> str:
     order = [s.fingerprint for s in triage.suspects]
     high = max(1, *(sum(slice.by_fingerprint.values()) for slice in slices))
     changed = _changes(triage)
-    top = 26.0 + 15 * min(len(changed), 3)
+    levels = rows([_reach(_LEFT + share * (_WIDE - _LEFT), said) for share, said, _ in changed])
+    top = 26.0 + 15 * (max(levels, default=-1) + 1)
     low, step = top + _TALL, (_WIDE - _LEFT) / len(slices)
+    end = slices[-1].at + width(triage)
     parts = [
-        label(12, 14, f"Errors in slices of {_slice(slices[0].at, triage)}, by suspect", font_weight=600),
+        label(12, 14, f"Errors in slices of {spoken(width(triage))}, by suspect", font_weight=600),
         element("line", x1=_LEFT, x2=_WIDE, y1=low, y2=low, stroke=QUIET),
         label(_LEFT - 6, top + 8, f"{high:,}", text_anchor="end", font_size=10, fill=QUIET),
         label(_LEFT - 6, low, "0", text_anchor="end", font_size=10, fill=QUIET),
         label(_LEFT, low + 14, f"{slices[0].at:%H:%M}", font_size=10, fill=QUIET),
-        label(_WIDE, low + 14, f"{triage.at:%H:%M} UTC", font_size=10, fill=QUIET, text_anchor="end"),
+        label(_WIDE, low + 14, f"{end:%H:%M} UTC", font_size=10, fill=QUIET, text_anchor="end"),
     ]
     for n, slice in enumerate(slices):
         heights = [_TALL * slice.by_fingerprint.get(f, 0) / high for f in order]
         parts += _stack(heights, _LEFT + n * step, step * 0.9, low)
-    for n, (share, said, linked) in enumerate(changed):
-        parts += _change(_LEFT + share * (_WIDE - _LEFT), 26.0 + 15 * (n % 3), low, said, linked)
+    for level, (share, said, linked) in zip(levels, changed, strict=True):
+        parts += _change(_LEFT + share * (_WIDE - _LEFT), 26.0 + 15 * level, low, said, linked)
     for n, suspect in enumerate(triage.suspects):
         parts += _named(n, suspect.title, low + 32 + 16 * n)
     told = f"errors from {slices[0].at:%H:%M} to {triage.at:%H:%M} UTC, at most {high:,} a slice"
     return document(_WIDE + 12, low + 24 + 16 * len(order), *parts, title=told, family=SANS, colour=INK, paper=PAPER)
 
 
-def _slice(first: datetime, triage: Triage) -> str:
-    after = triage.timeline[1].at if len(triage.timeline) > 1 else triage.at
-    seconds = (after - first).total_seconds()
-    return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+def width(triage: Triage) -> timedelta:
+    """How long a slice of the timeline is."""
+    slices = triage.timeline
+    after = slices[1].at if len(slices) > 1 else triage.at
+    return after - slices[0].at if slices else timedelta(0)
+
+
+def spoken(length: timedelta) -> str:
+    """A slice's length: `10 s`, `1 min`, `2 h`."""
+    seconds = length.total_seconds()
+    return next(
+        (f"{seconds / n:.0f} {unit}" for n, unit in ((3600, "h"), (60, "min")) if seconds >= n), f"{seconds:.0f} s"
+    )
 
 
 def _stack(heights: Sequence[float], x: float, wide: float, low: float) -> list[str]:
@@ -84,13 +95,19 @@ def _stack(heights: Sequence[float], x: float, wide: float, low: float) -> list[
 def _changes(triage: Triage) -> list[tuple[float, str, bool]]:
     """Where each change lies, from 0 to 1, what it is, and whether a suspect follows it; the newest dozen."""
     first = triage.timeline[0].at
-    length = (triage.at - first).total_seconds() or 1.0
+    length = len(triage.timeline) * width(triage).total_seconds() or 1.0
     linked = {(c.at, c.after) for s in triage.suspects if (c := s.change)}
     return [
         ((c.at - first).total_seconds() / length, f"{c.kind} {c.service} {c.after}", (c.at, c.after) in linked)
         for c in triage.changes
         if first <= c.at <= triage.at
     ][-12:]
+
+
+def _reach(x: float, said: str) -> tuple[float, float]:
+    """From where to where the words of a change at `x` reach."""
+    wide = min(width_of("✗ " + said, 10), 210.0) + 4
+    return (x - wide, x) if x > _WIDE - 220 else (x, x + wide)
 
 
 def _change(x: float, y: float, low: float, said: str, linked: bool) -> list[str]:

@@ -64,7 +64,7 @@ def bars(trace: Any, x: Axis, y: Axis, colour: str, stack: Stack) -> str:
         if stack.mode in ("stack", "relative"):
             key = (str(trace.xaxis) + str(trace.yaxis), middle, value < 0)
             base, stack.height[key] = stack.height[key], stack.height[key] + value
-        ends = sorted(along.pixel(middle + offset * gap * 0.8 + side * wide / 2) for side in (-1, 1))
+        ends = sorted(map(along.pixel, _sides(trace, n, middle, along) or _shared(middle, offset * gap * 0.8, wide)))
         low = across.low if across.kind == "log" and not base else across.place(base)
         top = across.place(base + value)
         if low is None or top is None:
@@ -73,7 +73,9 @@ def bars(trace: Any, x: Axis, y: Axis, colour: str, stack: Stack) -> str:
         (left, right), (up, down) = (span, ends) if lying else (ends, span)
         fill = _of(trace.marker.color, n) or colour
         size = {"width": max(right - left, 0.4), "height": max(down - up, 0.4)}
-        parts.append(element("rect", x=left, y=up, **size, fill=fill) if value else "")
+        if value:
+            shape = _of(trace.marker.pattern.shape, n)
+            parts += [element("rect", x=left, y=up, **size, fill=fill), hatch(shape, (left, up, right, down))]
         parts += _bar_text(trace, n, (left, up, right, down), lying)
     return "".join(parts) + "".join(_intervals(trace, listed(trace.x), listed(trace.y), x, y, colour))
 
@@ -81,10 +83,59 @@ def bars(trace: Any, x: Axis, y: Axis, colour: str, stack: Stack) -> str:
 def key(trace: Any, x: float, y: float, colour: str) -> str:
     """The small sign before a trace's name in the legend."""
     if trace.type == "bar":
-        return element("rect", x=x, y=y - 9, width=14.0, height=10.0, fill=_of(trace.marker.color, 0) or colour)
+        box = element("rect", x=x, y=y - 9, width=14.0, height=10.0, fill=_of(trace.marker.color, 0) or colour)
+        return box + hatch(_of(trace.marker.pattern.shape, 0), (x, y - 9, x + 14, y + 1))
     if "lines" in (trace.mode or "lines"):
         return _stroke(f"M{number(x)} {number(y - 4)}h16", trace, trace.line.color or colour)
     return _symbol(str(_of(trace.marker.symbol, 0) or "circle"), x + 7, y - 4, 4, _of(trace.marker.color, 0) or colour)
+
+
+def _sides(trace: Any, n: int, place: float, along: Axis) -> tuple[float, float] | None:
+    """Where a bar of a told width begins and ends; None where the figure leaves it to the places' distance."""
+    unit = 0.001 if along.kind == "date" else 1.0  # plotly tells widths of time in milliseconds
+    wide, offset = _of(trace.width, n), _of(trace.offset, n)
+    if wide is None:
+        return None
+    start = place + (offset if offset is not None else -wide / 2) * unit
+    return start, start + wide * unit
+
+
+def _shared(place: float, offset: float, wide: float) -> tuple[float, float]:
+    return place + offset - wide / 2, place + offset + wide / 2
+
+
+def hatch(shape: str | None, box: tuple[float, float, float, float]) -> str:
+    """Lines of paper over a box, by plotly's names of patterns: what is told apart by colour is told apart in grey."""
+    left, up, right, down = box
+    lines: list[str] = []
+    for sign in {"x": "/\\", "+": "-|", ".": "-"}.get(shape or "", shape or ""):
+        match sign:
+            case "-":
+                lines += [f"M{number(left)} {number(y)}H{number(right)}" for y in _steps(up, down)]
+            case "|":
+                lines += [f"M{number(x)} {number(up)}V{number(down)}" for x in _steps(left, right)]
+            case "/" | "\\":
+                lines += _slanted(box, -1 if sign == "/" else 1)
+    dash = "2 3" if shape == "." else None
+    return element("path", d="".join(lines), stroke=PAPER, stroke_width=1.2, stroke_dasharray=dash) if lines else ""
+
+
+def _steps(low: float, high: float, gap: float = 5.0) -> list[float]:
+    return [low + gap * (n + 0.5) for n in range(int((high - low) / gap + 0.5))]
+
+
+def _slanted(box: tuple[float, float, float, float], slope: int) -> list[str]:
+    """Lines at 45 degrees across a box, cut at its edges."""
+    left, up, right, down = box
+    wide, tall = right - left, down - up
+    lines = []
+    for at in _steps(0, wide + tall, 6.0):  # how far right of the low corner a line would leave the base, going up
+        near, far = max(0.0, at - tall), min(at, wide)
+        xs = (left + near, left + far)
+        rise = (at - near, at - far)
+        ys = tuple((up + r) if slope < 0 else (down - r) for r in rise)
+        lines.append(f"M{number(xs[0])} {number(ys[0])}L{number(xs[1])} {number(ys[1])}")
+    return lines
 
 
 def listed(values: Any) -> list[Any]:

@@ -35,15 +35,14 @@ def shown(calls: Sequence[Call], marked: Sequence[str] = ()) -> list[Call]:
 def places(calls: Sequence[Call], alone: Sequence[str] = ()) -> dict[str, tuple[int, float]]:
     """A column and a row for every service: callers left of whom they call, rows centred on 0.
 
-    A service stands one column right of its rightmost caller; calls in a circle are looked at once.
+    A service stands one column right of its rightmost caller. Where calls go in a circle, those of `alone` lead, in
+    its order, then those that are made most.
     """
-    callers: dict[str, set[str]] = defaultdict(set)
-    for caller, callee, *_ in calls:
-        callers[callee].add(caller)
+    callers = _callers(calls, alone)
     names = sorted({name for call in calls for name in call[:2]} | set(alone))
     columns: dict[str, int] = {}
     for name in names:
-        _column(name, callers, columns, set())
+        _column(name, callers, columns)
     rows: dict[str, tuple[int, float]] = {}
     for column in range(max(columns.values(), default=0) + 1):
         here = [name for name in names if columns[name] == column]
@@ -53,12 +52,29 @@ def places(calls: Sequence[Call], alone: Sequence[str] = ()) -> dict[str, tuple[
     return rows
 
 
-def _column(name: str, callers: Mapping[str, set[str]], known: dict[str, int], way: set[str]) -> int:
+def _callers(calls: Sequence[Call], first: Sequence[str]) -> Mapping[str, set[str]]:
+    """Who calls each service, without the calls that would close a circle."""
+    order = set(itertools.pairwise(first))
+    callers: dict[str, set[str]] = defaultdict(set)
+    for caller, callee, *_ in sorted(calls, key=lambda call: (call[:2] not in order, -call[2], call)):
+        if callee not in _above(caller, callers):
+            callers[callee].add(caller)
+    return callers
+
+
+def _above(name: str, callers: Mapping[str, set[str]]) -> set[str]:
+    """A service and all from which calls come to it."""
+    found, left = {name}, [name]
+    while left:
+        new = callers.get(left.pop(), set()) - found
+        found |= new
+        left += new
+    return found
+
+
+def _column(name: str, callers: Mapping[str, set[str]], known: dict[str, int]) -> int:
     if name not in known:
-        above = [
-            _column(c, callers, known, way | {name}) for c in sorted(callers.get(name, ())) if c not in way | {name}
-        ]
-        known[name] = max(above, default=-1) + 1
+        known[name] = max((_column(c, callers, known) for c in callers.get(name, ())), default=-1) + 1
     return known[name]
 
 

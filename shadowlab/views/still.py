@@ -28,7 +28,8 @@ def draw(figure: Any) -> str:
     title = plain(str(layout.title.text or ""))
     named = [t for t in traces if t.name and t.showlegend is not False]
     legend = named if layout.showlegend is not False and (len(named) > 1 or layout.showlegend) else []
-    box = _box(figure, traces, wide, high, top=_top(layout, bool(title), bool(legend)))
+    lines = _lines(legend, wide - 24)
+    box = _box(figure, traces, wide, high, top=_top(layout, bool(title), len(lines)))
     axes = _axes(figure, traces, box)
     colours = {id(t): (layout.colorway or CYCLE)[n % len(layout.colorway or CYCLE)] for n, t in enumerate(traces)}
     parts = [_frame(layout, name, axes, box) for name in axes if name[0] == "x"]
@@ -40,13 +41,16 @@ def draw(figure: Any) -> str:
     parts += [_shape(s, axes, box) for s in layout.shapes if s.type == "line"]
     parts += [_annotation(a, axes, box) for a in layout.annotations]
     parts += [label(12, 26, cut(title, wide - 24, 15), font_size=15, font_weight=600)] if title else []
-    parts += _legend(legend, colours, box[0], 20 + 28 * bool(title))
+    for n, line in enumerate(lines):
+        parts += _legend(line, colours, 12, 20 + 28 * bool(title) + 18 * n)
     return document(wide, high, *parts, title=title or "figure", family=SANS, colour=INK, paper=PAPER)
 
 
-def _top(layout: Any, title: bool, legend: bool) -> float:
+def _top(layout: Any, title: bool, lines: int) -> float:
     """Room above the plotting area: what title and legend need, more when the figure asks for it."""
-    return max(16.0 + 28 * title + 24 * legend, min(float(layout.margin.t or 0), 100.0))
+    over = [a for a in layout.annotations if a.yref == "paper" and a.y == 1 and a.yanchor == "bottom"]
+    above = max((14.0 + (a.yshift or 0) for a in over), default=0.0)
+    return max(16.0 + 28 * title + 18 * lines + 6 * (lines > 0) + above, min(float(layout.margin.t or 0), 100.0))
 
 
 def plain(text: str) -> str:
@@ -164,6 +168,8 @@ def _frame(layout: Any, name: str, axes: dict[str, Axis], box: Box) -> str:
             parts.append(_tick_label(words, at, (low, high), upright, told.side))
     if told.title.text:
         parts.append(_axis_title(plain(str(told.title.text)), axis, (low, high), upright, told.side))
+    if told.showline is False:
+        return "".join(parts)
     if upright:
         return "".join(parts) + element("line", x1=low, x2=low, y1=axis.start, y2=axis.end, stroke=LINE)
     return "".join(parts) + element("line", x1=axis.start, x2=axis.end, y1=high, y2=high, stroke=LINE)
@@ -251,6 +257,20 @@ def _annotation(note: Any, axes: dict[str, Axis], box: Box) -> str:
             label(where, y + up + n * size * 1.25, line, text_anchor=anchor, font_size=size, fill=note.font.color)
         )
     return "".join(parts)
+
+
+def _lines(named: list[Any], room: float) -> list[list[Any]]:
+    """A legend's traces, in as many lines as they need."""
+    lines: list[list[Any]] = []
+    left = 0.0
+    for trace in named:
+        need = 40 + width_of(plain(str(trace.name)), 11)
+        if not lines or need > left:
+            lines.append([])
+            left = room
+        lines[-1].append(trace)
+        left -= need
+    return lines
 
 
 def _legend(named: list[Any], colours: dict[int, str], x: float, y: float) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Sequence
 
 # What XML 1.0 forbids even when escaped: one such character of telemetry makes a picture unreadable. And what turns the
 # direction of text: `pass` must not be read where `fail` stands.
@@ -54,7 +55,21 @@ def document(width: float, height: float, *inside: str, title: str, family: str,
         font_family=family,
         font_size=12,
         fill=colour,
+        style="max-width:100%;height:auto",
     )
+
+
+def rows(spans: Sequence[tuple[float, float]], gap: float = 8.0) -> list[int]:
+    """A row for each label, from its two ends: the lowest in which it lies on no label before it."""
+    taken: list[list[tuple[float, float]]] = []
+    found = []
+    for low, high in spans:
+        free = (n for n, row in enumerate(taken) if all(high + gap <= a or b + gap <= low for a, b in row))
+        n = next(free, len(taken))
+        taken += [[]] * (n == len(taken))
+        taken[n] = [*taken[n], (low, high)]
+        found.append(n)
+    return found
 
 
 def width_of(text: str, size: float = 12, *, mono: bool = False) -> float:
