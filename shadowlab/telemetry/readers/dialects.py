@@ -6,9 +6,12 @@ Read are `resourceSpans` and Tempo's `batches`, names in camelCase and snake_cas
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from shadowlab.telemetry.readers import columns
+from shadowlab.telemetry.readers.columns import Unkeepable
 from shadowlab.telemetry.readers.plain import DEEPEST
 
 Fault = Callable[[str, str], None]
@@ -25,29 +28,16 @@ _SPELLINGS: Final = {
 }  # fmt: skip
 _WRAPPERS: Final = ("trace", "result")
 """Within which Tempo's second API and Jaeger's third answer."""
-_TIMES: Final = ("startTimeUnixNano", "endTimeUnixNano", "timeUnixNano", "observedTimeUnixNano")
-_LARGEST: Final = 2**63 - 1
-_VALUES: Final[dict[str, type | tuple[type, ...]]] = {
-    "stringValue": str, "intValue": (str, int), "doubleValue": (str, int, float), "boolValue": bool, "bytesValue": str,
-    "arrayValue": dict, "kvlistValue": dict,
-}  # fmt: skip
-
-
-class Unkeepable(Exception):
-    """One record cannot be kept."""
+_VALUES: Final = ("stringValue", "intValue", "doubleValue", "boolValue", "bytesValue", "arrayValue", "kvlistValue")
 
 
 def requests(document: Any, fault: Fault) -> Iterator[dict[str, Any]]:
     """The OTLP requests that a JSON document holds: itself, or each of a list. Others are given to `fault`."""
     if isinstance(document, list):
         for number, inner in enumerate(document, 1):
-            yield from _request(inner, _within(fault, number))
+            yield from _request(inner, _at(fault, f"request {number}"))
     else:
         yield from _request(document, fault)
-
-
-def _within(fault: Fault, number: int) -> Fault:
-    return lambda at, why: fault(f"request {number}{at and ', '}{at}", why)
 
 
 def _request(document: Any, fault: Fault) -> Iterator[dict[str, Any]]:
@@ -76,17 +66,29 @@ def _blocks(signal: str, blocks: list[Any], fault: Fault) -> Iterator[dict[str, 
         for scope in _listed(block, scopes_name, old_name):
             scope = _camel(scope)
             kept = []
-            for record in _listed(scope, records_name):
+            for record in scope.get(records_name) or []:
                 number += 1
-                try:
-                    kept.append(_record(signal, _camel(record)))
-                except Unkeepable as exc:
-                    fault(f"{word} {number}", str(exc))
-                except RecursionError:
-                    fault(f"{word} {number}", f"nested more than {DEEPEST} deep")
+                kept += _kept(record, functools.partial(_record, signal), _at(fault, f"{word} {number}"))
             about = scope.get("scope") or scope.get("instrumentationLibrary")
             scopes.append({"scope": about if isinstance(about, dict) else None, records_name: kept})
         yield {"resource": {"attributes": _resource(block, fault)}, scopes_name: scopes}
+
+
+def _at(fault: Fault, place: str) -> Fault:
+    return lambda at, why: fault(f"{place}{at and ', '}{at}", why)
+
+
+def _kept(told: Any, read: Callable[[dict[str, Any], Fault], dict[str, Any]], fault: Fault) -> list[dict[str, Any]]:
+    """What `read` makes of one record; none, and a fault, when it cannot be kept."""
+    try:
+        if isinstance(told, dict):
+            return [read(_camel(told), fault)]
+        fault("", "it is no object")
+    except Unkeepable as exc:
+        fault("", str(exc))
+    except RecursionError:
+        fault("", f"nested more than {DEEPEST} deep")
+    return []
 
 
 def _listed(holder: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
@@ -105,7 +107,7 @@ def _resource(block: dict[str, Any], fault: Fault) -> list[dict[str, Any]]:
         return []
 
 
-def _record(signal: str, record: dict[str, Any]) -> dict[str, Any]:
+def _record(signal: str, record: dict[str, Any], fault: Fault) -> dict[str, Any]:
     match signal:
         case "resourceSpans":
             return _span(record)
@@ -114,57 +116,59 @@ def _record(signal: str, record: dict[str, Any]) -> dict[str, Any]:
                 record["body"] = _value(record["body"], 0)
             return _timed(record)
         case _:
-            return _metric(record)
+            return _metric(record, fault)
 
 
 def _span(record: dict[str, Any]) -> dict[str, Any]:
+    record = _timed(record)
     for name in ("traceId", "spanId"):
-        if not isinstance(record.get(name), str) or not record[name].strip("0="):
+        if not str(record.get(name) or "").strip("0"):
             raise Unkeepable(f"its {name} is missing or all zeros")
-    for name, key in (("events", "attributes"), ("links", "attributes")):
-        inner = [_timed(_camel(entry), key) for entry in _listed(record, name)]
-        record[name] = inner
+    for name in ("events", "links"):
+        record[name] = [_timed(_camel(entry)) for entry in _listed(record, name)]
     if not isinstance(record.get("status"), dict):
         record["status"] = None
-    return _timed(record)
-
-
-def _metric(record: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(record.get("name"), str):
-        raise Unkeepable("it has no name")
-    for kind in ("gauge", "sum", "histogram", "exponentialHistogram", "summary"):
-        if isinstance(record.get(kind), dict):
-            data = _camel(record[kind])
-            data["dataPoints"] = [_point(_camel(point)) for point in _listed(data, "dataPoints")]
-            record[kind] = data
     return record
 
 
-def _point(point: dict[str, Any]) -> dict[str, Any]:
-    point["exemplars"] = [_timed(_camel(e), "filteredAttributes") for e in _listed(point, "exemplars")]
+def _metric(record: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    if not isinstance(record.get("name"), str):
+        raise Unkeepable("it has no name")
+    for kind in ("gauge", "sum", "histogram", "exponentialHistogram", "summary"):
+        if not isinstance(record.get(kind), dict):
+            record.pop(kind, None)
+            continue
+        data, points = _camel(record[kind]), []
+        for number, point in enumerate(columns.listed(data, "dataPoints"), 1):
+            points += _kept(point, _point, _at(fault, f"point {number}"))
+        record[kind] = {**data, "dataPoints": points}
+    return record
+
+
+def _point(point: dict[str, Any], fault: Fault) -> dict[str, Any]:
+    point = _timed(point)
+    point["exemplars"] = [columns.doubles(_timed(_camel(e), "filteredAttributes")) for e in _listed(point, "exemplars")]
+    point["quantileValues"] = [columns.doubles(_camel(q)) for q in _listed(point, "quantileValues")]
+    for bound in columns.listed(point, "explicitBounds"):
+        columns.double(bound, "explicitBounds")
+    columns.whole_numbers(point, columns.COUNTS, point["attributes"])
     for side in ("positive", "negative"):
-        if isinstance(point.get(side), dict):
-            point[side] = _camel(point[side])
-    return _timed(point)
+        buckets = point.get(side)
+        if isinstance(buckets, dict):
+            point[side] = _camel(buckets)
+            columns.whole_numbers(point[side], columns.BUCKETS, point["attributes"], f"otlp.{side}.")
+        elif buckets is not None:
+            raise Unkeepable(f"its {side} buckets are no object")
+    return columns.doubles(point)
 
 
 def _timed(record: dict[str, Any], key: str = "attributes") -> dict[str, Any]:
-    attributes = _attributes(record.get(key))
-    for name in _TIMES:
-        value = record.get(name)
-        if value in (None, ""):
-            continue
-        try:
-            number = int(value)
-        except (TypeError, ValueError, OverflowError):
-            raise Unkeepable(f"its {name} {str(value)[:40]!r} is no number") from None
-        if not 0 <= number <= _LARGEST:
-            # beyond what a BIGINT holds: kept as text, for the column cannot
-            attributes.append({"key": f"otlp.{name}", "value": {"stringValue": str(value)}})
-            record[name] = None
-        elif isinstance(value, float):
-            record[name] = str(number)
-    record[key] = attributes
+    """The record with ids in hex, times that their columns hold, and attributes under `key`."""
+    for name in ("traceId", "spanId", "parentSpanId"):
+        if record.get(name) is not None:
+            record[name] = columns.hex_id(str(record[name]), name)
+    record[key] = _attributes(record.get(key))
+    columns.whole_numbers(record, columns.TIMES, record[key])
     return record
 
 
@@ -190,12 +194,12 @@ def _value(value: Any, depth: int) -> dict[str, Any]:
         raise Unkeepable("one of its values is no AnyValue")
     told: dict[str, Any] = {n: v for n, v in _camel(value).items() if n in _VALUES and v is not None}
     for name, plain in told.items():
-        if not isinstance(plain, _VALUES[name]) or (name != "boolValue" and isinstance(plain, bool)):
+        if isinstance(plain, list) or isinstance(plain, dict) != (name in ("arrayValue", "kvlistValue")):
             raise Unkeepable(f"one of its values is a {name} of another type")
         if name == "arrayValue":
-            told[name] = {"values": [_value(inner, depth + 1) for inner in told[name].get("values") or []]}
+            told[name] = {"values": [_value(inner, depth + 1) for inner in columns.listed(plain, "values")]}
         elif name == "kvlistValue":
-            told[name] = {"values": _attributes(told[name].get("values"), depth + 1)}
+            told[name] = {"values": _attributes(plain.get("values"), depth + 1)}
     return told
 
 

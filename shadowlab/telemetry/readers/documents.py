@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,9 @@ _BLOCK: Final = 4 << 20
 _AT_ONCE: Final = 5000
 """Spans in one converted request."""
 
-Converted = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+Pairs = Sequence[tuple[str, Any]]
+"""Keys and values; a key may come again."""
+Converted = tuple[Pairs, dict[str, Any], dict[str, Any]]
 """A resource's attributes, a scope and a span, as OTLP/JSON has them."""
 
 
@@ -51,7 +54,7 @@ def _documents(stream: Unpacked, faults: Faults) -> Iterator[tuple[int, Any]]:
         if len(told) > LONGEST:
             raise errors.TelemetryError(f"is larger than {LONGEST >> 20} MiB; split it")
     try:
-        yield 1, json.loads(told)
+        yield 1, json.loads(told, parse_constant=str)
     except RecursionError as exc:
         raise errors.TelemetryError("is nested too deeply") from exc
     except ValueError as exc:
@@ -62,7 +65,7 @@ def _documents(stream: Unpacked, faults: Faults) -> Iterator[tuple[int, Any]]:
             if not line.strip():
                 continue
             try:
-                yield number, json.loads(line)
+                yield number, json.loads(line, parse_constant=str)
             except (ValueError, RecursionError) as fault:
                 faults.add(f"line {number}", f"not JSON: {fault}")
 
@@ -86,9 +89,10 @@ def _write(out: Any, waiting: list[Converted]) -> int:
     return count
 
 
-def attributes(plain: dict[str, Any]) -> list[dict[str, Any]]:
+def attributes(plain: dict[str, Any] | Pairs) -> list[dict[str, Any]]:
     """A list of KeyValue from plain values; those that are an AnyValue already stay."""
-    return [{"key": key, "value": any_value(value)} for key, value in plain.items()]
+    pairs = plain.items() if isinstance(plain, dict) else plain
+    return [{"key": key, "value": any_value(value)} for key, value in pairs]
 
 
 def any_value(plain: Any) -> dict[str, Any]:
@@ -131,4 +135,4 @@ def nanoseconds(microseconds: Any) -> str:
     """A time in nanoseconds as OTLP/JSON writes it. Raises `ValueError` when it is no number."""
     if isinstance(microseconds, str | int) and not isinstance(microseconds, bool):
         return str(int(microseconds) * 1000)
-    return str(round(float(microseconds) * 1000))
+    return str(round(Fraction(float(microseconds)) * 1000))

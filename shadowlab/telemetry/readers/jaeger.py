@@ -63,35 +63,51 @@ def _spans(document: Any) -> Iterator[Callable[[], Converted]]:
 
 def _convert(span: dict[str, Any], processes: dict[str, Any]) -> Converted:
     process = span.get("process") or processes.get(span.get("processID") or "") or {}
-    resource = {"service.name": process.get("serviceName"), **_tags(process.get("tags"))}
-    tags = _tags(span.get("tags"))
+    service = process.get("serviceName")
+    resource = [*([("service.name", service)] if service else []), *_tags(process)]
+    tags = _tags(span)
     if warnings := span.get("warnings"):
-        tags["jaeger.warnings"] = [str(warning) for warning in warnings]
+        tags.append(("jaeger.warnings", [str(warning) for warning in warnings]))
     trace_id = hex_id(span.get("traceID"), 32)
     parent, links = _references(span, trace_id)
     start, took = span.get("startTime"), span.get("duration")
     begin = None if start is None else nanoseconds(start)
     end = None if begin is None or took is None else str(int(begin) + int(nanoseconds(took)))
     if begin is None and took is not None:
-        tags["jaeger.duration_us"] = took
+        tags.append(("jaeger.duration_us", took))
     told = {
         "traceId": trace_id, "spanId": hex_id(span.get("spanID"), 16), "parentSpanId": parent,
-        "name": str(span.get("operationName") or ""), "kind": _KINDS.get(str(tags.pop("span.kind", "")).lower(), 0),
+        "name": str(span.get("operationName") or ""), "kind": _kind(tags), "flags": span.get("flags"),
         "startTimeUnixNano": begin, "endTimeUnixNano": end,
-        "traceState": tags.pop("w3c.tracestate", None), "status": _status(tags), "events": _events(span.get("logs")),
+        "traceState": _taken(tags, "w3c.tracestate"), "status": _status(tags), "events": _events(span.get("logs")),
         "links": links,
     }  # fmt: skip
     scope = {
-        "name": tags.pop("otel.scope.name", None) or tags.pop("otel.library.name", None),
-        "version": tags.pop("otel.scope.version", None) or tags.pop("otel.library.version", None),
+        "name": _taken(tags, "otel.scope.name", "otel.library.name"),
+        "version": _taken(tags, "otel.scope.version", "otel.library.version"),
     }
     return resource, scope, {**told, "attributes": attributes(tags)}
 
 
-def _tags(listed: Any) -> dict[str, Any]:
-    if isinstance(listed, dict):  # the Elasticsearch index keeps them so
-        return dict(listed)
-    return {str(tag["key"]): _value(tag) for tag in listed or []}
+def _tags(holder: dict[str, Any], name: str = "tags") -> list[tuple[str, Any]]:
+    """Tags in order, those that come again too; the Elasticsearch index may keep them as fields, with `@` for a dot."""
+    listed = holder.get(name)
+    pairs = listed.items() if isinstance(listed, dict) else ((str(tag["key"]), _value(tag)) for tag in listed or [])
+    return [*pairs, *((str(key).replace("@", "."), value) for key, value in (holder.get("tag") or {}).items())]
+
+
+def _taken(tags: list[tuple[str, Any]], *keys: str) -> Any:
+    """The value of the first of `keys` that is there, taken out; None when none is."""
+    for key in keys:
+        for number, (name, value) in enumerate(tags):
+            if name == key:
+                del tags[number]
+                return value
+    return None
+
+
+def _kind(tags: list[tuple[str, Any]]) -> int:
+    return _KINDS.get(str(_taken(tags, "span.kind") or "").lower(), 0)
 
 
 def _value(tag: dict[str, Any]) -> Any:
@@ -131,10 +147,10 @@ def _references(span: dict[str, Any], trace_id: str) -> tuple[str, list[dict[str
     return parent, links
 
 
-def _status(tags: dict[str, Any]) -> dict[str, Any]:
-    code = _STATUS.get(str(tags.pop("otel.status_code", "")).lower(), 0)
-    message = tags.pop("otel.status_description", None)
-    if not code and str(tags.get("error", "")).lower() == "true":
+def _status(tags: list[tuple[str, Any]]) -> dict[str, Any]:
+    code = _STATUS.get(str(_taken(tags, "otel.status_code") or "").lower(), 0)
+    message = _taken(tags, "otel.status_description")
+    if not code and any(key == "error" and str(value).lower() == "true" for key, value in tags):
         code = 2
     return {"code": code, "message": None if message is None else str(message)}
 
@@ -148,10 +164,10 @@ def _events(logs: Any) -> list[dict[str, Any]]:
     for log in logs or []:
         if not isinstance(log, dict):
             raise Unreadable("one of its logs is no object")
-        fields = _tags(log.get("fields"))
-        name = str(fields.pop("event", "") or "log")
-        if name == "error" and ("stack" in fields or "error.kind" in fields):  # OpenTracing's way to say so
+        fields = _tags(log, "fields")
+        name = str(_taken(fields, "event") or "log")
+        if name == "error" and not {"stack", "error.kind"}.isdisjoint(dict(fields)):  # OpenTracing's way to say so
             name = "exception"
-            fields = {_EXCEPTION.get(key, key): value for key, value in fields.items()}
+            fields = [(_EXCEPTION.get(key, key), value) for key, value in fields]
         events.append({"timeUnixNano": _at(log), "name": name, "attributes": attributes(fields)})
     return events

@@ -123,7 +123,8 @@ class JsonLines:
             fault("", f"longer than {LONGEST >> 20} MiB")
             return []
         try:
-            return list(dialects.requests(json.loads(line), fault))
+            told = json.loads(line, parse_constant=str)  # some write NaN, which is no JSON
+            return list(dialects.requests(told, fault))
         except RecursionError:
             fault("", "nested too deeply")
         except ValueError as exc:

@@ -60,7 +60,7 @@ def _document(stream: Unpacked, spool: Path, faults: Faults) -> Portion:
             )
     path = spool / "document.jsonl"
     try:
-        documents = list(dialects.requests(json.loads(told), faults.add))
+        documents = list(dialects.requests(json.loads(told, parse_constant=str), faults.add))
     except (ValueError, RecursionError) as exc:
         raise errors.TelemetryError(f"is no JSON: {exc}") from exc
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))

@@ -1,22 +1,20 @@
-"""Read OTLP/protobuf: decoded in columns by ptars, then through the statements that read OTLP/JSON.
-
-The descriptors are OpenTelemetry's own with two changes that the wire does not see: names in camelCase, and arrays and
-key-value lists left as bytes, because columns cannot be recursive.
-"""
+"""Read OTLP/protobuf: decoded in columns by ptars, then through the statements that read OTLP/JSON."""
 
 from __future__ import annotations
 
-import functools
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from shadowlab.telemetry.connection import is_the_machines
 from shadowlab.telemetry.inputs import Unpacked
 from shadowlab.telemetry.readers import wire
 from shadowlab.telemetry.readers.base import LONGEST, Faults, Portion
-from shadowlab.telemetry.readers.json_lines import last_row, odd_rows, staging
+from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows, staging
+from shadowlab.telemetry.readers.messages import as_json, handler
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -24,13 +22,11 @@ if TYPE_CHECKING:
 _BLOCK: Final = 8 << 20
 _PORTION: Final = 112 << 20
 _SLICES: Final = 32
-_MESSAGES: Final = {"span": "trace.v1.TracesData", "log": "logs.v1.LogsData", "metric": "metrics.v1.MetricsData"}
 _STATEMENTS: Final = {
     "span": ("json_spans", "stage_spans"),
     "log": ("json_logs", "stage_logs"),
     "metric": ("json_metrics", "stage_metric_points"),
 }
-_NAMELESS: Final = {"span": "without ids", "log": "without ids", "metric": "without a name"}
 _CARRIED: Final = """INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {table}
     WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"""
 _RESOURCES: Final = {
@@ -39,7 +35,6 @@ _RESOURCES: Final = {
     "metric": """INSERT INTO stage_resources SELECT hash(r), coalesce(pb_pairs(any_value(r.attributes)), [])
         FROM (SELECT unnest(resourceMetrics).resource AS r FROM requests_in_arrow) GROUP BY hash(r)""",
 }
-_UNUSED: Final = ("entity_refs", "key_strindex", "string_value_strindex", "schema_url")
 
 
 class OtlpProtobuf:
@@ -53,22 +48,22 @@ class OtlpProtobuf:
 
     def portions(self, stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
         """Requests of one signal, some at a time."""
-        waiting: dict[str, list[tuple[int, bytes]]] = {name: [] for name in _MESSAGES}
+        waiting: dict[str, list[tuple[int, bytes]]] = {name: [] for name in _STATEMENTS}
         size, signal = 0, "span"
         for number, message in enumerate(_messages(stream, faults), 1):
             signal = wire.signal(message) or signal
             waiting[signal].append((number, message))
             size += len(message)
             if size > _PORTION:
-                yield from _portions(waiting, faults)
+                yield from _portions(waiting, spool, faults)
                 size = 0
-        yield from _portions(waiting, faults)
+        yield from _portions(waiting, spool, faults)
 
 
-def _portions(waiting: dict[str, list[tuple[int, bytes]]], faults: Faults) -> Iterator[Portion]:
+def _portions(waiting: dict[str, list[tuple[int, bytes]]], spool: Path, faults: Faults) -> Iterator[Portion]:
     for signal, messages in waiting.items():
         if messages:
-            yield Columns(signal, list(messages), faults)
+            yield Columns(signal, list(messages), spool, faults)
             messages.clear()
 
 
@@ -123,12 +118,17 @@ def _next(stream: Unpacked, size: int, faults: Faults) -> bytes:
         return b""
 
 
+class _Odd(Exception):
+    """Something that columns cannot tell apart is among the requests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Requests of one signal, decoded into Arrow."""
 
     signal: str
     messages: list[tuple[int, bytes]]
+    spool: Path
     faults: Faults
 
     @property
@@ -137,18 +137,30 @@ class Columns:
         return f"from request {self.messages[0][0]}"
 
     def stage(self, con: DuckDBPyConnection) -> int:
-        """As `Portion.stage`; requests that cannot be decoded go to `faults`."""
+        """As `Portion.stage`; what is odd is looked for in ever fewer requests, and then in one, record by record."""
+        import duckdb
+
+        try:
+            return self._staged(con)
+        except (_Odd, ValueError, duckdb.Error) as exc:
+            if is_the_machines(exc):
+                raise
+        middle = len(self.messages) // 2
+        if not middle:
+            return self._one_by_one(con)
+        parts = self.messages[:middle], self.messages[middle:]
+        return sum(Columns(self.signal, part, self.spool, self.faults).stage(con) for part in parts)
+
+    def _staged(self, con: DuckDBPyConnection) -> int:
         import pyarrow
 
-        batch = self._decoded()
-        if batch is None:
-            return 0
+        batch = handler(self.signal).list_to_record_batch([message for _, message in self.messages])
         step = -(-batch.num_rows // _SLICES)
         slices = [batch.slice(at, step) for at in range(0, batch.num_rows, step)]
         con.register("requests_in_arrow", pyarrow.Table.from_batches(slices))
         con.execute("BEGIN")
         try:
-            _stage(con, self.signal, self.faults, self.position)
+            _stage(con, self.signal)
             con.execute("COMMIT")
         except BaseException:
             con.execute("ROLLBACK")
@@ -157,66 +169,27 @@ class Columns:
             con.unregister("requests_in_arrow")
         return int(batch.num_rows)
 
-    def _decoded(self) -> Any:
-        handler = _handler(self.signal)
+    def _one_by_one(self, con: DuckDBPyConnection) -> int:
+        """The only request, by way of JSON, where each record is looked at and what is wrong with it is named."""
+        number, message = self.messages[0]
         try:
-            return handler.list_to_record_batch([message for _, message in self.messages])
-        except ValueError:
-            kept = []
-        for number, message in self.messages:
-            try:
-                handler.list_to_record_batch([message])
-            except ValueError as exc:
-                self.faults.add(f"request {number}", str(exc))
-            else:
-                kept.append(message)
-        return handler.list_to_record_batch(kept) if kept else None
+            document = as_json(self.signal, message)
+        except ValueError as exc:
+            self.faults.add(f"request {number}", f"cannot be decoded: {exc}")
+            return 0
+        path = self.spool / "odd.jsonl"
+        path.write_text(json.dumps(document) + "\n")
+        try:
+            return JsonLines(path, self.faults, self.spool, first_line=number, word="request").stage(con)
+        finally:
+            path.unlink()
 
 
-def _stage(con: DuckDBPyConnection, signal: str, faults: Faults, position: str) -> None:
+def _stage(con: DuckDBPyConnection, signal: str) -> None:
     statement, table = _STATEMENTS[signal]
     before = last_row(con, table)
     script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
     con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
-    if odd := odd_rows(con, table, before):
-        faults.add(position, f"{odd} records {_NAMELESS[signal]} or with times beyond 2^63")
-        con.execute(f"DELETE FROM {table} WHERE odd AND rowid > {before}")
+    if odd_rows(con, table, before):
+        raise _Odd
     con.execute(_RESOURCES[signal].format(table=table, before=before))
-
-
-@functools.cache
-def _handler(signal: str) -> Any:
-    import ptars
-    from google.protobuf import descriptor_pb2, descriptor_pool
-    from opentelemetry.proto.common.v1 import common_pb2
-    from opentelemetry.proto.logs.v1 import logs_pb2
-    from opentelemetry.proto.metrics.v1 import metrics_pb2
-    from opentelemetry.proto.resource.v1 import resource_pb2
-    from opentelemetry.proto.trace.v1 import trace_pb2
-
-    pool = descriptor_pool.DescriptorPool()
-    files = []
-    for module in (common_pb2, resource_pb2, trace_pb2, logs_pb2, metrics_pb2):
-        told = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(told)
-        for message in told.message_type:
-            _flatten(message)
-        pool.Add(told)
-        files.append(pool.FindFileByName(told.name))
-    descriptor = pool.FindMessageTypeByName(f"opentelemetry.proto.{_MESSAGES[signal]}")
-    return ptars.HandlerPool(files).get_for_message(descriptor)
-
-
-def _flatten(message: Any) -> None:
-    kept = [field for field in message.field if field.name not in _UNUSED]
-    for field in kept:
-        if field.name in ("array_value", "kvlist_value"):
-            field.type = field.TYPE_BYTES
-            field.ClearField("type_name")
-        first, *rest = field.name.split("_")
-        field.name = first + "".join(word.capitalize() for word in rest)
-        field.ClearField("json_name")
-    del message.field[:]
-    message.field.extend(kept)
-    for inner in message.nested_type:
-        _flatten(inner)

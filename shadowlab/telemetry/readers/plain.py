@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -31,12 +32,20 @@ def plain_text(holder: Any, *, is_map: bool) -> str:
         raise ValueError(f"an array or key-value list that cannot be read: {exc!r}") from exc
 
 
+class _Key(str):
+    """A key that is no other: a key-value list may say one twice, and so may the text of a JSON object."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 def _entries(holder: dict[str, Any], is_map: bool, depth: int) -> Any:
     if depth > DEEPEST:
         raise ValueError(f"a value that is nested more than {DEEPEST} deep")
     entries = holder.get("values") or []
     if is_map:
-        return {entry["key"]: _plain(entry.get("value"), depth) for entry in entries}
+        return {_Key(entry["key"]): _plain(entry.get("value"), depth) for entry in entries}
     return [_plain(entry, depth) for entry in entries]
 
 
@@ -47,11 +56,30 @@ def _plain(value: Any, depth: int) -> Any:
         case {"kvlistValue": dict() as inner}:
             return _entries(inner, True, depth + 1)
         case {"intValue": number}:
-            return int(number)
-        case {"stringValue": plain} | {"doubleValue": plain} | {"boolValue": plain} | {"bytesValue": plain}:
+            return _whole(number)
+        case {"doubleValue": number}:
+            return _double(number)
+        case {"stringValue": plain} | {"boolValue": plain} | {"bytesValue": plain}:
             return plain
         case _:
             return None
+
+
+def _whole(told: Any) -> Any:
+    """A whole number from its text; what is none stays as it was told."""
+    try:
+        return int(told) if isinstance(told, str) or int(told) == told else told
+    except (TypeError, ValueError, OverflowError):
+        return told
+
+
+def _double(told: Any) -> Any:
+    """A number from text or a number; what JSON has no number for, such as `NaN`, stays as it was told."""
+    try:
+        number = float(told)
+    except (TypeError, ValueError, OverflowError):
+        return told
+    return number if math.isfinite(number) else told
 
 
 def _json(text: str | None, is_map: bool) -> str | None:

@@ -51,7 +51,10 @@ def _convert(span: dict[str, Any]) -> Converted:
     end = str(int(start) + int(nanoseconds(span["duration"]))) if start and span.get("duration") else None
     error, status = tags.get("error"), str(tags.pop("otel.status_code", "")).upper()
     message = tags.pop("otel.status_description", None) or (error if error not in (None, "", "true") else None)
-    scope = {"name": tags.pop("otel.scope.name", None), "version": tags.pop("otel.scope.version", None)}
+    scope = {
+        part: tags.pop(f"otel.scope.{part}", None) or tags.pop(f"otel.library.{part}", None)
+        for part in ("name", "version")
+    }
     told = {
         "traceId": hex_id(span["traceId"], 32), "spanId": hex_id(span.get("id"), 16),
         "parentSpanId": hex_id(span["parentId"], 16) if span.get("parentId") else "",
@@ -60,13 +63,15 @@ def _convert(span: dict[str, Any]) -> Converted:
         "status": {"code": 2 if error is not None or status == "ERROR" else int(status == "OK"), "message": message},
         "events": [_event(note) for note in span.get("annotations") or []],
     }  # fmt: skip
-    tags |= _endpoint(local, "network.local") | _endpoint(remote, "network.peer")
+    more = {**_endpoint(local, "network.local"), **_endpoint(remote, "network.peer")}
     if remote.get("serviceName"):
-        tags["peer.service"] = remote["serviceName"]
+        more["peer.service"] = remote["serviceName"]
     if span.get("duration") and not start:
-        tags["zipkin.duration_us"] = span["duration"]
-    tags |= {f"zipkin.{flag}": True for flag in ("shared", "debug") if span.get(flag)}
-    return {"service.name": local.get("serviceName")}, scope, {**told, "attributes": attributes(tags)}
+        more["zipkin.duration_us"] = span["duration"]
+    more |= {f"zipkin.{flag}": True for flag in ("shared", "debug") if span.get(flag)}
+    resource = [("service.name", local["serviceName"])] if local.get("serviceName") else []
+    more = {f"zipkin.{key}" if key in tags else key: value for key, value in more.items()}
+    return resource, scope, {**told, "attributes": attributes([*tags.items(), *more.items()])}
 
 
 def _event(note: dict[str, Any]) -> dict[str, Any]:
@@ -75,6 +80,9 @@ def _event(note: dict[str, Any]) -> dict[str, Any]:
 
 
 def _endpoint(endpoint: dict[str, Any], prefix: str) -> dict[str, Any]:
-    address = endpoint.get("ipv4") or endpoint.get("ipv6")
-    told = {f"{prefix}.address": address, f"{prefix}.port": endpoint.get("port")}
+    first, second = endpoint.get("ipv4"), endpoint.get("ipv6")
+    told = {
+        f"{prefix}.address": first or second, f"{prefix}.port": endpoint.get("port"),
+        f"zipkin.{prefix}.address": second if first else None,
+    }  # fmt: skip
     return {key: value for key, value in told.items() if value}

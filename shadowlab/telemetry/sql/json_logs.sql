@@ -8,8 +8,8 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest
      typed AS (
         SELECT strange OR p IS NULL AS strange, raw,
             CASE WHEN nth_scope = 1 AND nth = 1 THEN coalesce(json_pairs(resource.attributes), []) END AS resource, nullif(scope.name, '') AS scope_name,
-            nullif(scope.version, '') AS scope_version, p.timeUnixNano::VARCHAR AS at_text,
-            p.observedTimeUnixNano::VARCHAR AS observed_text, TRY_CAST(p.timeUnixNano AS BIGINT) AS own_ns,
+            nullif(scope.version, '') AS scope_version, json_no_count(p.timeUnixNano) OR json_no_count(p.observedTimeUnixNano) AS odd_time,
+            TRY_CAST(json_given(p.timeUnixNano) AS BIGINT) AS own_ns,
             nullif(TRY_CAST(p.observedTimeUnixNano AS BIGINT), 0) AS observed_ns, nullif(json_severity(p.severityNumber), 0) AS severity_number,
             nullif(p.severityText, '') AS severity_text, json_text(p.body) AS body, json_type(p.body) AS body_type,
             json_trace(p.traceId) AS trace_id, json_id(p.spanId) AS span_id, nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags,
@@ -17,6 +17,6 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest
             json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
             nullif(TRY_CAST(p.droppedAttributesCount AS BIGINT), 0) AS dropped_attributes
         FROM logs {only})
-SELECT * EXCLUDE (strange, at_text, observed_text, own_ns), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
-    strange OR is_odd(at_text, own_ns) OR is_odd(nullif(observed_text, '0'), observed_ns) AS odd
+SELECT * EXCLUDE (strange, odd_time, own_ns), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
+    strange OR odd_time AS odd
 FROM typed;

@@ -10,12 +10,14 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnes
         SELECT strange, raw, CASE WHEN nth_scope = 1 AND nth = 1 THEN coalesce(json_pairs(resource.attributes), []) END AS resource, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version,
             json_trace(p.traceId) AS trace_id, json_id(p.spanId) AS span_id, json_id(p.parentSpanId) AS parent_span_id,
             nullif(p.traceState, '') AS trace_state, nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags, coalesce(p.name, '') AS name,
-            json_kind(p.kind) AS kind, p.startTimeUnixNano::VARCHAR AS start_text, p.endTimeUnixNano::VARCHAR AS end_text,
-            TRY_CAST(p.startTimeUnixNano AS BIGINT) AS start_ns, TRY_CAST(p.endTimeUnixNano AS BIGINT) AS end_ns,
+            json_kind(p.kind) AS kind,
+            TRY_CAST(json_given(p.startTimeUnixNano) AS BIGINT) AS start_ns, TRY_CAST(json_given(p.endTimeUnixNano) AS BIGINT) AS end_ns,
+            json_no_count(p.startTimeUnixNano) OR json_no_count(p.endTimeUnixNano)
+                OR coalesce(len(list_filter(p.events, lambda e: json_no_count(e.timeUnixNano))) > 0, false) AS odd_time,
             json_status(p.status.code) AS status, nullif(p.status.message, '') AS status_message,
             json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
             CASE WHEN len(p.events) > 0 THEN list_transform(p.events, lambda e: {
-                'at_ns': TRY_CAST(e.timeUnixNano AS BIGINT), 'name': coalesce(e.name, ''), 'attributes': json_pairs(e.attributes),
+                'at_ns': TRY_CAST(json_given(e.timeUnixNano) AS BIGINT), 'name': coalesce(e.name, ''), 'attributes': json_pairs(e.attributes),
                 'dropped': nullif(TRY_CAST(e.droppedAttributesCount AS BIGINT), 0)}) END AS events,
             CASE WHEN len(p.links) > 0 THEN list_transform(p.links, lambda l: {
                 'trace_id': json_trace(l.traceId), 'span_id': json_id(l.spanId), 'trace_state': nullif(l.traceState, ''),
@@ -25,6 +27,5 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnes
             nullif(TRY_CAST(p.droppedEventsCount AS BIGINT), 0) AS dropped_events,
             nullif(TRY_CAST(p.droppedLinksCount AS BIGINT), 0) AS dropped_links
         FROM spans {only})
-SELECT * EXCLUDE (strange, start_text, end_text), hash(keys) AS shape,
-    strange OR is_odd(start_text, start_ns) OR is_odd(end_text, end_ns) OR trace_id IS NULL OR span_id IS NULL AS odd
+SELECT * EXCLUDE (strange, odd_time), hash(keys) AS shape, strange OR odd_time OR trace_id IS NULL OR span_id IS NULL AS odd
 FROM typed;

@@ -19,5 +19,11 @@ CREATE MACRO pb_severity(n) AS n;
 CREATE MACRO pb_temporality(t) AS CASE t WHEN 1 THEN 'delta' WHEN 2 THEN 'cumulative' END;
 -- A zero, an empty text and an empty list are not sent: they are as absent as where JSON leaves them out.
 CREATE MACRO pb_given(number) AS nullif(number, 0);
+CREATE MACRO pb_zero(number) AS number;
 CREATE MACRO pb_name(text) AS nullif(text, '');
 CREATE MACRO pb_listed(list) AS CASE WHEN len(list) > 0 THEN list END;
+-- Only what is unsigned on the wire can be beyond a column.
+CREATE MACRO pb_no_count(told) AS coalesce(told > 9223372036854775807, false);
+CREATE MACRO pb_no_whole(told) AS false;
+CREATE MACRO pb_no_integer(told) AS false;
+CREATE MACRO pb_no_double(told) AS false;
