@@ -52,7 +52,7 @@ class Plots:
         return replace(page.service_map(triage), figure=plots.plot_services(triage))
 
     def waterfall(self, trace: Trace | Suspect | Triage | str | None) -> Shown:
-        """One trace's spans over time, with its logs; a static picture.
+        """One trace's spans over time, with its logs.
 
         Of a suspect it is the first exemplar, of a triage its top suspect's.
         """
@@ -68,6 +68,12 @@ class Plots:
         from shadowlab.gates import plots
 
         return views.missing("gate") if report is None else views.picture(plots.plot_gates(report))
+
+    def page(self, record: Triage | Suspect) -> str:
+        """A triage or one of its suspects as a small static page, HTML that needs no script."""
+        from shadowlab import triage
+
+        return triage.html(record) if isinstance(record, Triage) else triage.suspect_html(record)
 
 
 def _top(found: Suspect | Triage | None) -> Suspect | None:

@@ -169,6 +169,17 @@ def test_a_trace_has_its_spans_parents_first_and_its_logs(case, tmp_path):
     assert found.duration_ns == 10_000_006
 
 
+def test_a_waterfall_says_whom_a_call_asked_but_not_as_whom_nor_what_for(case, tmp_path):
+    url = "https://user:hunter2@cards.example:8443/v1/pay?token=abc"
+    asked = otlp.span(1, name="POST", **{"url.full": url, "http.response.status_code": 503}) | {"kind": 3}
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([asked]))], redact=None)
+    with telemetry.store(case) as store:
+        drawn = telemetry.trace(store, otlp.TRACE).plot_waterfall()
+    assert "POST → 503 cards.example:8443/v1/pay" in drawn.svg
+    assert "hunter2" not in drawn.svg + drawn.figure.to_json()
+    assert "token" not in drawn.svg + drawn.figure.to_json()
+
+
 def test_self_time_and_critical_path_follow_the_clock(case, tmp_path):
     ms = 1_000_000
     spans = [

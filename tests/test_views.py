@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
 
 from shadowlab import views
-from shadowlab.records import Diagnosis, Intervention, Proposal
+from shadowlab.records import Diagnosis, Intervention, Proposal, Recording
 from shadowlab.views import axes, servicemap, still, svg, waterfall
 
 EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
@@ -214,3 +214,23 @@ def test_the_blamed_way_goes_from_left_to_right_through_a_circle_of_calls():
     columns = servicemap.places(calls, ("web", "api", "checkout", "pay"))
     assert [columns[name][0] for name in ("web", "api", "checkout", "pay")] == [0, 1, 2, 3]
     assert servicemap.places(calls)["web"][0] == 0  # without blame, the rarest call of the circle goes back
+
+
+def test_a_waterfall_has_a_plotly_twin_with_every_span_and_log():
+    figure = waterfall.draw(*trace(), trace_id=TRACE).figure
+    bars = [t for t in figure.data if t.type == "bar"]
+    assert sum(len(t.y) for t in bars) == 6
+    assert {t.name for t in bars} == {"web", "payments-api", "gateway"}
+    told = [note.text for note in figure.layout.annotations]
+    assert "✗ POST /charges" in told
+    assert any("TypeError: Object of type Decimal" in words for words in told)
+
+
+def test_exemplars_name_the_recording_that_replay_runs():
+    suspect = triage().top
+    tape = Recording(
+        id="1" * 32, at=AT, service="payments-api", kind="asgi", summary="POST /charges -> 500 TypeError",
+        trace_id=TRACE, span_id=None, failed=True, control=False,
+    )  # fmt: skip
+    page = views.exemplars(suspect, [tape]).html
+    assert page.index(TRACE) < page.index("1" * 32) < page.index("none")

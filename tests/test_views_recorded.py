@@ -89,3 +89,11 @@ def test_no_words_bring_ink_without_paper_so_that_a_dark_theme_can_be_read(inv: 
         for style in re.findall(r"style=(\"[^\"]*\"|'[^']*')", outside):
             assert INK not in style or "background" in style
             assert QUIET not in style
+
+
+def test_a_triage_shows_itself_as_its_page_outside_of_notebooks_too(inv: Investigation) -> None:
+    found = made.triage()
+    assert "burn rate over it" not in found._repr_html_()
+    found.bind(inv)
+    assert "burn rate over it" in found._repr_html_()
+    assert "POST /charges" in found.top._repr_html_()

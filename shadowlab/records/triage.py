@@ -151,6 +151,13 @@ class Suspect(Record):
         """Bars of what sets its failing requests apart (a plotly figure)."""
         return self.investigation.plots.contrast(self)
 
+    def _repr_html_(self) -> str:
+        """A small page where an investigation handed it out, else a table."""
+        try:
+            return str(self.investigation.plots.page(self))
+        except errors.ShadowlabError:
+            return Record._repr_html_(self)
+
     def _summary(self) -> str:
         return f" {self.title} ({counted(self.events, 'event')})"
 
@@ -254,6 +261,13 @@ class Triage(Record):
     def plot_services(self) -> Any:
         """The services in the order in which they are blamed (a plotly figure)."""
         return self.investigation.plots.services(self)
+
+    def _repr_html_(self) -> str:
+        """A small page where an investigation handed it out, else a table."""
+        try:
+            return str(self.investigation.plots.page(self))
+        except errors.ShadowlabError:
+            return Record._repr_html_(self)
 
     def _summary(self) -> str:
         burning = [o.name for o in self.objectives if o.alert]

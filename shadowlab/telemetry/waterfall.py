@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +27,8 @@ _BESIDE: Final = {
     "correlated": f"{_LOGS} correlation_id) {_IN_TIME}",
 }
 """What is shown beside the spans, by the word that `moments` has for it."""
+_WHOM: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/?#]*@)?([^/?#@]+[^?#]*)", re.IGNORECASE)
+"""Host and path of a URL, without who asks and what for."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +82,7 @@ class Trace:
         return max(ends, default=self.start_ns) - self.start_ns
 
     def plot_waterfall(self) -> Picture:
-        """The spans over time, a bar each, with the logs and exceptions beneath (a static picture)."""
+        """The spans over time, a bar each, with the logs and exceptions beneath (a plotly figure)."""
         from shadowlab.views import waterfall
 
         return waterfall.draw(*_rows(self), trace_id=self.trace_id)
@@ -94,9 +97,9 @@ def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ]
     for span in trace.spans:
         start = span.start_ns or trace.start_ns
-        bar = {name: getattr(span, name) for name in ("span_id", "parent_span_id", "name", "kind", "status")}
-        spans.append({**bar, "service": span.service or "?", "status_message": span.status_message,
-                      "start_ns": start, "end_ns": start + (span.duration_ns or 0)})  # fmt: skip
+        bar = {name: getattr(span, name) for name in ("span_id", "parent_span_id", "kind", "status")}
+        bar |= {"name": _called(span), "service": span.service or "?", "status_message": span.status_message}
+        spans.append({**bar, "start_ns": start, "end_ns": start + (span.duration_ns or 0)})
         for event in span.events:
             told = event["attributes"] or {}
             if event["name"] == "exception":
@@ -104,6 +107,17 @@ def _rows(trace: Trace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
                 sign = {"at_ns": event["at_ns"] or start, "span_id": span.span_id}
                 logs.append({**sign, "severity": "EXCEPTION", "body": body})
     return spans, logs
+
+
+def _called(span: TraceSpan) -> str:
+    """The span's name; of a call by HTTP whom it asked, too, and a status that is an error's: `POST` says neither."""
+    told = span.attributes
+    whom = _WHOM.match(told.get("url.full") or told.get("http.url") or "")
+    if span.kind != "client" or not whom:
+        return span.name
+    status = told.get("http.response.status_code") or told.get("http.status_code")
+    refused = f" → {status}" if (status or "") >= "4" else ""
+    return f"{span.name}{refused} {whom[1]}"
 
 
 def trace(store: Store, trace_id: str) -> Trace:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 
-from shadowlab.records import Suspect, Triage
+from shadowlab.records import Recording, Suspect, Triage
 from shadowlab.views.sections import missing
 from shadowlab.views.shown import Page
 from shadowlab.views.tables import Markup, code, grid, name
@@ -47,13 +48,20 @@ def logs(triage: Triage | None) -> Page:
     return grid(("log records", "from", "level", "in the window", "before", "beside errors"), rows, alt="log records")
 
 
-def exemplars(suspect: Suspect | None) -> Page:
-    """Traces that show a suspect in different request shapes, and passing neighbours to hold against them."""
+def exemplars(suspect: Suspect | None, recordings: Sequence[Recording] = ()) -> Page:
+    """Traces that show a suspect in different request shapes, and passing neighbours to hold against them.
+
+    Beside each the recording of it among `recordings`, which is what `replay` runs.
+    """
     if suspect is None:
         return missing("triage")
-    rows = [("failing", name(trace)) for trace in suspect.exemplars]
-    rows += [("passing", name(trace)) for trace in suspect.controls]
-    return grid(("", "trace"), rows, alt="exemplars and controls")
+    kept = {tape.trace_id: tape for tape in recordings if tape.trace_id}
+    both = [("failing", trace) for trace in suspect.exemplars] + [("passing", trace) for trace in suspect.controls]
+    rows = [
+        (what, name(trace), name(tape.id) if (tape := kept.get(trace)) else "none", tape.summary if tape else "")
+        for what, trace in both
+    ]
+    return grid(("", "trace", "recording", "request"), rows, alt="exemplars and controls")
 
 
 def notes(triage: Triage | None) -> Page:

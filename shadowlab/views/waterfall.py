@@ -7,25 +7,17 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
+from shadowlab.records.base import counted
 from shadowlab.views import axes
 from shadowlab.views.shown import Picture
+from shadowlab.views.spans import Bar, Row, arranged, cut_to, failed, loud, spelled_ns
 from shadowlab.views.style import CYCLE, INK, LINE, MONO, PAPER, QUIET, SANS, VERMILLION, WASH
 from shadowlab.views.svg import cut, document, element, label, text_of, width_of
 
-Row = Mapping[str, Any]
 _WIDE, _NAMES, _ROW, _TOP = 940.0, 330.0, 24.0, 76.0
 _MOST_SPANS, _MOST_LOGS = 60, 24
-
-
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    span: Row
-    depth: int
 
 
 def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") -> Picture:
@@ -36,13 +28,13 @@ def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") 
     known, `span_id`. A trace of more than 60 spans is cut to the way to its errors and the longest;
     the picture says so.
     """
-    bars = _arranged(spans)
-    shown = _cut(bars, _MOST_SPANS)
+    bars = arranged(spans)
+    shown = cut_to(bars, _MOST_SPANS)
     low = min((s["start_ns"] for s in spans), default=0)
     high = max([s["end_ns"] for s in spans] + [log["at_ns"] for log in logs], default=1)
     time = axes.Axis("linear", 0.0, float(max(high - low, 1)), _NAMES, _WIDE - 90)
-    wrong = sum(_failed(s) for s in spans)
-    told = f"trace {trace_id}: {_count(len(spans), 'span')}, {_count(wrong, 'error')}, {spelled_ns(high - low)}"
+    wrong = sum(failed(s) for s in spans)
+    told = f"trace {trace_id}: {counted(len(spans), 'span')}, {counted(wrong, 'error')}, {spelled_ns(high - low)}"
     colours = {name: CYCLE[n % (len(CYCLE) - 1)] for n, name in enumerate(dict.fromkeys(s["service"] for s in spans))}
     floor = _TOP + _ROW * len(shown)
     parts = [label(12, 26, cut(told, _WIDE - 24, 15), font_size=15, font_weight=600), *_services(colours)]
@@ -57,57 +49,9 @@ def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") 
         )
     listed, floor = _log_lines(logs, low, floor)
     svg = document(_WIDE, floor + 12, *parts, *listed, title=told, family=SANS, colour=INK, paper=PAPER)
-    return Picture(svg=svg, alt=told)
+    from shadowlab.views import traceplot
 
-
-def spelled_ns(duration: float) -> str:
-    """A duration in ns, µs, ms or s, three digits."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if abs(duration) >= size:
-            return f"{duration / size:.3g} {unit}" if abs(duration) < size * 1000 else f"{duration / size:,.0f} {unit}"
-    return f"{duration:.0f} ns"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def _failed(span: Row) -> bool:
-    return span.get("status") == "error"
-
-
-def _arranged(spans: Sequence[Row]) -> list[_Bar]:
-    """Parents before children, siblings by start. A span whose parent is unknown, or its own ancestor, is a root."""
-    known = {s["span_id"] for s in spans}
-    children: dict[str | None, list[Row]] = defaultdict(list)
-    for span in sorted(spans, key=lambda s: (s["start_ns"], s["span_id"])):
-        parent = span.get("parent_span_id")
-        children[parent if parent in known else None].append(span)
-    bars: list[_Bar] = []
-    seen: set[str] = set()
-    for start in (children[None], sorted(spans, key=lambda s: s["start_ns"])):
-        stack = [_Bar(s, 0) for s in reversed(start)]
-        while stack:
-            bar = stack.pop()
-            if bar.span["span_id"] in seen:
-                continue
-            seen.add(bar.span["span_id"])
-            bars.append(bar)
-            stack += [_Bar(s, bar.depth + 1) for s in reversed(children[bar.span["span_id"]])]
-    return bars
-
-
-def _cut(bars: list[_Bar], most: int) -> list[_Bar]:
-    if len(bars) <= most:
-        return bars
-    parents = {b.span["span_id"]: b.span.get("parent_span_id") for b in bars}
-    kept: set[str] = set()
-    for bar in sorted(bars, key=lambda b: (not _failed(b.span), b.span["start_ns"] - b.span["end_ns"])):
-        at: str | None = bar.span["span_id"]
-        while at is not None and at in parents and at not in kept and len(kept) < most:
-            kept.add(at)
-            at = parents[at]
-    return [b for b in bars if b.span["span_id"] in kept]
+    return Picture(svg=svg, alt=told, figure=traceplot.figure(shown, logs, title=told, low=low, high=high))
 
 
 def _services(colours: Mapping[str, str]) -> list[str]:
@@ -131,28 +75,28 @@ def _scale(time: axes.Axis, floor: float) -> list[str]:
     return parts
 
 
-def _row(bar: _Bar, y: float, low: int, time: axes.Axis, colours: Mapping[str, str]) -> list[str]:
-    span, failed = bar.span, _failed(bar.span)
+def _row(bar: Bar, y: float, low: int, time: axes.Axis, colours: Mapping[str, str]) -> list[str]:
+    span, wrong = bar.span, failed(bar.span)
     left, right = time.pixel(span["start_ns"] - low), time.pixel(span["end_ns"] - low)
     indent = 14 + 14 * min(bar.depth, 12)
-    sign = "✗ " if failed else ""
+    sign = "✗ " if wrong else ""
     name = cut(f"{sign}{span['name']}", _NAMES - indent - 14)
     took = spelled_ns(span["end_ns"] - span["start_ns"])
     hover = f"{span['service']}: {span['name']} ({span.get('kind') or 'internal'}), {took}"
     hover += f", {span.get('status_message')}" if span.get("status_message") else ""
-    edge = {"stroke": VERMILLION, "stroke_width": 2} if failed else {}
+    edge = {"stroke": VERMILLION, "stroke_width": 2} if wrong else {}
     place = {"x": left, "y": y + 5, "width": max(right - left, 2.0), "height": 14.0, "rx": 2}
     title = element("title", text_of(hover[:300]))
     box = element("rect", title, **place, fill=colours[span["service"]], fill_opacity=0.85, **edge)
     return [
         element("line", x1=12.0, x2=_WIDE - 12, y1=y + _ROW, y2=y + _ROW, stroke=WASH),
-        label(indent, y + 16, name, fill=VERMILLION if failed else INK, font_weight=600 if failed else None),
+        label(indent, y + 16, name, fill=VERMILLION if wrong else INK, font_weight=600 if wrong else None),
         box,
         label(max(right, left + 2) + 6, y + 16, took, font_size=11, fill=QUIET),
     ]
 
 
-def _signs(shown: Sequence[_Bar], logs: Sequence[Row], low: int, time: axes.Axis) -> list[str]:
+def _signs(shown: Sequence[Bar], logs: Sequence[Row], low: int, time: axes.Axis) -> list[str]:
     """A small triangle on a span's row for each of its logs."""
     rows = {bar.span["span_id"]: n for n, bar in enumerate(shown)}
     parts = []
@@ -160,13 +104,9 @@ def _signs(shown: Sequence[_Bar], logs: Sequence[Row], low: int, time: axes.Axis
         if (row := rows.get(log.get("span_id"))) is None:
             continue
         x, y = time.pixel(log["at_ns"] - low), _TOP + row * _ROW + 3
-        colour = VERMILLION if _loud(log) else INK
+        colour = VERMILLION if loud(log) else INK
         parts.append(element("path", d=f"M{x - 4:.1f} {y:.1f}h8l-4 6z", fill=colour))
     return parts
-
-
-def _loud(log: Row) -> bool:
-    return str(log.get("severity") or "").upper().startswith(("ERR", "FATAL", "CRIT", "EXC"))
 
 
 def _log_lines(logs: Sequence[Row], low: int, floor: float) -> tuple[list[str], float]:
@@ -174,10 +114,10 @@ def _log_lines(logs: Sequence[Row], low: int, floor: float) -> tuple[list[str], 
         return [], floor
     parts = [element("line", x1=12.0, x2=_WIDE - 12, y1=floor + 12, y2=floor + 12, stroke=LINE)]
     floor += 32
-    parts.append(label(12, floor, f"▾ {_count(len(logs), 'log record')} of this trace", font_size=12, font_weight=600))
+    parts.append(label(12, floor, f"▾ {counted(len(logs), 'log record')} of this trace", font_size=12, font_weight=600))
     for log in sorted(logs, key=lambda entry: entry["at_ns"])[:_MOST_LOGS]:
         floor += 19
-        colour = VERMILLION if _loud(log) else INK
+        colour = VERMILLION if loud(log) else INK
         parts.append(
             label(96, floor, f"+{spelled_ns(log['at_ns'] - low)}", font_size=11, fill=QUIET, text_anchor="end")
         )
