@@ -1,10 +1,13 @@
-"""Put a stand-in into a library as soon as the service has imported it, before it is used."""
+"""Put a stand-in into a library as soon as the service has imported it, before it is used.
+
+The recorder has a finder of this shape too (`shadowlab_recorder.importing`). Neither can have the other's: a service
+installs the recorder alone, and a replay takes this folder, and nothing else of ours, behind its walls.
+"""
 
 from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -16,7 +19,6 @@ class Arrivals(importlib.abc.MetaPathFinder):
 
     def __init__(self, waiting: dict[str, Callable[[Any], None]]) -> None:
         self._waiting = waiting
-        self._busy = ""
 
     def install(self) -> None:
         sys.meta_path.insert(0, self)
@@ -24,22 +26,25 @@ class Arrivals(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in self._waiting or self._busy == name:
+        if name not in self._waiting:
             return None
-        self._busy = name
-        try:
-            spec = importlib.util.find_spec(name)
-        finally:
-            self._busy = ""
+        others = [finder for finder in sys.meta_path if finder is not self and hasattr(finder, "find_spec")]
+        spec = next(filter(None, (finder.find_spec(name, path, target) for finder in others)), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, self._waiting.pop(name))
+            spec.loader = _Loader(spec.loader, self._arrived)
         return spec
+
+    def _arrived(self, module: ModuleType) -> None:
+        """It was imported, and not only looked for."""
+        then = self._waiting.pop(module.__name__, None)
+        if then is not None:
+            then(module)
 
 
 class _Loader(importlib.abc.Loader):
     """A module's own loader, and what waits for it."""
 
-    def __init__(self, loader: Any, then: Callable[[Any], None]) -> None:
+    def __init__(self, loader: Any, then: Callable[[ModuleType], None]) -> None:
         self._loader = loader
         self._then = then
 
@@ -52,4 +57,7 @@ class _Loader(importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        module.__loader__ = self._loader
         self._then(module)
