@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .put import put
-from .tape import Tape, content_of, headers_of
+from .tape import Tape, broken, content_of, headers_of
 
 _BRACKETS = re.compile(r"\[(.*)\]$", re.DOTALL)
-_NUMBERED = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
-_NOT_ENDED = "the call had not ended when it was recorded"
-_LONG_S = 3600.0
+_NUMBERED = re.compile(r"\[Errno (\d{1,9})\] (.*)", re.DOTALL)
+_SOCKET = re.compile(r"Cannot connect to unix socket (\S+) ")
 
 
 def install(aiohttp: Any, tape: Tape) -> None:
@@ -30,8 +29,8 @@ def install(aiohttp: Any, tape: Tape) -> None:
         if call is None:
             raise _unreachable(aiohttp, request, f"shadowlab: {tape.unrecorded[-1]}")
         if not _reached(aiohttp, call):
-            await _wait(tape, call)
-            raise _failure(aiohttp, request, call)
+            await tape.come(call)
+            raise _failure(aiohttp, request, call["error"])
         return _Connection(connector, answering(request, call))
 
     put(aiohttp.BaseConnector, connect=connect)
@@ -109,9 +108,9 @@ def _protocol(aiohttp: Any, tape: Tape) -> type[Any]:
             """All of it is there."""
 
         async def read(self) -> Any:
-            await _wait(tape, self._call)
-            if self._call.get("error") or self._call.get("status") is None:
-                raise _failure(aiohttp, self._asked, self._call)
+            await tape.come(self._call)
+            if error := broken(self._call):
+                raise _failure(aiohttp, self._asked, error)
             return _message(self._call), _payload(aiohttp, self, self._asked, self._call)
 
     return Answering
@@ -152,12 +151,6 @@ def _sent(request: Any) -> bytes:
     return bytes(payload) if isinstance(payload, (bytes, bytearray, memoryview)) else b""
 
 
-async def _wait(tape: Tape, call: dict[str, Any]) -> None:
-    """Until the answer comes; one that had not come gives the service's own timeouts an hour."""
-    ended = call.get("error") or call.get("status") is not None
-    await asyncio.sleep((0 if tape.at_once else tape.left_ns(call) / 1e9) if ended else _LONG_S)
-
-
 def _reached(aiohttp: Any, call: dict[str, Any]) -> bool:
     """Whether the recorded call came as far as the other side."""
     never = (aiohttp.ClientConnectorError, aiohttp.ClientConnectorCertificateError, aiohttp.ConnectionTimeoutError)
@@ -166,7 +159,7 @@ def _reached(aiohttp: Any, call: dict[str, Any]) -> bool:
 
 def _kind(aiohttp: Any, told: dict[str, str]) -> type[Exception]:
     name = told["type"].rpartition(".")[2]
-    found = getattr(aiohttp, name, None)
+    found = getattr(aiohttp.client_exceptions, name, None)
     if isinstance(found, type) and issubclass(found, (aiohttp.ClientError, asyncio.TimeoutError)):
         return found
     if name == "TimeoutError":
@@ -175,9 +168,8 @@ def _kind(aiohttp: Any, told: dict[str, str]) -> type[Exception]:
     return other
 
 
-def _failure(aiohttp: Any, request: Any, call: dict[str, Any]) -> Exception:
+def _failure(aiohttp: Any, request: Any, told: dict[str, str]) -> Exception:
     """The recorded exception, of the class that the service caught."""
-    told = call.get("error") or {"type": "ClientConnectionError", "message": _NOT_ENDED}
     kind, message = _kind(aiohttp, told), told.get("message", "")
     if issubclass(kind, aiohttp.ClientResponseError):
         return kind(request.request_info, (), message=message)  # type: ignore[call-arg]  # as aiohttp's do
@@ -185,19 +177,25 @@ def _failure(aiohttp: Any, request: Any, call: dict[str, Any]) -> Exception:
         return kind(request.connection_key, OSError(message))
     if issubclass(kind, aiohttp.ClientConnectorError):
         reason = _BRACKETS.search(message)
-        return _unreachable(aiohttp, request, reason[1] if reason else message, kind)
+        path = [found[1]] if (found := _SOCKET.match(message)) else []
+        return _unreachable(aiohttp, request, reason[1] if reason else message, kind, *path)
     numbered = _NUMBERED.fullmatch(message)
     if issubclass(kind, OSError) and numbered:
         return kind(int(numbered[1]), numbered[2])
     try:
         return kind(message) if message else kind()
     except TypeError:  # it tells more than a message, which nobody wrote down
-        broken: Exception = aiohttp.ClientConnectionError(message)
-        return broken
+        other: Exception = aiohttp.ClientConnectionError(message)
+        return other
 
 
-def _unreachable(aiohttp: Any, request: Any, reason: str, kind: Any = None) -> Exception:
-    made: Exception = (kind or aiohttp.ClientConnectorError)(request.connection_key, OSError(None, reason))
+def _unreachable(aiohttp: Any, request: Any, reason: str, kind: Any = None, *path: str) -> Exception:
+    """`path` is that of a socket, which its own class of error wants first."""
+    cause = OSError(None, reason)
+    try:
+        made: Exception = (kind or aiohttp.ClientConnectorError)(*path, request.connection_key, cause)
+    except TypeError:
+        made = aiohttp.ClientConnectorError(request.connection_key, cause)
     return made
 
 

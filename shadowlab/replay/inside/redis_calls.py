@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from . import redis_values as values
 from .put import put
-from .tape import Tape, content_of, elapsed_ns, error_kind
-
-_NOT_ENDED = "the command had not ended when it was recorded"
-_LONG_NS = 3600 * 10**9
+from .tape import Tape, broken, content_of, elapsed_ns, error_kind
 
 
 def install(redis: Any, tape: Tape, advance: Callable[[int], None]) -> None:
@@ -36,11 +32,13 @@ class Commands:
 
         def ask(client: Any, *args: Any, **options: Any) -> Any:
             call = made.call(client, args)
-            advance(_took(call))
+            advance(elapsed_ns(call))
             return made.came(client, call)
 
         async def ask_later(client: Any, *args: Any, **options: Any) -> Any:
-            return made.came(client, await made.waited(made.call(client, args)))
+            call = made.call(client, args)
+            await made._tape.come(call)
+            return made.came(client, call)
 
         def ask_at_once(pipeline: Any, *args: Any, **options: Any) -> Any:
             reply = ask(pipeline, *args)
@@ -85,29 +83,24 @@ class Commands:
             raise self._errors.ConnectionError(f"shadowlab: {self._tape.unrecorded[-1]}")
         return call
 
-    async def waited(self, call: dict[str, Any]) -> dict[str, Any]:
-        """The call, at the time of its reply."""
-        left = self._tape.left_ns(call) if _ended(call) else _LONG_NS
-        await asyncio.sleep(0 if self._tape.at_once and _ended(call) else left / 1e9)
-        return call
-
     def came(self, client: Any, call: dict[str, Any]) -> Any:
         """The reply, or the recorded exception."""
-        if not _ended(call):
-            raise self._errors.ConnectionError(_NOT_ENDED)
-        if call.get("error"):
-            raise self._failure(call["error"]["type"], call["error"].get("message", ""))
+        if error := broken(call):
+            raise self._failure(error["type"], error.get("message", ""))
         shape = next((value for name, value in call.get("headers", ()) if name.lower() == values.HEADER), None)
         text = bool(client.connection_pool.connection_kwargs.get("decode_responses"))
-        return values.reply(content_of(call), shape, text=text, error=self._failure)
+        try:
+            return values.reply(content_of(call), shape, text=text, error=self._failure)
+        except ValueError as exc:
+            raise self._errors.ConnectionError(f"shadowlab: {exc}") from None
 
     def _failure(self, name: str, message: str) -> Exception:
         kind = error_kind(self._errors, {"type": name}, self._errors.RedisError, self._errors.ConnectionError)
         try:
             return kind(message)
         except (TypeError, ValueError, IndexError):  # it takes its message apart, or wants more than one
-            broken: Exception = self._errors.RedisError(message)
-            return broken
+            other: Exception = self._errors.RedisError(message)
+            return other
 
 
 def _address(client: Any) -> str:
@@ -118,7 +111,7 @@ def _address(client: Any) -> str:
 
 
 def _queued(pipeline: Any) -> list[list[Any]]:
-    return [list(getattr(each, "args", each[0])) for each in pipeline.command_stack]
+    return [list(arguments) for arguments, _ in pipeline.command_stack]
 
 
 def _watched(pipeline: Any, command: str) -> None:
@@ -127,11 +120,3 @@ def _watched(pipeline: Any, command: str) -> None:
         pipeline.watching = False
     elif command == "WATCH":
         pipeline.watching = True
-
-
-def _ended(call: dict[str, Any]) -> bool:
-    return bool(call.get("error")) or call.get("status") is not None
-
-
-def _took(call: dict[str, Any]) -> int:
-    return elapsed_ns(call) if _ended(call) else _LONG_NS

@@ -34,13 +34,16 @@ def same_key(call: dict[str, Any], body: bytes) -> bool:
 def reply(content: bytes, shape: str | None, *, text: bool, error: Callable[[str, str], Exception]) -> Any:
     """What redis-py gave: `shape` is the header's value, `text` whether the client decodes, where there is no header.
 
-    `error(type, message)` makes an exception that stood among the replies of a pipeline.
+    `error(type, message)` makes an exception that stood among the replies of a pipeline. Raises `ValueError` in words
+    when the reply is none that a recorder wrote.
     """
-    value = json.loads(content or b"null")
     try:
-        return _made(value, json.loads(shape or ""), error)
-    except ValueError:  # nobody wrote it down, or it was redacted
-        return _exact(value) if text else _bytes(value)
+        value = json.loads(content or b"null")
+        with contextlib.suppress(json.JSONDecodeError):
+            return _made(value, json.loads(shape or ""), error)
+        return _exact(value) if text else _bytes(value)  # nobody wrote its shape down, or it was redacted
+    except (ValueError, TypeError, LookupError, RecursionError):
+        raise ValueError("the recorded reply cannot be read") from None
 
 
 def _plain(value: Any) -> Any:

@@ -64,8 +64,8 @@ class Calls:
 
     def one(self, call: Any, request: Any, *, stream: bool = False) -> Done:
         sent = request if stream else self._serialize(request, call._request_serializer)
-        end, took = answered(self._tape, rpc.url(call._channel.target(), call._method), sent or b"")
-        self._advance(took)
+        end, told = answered(self._tape, rpc.url(call._channel.target(), call._method), sent or b"")
+        self._advance(elapsed_ns(told))
         made = None if end.code else self._deserialize(end.body, call._response_deserializer)
         if not end.code and (sent is None or made is None):
             what = "serializing request" if sent is None else "deserializing response"
@@ -73,12 +73,13 @@ class Calls:
         return Done(end, self._codes[end.code], made)
 
 
-def answered(tape: Tape, url: str, sent: bytes) -> tuple[rpc.Ended, int]:
-    """What the tape has for a call, and nanoseconds that it took; unavailable, with the nearest ones, when nothing."""
+def answered(tape: Tape, url: str, sent: bytes) -> tuple[rpc.Ended, dict[str, Any]]:
+    """What a call comes to, and the recorded call; unavailable at once, with the nearest ones, when there is none."""
     call = tape.answer("GRPC", url, sent)
     if call is None:
-        return rpc.Ended(rpc.UNAVAILABLE, f"shadowlab: {tape.unrecorded[-1]}", (), b""), 0
-    return rpc.ended(call, content_of(call)), elapsed_ns(call)
+        refused = f"shadowlab: {tape.unrecorded[-1]}"
+        return rpc.Ended(rpc.UNAVAILABLE, refused, (), b""), {"error": {"type": "", "message": refused}}
+    return rpc.ended(call, content_of(call)), call
 
 
 class Done:
@@ -221,8 +222,8 @@ class _AioCall:
         self._ended = asyncio.Event()
 
     async def unary_unary(self, sent: bytes, metadata: Any, context: Any) -> bytes | None:
-        end, took = answered(self._tape, self._url, sent)
-        await asyncio.sleep(0 if self._tape.at_once else took / 1e9)
+        end, told = answered(self._tape, self._url, sent)
+        await self._tape.come(told)
         self._end(end)
         return None if end.code else end.body
 

@@ -9,6 +9,7 @@ import io
 import json
 import re
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,7 +17,10 @@ from urllib.parse import urlsplit
 from .clock import Clock
 from .put import put
 
+NOT_ENDED = "the call had not ended when it was recorded"
+_LONG_S = 3600.0
 _NEAREST = 3
+_lock = threading.Lock  # as it is before threads take turns: nothing in here hands a turn on
 _HOP = {"content-encoding", "transfer-encoding", "content-length", "connection", "keep-alive"}
 
 
@@ -31,6 +35,7 @@ class Tape:
         self._patched: set[str] = set()
         self.log: list[dict[str, Any]] = []
         self.unrecorded: list[str] = []
+        self._choosing = _lock()
         self.at_once = False
         """Whether answers that a loop waits for are all there at once, so that a schedule decides which is first."""
 
@@ -40,6 +45,7 @@ class Tape:
         self._used = [False] * len(calls)
         self._began_ns = self._clock.monotonic_ns
         self.log, self.unrecorded = [], []
+        self._choosing = _lock()  # whoever chose when this process was forked does not let go of it here
 
     def unused(self) -> list[str]:
         """Recorded calls that were not made this time."""
@@ -56,6 +62,12 @@ class Tape:
 
         `fits`: whether a call with this method and URL is about the same thing, where the URL does not say.
         """
+        with self._choosing:
+            return self._answer(method, url, body, fits)
+
+    def _answer(
+        self, method: str, url: str, body: bytes, fits: Callable[[dict[str, Any]], bool]
+    ) -> dict[str, Any] | None:
         digest = hashlib.sha256(body).hexdigest()
         free = [i for i, used in enumerate(self._used) if not used]
         same = [i for i in free if _fits(self._calls[i], method, url) and fits(self._calls[i])]
@@ -82,6 +94,13 @@ class Tape:
             return elapsed_ns(call)
         early = int(call["started_ms"] * 1e6) - (self._clock.monotonic_ns - self._began_ns)
         return elapsed_ns(call) + max(early, 0)
+
+    async def come(self, call: dict[str, Any]) -> None:
+        """Wait until the answer comes; one that had not come leaves the service's own limits an hour."""
+        if not ended(call):
+            await asyncio.sleep(_LONG_S)
+        else:
+            await asyncio.sleep(0 if self.at_once else self.left_ns(call) / 1e9)
 
     def _nearest(self, method: str, url: str, fits: Callable[[dict[str, Any]], bool]) -> str:
         if not self._calls:
@@ -115,9 +134,9 @@ class Tape:
             return call
 
         def made(request: Any, call: dict[str, Any]) -> Any:
-            if call.get("error"):
-                kind = error_kind(httpx, call["error"], httpx.RequestError, httpx.ConnectError)
-                raise kind(call["error"].get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
+            if error := broken(call):
+                kind = error_kind(httpx, error, httpx.RequestError, httpx.ConnectError)
+                raise kind(error.get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
             return httpx.Response(call["status"], headers=headers_of(call), content=content_of(call), request=request)
 
         def handle(transport: Any, request: Any) -> Any:
@@ -127,7 +146,7 @@ class Tape:
 
         async def handle_async(transport: Any, request: Any) -> Any:
             call = respond(request, await request.aread())
-            await asyncio.sleep(0 if tape.at_once else tape.left_ns(call) / 1e9)
+            await tape.come(call)
             return made(request, call)
 
         put(httpx.HTTPTransport, handle_request=handle)
@@ -144,11 +163,9 @@ class Tape:
             if call is None:
                 raise requests.ConnectionError(f"shadowlab: {tape.unrecorded[-1]}", request=request)
             tape._clock.advance(elapsed_ns(call))
-            if call.get("error"):
-                kind = error_kind(
-                    requests.exceptions, call["error"], requests.RequestException, requests.ConnectionError
-                )
-                raise kind(call["error"].get("message", ""))
+            if error := broken(call):
+                kind = error_kind(requests.exceptions, error, requests.RequestException, requests.ConnectionError)
+                raise kind(error.get("message", ""))
             response = requests.Response()
             response.status_code = call["status"]
             response.headers.update(headers_of(call))
@@ -172,8 +189,8 @@ class Tape:
             if call is None:
                 raise urllib.error.URLError(f"shadowlab: {tape.unrecorded[-1]}")
             tape._clock.advance(elapsed_ns(call))
-            if call.get("error"):
-                raise urllib.error.URLError(call["error"].get("message", ""))
+            if error := broken(call):
+                raise urllib.error.URLError(error.get("message", ""))
             headers = email.message.Message()
             for name, value in headers_of(call):
                 headers[name] = value
@@ -255,6 +272,17 @@ def content_of(call: dict[str, Any]) -> bytes:
     if encoding == "utf-8":
         return str(body).encode("utf-8", "surrogatepass")
     return base64.b64decode(str(body)) if encoding == "base64" else b""
+
+
+def ended(call: dict[str, Any]) -> bool:
+    """Whether a recorded call had come to an answer or an error when the request ended, or gave it up."""
+    return bool(call.get("error")) or call.get("status") is not None
+
+
+def broken(call: dict[str, Any]) -> dict[str, str] | None:
+    """The recorded error, `type` and `message`: without a type for a call that had not ended, None for an answer."""
+    error: dict[str, str] | None = call.get("error")
+    return error or (None if ended(call) else {"type": "", "message": NOT_ENDED})
 
 
 def elapsed_ns(call: dict[str, Any]) -> int:

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .put import put
-from .tape import Tape, content_of, elapsed_ns, headers_of
+from .tape import Tape, broken, content_of, elapsed_ns, headers_of
 
-_NUMBERED = re.compile(r"\[Errno (\d+)\] (.*)", re.DOTALL)
+_NUMBERED = re.compile(r"\[Errno (\d{1,9})\] (.*)", re.DOTALL)
 
 
 def install(urllib3: Any, tape: Tape, advance: Callable[[int], None]) -> None:
@@ -31,8 +31,8 @@ def install(urllib3: Any, tape: Tape, advance: Callable[[int], None]) -> None:
         if call is None:
             raise urllib3.exceptions.NewConnectionError(conn, f"shadowlab: {tape.unrecorded[-1]}")
         advance(elapsed_ns(call))
-        if call.get("error"):
-            raise _failure(urllib3.exceptions, pool, conn, url, call["error"])
+        if error := broken(call):
+            raise _failure(urllib3.exceptions, pool, conn, url, error)
         response = urllib3.HTTPResponse(
             body=io.BytesIO(content_of(call)),
             headers=urllib3.HTTPHeaderDict(headers_of(call)),
@@ -76,6 +76,10 @@ def _failure(errors: Any, pool: Any, conn: Any, url: str, told: dict[str, str]) 
     error.args = (message,)
     if isinstance(error, errors.HTTPError):
         vars(error).update(pool=pool, conn=conn, url=url, _message=message)
+    try:
+        str(error)
+    except AttributeError:  # it tells of more than a message, which nobody wrote down
+        return errors.ProtocolError(message)  # type: ignore[no-any-return]  # urllib3 is Any here
     return error
 
 
