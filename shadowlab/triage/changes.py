@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,26 +45,26 @@ FROM events WHERE name LIKE 'feature_flag%' AND at_ns <= $last AND attributes['f
 GROUP BY ALL ORDER BY service, flag, slice, first_ns, value"""
 
 _REQUESTS = """
-SELECT trace_id, start_ns, service_version AS value, vcs_ref_head_revision AS revision,
-       (trace_id, span_id) IN (SELECT (t, s) FROM (SELECT unnest($traces) AS t, unnest($spans) AS s)) AS failing
+SELECT service, name, start_ns, hash(trace_id, span_id) AS sid, hash(trace_id) AS tid, service_version AS value,
+       vcs_ref_head_revision AS revision
 FROM spans
-WHERE service = $service AND name = $name AND coalesce(end_ns, start_ns) <= $last
+WHERE service IN (SELECT unnest($services)) AND name IN (SELECT unnest($names)) AND coalesce(end_ns, start_ns) <= $last
 ORDER BY start_ns, trace_id, span_id"""
 
 _PASSED = """
-SELECT DISTINCT trace_id, service_version AS value, vcs_ref_head_revision AS revision
+SELECT DISTINCT hash(trace_id) AS tid, service_version AS value, vcs_ref_head_revision AS revision
 FROM spans WHERE service = $service"""
 
 _SEEN_FLAGS = """
-SELECT DISTINCT e.trace_id, NULL AS revision,
+SELECT DISTINCT hash(e.trace_id) AS tid, NULL AS revision,
        coalesce(e.attributes['feature_flag.result.variant'], e.attributes['feature_flag.variant'],
                 e.attributes['feature_flag.result.value']) AS value
 FROM events e WHERE e.service = $service AND e.name LIKE 'feature_flag%' AND e.attributes['feature_flag.key'] = $flag"""
 
 Version = tuple[str | None, str | None]
 """A version and its revision; a flag's variant and None."""
-Span = tuple[str, str]
-"""A trace's and a span's id."""
+Operation = tuple[str | None, str | None]
+"""A service and the name of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,32 +143,45 @@ class Requests:
 
     start_ns: Any
     failing: Any
-    traces: Any
-    """An Arrow column."""
+    tid: Any
+    """Hashes of their traces."""
     versions: tuple[Version, ...]
     version: Any
     """Which of `versions` answered."""
 
 
-def requests_of(store: Store, service: str, name: str, failing: Collection[Span], *, last_ns: int) -> Requests:
-    """An operation's requests up to a stamp; `failing` holds trace and span ids."""
+def requests_of(store: Store, operations: Collection[Operation], *, last_ns: int) -> Callable[..., Requests]:
+    """All requests of some operations up to a stamp; what is given is asked for one of them (see `_requests`)."""
     import numpy as np
 
-    ids = {"traces": [trace for trace, _ in failing], "spans": [span for _, span in failing]}
-    table = store.sql(_REQUESTS, {"service": service, "name": name, "last": last_ns, **ids}).arrow()
-    codes, words = [], []
-    for key in ("value", "revision"):
-        coded = table.column(key).combine_chunks().dictionary_encode()
-        codes.append(np.asarray(coded.indices.fill_null(-1)).astype(np.int64))
-        words.append([*coded.dictionary.to_pylist(), None])
-    pairs, version = np.unique(np.stack(codes), axis=1, return_inverse=True)
-    return Requests(
-        start_ns=table.column("start_ns").to_numpy(),
-        failing=np.asarray(table.column("failing").to_numpy(), dtype=bool),
-        traces=table.column("trace_id"),
-        versions=tuple((words[0][a], words[1][b]) for a, b in pairs.T),
-        version=version.reshape(-1),
-    )
+    services, names = (sorted({text for o in operations if (text := o[part]) is not None}) for part in (0, 1))
+    table = store.sql(_REQUESTS, {"services": services, "names": names, "last": last_ns}).arrow()
+    codes, words = zip(*(_coded(table.column(name)) for name in ("service", "name", "value", "revision")), strict=True)
+    stamps = {name: np.asarray(table.column(name)) for name in ("start_ns", "sid", "tid")}
+
+    def requests(operation: Operation, failing: Collection[int]) -> Requests:
+        """The requests of one operation; `failing` holds hashes of trace and span ids."""
+        own = np.logical_and(*(codes[n] == words[n].get(operation[n], -2) for n in (0, 1)))
+        pairs, version = np.unique(np.stack([codes[2][own], codes[3][own]]), axis=1, return_inverse=True)
+        told = [{code: word for word, code in words[n].items()} for n in (2, 3)]
+        return Requests(
+            start_ns=stamps["start_ns"][own],
+            failing=np.isin(stamps["sid"][own], np.array(list(failing), dtype=np.uint64)),
+            tid=stamps["tid"][own],
+            versions=tuple((told[0].get(a), told[1].get(b)) for a, b in pairs.T.tolist()),
+            version=version.reshape(-1),
+        )
+
+    return requests
+
+
+def _coded(column: Any) -> tuple[Any, dict[str, int]]:
+    """A column as codes, -1 where there is none, and the code of each word."""
+    import numpy as np
+
+    coded = column.combine_chunks().dictionary_encode()
+    codes = np.asarray(coded.indices.fill_null(-1)).astype(np.int64)
+    return codes, {word: code for code, word in enumerate(coded.dictionary.to_pylist())}
 
 
 def linked(
@@ -207,18 +220,18 @@ def _carried(store: Store, shift: Shift, requests: Requests, *, own: bool) -> Co
         old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == each])
                     for each in wanted)  # fmt: skip
     else:
-        seen, traces = _seen(store, shift), requests.traces.to_pylist()
-        old, new = (np.array([t in seen.get(each, ()) for t in traces], dtype=bool) for each in wanted)
+        seen = _seen(store, shift)
+        old, new = (np.isin(requests.tid, np.array(list(seen.get(each, ())), dtype=np.uint64)) for each in wanted)
     failing = requests.failing
     return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
 
 
-def _seen(store: Store, shift: Shift) -> Mapping[Version | None, set[str]]:
-    """The traces that saw each variant of a flag, or that pass through each version of another service."""
+def _seen(store: Store, shift: Shift) -> Mapping[Version | None, set[int]]:
+    """Hashes of the traces that saw each variant of a flag, or that pass through each version of another service."""
     query, params = (_SEEN_FLAGS, {"flag": shift.flag}) if shift.flag else (_PASSED, {})
-    seen: dict[Version | None, set[str]] = defaultdict(set)
+    seen: dict[Version | None, set[int]] = defaultdict(set)
     for row in store.sql(query, {"service": shift.service, **params}).rows():
-        seen[row["value"], row["revision"]].add(row["trace_id"])
+        seen[row["value"], row["revision"]].add(row["tid"])
     return seen
 
 

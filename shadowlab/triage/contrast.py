@@ -9,31 +9,20 @@ before testing, does not look at who failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 from shadowlab.records import Contrast
-from shadowlab.telemetry import questions
-from shadowlab.triage.scene import dicts
+from shadowlab.triage.drawn import Drawn, read
 from shadowlab.triage.shares import Q, Sizes, Tested, fisher, shares, sizes
 from shadowlab.triage.spread import NUMBERS, measures, sets
 
 _LEAST_EFFECT = 0.1
 _MOST_SHOWN = 10
 _PAIRED_FEATURES = 40
-_TRAITS = "SELECT p.key AS attribute, p.value, c.failing, c.weight FROM pairs p JOIN chosen c USING (rid)"
-_VALUES = """
-WITH counted AS ({apart}),
-borne AS (
-    SELECT key AS attribute, value, bit_xor(hash(rid)) AS members, sum(hash(rid, 7) % 1000003) AS members_too
-    FROM pairs SEMI JOIN chosen USING (rid) GROUP BY ALL HAVING count(*) >= 3)
-SELECT failing + passing AS support, failing AS a, members, members_too,
-       list([attribute, value] ORDER BY attribute, value) AS same, any_value(failing_weight) AS wa,
-       any_value(passing_weight) AS wb
-FROM counted JOIN borne USING (attribute, value) GROUP BY ALL ORDER BY same"""
-
 _GENERAL = (
     "cloud.provider", "cloud.region", "region", "cloud.availability_zone", "zone", "deployment.environment.name",
     "deployment.environment", "tenant", "service.version", "vcs.ref.head.revision", "k8s.cluster.name",
@@ -44,15 +33,19 @@ _GENERAL = (
 
 
 def contrast(con: Any, *, q: float = Q) -> tuple[Contrast, ...]:
-    """What sets the failing requests of `chosen` apart, strongest first; () when nothing does.
+    """What sets the failing requests of `chosen` apart; reads tables `chosen` and `pairs` of a scene (see `drawn`)."""
+    return apart(read(con), q=q)
 
-    Reads tables `chosen` and `pairs` of a scene (see `shapes`). Under labels that mean nothing, the chance of any
-    finding is at most `q`.
+
+def apart(drawn: Drawn, *, q: float = Q) -> tuple[Contrast, ...]:
+    """What sets the failing requests apart, strongest first; () when nothing does.
+
+    Under labels that mean nothing, the chance of any finding is at most `q`.
     """
-    counted = sizes(con)
+    counted = sizes(drawn)
     if min(counted.failing, counted.passing) < 3:
         return ()
-    tested = _values(con, counted) + measures(con, counted) + sets(con, counted) + _together(con, counted)
+    tested = _values(drawn, counted) + measures(drawn, counted) + sets(drawn, counted) + _together(drawn, counted)
     found = [c for c in _adjusted(tested) if c.q <= q and c.effect >= _LEAST_EFFECT]
     alone = _alone(found)
     best = max((c.effect for c in alone), default=0.0)
@@ -71,64 +64,87 @@ def _alone(found: Sequence[Contrast]) -> list[Contrast]:
     return [c for c in values if c.attribute not in better] + list(better.values())
 
 
-def _values(con: Any, sizes: Sizes) -> list[Tested]:
-    query = _VALUES.format(apart=questions.statement("apart", {"traits": _TRAITS}))
-    rows = [row for row in dicts(con, query) if row["support"] < sizes.failing + sizes.passing]
+def _values(drawn: Drawn, sizes: Sizes) -> list[Tested]:
+    """Each value that three requests have and not all of them; those that the same ones have are one."""
+    import numpy as np
+
+    told, words = drawn.features, drawn.words
+    same: dict[bytes, list[int]] = defaultdict(list)
+    for n in np.flatnonzero((told.support >= 3) & (told.support < sizes.failing + sizes.passing)).tolist():
+        same[drawn.rid[told.low[n] : told.high[n]].tobytes()].append(n)
+    rows = [
+        {
+            "support": int(told.support[first]),
+            "a": int(told.failing[first]),
+            "wa": float(told.failing_weight[first]),
+            "wb": float(told.passing_weight[first]),
+            "same": [(words.keys[told.key[n]], words.values[told.value[n]]) for n in (first, *others)],
+        }
+        for first, *others in same.values()
+    ]
     chances = fisher(rows, sizes)
     return [Tested(_value(row, sizes), p) for row, p in zip(rows, chances, strict=True) if p is not None]
 
 
 def _value(row: Mapping[str, Any], sizes: Sizes) -> Contrast:
-    pairs = sorted(((key, value) for key, value in row["same"]), key=lambda pair: (_generality(pair[0]), pair))
+    pairs = sorted(row["same"], key=lambda pair: (_generality(pair[0]), pair))
     (key, value), *others = pairs
     told = shares(row["a"], row["support"] - row["a"], sizes, row["wa"], row["wb"])
     return replace(told, attribute=key, value=value, same_as=tuple(f"{k}={v}" for k, v in others))
 
 
-def _together(con: Any, sizes: Sizes) -> list[Tested]:
+def _together(drawn: Drawn, sizes: Sizes) -> list[Tested]:
     """Every two values of different attributes, among those of few values and middling support."""
-    features = dicts(
-        con,
-        f"""
-        WITH sized AS (SELECT key, value, count(*) AS support FROM pairs GROUP BY ALL),
-        few AS (SELECT *, count(*) OVER (PARTITION BY key) AS kinds FROM sized)
-        SELECT key, value, list(p.rid) AS rids FROM few JOIN pairs p USING (key, value)
-        WHERE kinds BETWEEN 2 AND {NUMBERS}
-          AND support BETWEEN {0.02 * (sizes.failing + sizes.passing)} AND {0.98 * (sizes.failing + sizes.passing)}
-        GROUP BY key, value, support
-        ORDER BY abs(support - {(sizes.failing + sizes.passing) / 4}), key, value LIMIT {_PAIRED_FEATURES}""",
-    )
-    return list(_crossed(con, features, sizes))
-
-
-def _crossed(con: Any, features: Sequence[Mapping[str, Any]], sizes: Sizes) -> Iterable[Tested]:
     import numpy as np
 
+    features = _middling(drawn, sizes)
     if len(features) < 2:
         return []
+    told, words = drawn.features, drawn.words
     members = np.zeros((len(features), sizes.failing + sizes.passing), dtype=bool)
-    for n, feature in enumerate(features):
-        members[n, feature["rids"]] = True
-    found = con.execute("SELECT failing, weight FROM chosen ORDER BY rid").fetchnumpy()
-    failing, weight = np.asarray(found["failing"], dtype=bool), np.asarray(found["weight"], dtype=float)
-    rows = []
+    for place, n in enumerate(features):
+        members[place, drawn.rid[told.low[n] : told.high[n]]] = True
+    both = members.astype(np.float32) @ members.T.astype(np.float32)
+    failing = members.astype(np.float32) @ (members & drawn.failing).T.astype(np.float32)
+    pairs, rows = [], []
     for one, other in combinations(range(len(features)), 2):
-        both = members[one] & members[other]
-        support = int(both.sum())
-        alone = support in (members[one].sum(), members[other].sum())
-        if features[one]["key"] == features[other]["key"] or support < 3 or alone:
+        support = int(both[one, other])
+        alone = support in (both[one, one], both[other, other])
+        if told.key[features[one]] == told.key[features[other]] or support < 3 or alone:
             continue
-        ordered = sorted((features[one], features[other]), key=lambda f: (f["key"], f["value"]))
-        names = {part: " & ".join(f[part] for f in ordered) for part in ("key", "value")}
-        weights = {"wa": float(weight[both & failing].sum()), "wb": float(weight[both & ~failing].sum())}
-        rows.append({"support": support, "a": int((both & failing).sum()), **weights, **names})
-    chances = fisher(rows, sizes)
-    return [Tested(_crossing(row, sizes), p) for row, p in zip(rows, chances, strict=True) if p is not None]
+        pairs.append((one, other))
+        rows.append({"support": support, "a": int(failing[one, other])})
+    found = []
+    for (one, other), row, p in zip(pairs, rows, fisher(rows, sizes), strict=True):
+        if p is not None:
+            names = sorted(
+                (words.keys[told.key[n]], words.values[told.value[n]]) for n in (features[one], features[other])
+            )
+            found.append(Tested(_crossing(row, names, members[one] & members[other], drawn, sizes), p))
+    return found
 
 
-def _crossing(row: Mapping[str, Any], sizes: Sizes) -> Contrast:
-    told = shares(row["a"], row["support"] - row["a"], sizes, row["wa"], row["wb"])
-    return replace(told, attribute=row["key"], value=row["value"], kind="pair")
+def _middling(drawn: Drawn, sizes: Sizes) -> list[int]:
+    """Features of attributes with few values that are neither rare nor common, the most balanced first."""
+    import numpy as np
+
+    told, words, every = drawn.features, drawn.words, sizes.failing + sizes.passing
+    kinds = np.bincount(told.key)[told.key]
+    few = (kinds >= 2) & (kinds <= NUMBERS) & (told.support >= 0.02 * every) & (told.support <= 0.98 * every)
+    found = np.flatnonzero(few).tolist()
+    found.sort(key=lambda n: (abs(told.support[n] - every / 4), words.keys[told.key[n]], words.values[told.value[n]]))
+    return found[:_PAIRED_FEATURES]
+
+
+def _crossing(
+    row: Mapping[str, Any], names: Sequence[tuple[str, str]], members: Any, drawn: Drawn, sizes: Sizes
+) -> Contrast:
+    """Two features together, as shares of the requests that have both."""
+    failing, weight = drawn.failing, drawn.weight
+    weights = float(weight[members & failing].sum()), float(weight[members & ~failing].sum())
+    told = shares(row["a"], row["support"] - row["a"], sizes, *weights)
+    key, value = (" & ".join(name[part] for name in names) for part in (0, 1))
+    return replace(told, attribute=key, value=value, kind="pair")
 
 
 def _adjusted(tested: Sequence[Tested]) -> list[Contrast]:

@@ -2,50 +2,59 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
 
-from shadowlab.triage.scene import dicts
+from shadowlab.triage.drawn import Drawn
 
 MOST = 5
 _LEAST = 3
-_TELLING = """
-WITH sized AS (SELECT key, value, count(*) AS n FROM pairs SEMI JOIN chosen c ON c.rid = pairs.rid GROUP BY ALL),
-shown AS (
-    FROM chosen WHERE trace_id IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY failing ORDER BY hash(trace_id), rid) <= 500),
-telling AS (
-    SELECT key, value FROM sized WHERE n >= 2
-    QUALIFY count(*) OVER (PARTITION BY key) BETWEEN 2 AND 40)
-SELECT c.rid, c.trace_id, c.at_ns, c.failing, list([t.key, t.value] ORDER BY t.key, t.value) AS shape
-FROM shown c LEFT JOIN (SELECT pairs.* FROM pairs SEMI JOIN telling USING (key, value)) t USING (rid)
-GROUP BY ALL ORDER BY c.rid"""
+_SHOWN = 500
+"""Requests of each kind that are looked at."""
+_VALUES = 40
 
-Shape = frozenset[tuple[str, str]]
+Shape = frozenset[int]
+"""The features of a request that others share, by their place."""
 
 
 def choose(
-    con: Any, recorded: Collection[str], *, whole: Mapping[str, bool], most: int = MOST
+    drawn: Drawn, recorded: Collection[str], *, whole: Mapping[str, bool], most: int = MOST
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Trace ids of failing requests that cover their shapes, and of a passing neighbour for each.
 
     Greedy over attribute pairs that more than one request has: a recorded trace that shows something new comes first,
     then any trace that does; between equals whole traces win, then recent ones.
     """
-    shapes: dict[bool, dict[str, tuple[Shape, int]]] = defaultdict(dict)
-    for row in dicts(con, _TELLING):
-        shape = frozenset((key, value) for key, value in (row["shape"] or ()) if key is not None)
-        shapes[row["failing"]][row["trace_id"]] = (shape, row["at_ns"])
-    chosen = _cover(shapes[True], recorded, whole, most)
-    passing = {trace: shape for trace, (shape, _) in shapes[False].items()}
-    return chosen, _neighbours([shapes[True][trace][0] for trace in chosen], passing)
+    failing, passing = (_shapes(drawn, kind) for kind in (True, False))
+    chosen = _cover(failing, recorded, whole, most)
+    return chosen, _neighbours([failing[trace][0] for trace in chosen], {t: s for t, (s, _) in passing.items()})
+
+
+def _shapes(drawn: Drawn, failing: bool) -> dict[str, tuple[Shape, int]]:
+    """Of each trace with such a request: the request's shape, and when it ended."""
+    import numpy as np
+
+    told = drawn.features
+    shared = told.support >= 2
+    values = np.bincount(told.key, shared)[told.key] if len(told.key) else np.zeros(0)
+    telling = shared & (values >= 2) & (values <= _VALUES)
+    here = np.flatnonzero((drawn.failing == failing) & [trace is not None for trace in drawn.traces])
+    shown = np.sort(here[np.lexsort((here, drawn.order[here]))][:_SHOWN])
+    held = np.zeros(len(drawn.failing), dtype=bool)
+    held[shown] = True
+    pairs = np.flatnonzero(telling[drawn.pair] & held[drawn.rid])
+    pairs = pairs[np.argsort(drawn.rid[pairs], kind="stable")]
+    bounds = np.searchsorted(drawn.rid[pairs], [shown, shown + 1]).T.tolist()
+    features = drawn.pair[pairs].tolist()
+    return {
+        str(drawn.traces[rid]): (frozenset(features[low:high]), int(drawn.at_ns[rid]))
+        for rid, (low, high) in zip(shown.tolist(), bounds, strict=True)
+    }
 
 
 def _cover(
     failing: Mapping[str, tuple[Shape, int]], recorded: Collection[str], whole: Mapping[str, bool], most: int
 ) -> tuple[str, ...]:
-    covered: set[tuple[str, str]] = set()
+    covered: set[int] = set()
     chosen: list[str] = []
     left = set(failing)
     while left and len(chosen) < most:
@@ -62,7 +71,7 @@ def _worth(
     trace: str,
     shape: Shape,
     at_ns: int,
-    covered: set[tuple[str, str]],
+    covered: set[int],
     recorded: Collection[str],
     whole: Mapping[str, bool],
 ) -> tuple[bool, int, bool, bool, int, str]:
@@ -71,7 +80,7 @@ def _worth(
     return trace in recorded and telling, new, trace in recorded, whole.get(trace, True), at_ns, trace
 
 
-def _neighbours(shapes: list[Shape], passing: Mapping[str, Shape]) -> tuple[str, ...]:
+def _neighbours(shapes: Sequence[Shape], passing: Mapping[str, Shape]) -> tuple[str, ...]:
     """For each failing shape the passing trace that shares most with it."""
     told: list[str] = []
     for shape in shapes:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Contrast
+from shadowlab.triage.drawn import Drawn
 
 Q = 0.05
 """Share of false findings that is accepted, by default."""
@@ -31,26 +32,28 @@ class Tested:
     p: float
 
 
-def sizes(con: Any) -> Sizes:
-    row = con.execute("""
-        SELECT count(*) FILTER (failing), count(*) FILTER (NOT failing), coalesce(sum(weight) FILTER (failing), 0),
-               coalesce(sum(weight) FILTER (NOT failing), 0) FROM chosen""").fetchall()[0]
-    return Sizes(int(row[0]), int(row[1]), float(row[2]), float(row[3]))
+def sizes(drawn: Drawn) -> Sizes:
+    """How many requests were drawn."""
+    failing, weight = drawn.failing, drawn.weight
+    return Sizes(int(failing.sum()), int((~failing).sum()), float(weight[failing].sum()), float(weight[~failing].sum()))
 
 
 def fisher(rows: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[float | None]:
-    """One-sided exact chances; None where no outcome could have been significant."""
+    """One-sided exact chances; None where no outcome could have been significant. Equal rows are worked out once."""
     import numpy as np
     from scipy.stats import hypergeom
 
     if not rows:
         return []
     n, failing = sizes.failing + sizes.passing, sizes.failing
-    support = np.array([row["support"] for row in rows])
-    a = np.array([row["a"] for row in rows])
-    chance = hypergeom.sf(a - 1, n, support, failing)
-    least = hypergeom.sf(np.minimum(support, failing) - 1, n, support, failing)
-    return [float(p) if low <= Q else None for p, low in zip(chance, least, strict=True)]
+    seen, place = np.unique([(row["support"], row["a"]) for row in rows], axis=0, return_inverse=True)
+    support, a = seen.T
+    kinds, of = np.unique(support, return_inverse=True)
+    least = hypergeom.sf(np.minimum(kinds, failing) - 1, n, kinds, failing)[of.reshape(-1)]
+    able = least <= Q
+    chance = np.full(len(seen), np.nan)
+    chance[able] = hypergeom.sf(a[able] - 1, n, support[able], failing)
+    return [None if np.isnan(p) else float(p) for p in chance[place.reshape(-1)]]
 
 
 def shares(a: int, b: int, sizes: Sizes, wa: float, wb: float) -> Contrast:

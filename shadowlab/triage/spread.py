@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from shadowlab.records import Contrast
-from shadowlab.triage.scene import dicts
+from shadowlab.triage.drawn import Drawn, Features
 from shadowlab.triage.shares import Sizes, Tested, shares
 
 NUMBERS = 12
@@ -17,29 +17,37 @@ NUMBERS = 12
 _MOST_VALUES = 60
 _DRAWS = 4_000
 
-# (1) an attribute that has numbers alone, and many; a request that has several counts with its largest
-_MEASURES = f"""
-WITH keys AS (
-    SELECT key FROM pairs GROUP BY key
-    HAVING count(DISTINCT value) > {NUMBERS} AND bool_and(coalesce(isfinite(try_cast(value AS DOUBLE)), false))),
-largest AS (
-    SELECT key, rid, max(try_cast(value AS DOUBLE)) AS number FROM pairs SEMI JOIN keys USING (key) GROUP BY key, rid)
-SELECT key, list(number ORDER BY rid) AS numbers, list(failing ORDER BY rid) AS failing
-FROM largest JOIN chosen USING (rid) GROUP BY key ORDER BY key"""
 
-
-def measures(con: Any, sizes: Sizes) -> list[Tested]:
+def measures(drawn: Drawn, sizes: Sizes) -> list[Tested]:
+    """Attributes of many values that are all numbers, by rank; a request that has several counts with its largest."""
     import numpy as np
     from scipy.stats import mannwhitneyu
 
     told = []
-    for row in dicts(con, _MEASURES):
-        numbers, failing = np.array(row["numbers"], dtype=float), np.array(row["failing"], dtype=bool)
+    for key, low, high in _attributes(drawn):
+        numbers = drawn.words.numbers[drawn.features.value[low:high]]
+        if high - low <= NUMBERS or np.isnan(numbers).any():
+            continue
+        largest = np.full(len(drawn.failing), -np.inf)
+        pairs = slice(drawn.features.low[low], drawn.features.high[high - 1])
+        np.maximum.at(largest, drawn.rid[pairs], drawn.words.numbers[drawn.features.value[drawn.pair[pairs]]])
+        has = largest > -np.inf
+        numbers, failing = largest[has], drawn.failing[has]
         if failing.sum() < 3 or (~failing).sum() < 3:
             continue
         p = float(mannwhitneyu(numbers[failing], numbers[~failing], alternative="two-sided").pvalue)
-        told.append(Tested(_bound(row["key"], numbers, failing, sizes), p if math.isfinite(p) else 1.0))
+        told.append(Tested(_bound(key, numbers, failing, sizes), p if math.isfinite(p) else 1.0))
     return told
+
+
+def _attributes(drawn: Drawn) -> list[tuple[str, int, int]]:
+    """Each attribute, by name, with the slice of the features that are its values."""
+    import numpy as np
+
+    keys = drawn.features.key
+    low = np.flatnonzero(np.diff(keys, prepend=-1))
+    bounds = zip(low.tolist(), [*low[1:].tolist(), len(keys)], strict=True) if len(keys) else ()
+    return sorted((drawn.words.keys[keys[low]], low, high) for low, high in bounds)
 
 
 def _bound(key: str, numbers: Any, failing: Any, sizes: Sizes) -> Contrast:
@@ -59,37 +67,40 @@ def _bound(key: str, numbers: Any, failing: Any, sizes: Sizes) -> Contrast:
     return replace(told, attribute=key, value=f"{sign} {bounds[at]:g}", kind="number")
 
 
-def sets(con: Any, sizes: Sizes) -> list[Tested]:
+def sets(drawn: Drawn, sizes: Sizes) -> list[Tested]:
     """Attributes of some values as a whole: how far the failing requests' values lie from those of the passing ones.
 
     A request that has two values of one attribute (two log lines, say) belongs to no single group: such are left out.
     """
-    rows = dicts(con, f"""
-        WITH single AS (SELECT key FROM pairs GROUP BY key HAVING count(*) = count(DISTINCT rid)),
-        sized AS (
-            SELECT key, value, count(*) AS support, count(*) FILTER (failing) AS a,
-                   coalesce(sum(weight) FILTER (failing), 0) AS wa, coalesce(sum(weight) FILTER (NOT failing), 0) AS wb
-            FROM pairs JOIN chosen USING (rid) JOIN single USING (key) GROUP BY key, value)
-        SELECT key, list({{value: value, support: support, a: a, wa: wa, wb: wb}} ORDER BY value) AS values
-        FROM sized GROUP BY key HAVING count(*) BETWEEN 3 AND {_MOST_VALUES} ORDER BY key""")  # fmt: skip
-    return [told for row in rows if (told := _set(row["key"], row["values"], sizes)) is not None]
-
-
-def _set(key: str, values: Sequence[Mapping[str, Any]], sizes: Sizes) -> Tested | None:
     import numpy as np
 
-    support, a = np.array([v["support"] for v in values]), np.array([v["a"] for v in values])
+    told = []
+    for key, low, high in _attributes(drawn):
+        pairs = drawn.rid[drawn.features.low[low] : drawn.features.high[high - 1]]
+        if 3 <= high - low <= _MOST_VALUES and len(np.unique(pairs)) == len(pairs):
+            names = [drawn.words.values[value] for value in drawn.features.value[low:high]]
+            ordered = sorted(range(high - low), key=names.__getitem__)
+            found = _set(key, [names[n] for n in ordered], low + np.array(ordered), drawn.features, sizes)
+            told += [found] if found is not None else []
+    return told
+
+
+def _set(key: str, names: Sequence[str], places: Any, features: Features, sizes: Sizes) -> Tested | None:
+    import numpy as np
+
+    support, a = features.support[places], features.failing[places]
     failing, passing = int(a.sum()), int((support - a).sum())
     if failing < 3 or passing < 3:
         return None
     seen = float(np.clip(a / failing - (support - a) / passing, 0, None).sum())
     p = _by_chance(support, failing, passing, seen, _DRAWS)
     p = _by_chance(support, failing, passing, seen, 10 * _DRAWS) if p < 2 / _DRAWS else p
-    over = [v for v in values if v["a"] / failing > (v["support"] - v["a"]) / passing]
-    hits, others = sum(v["a"] for v in over), sum(v["support"] - v["a"] for v in over)
-    told = shares(hits, others, sizes, sum(v["wa"] for v in over), sum(v["wb"] for v in over))
-    names = [v["value"] for v in sorted(over, key=lambda v: (-v["a"], v["value"]))]
-    said = "one of " + ", ".join(names[:NUMBERS]) + (", …" if len(names) > NUMBERS else "")
+    over = np.flatnonzero(a / failing > (support - a) / passing).tolist()
+    hits, others = int(a[over].sum()), int((support - a)[over].sum())
+    weights = (sum(column[places[over]].tolist()) for column in (features.failing_weight, features.passing_weight))
+    told = shares(hits, others, sizes, *weights)
+    named = [names[n] for n in sorted(over, key=lambda n: (-a[n], names[n]))]
+    said = "one of " + ", ".join(named[:NUMBERS]) + (", …" if len(named) > NUMBERS else "")
     return Tested(replace(told, attribute=key, value=said, kind="set"), p)
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Change, Contrast, Suspect
-from shadowlab.triage import changes, exemplars, frames, shapes
+from shadowlab.triage import changes, contrast, exemplars, frames, shapes
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT
-from shadowlab.triage.contrast import contrast
+from shadowlab.triage.drawn import Drawn
 from shadowlab.triage.look import Look
 from shadowlab.triage.onset import Onset, onset
 from shadowlab.triage.scene import Store, dicts
@@ -47,9 +47,10 @@ ORDER BY round(coalesce(any_value(b.share), 0), 9) DESC, users DESC, tenants DES
          ever DESC, fingerprint LIMIT $top"""
 
 _EVENTS = """
-SELECT s.eid, s.trace_id, r.request, r.name, s.at_ns FROM signed s
+SELECT s.fingerprint, s.trace_id, r.request, r.name, s.at_ns, hash(s.trace_id, r.request) AS sid FROM signed s
 JOIN charged c ON c.eid = s.eid AND c.root = s.eid JOIN requests r ON r.eid = s.eid
-WHERE s.fingerprint = ? AND s.at_ns <= ? ORDER BY s.at_ns DESC, s.trace_id, s.eid"""
+WHERE s.fingerprint IN (SELECT unnest($told)) AND s.at_ns <= $high
+ORDER BY s.fingerprint, s.at_ns DESC, s.trace_id, s.eid"""
 
 _STACK = """
 SELECT err.stack FROM signed s JOIN err USING (eid)
@@ -64,21 +65,50 @@ def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) 
     """The groups with errors in the window, most burned budget first; `each` may look at several at once."""
     rows = dicts_named(con, _RANKED, {"low": look.low_ns, "high": look.high_ns, "top": top})
     torn = {row["trace_id"] for row in dicts(con, _TORN)}
-    rooms = [con.cursor() for _ in rows]  # each with temporary tables of its own
-    return tuple(each(lambda own, row: _suspect(own, store, look, row, torn), rooms, rows))
+    events = _events(con, look, rows)
+    groups = [_group(look, row, events[row["fingerprint"]]) for row in rows]
+    drawn = shapes.draw(con, store, groups, low_ns=look.low_ns, high_ns=look.high_ns, weight=look.weight)
+    operations = {(row["service"], row["operation"]) for row in rows}
+    requests = changes.requests_of(store, operations, last_ns=look.high_ns)
+    rooms = [con.cursor() for _ in rows]
+
+    def suspect(own: Any, row: Mapping[str, Any], seen: Drawn) -> Suspect:
+        told = events[row["fingerprint"]]
+        failing = requests((row["service"], row["operation"]), set(told.column("sid").to_pylist()))
+        return _suspect(own, store, look, row, told, seen, failing, torn)
+
+    return tuple(each(suspect, rooms, rows, drawn))
 
 
-def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: set[str]) -> Suspect:
-    events = dicts(con, _EVENTS, [row["fingerprint"], look.high_ns])
-    here = [e for e in events if e["at_ns"] > look.low_ns and e["name"] == row["operation"]]
-    traces, spans = (tuple(e[key] for e in here) for key in ("trace_id", "request"))
-    group = shapes.Group(row["service"], row["operation"], traces, spans, look.low_ns, look.high_ns, look.weight)
-    shapes.draw(con, store, group)
-    apart = contrast(con)
-    shown, controls = exemplars.choose(con, look.recorded, whole=dict.fromkeys(torn, False))
-    shown = shown or tuple(dict.fromkeys(e["trace_id"] for e in events))[:1]
-    rise, change = _change(store, look, row, events)
-    all_traces = dict.fromkeys((*shown, *(e["trace_id"] for e in events)))
+def _events(con: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Every error of each group that is its own, the newest first, as an Arrow table."""
+    import pyarrow.compute as pc
+
+    told = [row["fingerprint"] for row in rows]
+    found = con.sql(_EVENTS, params={"told": told, "high": look.high_ns}).to_arrow_table()
+    return {each: found.filter(pc.equal(found.column("fingerprint"), each)) for each in told}
+
+
+def _group(look: Look, row: Mapping[str, Any], events: Any) -> shapes.Group:
+    """The failing requests of the window that are of the group's own operation."""
+    import pyarrow.compute as pc
+
+    late = pc.greater(events.column("at_ns"), look.low_ns)
+    here = events.filter(pc.and_(late, pc.equal(events.column("name"), row["operation"])))
+    traces, spans = (tuple(here.column(key).to_pylist()) for key in ("trace_id", "request"))
+    return shapes.Group(row["service"], row["operation"], traces, spans)
+
+
+def _suspect(
+    con: Any, store: Store, look: Look, row: Mapping[str, Any], events: Any, drawn: Drawn, seen: changes.Requests,
+    torn: set[str],
+) -> Suspect:  # fmt: skip
+    apart = contrast.apart(drawn)
+    shown, controls = exemplars.choose(drawn, look.recorded, whole=dict.fromkeys(torn, False))
+    traces = tuple(dict.fromkeys(events.column("trace_id").to_pylist()))
+    shown = shown or traces[:1]
+    rise, change = _change(store, look, row, seen)
+    all_traces = dict.fromkeys((*shown, *traces))
     return Suspect(
         fingerprint=row["fingerprint"],
         title=_title(row),
@@ -106,10 +136,8 @@ def _suspect(con: Any, store: Store, look: Look, row: Mapping[str, Any], torn: s
 
 
 def _change(
-    store: Store, look: Look, row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
+    store: Store, look: Look, row: Mapping[str, Any], seen: changes.Requests
 ) -> tuple[Onset | None, Change | None]:
-    failing = {(e["trace_id"], e["request"]) for e in events}
-    seen = changes.requests_of(store, row["service"], row["operation"], failing, last_ns=look.high_ns)
     rise = onset(seen.start_ns, seen.failing)
     clock = look.clocks.get(row["service"] or "", RIGHT)
     change = changes.linked(store, look.shifts, seen, rise, service=row["service"], clock=clock)
