@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from shadowlab import errors
@@ -32,19 +33,33 @@ _MANY_ALONE = 12
 _BARE = """CASE WHEN length(exception_message) > 12
     THEN replace(replace(stack, ': ' || exception_message, ': '), chr(10) || exception_message, chr(10))
     ELSE stack END"""
-_PHP = "regexp_replace(bare, '(\\): [^\\n(]*\\()[^\\n]*\\)', '\\1)', 'g')"
-_NUMBERS = "([:(+$ #,/\\[]|line |::h|[bd]__)(0x[0-9a-f]+|[0-9a-f]{16}|[0-9]+)"
 # What tells of a cause: such a stack's messages matter, so it is read as it stands.
-_CHAINED = (
-    "Caused by: |caused by: |\\[cause\\]: |direct cause of the following|---> |\\n\\s*Next |"
-    "\\n\\S[^\\n]*:in [`''][^\\n'']+'': "
+_CAUSES = ("Caused by: ", "caused by: ", "[cause]: ", "direct cause of the following", "---> ")
+_CHAINED = " OR ".join((
+    *(f"contains(bare, '{words}')" for words in _CAUSES),
+    r"contains(bare, 'Next ') AND regexp_matches(bare, '\n\s*Next ')",
+    r"contains(bare, chr(39) || ': ') AND regexp_matches(bare, '\n\S[^\n]*:in [`''][^\n'']+'': ')",
+))  # fmt: skip
+# Each begins with what is rare, so that the engine need not look at every sign; PHP's arguments first.
+_PLACES: tuple[mask.Rule, ...] = (
+    ("#0 ", r"\): ([^\n(]*)\([^\n]*\)", r"): \1()"),
+    ("#0 ", r"\(\d+\): ", "(0): "),
+    (":", r":\d+", ":0"),
+    ("line ", r"line \d+", "line 0"),
+    ("0x", r"0x[0-9a-f]+", "0x0"),
+    ("::h", r"::h[0-9a-f]{16}", "::h0"),
+    ("$", r"\$\d+", "$0"),
+    (">b__", r">b__\d+", ">b__0"),
+    (">d__", r">d__\d+", ">d__0"),
+    ("goroutine ", r"goroutine \d+", "goroutine 0"),
 )
+_ONCE = "SELECT eids, shape, CASE WHEN chained THEN '' ELSE shape END AS m FROM once"
 _SHAPED = f"""
 CREATE TABLE shaped AS
-SELECT eid, CASE WHEN regexp_matches(bare, '{_CHAINED}') THEN stack
-    ELSE regexp_replace(CASE WHEN contains(bare, '#0 ') THEN {_PHP} ELSE bare END, '{_NUMBERS}', '\\10', 'g')
-    END AS shape
-FROM (SELECT eid, stack, {_BARE} AS bare FROM fresh WHERE stack <> '')"""
+WITH plain AS (SELECT eid, stack, {_BARE} AS bare FROM fresh WHERE stack <> ''),
+told AS (SELECT eid, {_CHAINED} AS chained, CASE WHEN chained THEN stack ELSE bare END AS shape FROM plain),
+once AS (SELECT shape, chained, list(eid) AS eids FROM told GROUP BY ALL)
+SELECT unnest(eids) AS eid, CASE WHEN m = '' THEN shape ELSE m END AS shape FROM ({mask.masked(_ONCE, _PLACES)})"""
 
 # (1) of each error that no earlier triage signed: its reading, masked
 _PARTS = f"""
@@ -178,18 +193,26 @@ def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
     stack = frames.parse(text)
     if stack is None:
         return {"own": "", "path": "", "wrapped": False, "causes": [], "root_type": "", "root_message": ""}
-    own = [[f for f in raised.frames if frames.in_app(f.file, f.function, prefixes)] for raised in stack.chain]
-    deepest = next((chain[-1] for chain in reversed(own) if chain), None)
-    deepest = deepest or next((r.frames[-1] for r in reversed(stack.chain) if r.frames), None)
-    path = [frames.place(f.file, f.function) for chain in own for f in chain]
+    own, path = _way(tuple(raised.frames for raised in stack.chain), prefixes)
     return {
-        "own": frames.place(deepest.file, deepest.function) if deepest else "",
-        "path": signature([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p]),
+        "own": own,
+        "path": path,
         "wrapped": len(stack.chain) > 1 and bool(stack.chain[-1].type),
         "causes": [raised.type for raised in stack.chain[1:] if raised.type],
         "root_type": stack.chain[-1].type,
         "root_message": stack.chain[-1].message,
     }
+
+
+@lru_cache(maxsize=4_096)
+def _way(chain: tuple[tuple[frames.Line, ...], ...], prefixes: tuple[str, ...]) -> tuple[str, str]:
+    """The deepest own function of a chain, and a hash of all that led there."""
+    own = [[f for f in lines if frames.in_app(f.file, f.function, prefixes)] for lines in chain]
+    deepest = next((lines[-1] for lines in reversed(own) if lines), None)
+    deepest = deepest or next((lines[-1] for lines in reversed(chain) if lines), None)
+    path = [frames.place(f.file, f.function) for lines in own for f in lines]
+    told = signature([p for n, p in enumerate(path) if n == 0 or path[n - 1] != p])
+    return frames.place(deepest.file, deepest.function) if deepest else "", told
 
 
 def _read_codes(con: Any) -> None:

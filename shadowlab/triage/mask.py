@@ -7,6 +7,11 @@ stay; error codes (SQLSTATE, errno, exit, gRPC, HTTP class) are taken out first 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+Rule = tuple[str, str, str]
+"""What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
+
 VERSION = 1
 _MAX_CHARACTERS = 2_000
 _NAMED = (
@@ -24,20 +29,20 @@ _LISTED = r"<(?:n|str|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|id|amount|time)>)+"
 # Kept words are wrapped in these while quoted text is masked; hostile input cannot hold them, they are taken out first.
 _OPEN, _CLOSE = "\x01", "\x02"
 
-RULES: tuple[tuple[str, str, str], ...] = (
+RULES: tuple[Rule, ...] = (
     ("", r"\x1b\[[0-9;]*m|[\x00-\x08\x0e-\x1f]", ""),
     ("{", r"\{\s*[\"'].*\}", "<json>"),
     ("[", r"\[\s*[{\"'].*\]", "<json>"),
     ("://", r"(?i)\b[a-z][a-z0-9+.\-]{1,20}://[^\s'\"<>)\]]+", "<url>"),
     ("@", r"[\w.+\-]+@[\w\-]+\.[\w.\-]*\w", "<email>"),
     ("-", r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
-    ("-", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
-    (":", r"\b(?:(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? )?(?:\d{1,2} )?"
+    ("0000-00-00", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
+    (":00:00", r"\b(?:(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? )?(?:\d{1,2} )?"
      r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* \d{1,4}(?:,? \d{4})? )?\d\d?:\d\d:\d\d(?:[.,]\d+)?\b",
      "<time>"),
-    (".", r"\b(?:\d{1,3}\.){3}\d{1,3}(?:[:/]\d+)?\b", "<addr>"),
+    ("0.0", r"\b(?:\d{1,3}\.){3}\d{1,3}(?:[:/]\d+)?\b", "<addr>"),
     (":", r"(?i)\[?\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})*\b\]?(?::\d+)?|\[?::[01]\b\]?(?::\d+)?", "<addr>"),
-    (":", r"\b(?:[A-Za-z][\w\-]*\.)*[A-Za-z][\w\-]*:\d{2,5}\b", "<addr>"),
+    (":00", r"\b(?:[A-Za-z][\w\-]*\.)*[A-Za-z][\w\-]*:\d{2,5}\b", "<addr>"),
     ("'", rf"(?i)\b({_NAMED})([ :=(\[]+)'({_WORD})'", rf"\1\2{_OPEN}\3{_CLOSE}"),
     ('"', rf'(?i)\b({_NAMED})([ :=(\[]+)"({_WORD})"', rf"\1\2{_OPEN}\3{_CLOSE}"),
     ("`", rf"(?i)\b({_NAMED})([ :=(\[]+)`({_WORD})[`']", rf"\1\2{_OPEN}\3{_CLOSE}"),
@@ -54,22 +59,25 @@ RULES: tuple[tuple[str, str, str], ...] = (
     (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
     ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
     ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<n>"),
-    ("", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
+    ("0", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
      r"|hours?|h|days?)\b)", "<amount>"),
-    ("", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
+    ("0", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
+)  # fmt: skip
+"""For errors' messages, each digit of which is a 0."""
+LATE: tuple[Rule, ...] = (
     ("<n>", r"[\-+]<n>", "<n>"),
     (">,", _LISTED, "<list>"),
     (">;", _LISTED, "<list>"),
     ("", r"\s{2,}|[\t\r\n]", " "),
-)  # fmt: skip
-"""What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
+)
+"""What comes after, on the few different texts that are left where numbers are words."""
 
 _VERBS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE"
 # What braces and brackets hold is these while the next that hold them are looked for.
 _BRACED, _LISTED_IN = "\x03", "\x04"
 _VALUE = r"\"[^\"]*\"|'[^']*'|(?:\([^()]*\)|[^\s,;(){}\[\]])*"
 
-LOG_RULES: tuple[tuple[str, str, str], ...] = (
+LOG_RULES: tuple[Rule, ...] = (
     RULES[0],
     ('"', rf'"({_VERBS}) [^"]*"', r"\1 <str>"),
     *[("{", r"\{[^{}]*\}", _BRACED)] * 4,
@@ -81,11 +89,14 @@ LOG_RULES: tuple[tuple[str, str, str], ...] = (
     (":", r"\b(?:about|blob|data|file|javascript|mailto|urn):[\w/][^\s'\"<>)\]]*", "<url>"),
     ("B", r"\b\d[\d,.]*\s?B\b", "<amount>"),
     *RULES[1:],
+)
+"""Log records besides: what stands after a key, and what braces and brackets hold, are values."""
+LOG_LATE: tuple[Rule, ...] = (
+    *LATE,
     ("(<amount>)", r"<amount> \(<amount>\)", "<amount>"),
     ("/", r"(^|[\s(=:,\[])/[\w.@%+~\-*]+(?:/[\w.@%+~\-*]+)*/?", r"\1<path>"),
     ("/", r"\b[\w\-]+(?:/[\w.\-]+)+\.[A-Za-z]\w{0,4}\b", "<path>"),
 )
-"""Log records besides: what stands after a key, and what braces and brackets hold, are values."""
 
 CODES = (
     r"(?i)\b(?:(?:sqlstate|errno|exit (?:code|status)|exited with|signal|os error|error code|ora|winerror|"
@@ -101,29 +112,32 @@ def query(source: str, *, logs: bool = False) -> str:
     """SQL that gives `text, template` for each row of `source`, a table's name, whose column `text` is distinct.
 
     Codes that say what went wrong stand behind an error's template; those of log records are values like others.
-    No rule looks at which digit it sees, so that the rules run once on all texts that differ in digits alone.
+    No rule looks at which digit it sees: every digit is a 0 first, and what differs in digits alone is masked once;
+    so is what is the same where its numbers are words.
     """
-    masked = "SELECT DISTINCT shape, shape AS m FROM shaped"
-    for holds, pattern, to in LOG_RULES if logs else RULES:
+    rules, late = (LOG_RULES, LOG_LATE) if logs else (RULES, LATE)
+    zeros = "t"
+    for digit in "123456789":
+        zeros = f"replace({zeros}, '{digit}', '0')"
+    found = f"regexp_extract_all(t, {_literal(CODES)})"
+    codes = "''" if logs else f"array_to_string(list_sort(list_distinct(list_transform({found}, {_CODE}))), ' ')"
+    return f"""
+        WITH shaped AS MATERIALIZED (
+            SELECT text, {zeros} AS shape, {codes} AS codes
+            FROM (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source})),
+        numbered AS MATERIALIZED ({masked("SELECT DISTINCT shape, shape AS m FROM shaped", rules)}),
+        rest AS ({masked("SELECT DISTINCT m AS numbers, m FROM numbered", late)})
+        SELECT text, left(trim(rest.m), 400) || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
+        FROM shaped JOIN numbered USING (shape) JOIN rest ON rest.numbers = numbered.m"""
+
+
+def masked(texts: str, rules: Sequence[Rule]) -> str:
+    """SQL that puts column `m` of a query through the rules."""
+    for holds, pattern, to in rules:
         replaced = f"regexp_replace(m, {_literal(pattern)}, {_literal(to)}, 'gs')"
         step = f"CASE WHEN contains(m, {_literal(holds)}) THEN {replaced} ELSE m END" if holds else replaced
-        masked = f"SELECT shape, {step} AS m FROM ({masked})"
-    codes = (
-        "[]"
-        if logs
-        else f"""
-                   list_sort(list_distinct(list_transform(regexp_extract_all(t, {_literal(CODES)}), {_CODE})))"""
-    )
-    return f"""
-        WITH cut AS (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source}),
-        shaped AS (
-            SELECT text, translate(t, '123456789', '000000000') AS shape,
-                   {codes} AS codes
-            FROM cut),
-        masked AS ({masked})
-        SELECT text, left(trim(m), 400)
-                     || CASE WHEN len(codes) > 0 THEN ' [' || array_to_string(codes, ' ') || ']' ELSE '' END AS template
-        FROM shaped JOIN masked USING (shape)"""
+        texts = f"SELECT * REPLACE ({step} AS m) FROM ({texts})"
+    return texts
 
 
 def templates(texts: list[str], *, logs: bool = False) -> list[str]:
@@ -132,8 +146,9 @@ def templates(texts: list[str], *, logs: bool = False) -> list[str]:
     import pyarrow as pa
 
     with duckdb.connect() as con:
-        con.register("texts", pa.table({"text": pa.array(sorted(set(texts)), pa.string())}))
-        found: dict[str, str] = dict(con.sql(query("texts", logs=logs)).fetchall())
+        con.register("given", pa.table({"text": pa.array(texts, pa.string())}))
+        con.execute("CREATE TABLE texts AS SELECT DISTINCT text FROM given")
+        found = dict(con.execute(query("texts", logs=logs)).fetchall())
     return [found[text] for text in texts]
 
 

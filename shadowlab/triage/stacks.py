@@ -47,6 +47,10 @@ _RUST = re.compile(r"^[ \t]*\d+:\s+(?:0x[0-9a-f]+ - )?([^\n]+)(?:\n\s+at ([^\n]+
 _RUST_PANIC = re.compile(r"thread '[^'\n]*' (?:\(\d+\) )?panicked at (?:'(.*?)', )?([^\n]*?):(\d+):\d+:?\n?([^\n]*)")
 
 
+# Frames are read once for all messages that came the same way.
+_once = lru_cache(maxsize=1_024)
+
+
 def python(text: str) -> Iterator[Raised]:
     """Chained parts are printed root first; only an explicit cause (`raise … from …`) keeps the chain going."""
     parts = _PY_LINK.split(text)
@@ -58,6 +62,23 @@ def python(text: str) -> Iterator[Raised]:
 
 
 def _python_one(text: str) -> Raised:
+    frames, end = _python_lines(text[: _last_code(text)])
+    tail = [line for line in text[end:].splitlines() if line.strip(" |^~") and not line.startswith(("    ", "  ["))]
+    kind, message = _head("\n".join(tail).strip())
+    return Raised(kind, message, frames)
+
+
+def _last_code(text: str) -> int:
+    """Where the code of the last frame ends; what stands below is the exception's own."""
+    below = text.find("\n", max(text.rfind('File "'), 0)) + 1
+    if text[below : below + 4].strip(" |") == "":
+        below = text.find("\n", below)
+    return below if below > 0 else len(text)
+
+
+@_once
+def _python_lines(text: str) -> tuple[tuple[Line, ...], int]:
+    """The frames, and where the last one ends."""
     frames, end = [], 0
     for found in _PY.finditer(text):
         code = found[4].strip() if found[4] else None
@@ -66,31 +87,37 @@ def _python_one(text: str) -> Raised:
             Line(found[1], _clean(found[3].strip()), int(found[2]), code if code and code.strip("^~ ") else None)
         )
         end = found.end()
-    tail = [line for line in text[end:].splitlines() if line.strip(" |^~") and not line.startswith(("    ", "  ["))]
-    kind, message = _head("\n".join(tail).strip())
-    return Raised(kind, message, tuple(frames))
+    return tuple(frames), end
 
 
 def java(text: str) -> Iterator[Raised]:
     """`Caused by:` sections follow the thrown exception; suppressed ones are left out."""
     text = re.sub(r"^[ \t]+Suppressed: .*?(?=^\S|\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
     for section in _JAVA_LINK.split(text):
-        frames = [
-            Line(found[2], _clean(found[1]), int(found[3]) if found[3] else None) for found in _JAVA.finditer(section)
-        ]
-        kind, message = _head(_before(section, "\n\tat ", "\n    at ", "\n at "))
-        yield Raised(kind, message, tuple(reversed(frames)))
+        head = _before(section, "\n\tat ", "\n    at ", "\n at ")
+        yield Raised(*_head(head), _below(section, head, _java_lines))
+
+
+@_once
+def _java_lines(text: str) -> tuple[Line, ...]:
+    found = [Line(f[2], _clean(f[1]), int(f[3]) if f[3] else None) for f in _JAVA.finditer(text)]
+    return tuple(reversed(found))
 
 
 def javascript(text: str) -> Iterator[Raised]:
     """`[cause]:` sections follow the thrown error."""
     for section in _JS_LINK.split(text):
-        frames = []
-        for found in _JS.finditer(section):
-            file = re.sub(r"^(?:file|https?|webpack[^:]*)://(?:[^/]*(?=/))?", "", found[3])
-            frames.append(Line(file, _clean((found[2] or "<anonymous>").strip()), int(found[4])))
-        kind, message = _head(_before(section, "\n    at ", "\n  at ", "\n\tat ", "\n      at "))
-        yield Raised(kind, message, tuple(reversed(frames)))
+        head = _before(section, "\n    at ", "\n  at ", "\n\tat ", "\n      at ")
+        yield Raised(*_head(head), _below(section, head, _javascript_lines))
+
+
+@_once
+def _javascript_lines(text: str) -> tuple[Line, ...]:
+    frames = []
+    for found in _JS.finditer(text):
+        file = re.sub(r"^(?:file|https?|webpack[^:]*)://(?:[^/]*(?=/))?", "", found[3])
+        frames.append(Line(file, _clean((found[2] or "<anonymous>").strip()), int(found[4])))
+    return tuple(reversed(frames))
 
 
 def go(text: str) -> Iterator[Raised]:
@@ -110,12 +137,13 @@ def dotnet(text: str) -> Iterator[Raised]:
     heads = re.split(r"\s*---> ", text[: at.start()] if at else text)
     sections = _NET_INNER.split(text[at.start() :] if at else "")
     for head, section in zip(heads, reversed(sections), strict=False):
-        frames = [
-            Line(found[2] or "", _clean(found[1].strip()), int(found[3]) if found[3] else None)
-            for found in _NET.finditer(section)
-        ]
-        kind, message = _head(re.sub(r"^\(Inner Exception #\d+\) ", "", head))
-        yield Raised(kind, message, tuple(reversed(frames)))
+        yield Raised(*_head(re.sub(r"^\(Inner Exception #\d+\) ", "", head)), _dotnet_lines(section))
+
+
+@_once
+def _dotnet_lines(text: str) -> tuple[Line, ...]:
+    found = [Line(f[2] or "", _clean(f[1].strip()), int(f[3]) if f[3] else None) for f in _NET.finditer(text)]
+    return tuple(reversed(found))
 
 
 def ruby(text: str) -> Iterator[Raised]:
@@ -219,6 +247,11 @@ def _head(text: str) -> tuple[str, str]:
     if found and (found[2] is not None or re.fullmatch(r"[\w.$\\:]*[A-Z][\w.$\\:]*", found[1])):
         return found[1], (found[2] or "").strip()
     return "", text.strip()
+
+
+def _below(section: str, head: str, read: Callable[[str], tuple[Line, ...]]) -> tuple[Line, ...]:
+    """The frames below a head; it may be one itself."""
+    return read(section[len(head) :]) + (read(head) if "at " in head else ())
 
 
 def _before(text: str, *marks: str) -> str:
