@@ -98,6 +98,23 @@ def test_recorded_answers_that_are_no_answers_fail_as_grpcio_lets_them(tmp_path:
     assert [(run.status, run.error) for run in done.runs] == [(500, None)] * len(hostile)
 
 
+@pytest.mark.parametrize(
+    ("entrypoint", "server", "base"),
+    [
+        ("courier:serve", "grpc.server(ThreadPoolExecutor(2), ", "grpc.ServerInterceptor"),
+        ("courier_async:serve", "grpc.aio.server(", "grpc.aio.ServerInterceptor"),
+    ],
+)
+def test_an_interceptor_that_breaks_ends_the_call_and_not_the_run(
+    tmp_path: Path, wire: ModuleType, entrypoint: str, server: str, base: str
+) -> None:
+    couriers.asked(wire, tmp_path / "tapes", [wire.Parcel(grams=200, zone="ZERO")], environment=("RATES",))
+    broken = f'type("Broken", ({base},), {{"intercept_service": lambda *told: 1 / 0}})()'
+    source = tree(tmp_path / "tree", entrypoint, server.rstrip(", "), f"{server}interceptors=[{broken}]")
+    done = again(taken_in(tmp_path / "case", tmp_path / "tapes"), source)
+    assert {(run.status, run.error and run.error.type) for run in done.runs} == {(500, "ZeroDivisionError")}
+
+
 def test_a_web_request_s_calls_are_answered_with_what_interceptors_and_futures_see(
     tmp_path: Path, wire: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
