@@ -1,9 +1,11 @@
-"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about two and a half minutes).
+"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about three minutes).
 
-Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms. Each arrangement is a
-process of its own; laps take turns in a drawn order, so that a busy machine is busy for all of them, and a lap is
-compared with the bare one of its turn. Processor time is what getrusage tells of the service's process: its writer
-thread included, until all recordings are on the disk.
+Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms on this machine. Each
+arrangement is a process of its own; laps take turns in a drawn order, so that a busy machine is busy for all of them,
+and a lap is compared with the bare one of its turn. Two processes of the same program differ by a few parts in a
+hundred, by where their memory lies: so all are started anew several times, and the intervals are of draws of starts
+and, within them, of turns. Processor time is what getrusage tells of the service's process: its writer thread
+included, until all recordings are on the disk. One arrangement is the floor: wrappers that only keep references.
 """
 
 import argparse
@@ -26,7 +28,7 @@ import recorder_services as services
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 REQUEST_MS = 3.0
-TURNS, A_LAP = 50, 20
+STARTS, TURNS, A_LAP = 6, 14, 20
 A_MINUTE = 10_000
 FLOODED_S = 12
 CONCURRENT = 200
@@ -34,11 +36,12 @@ CONCURRENT = 200
 # How `record` is called, and what part of the requests fails.
 ARRANGEMENTS = {
     "bare": (None, 0.0),
+    "floor of any wrapper": (None, 0.0),
     "nothing fails, controls off": ({"share": 0.0}, 0.0),
     "1 in 20 kept, 1 in 50 fails": ({"share": 0.05}, 0.02),
     "every request is written": ({"share": 0.0, "mirror": True}, 0.0),
 }
-SHORT = ("bare", "nothing fails, controls off", "1 in 20 kept, 1 in 50 fails")
+COMPARED = tuple(ARRANGEMENTS)[:-1]
 
 
 def worker(pipe, shape, name, folder, peer, burn):
@@ -51,6 +54,10 @@ def worker(pipe, shape, name, folder, peer, burn):
     services.table(folder / "charges.db")
     loop, draws, recorder = asyncio.new_event_loop(), random.Random(1), None
     app = services.SHAPES[shape](folder / "charges.db", peer, burn)
+    if name.startswith("floor"):
+        import recorder_floor
+
+        app = recorder_floor.floored(app, shape)
     if settings is not None:
         import shadowlab_recorder
 
@@ -126,63 +133,98 @@ def served(shape, name, folder, peer, burn=0):
 
 
 def steps(shape, folder, peer):
-    """How often to turn the handle for a bare request of 3 ms."""
-    cost = {}
-    for burn in (0, 20_000):
+    """How often to turn the handle for a bare request of 3 ms, found in three steps: what a turn costs is not known."""
+    burn, each = 20_000, None
+    for _ in range(3):
         with served(shape, "bare", folder, peer, burn) as do:
-            cost[burn] = statistics.median([do("lap")["cpu_ms"] / A_LAP for _ in range(8)][2:])
-    return max(int((REQUEST_MS - cost[0]) / max(cost[20_000] - cost[0], 0.01) * 20_000), 0)
+            cost = statistics.median([do("lap")["cpu_ms"] / A_LAP for _ in range(22)][2:])
+            each = each or timed_handle()
+        burn = max(int(burn + (REQUEST_MS - cost) / each), 0)
+    return burn
 
 
-def interval(found, level=0.95, draws=2000):
-    """The median, and where it lies with this confidence (percentile bootstrap)."""
+def timed_handle():
+    """Milliseconds of one turn of the handle."""
+    found = []
+    for _ in range(9):
+        before = time.process_time()
+        services.burnt(100_000)
+        found.append((time.process_time() - before) * 1000 / 100_000)
+    return statistics.median(found)
+
+
+def drawn(chance, groups):
+    """As many groups as there are, with repetition, and in each as many of its own."""
+    return [each for group in chance.choices(groups, k=len(groups)) for each in chance.choices(group, k=len(group))]
+
+
+def interval(groups, of, level=0.95, draws=1000):
+    """`of` all, and where it lies with this confidence: a percentile bootstrap of starts and of turns within them."""
     chance = random.Random(0)
-    medians = sorted(statistics.median(chance.choices(found, k=len(found))) for _ in range(draws))
+    found = sorted(of(drawn(chance, groups)) for _ in range(draws))
     tail = int(draws * (1 - level) / 2)
-    return statistics.median(found), medians[tail], medians[-tail - 1]
+    return of([each for group in groups for each in group]), found[tail], found[-tail - 1]
 
 
 def p99(walls):
     return sorted(walls)[int(len(walls) * 0.99)]
 
 
-def p99_difference(bare, other, draws=400):
-    chance = random.Random(0)
-    found = sorted(
-        p99(chance.choices(other, k=len(other))) - p99(chance.choices(bare, k=len(bare))) for _ in range(draws)
+def p99_difference(turns):
+    """Of what was measured in the same turns."""
+    return p99([wall for _, lap in turns for wall in lap["walls"]]) - p99(
+        [wall for bare, _ in turns for wall in bare["walls"]]
     )
-    return p99(other) - p99(bare), found[draws // 40], found[-draws // 40 - 1]
 
 
-def costs(shape, names, folder, peer):
-    """Processor time and latency of the usual request, in turns."""
-    burn = steps(shape, folder, peer)
+def more_cpu(turns):
+    """Microseconds a request more than the bare one of the same turn."""
+    return statistics.median(1000 * (lap["cpu_ms"] - bare["cpu_ms"]) / A_LAP for bare, lap in turns)
+
+
+def measured(shape, names, folder, peer, burn):
+    """Laps of each arrangement by start and turn."""
     laps = {name: [] for name in names}
-    with contextlib.ExitStack() as stack:
-        do = {name: stack.enter_context(served(shape, name, folder, peer, burn)) for name in names}
-        for warm in list(do.values()) * 3:
-            warm("lap")
-        for turn in range(TURNS):
-            for name in random.Random(turn).sample(names, len(names)):
-                laps[name].append(do[name]("lap"))
-    bare = [lap["cpu_ms"] / A_LAP for lap in laps["bare"]]
-    walls = {name: [wall for lap in found for wall in lap["walls"]] for name, found in laps.items()}
-    for name, found in laps.items():
-        cpu = [lap["cpu_ms"] / A_LAP for lap in found]
-        quarter, _, three = statistics.quantiles(cpu)
-        line = f"| {shape} | {name} | {statistics.median(cpu):.2f} ({quarter:.2f} to {three:.2f}) |"
+    for start in range(STARTS):
+        with contextlib.ExitStack() as stack:
+            do = {name: stack.enter_context(served(shape, name, folder, peer, burn)) for name in names}
+            for warm in list(do.values()) * 4:
+                warm("lap")
+            for found in laps.values():
+                found.append([])
+            for turn in range(TURNS):
+                for name in random.Random(start * TURNS + turn).sample(names, len(names)):
+                    laps[name][-1].append(do[name]("lap"))
+    return laps
+
+
+def costs(shape, folder, peer):
+    """Processor time and latency of the usual request, in turns."""
+    laps = measured(shape, COMPARED, folder, peer, steps(shape, folder, peer))
+    flat = {name: [lap for start in starts for lap in start] for name, starts in laps.items()}
+    bare = statistics.median(lap["cpu_ms"] / A_LAP for lap in flat["bare"])
+    for name, found in flat.items():
+        quarter, middle, three = statistics.quantiles(lap["cpu_ms"] / A_LAP for lap in found)
+        line = f"| {shape} | {name} | {middle:.2f} ({quarter:.2f} to {three:.2f}) |"
+        latest = p99([wall for lap in found for wall in lap["walls"]])
         if name == "bare":
-            print(f"{line} | | {p99(walls[name]):.1f} | |")
+            print(f"{line} | | {latest:.1f} | |", flush=True)
             continue
-        more = [1000 * (b - a) for a, b in zip(bare, cpu, strict=True)]
-        micros, least, most = interval(more)
-        share = [100 * each / 1000 / statistics.median(bare) for each in (micros, least, most)]
+        turns = [list(zip(a, b, strict=True)) for a, b in zip(laps["bare"], laps[name], strict=True)]
+        micros, least, most = interval(turns, more_cpu)
+        share = [each / 10 / bare for each in (micros, least, most)]
         line += (
             f" {micros:+.0f} ({least:+.0f} to {most:+.0f}) | {share[0]:+.1f} % ({share[1]:+.1f} to {share[2]:+.1f}) |"
         )
-        later, early, late = p99_difference(walls["bare"], walls[name])
-        print(f"{line} {p99(walls[name]):.1f} | {later:+.1f} ({early:+.1f} to {late:+.1f}) |")
-    return [size for name in laps for size in laps[name][-1].get("sizes", ())]
+        later, early, late = interval(turns, p99_difference, draws=400)
+        print(f"{line} {latest:.1f} | {later:+.1f} ({early:+.1f} to {late:+.1f}) |", flush=True)
+
+
+def sizes(folder, peer):
+    """What a recording of the usual request takes."""
+    with served(next(iter(services.SHAPES)), "every request is written", folder, peer) as do:
+        found = [do("lap") for _ in range(20)][-1]["sizes"]
+    print(f"\na recording: median {statistics.median(found):,.0f} bytes, largest {max(found):,} (n = {len(found):,})")
 
 
 def memory(folder, peer):
@@ -264,14 +306,12 @@ def main():
         serving.start()
         folder, peer = Path(made), f"http://127.0.0.1:{server.server_port}/"
         if "costs" in asked:
-            print(f"| service ({TURNS} turns of {A_LAP}) | arrangement | CPU ms: median (quartiles) |", end="")
-            print(" µs more, 95 % | share, 95 % | p99 ms | difference, 95 % |\n|" + " --- |" * 7)
-            sizes = []
+            print(f"| service ({STARTS} starts of {TURNS} turns of {A_LAP}) | arrangement |", end="")
+            print(" CPU ms: median (quartiles) | µs more, 95 % | share, 95 % | p99 ms | difference, 95 % |")
+            print("|" + " --- |" * 7, flush=True)
             for shape in services.SHAPES:
-                names = SHORT if sizes else tuple(ARRANGEMENTS)
-                sizes += costs(shape, names, folder, peer)
-            middle, largest = statistics.median(sizes), max(sizes)
-            print(f"\na recording: median {middle:,.0f} bytes, largest {largest:,} (n = {len(sizes):,})")
+                costs(shape, folder, peer)
+            sizes(folder, peer)
         if "memory" in asked:
             memory(folder, peer)
         if "flood" in asked:

@@ -6,7 +6,8 @@ import threading
 import time
 
 from recorded import read
-from shadowlab_recorder.tape import Body, Tape
+from shadowlab_recorder.room import Limits
+from shadowlab_recorder.tape import Tape
 from shadowlab_recorder.writer import Writer
 
 
@@ -27,7 +28,7 @@ def test_a_full_queue_drops_and_counts_and_never_waits(tmp_path):
         return {"id": tape.id}
 
     writer = Writer(tmp_path, build, queue_length=2, queue_bytes=1 << 20)
-    tapes = [Tape("asgi", "GET", "/", "", [], Body(10), Body(10), control=False) for _ in range(6)]
+    tapes = [Tape("asgi", "GET", "/", "", [], Limits(10, 100, 1000)) for _ in range(6)]
     began = time.monotonic()
     taken = [writer.put(tape) for tape in tapes]
     assert time.monotonic() - began < 1

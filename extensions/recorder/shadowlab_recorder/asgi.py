@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import copy_context
 from typing import Any
 from urllib.parse import quote
 
-from shadowlab_recorder import spans, tape
-from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.body import Body
+from shadowlab_recorder.later import later
+from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import Tape
+from shadowlab_recorder.room import Limits
+from shadowlab_recorder.tape import Tape, running
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -39,24 +42,20 @@ class RecordedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._lifespan(scope, receive, send)
+        app, recorder = self.app, self.recorder
         # A tape that runs already is this request's own: whatever is around this application is recorded too.
-        now = quietly(self._start, scope) if scope["type"] == "http" and tape.current() is None else None
-        if now is None:
-            return await self.app(scope, receive, send)
-        recorder = self.recorder
-
-        async def tee_receive() -> Message:
-            message = await receive()
-            quietly(_received, now, message)
-            return message
-
-        async def tee_send(message: Message) -> None:
-            quietly(_sent, now, message, recorder)
-            await send(message)
-
-        token = tape.enter(now)
+        around = running.get()
+        if scope["type"] != "http" or recorder.off or not (around is None or around.closed):
+            return await app(scope, receive, send)
         try:
-            await self.app(scope, tee_receive, tee_send)
+            now = recorder.begin(Asked(scope, recorder.limits))
+        except Exception as error:
+            said(error, "start")
+            return await app(scope, receive, send)
+        tee_receive, tee_send = _ears(now, recorder, receive, send)
+        token = running.set(now)
+        try:
+            await app(scope, tee_receive, tee_send)
         except Exception as error:
             now.fail(error)
             raise
@@ -64,8 +63,11 @@ class RecordedApp:
             if now.failed and (now.status or 0) < 500:
                 now.error = None  # a middleware made good for it
         finally:
-            tape.leave(token)
-            quietly(recorder.finish, now)
+            running.reset(token)
+            if now.passed and now.held is None:
+                now.close()
+            else:
+                quietly(recorder.finish, now)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -73,40 +75,74 @@ class RecordedApp:
         finally:
             quietly(self.recorder.flush, 5.0)
 
-    def _start(self, scope: Scope) -> Tape | None:
-        query = scope.get("query_string", b"").decode("latin-1")
-        return self.recorder.start("asgi", scope["method"], _path(scope), query, list(scope.get("headers", ())))
+
+class Asked(Tape):
+    """A tape whose request is read from its scope when somebody wants to know."""
+
+    kind = "asgi"
+    path = later(lambda tape: _path(tape.raw_path))
+    query = later(lambda tape: tape.raw_query.decode("latin-1"))
+
+    def __init__(self, scope: Scope, limits: Limits) -> None:
+        self.method = scope["method"]
+        self.raw_path = scope.get("raw_path") or scope["path"]
+        self.raw_query = scope.get("query_string", b"")
+        self.request_headers = list(scope.get("headers", ()))
+        self._begin(limits)
 
 
-def _path(scope: Scope) -> str:
+def _path(told: bytes | str) -> str:
     """The path as it was asked for, percent-encoding included."""
-    raw = scope.get("raw_path")
-    return raw.decode("latin-1").partition("?")[0] if raw else quote(scope["path"])
+    return quote(told) if isinstance(told, str) else told.decode("latin-1").partition("?")[0]
 
 
-def _received(now: Tape, message: Message) -> None:
-    if message["type"] == "http.request":
-        body = now.request_body
-        body.add(message.get("body", b""))
-        body.ended = not message.get("more_body", False)
-    if not now.inside:
-        spans.notice(now)
+def _ears(now: Asked, recorder: Recorder, receive: Receive, send: Send) -> tuple[Receive, Send]:
+    """`receive` and `send` that keep what goes by."""
+    small = recorder.limits.small
+
+    async def tee_receive() -> Message:
+        message = await receive()
+        try:
+            if message["type"] == "http.request":
+                body = message.get("body", b"")
+                if message.get("more_body") or now.asked is not None or type(body) is not bytes or len(body) > small:
+                    _add(now.request_body, message)
+                    now.asked = b""  # what comes after goes there, too
+                else:
+                    now.asked = body
+            if now.inner is None:
+                now.inner = copy_context()
+        except Exception as error:
+            said(error, "receive")
+        return message
+
+    def tee_send(message: Message) -> Awaitable[None]:
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                body = message.get("body", b"")
+                if message.get("more_body") or now.answered is not None or type(body) is not bytes or len(body) > small:
+                    _add(now.response_body, message)
+                    now.answered = b""
+                else:
+                    now.answered = body
+                if now.watched:
+                    recorder.link(now)  # by now it may be slow
+            elif kind == "http.response.start":
+                now.status = status = int(message["status"])
+                now.response_headers = list(message.get("headers", ()))
+                if now.watched or status >= 500:
+                    recorder.link(now)
+            elif kind in ("http.response.pathsend", "http.response.zerocopysend"):
+                now.response_body.size += 1  # a file that goes by unseen: the body counts as cut
+                now.response_body.ended = True
+        except Exception as error:
+            said(error, "send")
+        return send(message)
+
+    return tee_receive, tee_send
 
 
-def _sent(now: Tape, message: Message, recorder: Recorder) -> None:
-    match message["type"]:
-        case "http.response.start":
-            now.status = int(message["status"])
-            now.response_headers = list(message.get("headers", ()))
-            if not now.inside:
-                spans.notice(now)
-            recorder.link(now)
-        case "http.response.body":
-            body = now.response_body
-            body.add(message.get("body", b""))
-            body.ended = not message.get("more_body", False)
-            if recorder.settings.slow_ms is not None:
-                recorder.link(now)  # by now it may be slow
-        case "http.response.pathsend" | "http.response.zerocopysend":
-            now.response_body.size += 1  # a file that goes by unseen: the body counts as cut
-            now.response_body.ended = True
+def _add(body: Body, message: Message) -> None:
+    body.add(message.get("body", b""))
+    body.ended = not message.get("more_body", False)

@@ -28,14 +28,16 @@ class Body:
     def add(self, piece: bytes) -> None:
         size = len(piece)
         self.size += size
-        wanted = min(size, self.limit - self.kept) if self._digest is None else 0
-        if wanted > 0 and self._room is not None:
-            wanted = self._room.take(wanted)
-        if wanted == size and self._digest is None:
-            self._pieces.append(piece if type(piece) is bytes else bytes(piece))
-            self.kept += size
-        else:
-            self._cut(piece, max(wanted, 0))
+        taken = 0
+        if self._digest is None:
+            taken = min(size, self.limit - self.kept)
+            if self._room is not None:
+                taken = self._room.take(taken)
+            if taken == size:
+                self._pieces.append(piece if type(piece) is bytes else bytes(piece))
+                self.kept += size
+                return
+        self._cut(piece, taken)
 
     def _cut(self, piece: bytes, kept: int) -> None:
         """From the first byte that is not kept on, nothing is, and the digest goes along."""

@@ -18,7 +18,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self._tables: dict[str, Table | None] = {}
-        self._readings: dict[str, Reading] = {}
+        self.readings: dict[str, Reading] = {}
 
     def table(self, connection: Any, name: str) -> Table | None:
         """The table of this name, None for what is no table."""
@@ -27,15 +27,13 @@ class Catalog:
             self._tables[name] = _described(sqlite3.Cursor(connection), name)
         return self._tables[name]
 
-    def reading(self, noted: Statement, cursor: Any) -> Reading:
-        """What this select reads, which its cursor has just executed."""
-        found = self._readings.get(noted.text)
-        if found is None:
-            if len(self._readings) > _MANY_READINGS:
-                self._readings.clear()
-            columns = tuple(each[0] for each in cursor.description or ())
-            found = self._readings[noted.text] = self._worked_out(noted, columns, cursor.connection)
-        return found
+    def read(self, noted: Statement, cursor: Any) -> Reading:
+        """What this select reads, which its cursor has just executed: it is in `readings` from now on."""
+        if len(self.readings) > _MANY_READINGS:
+            self.readings.clear()
+        columns = tuple(each[0] for each in cursor.description or ())
+        made = self.readings[noted.text] = self._worked_out(noted, columns, cursor.connection)
+        return made
 
     def _worked_out(self, noted: Statement, columns: tuple[str, ...], connection: Any) -> Reading:
         """Where the columns of a select come from, which tables need a query of ours, and what is not known."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shadowlab_recorder.later import later
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.sql import Parsed, Query
@@ -99,7 +100,7 @@ class Statement:
     target: Table | None = None
     """The table that a write changes."""
     reading: Reading = NOTHING_READ
-    columns: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     result: Rows | None = None
     whole: tuple[tuple[Table, Rows], ...] = ()
     """All columns of the rows that a select read, of tables of which its result tells a part."""
@@ -125,6 +126,11 @@ class Statement:
         self.started = time.perf_counter()
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Of its result."""
+        return self.named or self.reading.columns
+
+    @property
     def origins(self) -> Origins:
         return self.reading.origins
 
@@ -145,17 +151,18 @@ class Statement:
 class Log:
     """The statements of one request in one database."""
 
+    doubts: dict[str, None] = later(lambda _: {})
+    others: set[str] = later(lambda _: set())
+    dumped: list[tuple[Table, list[tuple[Any, ...]]]] = later(lambda _: [])
+    """Tables with all their rows, where a server held the state before."""
+    cut = False
+
     def __init__(self, dialect: str, address: str, version: str | None, room: Room | None = None) -> None:
         self.dialect = dialect
         self.address = address
         self.version = version
         self.room = room
         self.statements: list[Statement] = []
-        self.doubts: dict[str, None] = {}
-        self.others: set[str] = set()
-        self.cut = False
-        self.dumped: list[tuple[Table, list[tuple[Any, ...]]]] = []
-        """Tables with all their rows, where a server held the state before."""
         self._sequence = itertools.count()
 
     def names(self) -> list[str]:
@@ -166,9 +173,13 @@ class Log:
 
     def statement(self, text: str, parameters: Any, parsed: Parsed) -> Statement | None:
         """A new statement, None when there are too many."""
-        seq = next(self._sequence)
-        size = len(text) + 64
-        if seq >= STATEMENTS_LIMIT or (self.room is not None and self.room.take(size) < size):
+        seq, room, size = next(self._sequence), self.room, len(text) + 64
+        if room is not None and room.used + size <= room.granted:
+            room.used += size
+        elif room is not None and room.take(size) < size:
+            self.cut = True
+            return None
+        if seq >= STATEMENTS_LIMIT:
             self.cut = True
             return None
         if type(parameters) is not tuple:
@@ -183,21 +194,18 @@ class Log:
 
     def knows(self, table: Table, key: Mapping[str, Any]) -> bool:
         """Whether the row with this key has been read whole before."""
-        if not key or len(key) != len(table.key) or any(name not in key for name in table.key):
+        if len(key) != len(table.key) or not key or any(name not in key for name in table.key):
             return False
-        wanted = {name: str(value) for name, value in key.items()}
-        return any(each.reading is not NOTHING_READ and _has(each, table, wanted) for each in self.statements)
-
-
-def _has(statement: Statement, table: Table, key: Mapping[str, str]) -> bool:
-    """Whether a statement read the row with this key."""
-    for read, rows in statement.whole:
-        if read is table and rows.has({table.names.index(name): value for name, value in key.items()}):
-            return True
-    for read, places in statement.reading.covered:
-        if read is table and statement.result is not None:
-            return statement.result.has({places[name]: value for name, value in key.items()})
-    return False
+        for each in self.statements:
+            for read, rows in each.whole:
+                if read is table and rows.has({table.names.index(name): str(value) for name, value in key.items()}):
+                    return True
+            for read, places in each.reading.covered:
+                if read is table and each.result is not None:
+                    if each.result.has({places[name]: str(value) for name, value in key.items()}):
+                        return True
+                    break
+        return False
 
 
 def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple[Table, Row]]:

@@ -273,7 +273,7 @@ def _done(cursor: Any, log: Log, statements: list[Statement]) -> None:
         noted.row_count = sum(each.command_tuples or 0 for each in mine) if mine else None
         if any(each.nfields for each in mine):
             noted.result = Fetched(mine, log.room)
-            noted.columns = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
+            noted.named = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
 
 
 def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Steps:

@@ -10,13 +10,14 @@ from typing import Any
 
 from shadowlab_recorder.catalog_sqlite import catalog_of, changes, place_of
 from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement
-from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.rows_sqlite import Fetched
 from shadowlab_recorder.sql import argument, arguments, parsed
-from shadowlab_recorder.tape import Tape, current
+from shadowlab_recorder.tape import Tape, current, running
 
 _row_factory: Any = sqlite3.Cursor.row_factory  # the C member, which ours hides
+_ENDS = {what: parsed(what) for what in ("commit", "rollback")}
 
 
 def watch() -> None:
@@ -28,7 +29,7 @@ def watch() -> None:
     def listened(*args: Any, **kwargs: Any) -> Any:
         factory = kwargs.get("factory", sqlite3.Connection)
         if len(args) <= 5 and isinstance(factory, type):
-            kwargs["factory"] = _listening(ListeningConnection, factory)
+            kwargs["factory"] = listening_connection(factory)
         return connect(*args, **kwargs)
 
     listened.__doc__ = connect.__doc__
@@ -38,138 +39,158 @@ def watch() -> None:
 
 
 @lru_cache(maxsize=64)
-def _listening(part: type, base: type) -> type:
-    """The class that the service asked for, listened to; it goes by the same name."""
-    named = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
-    return type(base.__name__, (part, base), {**named, "_shadowlab_base": base})
+def listening_connection(base: Any) -> type:
+    """A class of connections whose cursors are listened to; it notes the ends of transactions."""
+    own, plain = base.cursor, listening_cursor(sqlite3.Cursor)
+
+    class Connection(base):  # type: ignore[misc]  # whatever the service asked for
+        __slots__ = ("_shadowlab_address", "_shadowlab_place")
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            base.__init__(self, *args, **kwargs)
+            self._shadowlab_address = str(args[0] if args else kwargs.get("database", ""))
+            self._shadowlab_place = place_of(self._shadowlab_address)
+
+        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+            if not isinstance(factory, type):
+                return own(self, factory)
+            made = own(self, plain if factory is sqlite3.Cursor else listening_cursor(factory))
+            dressed = _row_factory.__get__(made)
+            if dressed is not None:
+                made.row_factory = dressed
+            return made
+
+        def execute(self, *args: Any) -> Any:
+            return self.cursor().execute(*args)
+
+        def executemany(self, *args: Any) -> Any:
+            return self.cursor().executemany(*args)
+
+        def executescript(self, *args: Any) -> Any:
+            return self.cursor().executescript(*args)
+
+        def commit(self) -> None:
+            tape = running.get()
+            if tape is not None and not tape.closed and self.in_transaction:
+                quietly(_transaction, self, tape, "commit")
+            base.commit(self)
+
+        def rollback(self) -> None:
+            tape = running.get()
+            if tape is not None and not tape.closed and self.in_transaction:
+                quietly(_transaction, self, tape, "rollback")
+            base.rollback(self)
+
+    return _named_as(base, Connection)
 
 
-class ListeningConnection:
-    """The part of a connection that makes cursors which are listened to, and notes the ends of transactions."""
+@lru_cache(maxsize=64)
+def listening_cursor(base: Any) -> type:
+    """A class of cursors that keep what they execute and fetch while a tape runs.
 
-    in_transaction: bool
+    Rows come bare out of SQLite, so that they can be kept, and get the service's `row_factory` here.
+    """
+    execute_one, fetch_one = base.execute, base.fetchone
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._shadowlab_address = str(args[0] if args else kwargs.get("database", ""))
-        self._shadowlab_place = place_of(self._shadowlab_address)
+    class Cursor(base):  # type: ignore[misc]  # whatever the service asked for
+        _shadowlab_rows: Fetched | None = None
+        _shadowlab_factory: Any = None
+        _shadowlab_base = base
 
-    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        base: Any = super()
-        if not isinstance(factory, type):
-            return base.cursor(factory)
-        made = base.cursor(_listening(ListeningCursor, factory))
-        dressed = _row_factory.__get__(made)
-        if dressed is not None:
-            made.row_factory = dressed
-        return made
+        @property
+        def row_factory(self) -> Any:
+            return self._shadowlab_factory
 
-    def execute(self, *args: Any) -> Any:
-        return self.cursor().execute(*args)
+        @row_factory.setter
+        def row_factory(self, factory: Any) -> None:
+            self._shadowlab_factory = factory
+            _row_factory.__set__(self, None)
 
-    def executemany(self, *args: Any) -> Any:
-        return self.cursor().executemany(*args)
-
-    def executescript(self, *args: Any) -> Any:
-        return self.cursor().executescript(*args)
-
-    def commit(self) -> None:
-        base: Any = super()
-        if self.in_transaction and current() is not None:
-            quietly(_transaction, self, "commit")
-        base.commit()
-
-    def rollback(self) -> None:
-        base: Any = super()
-        if self.in_transaction and current() is not None:
-            quietly(_transaction, self, "rollback")
-        base.rollback()
-
-
-class ListeningCursor:
-    """The part of a cursor that keeps what it executes and fetches while a tape runs."""
-
-    connection: Any
-    _shadowlab_rows: Fetched | None = None
-    _shadowlab_factory: Any = None
-
-    @property
-    def row_factory(self) -> Any:
-        return self._shadowlab_factory
-
-    @row_factory.setter
-    def row_factory(self, factory: Any) -> None:
-        """Rows come bare out of SQLite, so that they can be kept, and are dressed here."""
-        self._shadowlab_factory = factory
-        _row_factory.__set__(self, None)
-
-    def execute(self, sql: str, parameters: Any = None, /) -> Any:
-        base: Any = super()
-        self._shadowlab_rows = None
-        given = () if parameters is None else (parameters,)
-        tape = current()
-        if tape is None:
-            quietly(_unrecorded, self, sql)
-            base.execute(sql, *given)
+        def execute(self, sql: str, parameters: Any = None, /) -> Any:
+            given = () if parameters is None else (parameters,)
+            tape = running.get()
+            if self._shadowlab_rows is not None:
+                self._shadowlab_rows = None
+            if tape is None or tape.closed:
+                quietly(_unrecorded, self, sql)
+                execute_one(self, sql, *given)
+                return self
+            noted = None
+            try:
+                noted = _begin(self, tape, sql, parameters)
+            except Exception as error:
+                said(error, "execute")
+            try:
+                execute_one(self, sql, *given)
+            except Exception as error:
+                quietly(_broke, noted, error, self, tape)
+                raise
+            try:
+                if noted is not None:
+                    _done(noted, self)
+            except Exception as error:
+                said(error, "execute")
             return self
-        noted = quietly(_begin, self, tape, sql, parameters)
-        try:
-            base.execute(sql, *given)
-        except Exception as error:
-            quietly(_broke, noted, error, self, tape)
-            raise
-        quietly(_done, noted, self)
-        return self
 
-    def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
-        base: Any = super()
-        self._shadowlab_rows = None
-        tape = current()
-        if tape is None:
-            base.executemany(sql, parameters)
+        def executemany(self, sql: str, parameters: Iterable[Any], /) -> Any:
+            self._shadowlab_rows = None
+            tape = current()
+            if tape is None:
+                base.executemany(self, sql, parameters)
+                return self
+            parameters = list(parameters)
+            noted = [quietly(_begin, self, tape, sql, each) for each in parameters]
+            try:
+                base.executemany(self, sql, parameters)
+            except Exception as error:
+                quietly(_broke, noted[-1] if noted else None, error, self, tape)
+                raise
             return self
-        parameters = list(parameters)
-        noted = [quietly(_begin, self, tape, sql, each) for each in parameters]
-        try:
-            base.executemany(sql, parameters)
-        except Exception as error:
-            quietly(_broke, noted[-1] if noted else None, error, self, tape)
-            raise
-        return self
 
-    def executescript(self, script: str, /) -> Any:
-        base: Any = super()
-        quietly(_script, self, script)
-        base.executescript(script)
-        return self
+        def executescript(self, script: str, /) -> Any:
+            self._shadowlab_rows = None
+            quietly(_script, self, script)
+            base.executescript(self, script)
+            return self
 
-    def fetchone(self) -> Any:
-        base: Any = super()
-        row = base.fetchone()
-        return None if row is None else self._given(row)
+        def fetchone(self) -> Any:
+            row = fetch_one(self)
+            if row is None or self._shadowlab_rows is None is self._shadowlab_factory:
+                return row
+            return _given(self, row)
 
-    def fetchmany(self, *size: Any, **named: Any) -> Any:
-        base: Any = super()
-        return self._all_given(base.fetchmany(*size, **named))
+        def fetchmany(self, *size: Any, **named: Any) -> Any:
+            return _all_given(self, base.fetchmany(self, *size, **named))
 
-    def fetchall(self) -> Any:
-        base: Any = super()
-        return self._all_given(base.fetchall())
+        def fetchall(self) -> Any:
+            return _all_given(self, base.fetchall(self))
 
-    def __next__(self) -> Any:
-        base: Any = super()
-        return self._given(base.__next__())
+        def __next__(self) -> Any:
+            return _given(self, base.__next__(self))
 
-    def _all_given(self, rows: list[Any]) -> list[Any]:
-        if self._shadowlab_rows is None and self._shadowlab_factory is None:
-            return rows
-        return [self._given(row) for row in rows]
+    return _named_as(base, Cursor)
 
-    def _given(self, row: Any) -> Any:
-        if self._shadowlab_rows is not None and type(row) is tuple:
-            self._shadowlab_rows.add(row)
-        factory = self._shadowlab_factory
-        return row if factory is None or type(row) is not tuple else factory(self, row)
+
+def _named_as(base: type, made: type) -> type:
+    """The class goes by the name of the one that the service asked for."""
+    made.__module__, made.__name__, made.__qualname__ = base.__module__, base.__name__, base.__qualname__
+    made.__doc__ = base.__doc__
+    return made
+
+
+def _all_given(cursor: Any, rows: list[Any]) -> list[Any]:
+    if cursor._shadowlab_rows is None and cursor._shadowlab_factory is None:
+        return rows
+    return [_given(cursor, row) for row in rows]
+
+
+def _given(cursor: Any, row: Any) -> Any:
+    if type(row) is not tuple:
+        return row
+    kept, factory = cursor._shadowlab_rows, cursor._shadowlab_factory
+    if kept is not None:
+        kept.add(row)
+    return row if factory is None else factory(cursor, row)
 
 
 def _log(connection: Any, tape: Tape) -> Log | None:
@@ -179,11 +200,10 @@ def _log(connection: Any, tape: Tape) -> Log | None:
     return tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
 
 
-def _transaction(connection: Any, what: str) -> None:
-    tape = current()
-    log = _log(connection, tape) if tape is not None else None
+def _transaction(connection: Any, tape: Tape, what: str) -> None:
+    log = _log(connection, tape)
     if log is not None:
-        log.statement(what, (), parsed(what))
+        log.statement(what, (), _ENDS[what])
 
 
 def _unrecorded(cursor: Any, sql: str) -> None:
@@ -206,25 +226,28 @@ def _script(cursor: Any, script: str) -> None:
 
 def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | None:
     """Notes a statement, and the rows that it is about to change."""
-    connection = cursor.connection
-    log = _log(connection, tape)
-    if log is None:
-        return None
+    connection, log = cursor.connection, tape.log
+    if log is None or log.address != connection._shadowlab_address:
+        log = _log(connection, tape)
+        if log is None:
+            return None
     found = parsed(sql)
-    if found.kind == "other":
+    kind = found.kind
+    if kind == "other":
         if _is_pragma(sql):
             return None
         changes(connection)
     noted = log.statement(sql, parameters or (), found)
     if noted is None:
         return None
-    if found.kind == "select":
+    if kind == "select":
         noted.result = cursor._shadowlab_rows = Fetched(log.room)
         if found.hidden:
             noted.doubt = f"rows of a subquery: {sql[:120]}"
-    elif found.kind in ("insert", "update", "delete"):
+    elif kind in ("insert", "update", "delete"):
         _note_write(cursor, noted, log)
-        noted.started = time.perf_counter()
+        if noted.before is not None:
+            noted.started = time.perf_counter()
     return noted
 
 
@@ -240,12 +263,15 @@ def _note_write(cursor: Any, noted: Statement, log: Log) -> None:
         noted.result = cursor._shadowlab_rows = Fetched(log.room)
         if found.conflict:
             noted.before = _conflicting(cursor, noted, table.key, log.room)
-    elif found.by_key and log.knows(
-        table, {n: argument(noted.parameters, m, noted.text) for n, m in found.by_key.items()}
-    ):
+    elif found.by_key and log.knows(table, _key(noted)):
         noted.known = True
     elif found.rows is not None:
         noted.before = _select(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks), log.room)
+
+
+def _key(noted: Statement) -> dict[str, Any]:
+    """The row that WHERE names, by the columns that it names."""
+    return {name: argument(noted.parameters, mark, noted.text) for name, mark in noted.parsed.by_key.items()}
 
 
 def _select(cursor: Any, text: str, parameters: Any, room: Room | None) -> Fetched:
@@ -261,29 +287,29 @@ def _select(cursor: Any, text: str, parameters: Any, room: Room | None) -> Fetch
     return found
 
 
-def _done(noted: Statement | None, cursor: Any) -> None:
+def _done(noted: Statement, cursor: Any) -> None:
     """After a statement that went well: where its columns come from, and the rest of rows of which it tells a part."""
-    if noted is None:
-        return
     noted.touch()
     found = noted.parsed
     if found.kind == "select" and found.tables:
-        _read(noted, cursor)
+        catalog = catalog_of(cursor.connection)
+        reading = noted.reading = catalog.readings.get(noted.text) or catalog.read(noted, cursor)
+        if reading.doubt or reading.more:
+            _read_more(noted, cursor)
         return
     noted.row_count = cursor.rowcount if cursor.rowcount >= 0 else None
     if cursor.description:
-        noted.columns = tuple(each[0] for each in cursor.description)
+        noted.named = tuple(each[0] for each in cursor.description)
     else:
         noted.result = cursor._shadowlab_rows = None
     if found.kind == "insert" and noted.result is None:
         noted.first_id = cursor.lastrowid
 
 
-def _read(noted: Statement, cursor: Any) -> None:
-    reading = noted.reading = catalog_of(cursor.connection).reading(noted, cursor)
-    noted.columns = reading.columns
-    noted.doubt = noted.doubt or reading.doubt
-    for table, query in reading.more:
+def _read_more(noted: Statement, cursor: Any) -> None:
+    """The rows of which a select has told a part."""
+    noted.doubt = noted.doubt or noted.reading.doubt
+    for table, query in noted.reading.more:
         room = cursor._shadowlab_rows.room
         rows = _select(cursor, query.text, arguments(noted.parameters, query.marks), room)
         noted.whole = (*noted.whole, (table, rows))

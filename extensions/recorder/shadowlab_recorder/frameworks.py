@@ -6,11 +6,13 @@ import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import copy_context
 from typing import Any
 
 from shadowlab_recorder import spans, tape
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
+from shadowlab_recorder.tape import running
 
 Scope = MutableMapping[str, Any]
 
@@ -37,12 +39,11 @@ class Probe:
         self.recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        now = tape.current() if scope["type"] == "http" else None
-        if now is None:
+        now = running.get()
+        if now is None or now.closed or scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        quietly(spans.notice, now, True)
-        now.inside = True
+        now.inner, now.inside = copy_context(), True
         try:
             await self.app(scope, receive, send)
         except Exception as error:
@@ -131,13 +132,14 @@ def _link(recorder: Recorder, response: Any) -> None:
     now = tape.current()
     if now is not None:
         now.status = getattr(response, "status_code", None) or now.status
-        recorder.link(now)
+        if now.watched or now.failed:
+            recorder.link(now)
 
 
 def _entered() -> None:
     now = tape.current()
     if now is not None:
-        spans.notice(now, True)
+        now.inner, now.inside = copy_context(), True
 
 
 def _failed(error: Exception) -> None:

@@ -2,11 +2,75 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from shadowlab_recorder.body import Body
 from shadowlab_recorder.fixture import message
+from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import log
-from shadowlab_recorder.tape import Exchange, RawHeaders, current
+from shadowlab_recorder.tape import Exchange, RawHeaders, Tape, current
+
+
+class Whole(Exchange):
+    """An exchange whose parts stay as its client has them until the recording is written, which is seldom.
+
+    Bodies that are one piece are kept by reference; those in pieces, or too large, go into `request_body` and `body`.
+    """
+
+    sent: bytes | None = None
+    content: bytes | None = None
+    """The bodies of the request and of the answer, where they were one piece."""
+    asked: tuple[Any, ...] = ()
+    answer: tuple[Any, ...] = ()
+    """Headers of the request and of the answer: tuples that begin with a name and end with a value."""
+    request_body = later(lambda each: each.made_of(each.sent))
+    body = later(lambda each: each.made_of(each.content))
+    request_headers = later(lambda each: raw((pair[0], pair[-1]) for pair in each.asked))
+    headers = later(lambda each: raw((pair[0], pair[-1]) for pair in each.answer))
+
+    def __init__(self, seq: int, method: str, url: Any, asked: tuple[Any, ...], tape: Tape) -> None:
+        self.seq = seq
+        self.method = method
+        self._url = url
+        self.asked = asked
+        self.limit = tape.limits.body
+        self.room = tape.room
+        self.started = time.monotonic()
+
+    def made_of(self, piece: bytes | None) -> Body:
+        made = Body(self.limit, self.room if piece is None else None)
+        if piece is not None:
+            made.add(piece)
+            made.ended = True
+        return made
+
+    def fits(self, piece: bytes) -> bool:
+        """Whether a body is kept whole by a reference to it."""
+        size, room = len(piece), self.room
+        if size > self.limit or type(piece) is not bytes:
+            return False
+        if room.used + size <= room.granted:
+            room.used += size
+            return True
+        return room.take(size) == size
+
+    def went(self, content: bytes) -> None:
+        """This is the body of the request."""
+        if self.fits(content):
+            self.sent = content
+        else:
+            self.request_body.add(content)
+            self.request_body.ended = True
+
+    def came(self, content: bytes) -> None:
+        """The answer's body was read at once."""
+        if self.fits(content):
+            self.content = content
+        else:
+            self.body.add(content)
+            self.body.ended = True
+        self.ended = time.monotonic()
 
 
 def begin(client: str, method: str, url: str, headers: RawHeaders, body: bytes | None = b"") -> Exchange | None:

@@ -3,94 +3,149 @@
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from shadowlab_recorder.body import Body
-from shadowlab_recorder.fixture import message
-from shadowlab_recorder.tape import Exchange, current
-
-_log = logging.getLogger("shadowlab_recorder")
+from shadowlab_recorder.outbound import Whole, broke
+from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.tape import Tape, running
 
 
 def watch(httpx: Any) -> None:
-    """Wraps httpx's two network transports, once.
+    """Wraps httpx's two network transports, once, and the reading of a whole response.
 
     At the transport every hop of a redirect is an exchange of its own, and bodies are what is on the wire.
     """
     if not hasattr(httpx.HTTPTransport.handle_request, "_shadowlab"):
-        _wrap(httpx)
+        _wrap_transports(httpx)
+        _wrap_reading(httpx.Response)
 
 
-def _wrap(httpx: Any) -> None:
+def _wrap_transports(httpx: Any) -> None:
     sync_handle = httpx.HTTPTransport.handle_request
     async_handle = httpx.AsyncHTTPTransport.handle_async_request
     tee = _tee(httpx)
 
     @functools.wraps(sync_handle)
     def handle_request(self: Any, request: Any) -> Any:
-        exchange = _begin(httpx, request, tee)
+        tape = running.get()
+        if tape is None or tape.closed:
+            return sync_handle(self, request)
+        exchange = _begin(httpx, tape, request, tee)
         try:
             response = sync_handle(self, request)
         except Exception as error:
-            _broke(exchange, error)
+            quietly(broke, exchange, error)
             raise
-        return _answered(exchange, response, tee)
+        return response if exchange is None else _answered(exchange, response, tee)
 
     @functools.wraps(async_handle)
     async def handle_async_request(self: Any, request: Any) -> Any:
-        exchange = _begin(httpx, request, tee)
+        tape = running.get()
+        if tape is None or tape.closed:
+            return await async_handle(self, request)
+        exchange = _begin(httpx, tape, request, tee)
         try:
             response = await async_handle(self, request)
         except Exception as error:
-            _broke(exchange, error)
+            quietly(broke, exchange, error)
             raise
-        return _answered(exchange, response, tee)
+        return response if exchange is None else _answered(exchange, response, tee)
 
     handle_request._shadowlab = True  # type: ignore[attr-defined]  # the mark that watch() looks for
     httpx.HTTPTransport.handle_request = handle_request
     httpx.AsyncHTTPTransport.handle_async_request = handle_async_request
 
 
-def _begin(httpx: Any, request: Any, tee: Any) -> Exchange | None:
-    """An exchange on the current tape, None outside of a request."""
-    tape = current()
-    if tape is None:
+def _wrap_reading(kind: Any) -> None:
+    """Who reads a response at once gets its body in one piece, which is kept then; no piece has to go by an ear."""
+    read, aread = kind.read, kind.aread
+
+    @functools.wraps(read)
+    def noted_read(self: Any) -> Any:
+        exchange = quietly(_unread, self)
+        if exchange is None:
+            return read(self)
+        try:
+            content = read(self)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        quietly(exchange.came, content)
+        return content
+
+    @functools.wraps(aread)
+    async def noted_aread(self: Any) -> Any:
+        exchange = quietly(_unread, self)
+        if exchange is None:
+            return await aread(self)
+        try:
+            content = await aread(self)
+        except Exception as error:
+            quietly(broke, exchange, error)
+            raise
+        quietly(exchange.came, content)
+        return content
+
+    kind.read, kind.aread = noted_read, noted_aread
+
+
+def _unread(response: Any) -> Sent | None:
+    """The exchange of a response of which nothing was read yet, and whose bytes are the body as it is on the wire."""
+    exchange = getattr(getattr(getattr(response, "stream", None), "_stream", None), "shadowlab_exchange", None)
+    if exchange is None or exchange.whole or response.is_stream_consumed or response.is_closed:
         return None
+    for header in exchange.answer:
+        if header[-2].lower() == b"content-encoding":
+            return None
+    exchange.whole = True
+    return exchange  # type: ignore[no-any-return]
+
+
+class Sent(Whole):
+    """An exchange of httpx."""
+
+    client = "httpx"
+    whole = False
+    """Whether the answer's body comes, or came, in one piece."""
+
+
+def _kept(headers: Any) -> tuple[Any, ...]:
+    """Headers as they are now: name, name in lower case and value of each, if httpx tells; most are never looked at."""
+    return tuple(getattr(headers, "_list", None) or headers.raw)
+
+
+def _begin(httpx: Any, tape: Tape, request: Any, tee: Any) -> Sent | None:
+    """An exchange on the tape, None when there are too many."""
     try:
-        exchange = tape.exchange("httpx", request.method, request.url, request.headers.raw)
-        if exchange is not None:
-            _note_body(httpx, request, exchange.request_body, tee)
+        seq = tape.turn()
+        if seq is None:
+            return None
+        exchange = Sent(seq, request.method, request.url, _kept(request.headers), tape)
+        tape.outbound.append(exchange)
+        try:
+            content = request.content
+        except httpx.RequestNotRead:
+            request.stream = tee(request.stream, exchange.request_body, None)
+            return exchange
+        exchange.went(content)
     except Exception as error:
         tape.outbound_lost = True
-        _log.warning("shadowlab-recorder: an outbound call is not recorded: %s", type(error).__name__)
+        said(error, "an outbound call")
         return None
     return exchange
 
 
-def _note_body(httpx: Any, request: Any, body: Body, tee: Any) -> None:
-    try:
-        body.add(request.content)
-        body.ended = True
-    except httpx.RequestNotRead:
-        request.stream = tee(request.stream, body, None)
-
-
-def _broke(exchange: Exchange | None, error: Exception) -> None:
-    if exchange is not None:
-        kind = type(error)
-        exchange.error = (f"{kind.__module__}.{kind.__qualname__}", message(error))
-        exchange.touch()
-
-
-def _answered(exchange: Exchange | None, response: Any, tee: Any) -> Any:
+def _answered(exchange: Sent, response: Any, tee: Any) -> Any:
     """The response with an ear at its stream: every piece still reaches the caller as it comes."""
-    if exchange is not None:
+    try:
         exchange.status = int(response.status_code)
-        exchange.headers = response.headers.raw
+        exchange.answer = _kept(response.headers)
         exchange.touch()
-        response.stream = tee(response.stream, exchange.body, exchange)
+        response.stream = tee(response.stream, None, exchange)
+    except Exception as error:
+        said(error, "an answer")
     return response
 
 
@@ -98,29 +153,39 @@ def _tee(httpx: Any) -> Any:
     """A class of streams that hand on every piece and keep a copy; made here because httpx may not be installed."""
 
     class Tee(httpx.SyncByteStream, httpx.AsyncByteStream):  # type: ignore[misc]  # httpx is Any here
-        def __init__(self, stream: Any, body: Body, exchange: Exchange | None) -> None:
+        def __init__(self, stream: Any, body: Body | None, exchange: Sent | None) -> None:
             self._stream = stream
             self._body = body
-            self._exchange = exchange
+            self.shadowlab_exchange = exchange
 
         def __iter__(self) -> Iterator[bytes]:
+            exchange = self.shadowlab_exchange
+            return iter(self._stream) if exchange is not None and exchange.whole else self._pieces()
+
+        def __aiter__(self) -> AsyncIterator[bytes]:
+            exchange = self.shadowlab_exchange
+            return self._stream.__aiter__() if exchange is not None and exchange.whole else self._async_pieces()
+
+        def _pieces(self) -> Iterator[bytes]:
+            body = self._heard()
             try:
                 for piece in self._stream:
-                    self._body.add(piece)
+                    body.add(piece)
                     yield piece
-                self._end()
+                self._end(body)
             except Exception as error:
-                _broke(self._exchange, error)
+                quietly(broke, self.shadowlab_exchange, error)
                 raise
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
+        async def _async_pieces(self) -> AsyncIterator[bytes]:
+            body = self._heard()
             try:
                 async for piece in self._stream:
-                    self._body.add(piece)
+                    body.add(piece)
                     yield piece
-                self._end()
+                self._end(body)
             except Exception as error:
-                _broke(self._exchange, error)
+                quietly(broke, self.shadowlab_exchange, error)
                 raise
 
         def close(self) -> None:
@@ -129,9 +194,16 @@ def _tee(httpx: Any) -> Any:
         async def aclose(self) -> None:
             await self._stream.aclose()
 
-        def _end(self) -> None:
-            self._body.ended = True
-            if self._exchange is not None:
-                self._exchange.touch()
+        def _heard(self) -> Body:
+            if self._body is not None:
+                return self._body
+            assert self.shadowlab_exchange is not None
+            made: Body = self.shadowlab_exchange.body
+            return made
+
+        def _end(self, body: Body) -> None:
+            body.ended = True
+            if self.shadowlab_exchange is not None:
+                self.shadowlab_exchange.touch()
 
     return Tee

@@ -6,9 +6,9 @@ import functools
 import sys
 from typing import Any
 
-from shadowlab_recorder.outbound import answered, begin, broke, raw
-from shadowlab_recorder.quiet import quietly
-from shadowlab_recorder.tape import Exchange
+from shadowlab_recorder.outbound import Whole, broke
+from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.tape import Tape, running
 
 
 def watch(module: Any) -> None:
@@ -18,54 +18,96 @@ def watch(module: Any) -> None:
 
     @functools.wraps(make_request)
     def _make_request(self: Any, conn: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        tape = running.get()
+        if tape is None or tape.closed:
+            return make_request(self, conn, method, url, *args, **kwargs)
         body, headers = kwargs.get("body", args[0] if args else None), kwargs.get("headers", args[1:2] and args[1])
-        exchange = quietly(_begin, self, method, url, body, headers)
+        exchange = _begin(tape, self, method, url, body, headers)
         try:
             response = make_request(self, conn, method, url, *args, **kwargs)
         except Exception as error:
             quietly(broke, exchange, error)
             raise
         if exchange is not None:
-            quietly(answered, exchange, response.status, response.headers)
-            response._shadowlab = exchange
-            exchange.body.ended = method == "HEAD" or response.status in (204, 304)
-            if getattr(response, "_body", None) is not None:  # it was read when it was made
-                quietly(_noted, response, response._body, None)
+            quietly(_answered, exchange, response, method)
         return response
 
     @functools.wraps(read)
     def tee_read(self: Any, amt: int | None = None, *args: Any, **kwargs: Any) -> Any:
         """Notes decoded bytes, and says so by leaving out the header that names the coding."""
+        exchange = getattr(self, "_shadowlab", None)
+        if exchange is None or exchange.over:
+            return read(self, amt, *args, **kwargs)
         try:
             piece = read(self, amt, *args, **kwargs)
         except Exception as error:
-            quietly(broke, getattr(self, "_shadowlab", None), error)
+            quietly(broke, exchange, error)
             raise
-        quietly(_noted, self, piece, amt)
+        if exchange.plain and len(piece) == exchange.length and not exchange.in_pieces:
+            exchange.over = True
+            quietly(exchange.came, piece)
+        else:
+            quietly(_noted, exchange, piece, amt)
         return piece
 
     @functools.wraps(stream)
     def tee_stream(self: Any, *args: Any, **kwargs: Any) -> Any:
+        exchange = getattr(self, "_shadowlab", None)
+        # What goes through read() is noted there, and its length tells where it ends.
+        return stream(self, *args, **kwargs) if exchange is None or exchange.plain else _streamed(self, *args, **kwargs)
+
+    def _streamed(self: Any, *args: Any, **kwargs: Any) -> Any:
         chunked = self.chunked and self.supports_chunked_reads()
         for piece in stream(self, *args, **kwargs):
             if chunked:  # the other way goes through read()
-                quietly(_noted, self, piece, 1)
+                quietly(_noted, self._shadowlab, piece, 1)
             yield piece
-        quietly(_noted, self, b"", 1)
+        quietly(_noted, self._shadowlab, b"", 1)
 
     pool._make_request = _make_request
     module.HTTPResponse.read = tee_read
     module.HTTPResponse.stream = tee_stream
 
 
-def _begin(pool: Any, method: str, url: str, body: Any, headers: Any) -> Exchange | None:
-    port = "" if pool.port in (None, {"http": 80, "https": 443}.get(pool.scheme)) else f":{pool.port}"
-    address = url if "://" in url else f"{pool.scheme}://{pool.host}{port}{url}"
-    sent: bytes | None = b"" if body is None else body.encode("latin-1", "replace") if isinstance(body, str) else None
-    if isinstance(body, (bytes, bytearray, memoryview)):
-        sent = bytes(body)
-    client = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
-    return begin(client, method, address, raw(headers), sent)
+class Sent(Whole):
+    """An exchange of urllib3."""
+
+    plain = False
+    """Whether the answer says how long its body is, and the body is not coded."""
+    length: int | None = None
+    in_pieces = False
+    over = False
+    """Whether the whole body of the answer has been read."""
+
+    @property
+    def url(self) -> str:
+        scheme, host, port, url = self._url
+        place = "" if port in (None, {"http": 80, "https": 443}.get(scheme)) else f":{port}"
+        return url if "://" in url else f"{scheme}://{host}{place}{url}"
+
+
+def _begin(tape: Tape, pool: Any, method: str, url: str, body: Any, headers: Any) -> Sent | None:
+    try:
+        seq = tape.turn()
+        if seq is None:
+            return None
+        asked = tuple(headers.items()) if headers else ()
+        exchange = Sent(seq, method, (pool.scheme, pool.host, pool.port, url), asked, tape)
+        exchange.client = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
+        tape.outbound.append(exchange)
+        if body is None or type(body) is bytes:
+            exchange.went(body or b"")
+        elif isinstance(body, str):
+            exchange.went(body.encode("latin-1", "replace"))
+        elif isinstance(body, (bytearray, memoryview)):
+            exchange.went(bytes(body))
+        else:
+            exchange.request_body.size += 1  # it cannot be seen: it counts as cut
+    except Exception as error:
+        tape.outbound_lost = True
+        said(error, "an outbound call")
+        return None
+    return exchange
 
 
 def _from_requests() -> bool:
@@ -79,14 +121,30 @@ def _from_requests() -> bool:
     return False
 
 
-def _noted(response: Any, piece: bytes, amt: int | None) -> None:
-    exchange = getattr(response, "_shadowlab", None)
-    if exchange is None or exchange.body.ended:
+def _answered(exchange: Sent, response: Any, method: str) -> None:
+    exchange.status = response.status
+    exchange.answer = tuple(response.headers.items())
+    exchange.touch()
+    coded = any(pair[0].lower() == "content-encoding" for pair in exchange.answer)
+    exchange.length = response.length_remaining
+    exchange.plain = not coded and not response.chunked and exchange.length is not None
+    response._shadowlab = exchange
+    if method == "HEAD" or response.status in (204, 304):
+        exchange.came(b"")
+        exchange.over = True
+    elif getattr(response, "_body", None) is not None:  # it was read when it was made
+        _noted(exchange, response._body, None)
+
+
+def _noted(exchange: Sent, piece: bytes, amt: int | None) -> None:
+    if exchange.over:
         return
-    exchange.body.add(piece)
+    exchange.in_pieces = True
+    body = exchange.body
+    body.add(piece)
     exchange.touch()
     if amt is None or (not piece and amt != 0):
-        exchange.body.ended = True
+        exchange.over = body.ended = True
         coded = (b"content-encoding", b"content-length", b"transfer-encoding")
         if any(name.lower() == b"content-encoding" for name, _ in exchange.headers):
             exchange.headers = [pair for pair in exchange.headers if pair[0].lower() not in coded]

@@ -7,18 +7,19 @@ import logging
 import random
 import time
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from shadowlab_recorder import environment, fixture, identity, spans
-from shadowlab_recorder.body import Body
 from shadowlab_recorder.bounds import Bucket, fingerprint
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.redaction import Redaction
-from shadowlab_recorder.room import Room
+from shadowlab_recorder.room import Limits
 from shadowlab_recorder.settings import Settings, switched_off
 from shadowlab_recorder.snapshot import Held, Image, Snapshot
 from shadowlab_recorder.tape import RawHeaders, Tape
 from shadowlab_recorder.writer import Writer
+
+TapeOf = TypeVar("TapeOf", bound=Tape)
 
 _log = logging.getLogger("shadowlab_recorder")
 
@@ -28,14 +29,16 @@ class Recorder:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._off = switched_off()
+        self.off = switched_off()
         self._redaction = Redaction(
             settings.redact, settings.key, paths=settings.redact_paths, patterns=settings.redact_patterns
         )
         self._values = environment.values(settings.environment)
         self._draws = random.Random(settings.seed)
         self._bucket = Bucket(settings.per_minute)
-        self._memory = Room(settings.memory_bytes)
+        self.limits = Limits(settings.body_limit, settings.request_bytes, settings.memory_bytes)
+        self._memory = self.limits.house
+        self._watches = settings.mirror or settings.slow_ms is not None
         self._writer = Writer(
             settings.directory,
             self._document,
@@ -55,13 +58,15 @@ class Recorder:
 
     def start(self, kind: str, method: str, path: str, query: str, headers: RawHeaders) -> Tape | None:
         """A tape for a request that begins now, with the database as it is now; None when nothing is recorded."""
-        if self._off:
-            return None
+        return None if self.off else self.begin(Tape(kind, method, path, query, headers, self.limits))
+
+    def begin(self, tape: TapeOf) -> TapeOf:
+        """Draws whether the request is a control, and takes the database as it is now."""
         told = self.settings
-        limit, room = told.body_limit, Room(told.request_bytes, self._memory)
-        control = self._draws.random() < told.share  # one call in C: threads cannot meet in it
-        tape = Tape(kind, method, path, query, headers, Body(limit, room), Body(limit, room), control, room)
-        spans.notice(tape, nearest=True)
+        if told.share and self._draws.random() < told.share:  # one call in C: threads cannot meet in it
+            tape.control = tape.watched = True
+        if self._watches:
+            tape.watched = True
         if told.snapshot is not None:
             taken = self._image(told.snapshot)
             tape.snapshot_lost = taken is None
@@ -86,16 +91,12 @@ class Recorder:
         if tape.closed:
             return
         try:
-            if self.wanted(tape):
+            if (tape.watched or tape.failed) and self.wanted(tape):
                 self._keep(tape)
-            else:
-                tape.closed = True
+            elif tape.held is not None:
                 _release(tape)
         finally:
-            tape.closed = True
-            tape.span = tape._raised = None  # the exception would hold the service's frames, and they this tape
-            if tape.room is not None:
-                tape.room.leave()
+            tape.close()
 
     def _keep(self, tape: Tape) -> None:
         self.link(tape)

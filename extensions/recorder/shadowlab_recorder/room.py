@@ -10,33 +10,60 @@ _PORTION = 16 * 1024
 class Room:
     """Bytes that are there to be taken; a room inside of another takes from it by portions."""
 
-    __slots__ = ("_granted", "_lock", "_outer", "limit", "used")
+    __slots__ = ("_lock", "_outer", "granted", "limit", "used")
 
     def __init__(self, limit: int, outer: Room | None = None) -> None:
         self.limit = limit
         self.used = 0
         self._outer = outer
-        self._granted = 0 if outer is not None else limit
+        self.granted = 0 if outer is not None else limit
+        """Up to here nobody has to be asked; who takes often looks for himself: a call more would be felt."""
         self._lock: threading.Lock = threading.Lock() if outer is None else outer._lock
 
     def take(self, wanted: int) -> int:
         """How many of the wanted bytes there are; they are taken."""
-        if self.used + wanted > self._granted and self._outer is not None:
-            self._ask(self._outer, self.used + wanted - self._granted)
-        taken = max(min(wanted, self._granted - self.used), 0)
+        used = self.used + wanted
+        if used <= self.granted:
+            self.used = used
+            return wanted
+        if self._outer is not None:
+            self._ask(self._outer, self.used + wanted - self.granted)
+        taken = max(min(wanted, self.granted - self.used), 0)
         self.used += taken
         return taken
 
     def leave(self) -> None:
-        """Gives everything back."""
-        if self._outer is not None and self._granted:
-            with self._lock:
-                self._outer.used -= self._granted
-        self.used = self._granted = 0
+        """Gives everything back; inside of another room, nothing can be had any more."""
+        if self._outer is not None:
+            self.limit = 0
+            if self.granted:
+                with self._lock:
+                    self._outer.used -= self.granted
+        self.used = self.granted = 0
 
     def _ask(self, outer: Room, missing: int) -> None:
-        portion = min(max(missing, _PORTION), self.limit - self._granted)
+        portion = max(min(max(missing, _PORTION), self.limit - self.granted), 0)
         with self._lock:
             portion = min(portion, outer.limit - outer.used)
             outer.used += portion
-        self._granted += portion
+        self.granted += portion
+
+
+class Limits:
+    """What a recorder lets each of its requests hold."""
+
+    __slots__ = ("body", "house", "lock", "request", "small")
+
+    def __init__(self, body: int, request: int, memory: int) -> None:
+        self.body = body
+        """Bytes of one body."""
+        self.request = request
+        """Bytes of one request, bodies and rows together."""
+        self.house = Room(memory)
+        """What all requests hold together."""
+        self.lock = threading.Lock()
+        self.small = min(body, request // 4, memory >> 12, 4096)
+        """A body of so many bytes, in one piece, is counted only when its request holds more than that."""
+
+    def room(self) -> Room:
+        return Room(self.request, self.house)

@@ -21,8 +21,18 @@ class Fetched:
         self.room = room
 
     def add(self, row: tuple[Any, ...]) -> None:
-        size = _size(row)
-        if len(self.kept) < ROWS_LIMIT and (self.room is None or self.room.take(size) == size):
+        size = 56 + 16 * len(row)
+        for value in row:
+            if type(value) is str or type(value) is bytes:
+                size += len(value)
+        room = self.room
+        if len(self.kept) >= ROWS_LIMIT:
+            self.cut = True
+        elif room is None or room.used + size <= room.granted:
+            if room is not None:
+                room.used += size
+            self.kept.append(row)
+        elif room.take(size) == size:
             self.kept.append(row)
         else:
             self.cut = True
@@ -39,14 +49,6 @@ class Fetched:
 
     def rows(self) -> list[tuple[Any, ...]]:
         return [tuple(_value(value) for value in row) for row in self.kept]
-
-
-def _size(row: tuple[Any, ...]) -> int:
-    size = 56 + 16 * len(row)
-    for value in row:
-        if type(value) is str or type(value) is bytes:
-            size += len(value)
-    return size
 
 
 def _value(value: Any) -> Any:

@@ -13,12 +13,26 @@ RECORDING_ID = "shadowlab.recording.id"
 
 
 def notice(tape: Tape, nearest: bool = False) -> None:
-    """Remembers the span that is current here if it is the server's.
+    """Remembers the span that is current here if it is the server's; those that it passed before come first.
 
     The first server span wins over every other. With `nearest` (where a request enters, and a current span is around
     all of it) a span of another kind is taken as long as there is no server span. Else it only lends its trace id: the
     spans that OpenTelemetry opens around `receive` are of that sort.
     """
+    look_back(tape)
+    _look(tape, nearest)
+
+
+def look_back(tape: Tape) -> None:
+    """Looks for spans where the request has been so far; until somebody asks, only the places are kept."""
+    outer, inner, tape.outer, tape.inner = tape.outer, tape.inner, None, None
+    if outer is not None:
+        outer.run(_look, tape, True)
+    if inner is not None:
+        inner.run(_look, tape, tape.inside)
+
+
+def _look(tape: Tape, nearest: bool) -> None:
     if tape.served:
         return
     span = trace.get_current_span()

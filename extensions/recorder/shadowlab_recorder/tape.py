@@ -6,11 +6,12 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Iterator
+from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
 from shadowlab_recorder.body import Body
+from shadowlab_recorder.later import later
 
 if TYPE_CHECKING:
     from random import Random
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
-    from shadowlab_recorder.room import Room
+    from shadowlab_recorder.room import Limits, Room
     from shadowlab_recorder.snapshot import Held, Image
 
 RawHeaders = list[tuple[Any, Any]]
@@ -29,7 +30,8 @@ RawHeaders = list[tuple[Any, Any]]
 OUTBOUND_LIMIT = 200
 """Exchanges kept of one request; a request that makes more is not replayable and says so."""
 
-_current: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
+running: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
+"""The tape of the request that this code runs for; it may be closed. What every request passes looks here by itself."""
 
 
 class Exchange:
@@ -51,7 +53,7 @@ class Exchange:
         self.headers: RawHeaders = []
         self.request_body = request_body
         self.body = body
-        self.started = time.perf_counter()
+        self.started = time.monotonic()
 
     @property
     def url(self) -> str:
@@ -60,25 +62,11 @@ class Exchange:
 
     def touch(self) -> None:
         """Sets the time that the call has taken until now."""
-        self.ended = time.perf_counter()
+        self.ended = time.monotonic()
 
     @property
     def elapsed_ms(self) -> float:
         return round((self.ended - self.started) * 1000, 3) if self.ended else 0.0
-
-
-_MADE_WHEN_ASKED: dict[str, Callable[[], Any]] = {
-    "id": lambda: uuid.uuid4().hex,
-    "response_headers": list,
-    "outbound": list,
-    "unseen": set,
-    "files": dict,
-    "draws": list,
-    "environment_read": dict,
-    "flags": dict,
-    "_sequence": itertools.count,
-}
-"""Attributes of a tape that most requests never ask for."""
 
 
 class Tape:
@@ -88,43 +76,54 @@ class Tape:
     out when the recording is written.
     """
 
-    id: str
+    id: str = later(lambda _: uuid.uuid4().hex)
     status: int | None = None
-    response_headers: RawHeaders
+    asked: bytes | None = None
+    """The request's body, where it came in one small piece; `request_body` is made of it when somebody wants that."""
+    answered: bytes | None = None
+    """The response's, in the same way."""
+    request_body: Body = later(lambda tape: tape._whole(tape.asked))
+    response_body: Body = later(lambda tape: tape._whole(tape.answered))
+    response_headers: RawHeaders = later(lambda _: [])
+    _room: Room | None = None
     message: Message | None = None
     """What a consumer was called with."""
     call: dict[str, Any] | None = None
     """`target`, `text` (arguments as JSON) and `lossy` of a function."""
     call_lost = False
-    outbound: list[Exchange]
     outbound_lost = False
-    unseen: set[str]
+    unseen: set[str] = later(lambda _: set())
     """In words, what it did that the recorder does not keep: a stream, a database behind an unknown driver."""
     log: Log | None = None
     """What it did in a database."""
-    files: dict[str, tuple[str, Body]]
+    files: dict[str, tuple[str, Body]] = later(lambda _: {})
     """By real path: the path under its root, and the content."""
     files_lost = False
-    draws: list[bytes]
+    draws: list[bytes] = later(lambda _: [])
     """What was drawn from the system's randomness."""
     draws_size = 0
-    environment_read: dict[str, bool]
-    """The names that were asked for, and whether they were set."""
     snapshot: Image | None = None
     snapshot_lost = False
     held: Held | None = None
     """A state that the database's server holds for it."""
-    flags: dict[str, Any]
+    flags: dict[str, Any] = later(lambda _: {})
+    control = False
+    """Whether the seeded draw chose this request to be kept although it passes."""
+    watched = False
+    """Whether it may be written although nothing fails."""
     admitted: bool | None = None
     """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
+    inner: Context | None = None
+    """Where the service's own code began, or the recorder's first ear inside of the application was: a span may be
+    open there; it is looked for when the recording is to be written."""
+    inside = False
+    """Whether `inner` is the innermost middleware's."""
     span: Any = None
     """The server's span, once it is known."""
     span_context: SpanContext | None = None
     """Of that span."""
     context: SpanContext | None = None
     """Of the first span that was seen, whatever it is; it knows the trace."""
-    inside = False
-    """Whether the innermost middleware has looked for the server's span."""
     served = False
     """Whether `span` is a server's span, which is looked for no more."""
     linked = False
@@ -133,49 +132,61 @@ class Tape:
     closed = False
     _error: dict[str, Any] | None = None
     _raised: tuple[BaseException, TracebackType | None] | None = None
-    _sequence: Iterator[int]
+    _sequence: Iterator[int] = later(lambda _: itertools.count())
     """Draws numbers that stay apart when the request works in several threads."""
 
     def __init__(
-        self,
-        kind: str,
-        method: str,
-        path: str,
-        query: str,
-        request_headers: RawHeaders,
-        request_body: Body,
-        response_body: Body,
-        control: bool,
-        room: Room | None = None,
+        self, kind: str, method: str, path: str, query: str, request_headers: RawHeaders, limits: Limits
     ) -> None:
         self.kind = kind
         self.method = method
         self.path = path
         self.query = query
         self.request_headers = request_headers
-        self.request_body = request_body
-        self.response_body = response_body
-        self.control = control
-        """Whether the seeded draw chose this request to be kept although it passes."""
-        self.room = room
-        """What its bodies and rows are taken from."""
+        self._begin(limits)
+
+    def _begin(self, limits: Limits) -> None:
+        self.limits = limits
+        self.outbound: list[Exchange] = []
+        self.environment_read: dict[str, bool] = {}
+        """The names that were asked for, and whether they were set."""
+        self.outer: Context | None = copy_context()
+        """Where the request entered."""
         self.time_ns = time.time_ns()
         self.monotonic_ns = time.monotonic_ns()
-        self.began = time.perf_counter()
 
-    def __getattr__(self, name: str) -> Any:
-        make = _MADE_WHEN_ASKED.get(name)
-        if make is None:
-            raise AttributeError(name)
-        return self.__dict__.setdefault(name, make())
+    @property
+    def room(self) -> Room:
+        """What its bodies and rows are taken from."""
+        if self._room is None:
+            with self.limits.lock:
+                self._room = self._room or self.limits.room()
+        return self._room
+
+    def _whole(self, content: bytes | None) -> Body:
+        """A body that came in one piece, or has not come yet."""
+        made = Body(self.limits.body, self.room)
+        if content is not None:
+            made.add(content)
+            made.ended = True
+        return made
+
+    @property
+    def began(self) -> float:
+        """In seconds, by the clock of its calls and statements."""
+        return self.monotonic_ns / 1e9
 
     @property
     def trace_id(self) -> str | None:
+        from shadowlab_recorder import spans
+
+        spans.look_back(self)
         context = self.span_context or self.context
         return None if context is None else f"{context.trace_id:032x}"
 
     @property
     def span_id(self) -> str | None:
+        """Ask for `trace_id` before."""
         return None if self.span_context is None else f"{self.span_context.span_id:016x}"
 
     @property
@@ -199,6 +210,12 @@ class Tape:
 
             raised, self._raised = self._raised, None
             self._error = failure(*raised)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it ended well, and need not be looked at any more."""
+        status = self.status
+        return not self.watched and status is not None and status < 500 and self._raised is None is self._error
 
     @property
     def failed(self) -> bool:
@@ -226,14 +243,20 @@ class Tape:
 
     def exchange(self, client: str, method: str, url: Any, headers: RawHeaders) -> Exchange | None:
         """A new outbound exchange in the order of the calls, or None when there are too many."""
-        seq = next(self._sequence)
-        if seq >= OUTBOUND_LIMIT:
-            self.outbound_lost = True
+        seq, limit, room = self.turn(), self.limits.body, self.room
+        if seq is None:
             return None
-        limit, room = self.request_body.limit, self.room
         made = Exchange(seq, client, method, url, headers, Body(limit, room), Body(limit, room))
         self.outbound.append(made)
         return made
+
+    def turn(self) -> int | None:
+        """The number of the next exchange, None when there are too many."""
+        seq = next(self._sequence)
+        if seq < OUTBOUND_LIMIT:
+            return seq
+        self.outbound_lost = True
+        return None
 
     def database(self, dialect: str, address: str, version: str | None) -> Log | None:
         """The log of the database that the request speaks to; None for a second one, which is only named."""
@@ -248,21 +271,30 @@ class Tape:
 
     def weight(self) -> int:
         """Bytes that it holds, roughly."""
-        bodies = self.request_body.kept + self.response_body.kept
-        bodies += sum(each.body.kept + each.request_body.kept for each in self.outbound)
-        bodies = self.room.used if self.room is not None else bodies
-        return 4096 + bodies + (len(self.snapshot.data) if self.snapshot else 0)
+        held = self.request_body.kept + self.response_body.kept
+        return 4096 + max(held, self.room.used) + (len(self.snapshot.data) if self.snapshot else 0)
+
+    def close(self) -> None:
+        """Nothing is noted from now on; what it held is given back, and what would hold it is let go of."""
+        self.closed = True
+        self.outer = self.inner = None
+        if self._raised is not None:
+            self._raised = None  # the exception would hold the service's frames, and they this tape
+        if self.span is not None:
+            self.span = None
+        if self._room is not None:
+            self._room.leave()
 
 
 def current() -> Tape | None:
     """The tape of the request that this code runs for, None outside of a request."""
-    tape = _current.get()
+    tape = running.get()
     return None if tape is None or tape.closed else tape
 
 
 def enter(tape: Tape) -> Any:
-    return _current.set(tape)
+    return running.set(tape)
 
 
 def leave(token: Any) -> None:
-    _current.reset(token)
+    running.reset(token)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from shadowlab_recorder import spans, tape
-from shadowlab_recorder.body import Body
-from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder import spans
+from shadowlab_recorder.later import later
+from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import RawHeaders, Tape
+from shadowlab_recorder.room import Limits
+from shadowlab_recorder.tape import RawHeaders, Tape, running
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -34,59 +36,76 @@ class RecordedWsgiApp:
         setattr(self.app, name, value)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        app, recorder = self.app, self.recorder
         # A tape that runs already is this request's own: Flask's `wsgi_app` is recorded, and so is what is around it.
-        now = None if tape.current() else quietly(self._start, environ)
-        if now is None:
-            return self.app(environ, start_response)
-        token = tape.enter(now)
+        around = running.get()
+        if recorder.off or not (around is None or around.closed):
+            return app(environ, start_response)
         try:
-            result = self.app(environ, self._listening(now, start_response))
+            now = recorder.begin(Asked(environ, recorder.limits))
+            environ["wsgi.input"] = _Input(environ["wsgi.input"], now)
+        except Exception as error:
+            said(error, "start")
+            return app(environ, start_response)
+        token = running.set(now)
+        try:
+            result = app(environ, _listening(now, recorder, start_response))
         except BaseException as error:
             quietly(_failed, now, error)
-            quietly(self.recorder.finish, now)
+            quietly(recorder.finish, now)
             raise
         finally:
-            tape.leave(token)
-        return quietly(self._answer, now, environ, result) or result
+            running.reset(token)
+        return quietly(_answer, now, recorder, environ, result) or result
 
-    def _start(self, environ: Environ) -> Tape | None:
-        headers = _headers(environ)
-        now = self.recorder.start(
-            "wsgi", environ["REQUEST_METHOD"], _path(environ), environ.get("QUERY_STRING", ""), headers
-        )
-        if now is not None:
-            length = str(environ.get("CONTENT_LENGTH") or "")
-            environ["wsgi.input"] = _Input(
-                environ["wsgi.input"], now.request_body, int(length) if length.isdigit() else None
-            )
-        return now
 
-    def _listening(self, now: Tape, start_response: StartResponse) -> StartResponse:
-        def started(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
-            quietly(_started, now, status, headers)
-            quietly(self.recorder.link, now)
-            write = start_response(status, headers, *exc_info)
+class Asked(Tape):
+    """A tape whose request is read from its environ, kept as it was, when somebody wants to know."""
 
-            def tee_write(piece: bytes) -> object:
-                quietly(now.response_body.add, piece)
-                return write(piece)
+    kind = "wsgi"
+    path = later(lambda tape: _path(tape.environ))
+    query = later(lambda tape: tape.environ.get("QUERY_STRING", ""))
+    request_headers = later(lambda tape: _headers(tape.environ))
 
-            return tee_write
+    def __init__(self, environ: Environ, limits: Limits) -> None:
+        self.method = environ["REQUEST_METHOD"]
+        self.environ = environ.copy()
+        self._begin(limits)
 
-        return started
 
-    def _answer(self, now: Tape, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
-        """What the server gets to iterate over: the same pieces, with an ear at them."""
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(result, wrapper):
-            now.response_body.size += 1  # the server sends the file by itself: the body counts as cut
-        elif not isinstance(result, (list, tuple)):
-            return _Answer(result, now, self.recorder)
-        else:
-            for piece in result:
-                now.response_body.add(piece)
-        _close(now, self.recorder, ended=True)
-        return result
+def _listening(now: Tape, recorder: Recorder, start_response: StartResponse) -> StartResponse:
+    def started(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
+        try:
+            now.status = told = int(status[:3])
+            now.response_headers = list(headers)
+            now.inner = copy_context()
+            if now.watched or told >= 500:
+                recorder.link(now)
+        except Exception as error:
+            said(error, "start_response")
+        write = start_response(status, headers, *exc_info)
+
+        def tee_write(piece: bytes) -> object:
+            quietly(_keep, now, piece)
+            return write(piece)
+
+        return tee_write
+
+    return started
+
+
+def _answer(now: Tape, recorder: Recorder, environ: Environ, result: Iterable[bytes]) -> Iterable[bytes]:
+    """What the server gets to iterate over: the same pieces, with an ear at them."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    if isinstance(wrapper, type) and isinstance(result, wrapper):
+        now.response_body.size += 1  # the server sends the file by itself: the body counts as cut
+    elif not isinstance(result, (list, tuple)):
+        return _Answer(result, now, recorder)
+    else:
+        for piece in result:
+            _keep(now, piece)
+    _close(now, recorder, ended=True)
+    return result
 
 
 class _Answer:
@@ -98,42 +117,45 @@ class _Answer:
         self._recorder = recorder
 
     def __iter__(self) -> Iterator[bytes]:
-        pieces = iter(self._result)
+        now, pieces = self._now, iter(self._result)
         while True:
-            token = tape.enter(self._now)
+            token = running.set(now)
             try:
                 piece = next(pieces)
             except StopIteration:
                 break
             except BaseException as error:
-                quietly(_failed, self._now, error)
-                quietly(_close, self._now, self._recorder, False)
+                quietly(_failed, now, error)
+                quietly(_close, now, self._recorder, False)
                 raise
             finally:
-                tape.leave(token)
-            quietly(self._now.response_body.add, piece)
+                running.reset(token)
+            quietly(_keep, now, piece)
             yield piece
-        quietly(_close, self._now, self._recorder, True)
+        quietly(_close, now, self._recorder, True)
 
     def close(self) -> None:
-        token = tape.enter(self._now)
+        token = running.set(self._now)
         try:
             close = getattr(self._result, "close", None)
             if close is not None:
                 close()
         finally:
-            tape.leave(token)
-            quietly(_close, self._now, self._recorder, False)
+            running.reset(token)
+            if not self._now.closed:
+                quietly(_close, self._now, self._recorder, False)
 
 
 class _Input:
     """`wsgi.input`, keeping a copy of what the application reads of it."""
 
-    def __init__(self, stream: Any, body: Body, length: int | None) -> None:
+    def __init__(self, stream: Any, now: Asked) -> None:
+        length = str(now.environ.get("CONTENT_LENGTH") or "")
         self._stream = stream
-        self._body = body
-        self._length = length
-        body.ended = length == 0
+        self._now = now
+        self._length = int(length) if length.isdigit() else None
+        if self._length == 0:
+            now.asked = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -159,23 +181,37 @@ class _Input:
             yield line
 
     def _noted(self, piece: bytes, *, end: bool) -> bytes:
-        quietly(self._body.add, piece)
-        if (end and not piece) or (self._length is not None and self._body.size >= self._length):
-            self._body.ended = True
+        try:
+            now, size = self._now, len(piece)
+            if now.asked is None and size == self._length and size <= now.limits.small and type(piece) is bytes:
+                now.asked = piece
+            elif piece or now.asked is None:
+                body = now.request_body
+                body.add(piece)
+                body.ended = body.ended or (end and not piece) or (self._length or size + 1) <= body.size
+                now.asked = b""
+        except Exception as error:
+            said(error, "wsgi.input")
         return piece
 
 
+def _keep(now: Tape, piece: bytes) -> None:
+    """A piece of the answer."""
+    if now.answered is None and type(piece) is bytes and len(piece) <= now.limits.small:
+        now.answered = piece
+    else:
+        now.response_body.add(piece)
+        now.answered = b""  # what comes after goes there, too
+
+
 def _close(now: Tape, recorder: Recorder, ended: bool) -> None:
-    now.response_body.ended = now.response_body.ended or ended
-    if ended and (now.status or 500) < 500:
+    if ended and now.failed and (now.status or 500) < 500:
         now.error = None  # something made good for it
+    if ended and now.passed and now.held is None:
+        now.close()
+        return
+    now.response_body.ended = ended
     recorder.finish(now)
-
-
-def _started(now: Tape, status: str, headers: list[tuple[str, str]]) -> None:
-    now.status = int(status[:3])
-    now.response_headers = list(headers)
-    spans.notice(now)
 
 
 def _failed(now: Tape, error: BaseException) -> None:
