@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import docker
+import docker.errors
 import orders
 import pytest
 import small_service as small
+from docker.models.containers import Container
 from test_replay_databases import POSTGRES, ROWS, recorded, replayed
 from test_replay_environments import cache, wheels
 from test_sandbox import act, hostile, names, world
@@ -87,8 +90,6 @@ def test_outcomes_are_equal_in_every_sandbox(tmp_path: Path, engine: None) -> No
 
 
 def test_no_container_is_left(engine: None) -> None:
-    import docker
-
     with Runner(orders.TREE, orders.service(), sandbox="docker") as runner:
         runner.run(orders.fixture(orders.passing()), repeats=1, perturb=False)
         assert docker.from_env().containers.list(filters={"label": "shadowlab=replay"})
@@ -114,8 +115,6 @@ def test_packages_of_its_own_and_other_languages_run_behind_every_wall(
 @pytest.fixture(scope="module")
 def image(engine: None) -> str:
     """A small image of this machine's own Python with its standard library, by its id; no registry is asked."""
-    import docker
-
     base = Path(sys.base_prefix)
     program = Path(os.path.realpath(sys.executable))
     library = Path(sysconfig.get_path("stdlib"))
@@ -192,15 +191,36 @@ def test_a_test_in_an_image_is_stopped_when_its_time_is_up(tmp_path: Path, image
     assert not docker_containers()
 
 
-def docker_containers() -> list[Any]:
-    import docker
+def test_nothing_is_left_of_a_container_that_does_not_start(tmp_path: Path, image: str) -> None:
+    (tmp_path / "run/tree").mkdir(parents=True)
+    with pytest.raises(errors.SandboxError, match="the service's image cannot be run: 400 Client Error"):
+        confine_image.run(image, ["/usr/bin/nothing"], tmp_path / "run/tree", timeout_s=60, environment={}, reads=())
+    assert not docker_containers()
 
+
+@pytest.mark.parametrize(
+    ("what", "told"),
+    [(KeyboardInterrupt(), KeyboardInterrupt), (docker.errors.APIError("the engine is busy"), errors.SandboxError)],
+)
+def test_nothing_is_left_of_a_container_that_is_given_up(
+    tmp_path: Path, image: str, monkeypatch: pytest.MonkeyPatch, what: BaseException, told: type[BaseException]
+) -> None:
+    def wait(*_: Any, **__: Any) -> None:
+        raise what
+
+    (tmp_path / "run/tree").mkdir(parents=True)
+    monkeypatch.setattr(Container, "wait", wait)
+    words = ["/usr/bin/python3", "-c", "import time; time.sleep(600)"]
+    with pytest.raises(told):
+        confine_image.run(image, words, tmp_path / "run/tree", timeout_s=60, environment={}, reads=())
+    assert not docker_containers()
+
+
+def docker_containers() -> list[Any]:
     return docker.from_env().containers.list(all=True, filters={"label": "shadowlab=gate"})
 
 
 def test_what_a_test_in_an_image_prints_without_end_is_cut(tmp_path: Path, image: str) -> None:
-    import docker
-
     (tmp_path / "run/tree").mkdir(parents=True)
     words = ["/usr/bin/python3", "-c", "for _ in range(50): print('x' * 1_000_000, end='')\nprint('the end')"]
     client = docker.from_env()

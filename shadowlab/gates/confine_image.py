@@ -6,7 +6,6 @@ this machine it sees the run's folder and the test tools, at the same paths as o
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.gates import confine
 from shadowlab.gates.confine import Ran
+from shadowlab.replay import containers
 
 _MEMORY = 4 << 30
 _PROCESSES = 256
@@ -34,27 +34,18 @@ def run(
     Raises `SandboxError` when no engine answers, or it would not run the container.
     """
     import docker
-    import docker.errors
-    import requests
 
     began = time.monotonic()
+    options = _options(tree, environment, reads, timeout_s)
     try:
-        client = docker.from_env(timeout=60)
-        container = client.containers.run(image, list(words), **_options(tree, environment, reads, timeout_s))
-    except docker.errors.DockerException as exc:
+        with containers.started(docker.from_env(timeout=60), image, words, **options) as container:
+            code = containers.ended(container, timeout_s=timeout_s)
+            told = container.logs(tail=200)[-confine.TOLD :].decode(errors="replace").replace(str(tree), ".")
+    except containers.troubles() as exc:
         raise errors.SandboxError(
-            f"the service's image cannot be run: {str(exc).splitlines()[0][:300]}",
+            f"the service's image cannot be run: {containers.said(exc)}",
             hint="start a container engine and set DOCKER_HOST",
         ) from exc
-    try:
-        code: int | None = int(container.wait(timeout=timeout_s)["StatusCode"])
-    except requests.RequestException:  # its time is up
-        code = None
-    try:
-        told = container.logs(tail=200)[-confine.TOLD :].decode(errors="replace").replace(str(tree), ".")
-    finally:
-        with contextlib.suppress(docker.errors.APIError):
-            container.remove(force=True)
     return Ran(code=code, seconds=time.monotonic() - began, told=told, held=_HELD)
 
 
@@ -63,7 +54,6 @@ def _options(tree: Path, environment: Mapping[str, str], reads: Sequence[str], t
 
     folder, seconds = str(tree.parent), int(timeout_s) + 5
     return {
-        "detach": True,
         "environment": {**confine.variables(tree.parent), **environment},
         "working_dir": str(tree),
         "user": f"{os.getuid()}:{os.getgid()}",

@@ -7,10 +7,12 @@ import re
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.replay import containers
 from shadowlab.replay.environments import interpreters
 from shadowlab.replay.environments.interpreters import Interpreter
 
 _DIGEST = re.compile(r"([\w./:-]+@)?sha256:[0-9a-f]{64}")
+_PROBE_S = 60.0
 _PROBE_PLACE = "/tmp/shadowlab-probe.py"
 
 
@@ -26,22 +28,28 @@ def interpreter(image: str) -> tuple[str, Interpreter]:
             hint='write image = "name@sha256:…"; `docker images --digests` shows it',
         )
     import docker
-    import docker.errors
-    from docker.types import Mount
 
-    probe = Mount(_PROBE_PLACE, str(interpreters.PROBE), type="bind", read_only=True)
     try:
         client = docker.from_env(timeout=60)
         found = _found(client, image)
-        told = client.containers.run(
-            found, ["python3", "-s", "-B", _PROBE_PLACE], network_mode="none", mounts=[probe], remove=True, stderr=False
-        )
-    except docker.errors.DockerException as exc:
+        told, complaint = _probed(client, found)
+    except containers.troubles() as exc:
         raise errors.SourceError(
-            f"the image {image[:60]} cannot be used: {str(exc).splitlines()[0][:200]}",
+            f"the image {image[:60]} cannot be used: {containers.said(exc)}",
             hint="pull it where a registry is reached; it must have a python3",
         ) from exc
-    return found, interpreters.parsed(told, b"", who=f"python3 of {image[:60]}", here=False)
+    return found, interpreters.parsed(told, complaint, who=f"python3 of {image[:60]}", here=False)
+
+
+def _probed(client: Any, image: str) -> tuple[bytes, bytes]:
+    """What the image's Python tells of itself on standard output and error."""
+    from docker.types import Mount
+
+    probe = Mount(_PROBE_PLACE, str(interpreters.PROBE), type="bind", read_only=True)
+    words = ["python3", "-s", "-B", _PROBE_PLACE]
+    with containers.started(client, image, words, network_mode="none", mounts=[probe]) as container:
+        containers.ended(container, timeout_s=_PROBE_S)
+        return container.logs(stdout=True, stderr=False), container.logs(stdout=False, stderr=True)
 
 
 def _found(client: Any, image: str) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
+from shadowlab.replay import containers
 from shadowlab.replay.inside.bpf import REFUSED_OUTRIGHT
 from shadowlab.replay.sandboxes import Launch, held_within, is_device
 
@@ -41,27 +42,19 @@ class _Box:
 
     def alive(self) -> bool:
         """Whether the container runs."""
-        import docker.errors
-        import requests
-
         try:
             self._container.reload()
-        except (docker.errors.DockerException, requests.RequestException, OSError):  # gone, or its engine is
+        except containers.troubles():  # gone, or its engine is
             return False
         return bool(self._container.status in ("created", "running"))
 
     def kill(self) -> None:
         """Remove the container with all that runs in it."""
-        import docker.errors
-
-        with contextlib.suppress(docker.errors.APIError):
-            self._container.remove(force=True)
+        containers.remove(self._container)
 
     def told(self) -> str:
         """The end of its standard error."""
-        import docker.errors
-
-        with contextlib.suppress(docker.errors.APIError):
+        with contextlib.suppress(*containers.troubles()):
             return self._container.logs(stdout=False, stderr=True, tail=40)[-2000:].decode(errors="replace").strip()
         return ""
 
@@ -76,20 +69,20 @@ class Docker:
     def start(self, launch: Launch) -> _Box:
         """Start the server in a container; raises `SandboxError` when no engine answers."""
         import docker
-        import docker.errors
 
         try:
             client = docker.from_env(timeout=60)
             client.ping()
         except Exception as exc:  # docker-py leaks what its transport raises: whatever it is, no engine answers
             raise errors.SandboxError(
-                f"no container engine answers: {_short(exc)}",
+                f"no container engine answers: {containers.said(exc)}",
                 hint="start one and set DOCKER_HOST, or use --sandbox embedded, which needs none",
             ) from exc
         try:
-            return _Box(client.containers.run(launch.image or _image(client), **_options(launch)))
-        except docker.errors.DockerException as exc:
-            raise errors.SandboxError(f"the engine would not run the container: {_short(exc)}") from exc
+            image = launch.image or _image(client)
+            return _Box(containers.start(client, image, launch.command, **_options(launch)))
+        except containers.troubles() as exc:
+            raise errors.SandboxError(f"the engine would not run the container: {containers.said(exc)}") from exc
 
     def enforced(self, held: Mapping[str, Any]) -> tuple[str, ...]:
         """The container's walls, then what the guard inside holds."""
@@ -113,8 +106,6 @@ def answers() -> bool:
 def _options(launch: Launch) -> dict[str, Any]:
     root = os.getuid() == 0
     return {
-        "command": list(launch.command),
-        "detach": True,
         "environment": dict(launch.environment),
         "working_dir": str(launch.work),
         "hostname": "shadowlab-twin" if launch.perturbed else "shadowlab",
@@ -184,7 +175,3 @@ def _image(client: DockerClient) -> str:
     except docker.errors.ImageNotFound:
         client.api.import_image_from_data(content.getvalue(), repository=_IMAGE, tag=tag)
     return f"{_IMAGE}:{tag}"
-
-
-def _short(exc: Exception) -> str:
-    return str(exc).splitlines()[0][:300] if str(exc) else type(exc).__name__
