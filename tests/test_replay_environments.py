@@ -1,5 +1,6 @@
 """A replay runs on the versions that the service's lock pins, whatever is installed beside shadowlab."""
 
+import dataclasses
 import multiprocessing
 import os
 import subprocess
@@ -165,10 +166,29 @@ def test_an_environment_command_runs_only_when_it_was_allowed(
     assert (found.how, found.interpreter.version) == (f"`{command}`", interpreters.here().version)
 
 
-def test_a_command_that_is_no_python_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(environments.ALLOWED, "echo python")
-    with pytest.raises(errors.SourceError, match="is no Python that answers"):
-        environments.of(tree(tmp_path / "tree", ""), service(environment_command="echo python"))
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("echo python", "is no Python that answers"),
+        ('echo \'{"version": "3.11.0"}\'', "is no Python that answers"),
+        ("env 'python", "cannot be run"),
+    ],
+)
+def test_a_command_that_is_no_python_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, told: str
+) -> None:
+    monkeypatch.setenv(environments.ALLOWED, command)
+    with pytest.raises(errors.SourceError, match=told):
+        environments.of(tree(tmp_path / "tree", ""), service(environment_command=command))
+
+
+def test_a_package_that_was_removed_by_half_is_none(tmp_path: Path) -> None:
+    (tmp_path / "gone-1.0.dist-info").mkdir()
+    (tmp_path / "toy-1.0.dist-info").mkdir()
+    (tmp_path / "toy-1.0.dist-info/METADATA").write_text("Name: toy\nVersion: 1.0\n")
+    found = dataclasses.replace(interpreters.here(), path=(str(tmp_path),))
+    assert interpreters.needed(found, [locks.Pin("toy", "1.0")]) == {"toy"}
+    assert interpreters.digest(found, {"toy"})
 
 
 def test_other_versions_than_recorded_are_named() -> None:

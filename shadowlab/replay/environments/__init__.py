@@ -112,7 +112,10 @@ def _commanded(command: str, tree: Path) -> Environment:
             f"shadowlab.toml names the environment command {command!r}, which runs outside of every sandbox",
             hint=f"read it; then allow it: export {ALLOWED}={shlex.quote(command)}",
         )
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation mark that nothing closes
+        words = []
     if not words or shutil.which(words[0]) is None:
         raise errors.SourceError(
             f"the environment command {command!r} cannot be run", hint="install it, or change shadowlab.toml"

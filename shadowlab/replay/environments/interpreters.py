@@ -11,11 +11,13 @@ import platform
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from packaging.requirements import Requirement
 
 from shadowlab import errors
@@ -75,7 +77,10 @@ def here() -> Interpreter:
 @functools.cache
 def ask(executable: str) -> Interpreter:
     """Ask an interpreter what it is; raises `SourceError` when it does not answer."""
-    done = subprocess.run([executable, "-s", "-B", str(PROBE)], capture_output=True, timeout=_ASK_S, cwd="/")
+    try:
+        done = subprocess.run([executable, "-s", "-B", str(PROBE)], capture_output=True, timeout=_ASK_S, cwd="/")
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise errors.SourceError(f"{executable} does not answer: {exc}", hint="remove it, and it is made anew") from exc
     return parsed(done.stdout, done.stderr, who=executable)
 
 
@@ -85,30 +90,43 @@ def parsed(answer: bytes, complaint: bytes, *, who: str, here: bool = True) -> I
     Of one that does not lie `here`, but in an image, nothing has to be readable on this machine.
     """
     try:
-        told = json.loads(answer.strip().splitlines()[-1])
-        version = tuple(int(part) for part in told["version"].split("."))
-    except (ValueError, IndexError, KeyError, TypeError, RecursionError) as exc:
+        told = msgspec.json.decode(answer.strip().splitlines()[-1], type=_Told)
+        version = tuple(int(part) for part in told.version.split("."))
+    except (ValueError, IndexError, RecursionError) as exc:
         said = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise errors.SourceError(
             f"{who} is no Python that answers: {said[0][:300]}", hint="it must end in the name of an interpreter"
         ) from exc
     if version[:2] < _OLDEST:
-        raise errors.SourceError(f"{who} is Python {told['version']}", hint="3.10 is the oldest that can be replayed")
+        raise errors.SourceError(f"{who} is Python {told.version}", hint="3.10 is the oldest that can be replayed")
     return Interpreter(
-        executable=told["executable"],
-        version=told["version"],
-        abi=told["abi"],
-        path=tuple(told["path"]),
+        executable=told.executable,
+        version=told.version,
+        abi=told.abi,
+        path=told.path,
         readable=_outer(_places(told)) if here else (),
         within=() if here else tuple(sorted(_places(told))),
-        packages={normal(name): version for name, version in told["packages"].items()},
-        variables=told["variables"],
+        packages={normal(name): version for name, version in told.packages.items()},
+        variables=told.variables,
     )
+
+
+class _Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What `probe.py` prints."""
+
+    executable: str
+    version: str
+    abi: str
+    prefixes: tuple[str, ...]
+    path: tuple[str, ...]
+    libraries: tuple[str, ...]
+    packages: dict[str, str]
+    variables: dict[str, str]
 
 
 def needed(found: Interpreter, pins: Iterable[Pin]) -> set[str]:
     """The pinned packages of an interpreter and all that they need."""
-    installed = {normal(d.metadata["Name"]): d for d in importlib.metadata.distributions(path=list(found.path))}
+    installed = dict(installed_at(found.path))
     left, names = [(pin.name, pin.extras) for pin in pins], set[str]()
     seen: set[tuple[str, tuple[str, ...]]] = set()
     while left:
@@ -131,8 +149,8 @@ def digest(found: Interpreter, names: set[str]) -> str:
     wheels are installed.
     """
     told: list[Any] = [found.version, found.abi]
-    for each in importlib.metadata.distributions(path=list(found.path)):
-        if (name := normal(each.metadata["Name"])) in names:
+    for name, each in installed_at(found.path):
+        if name in names:
             told.append([name, each.version, _contents(each.read_text("RECORD") or "")])
     unique = sorted({json.dumps(entry) for entry in told})
     return hashlib.sha256(json.dumps(unique).encode()).hexdigest()
@@ -147,22 +165,22 @@ def _contents(record: str) -> str:
     return hashlib.sha256("\n".join(kept).encode()).hexdigest()
 
 
+def installed_at(path: Iterable[str]) -> Iterator[tuple[str, Distribution]]:
+    """What lies in these folders, by normalised name; what is left half removed has no name, and is none."""
+    for each in importlib.metadata.distributions(path=list(path)):
+        if each.metadata["Name"]:
+            yield normal(each.metadata["Name"]), each
+
+
 def _packages(path: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for each in importlib.metadata.distributions(path=list(path)):
-        name = each.metadata["Name"]
-        if name:
-            found.setdefault(normal(name), each.version)
+    for name, each in installed_at(path):
+        found.setdefault(name, each.version)
     return found
 
 
-def _places(told: Mapping[str, Any]) -> set[str]:
-    places = {
-        *told["prefixes"],
-        *told["path"],
-        *told["libraries"],
-        os.path.dirname(os.path.realpath(told["executable"])),
-    }
+def _places(told: _Told) -> set[str]:
+    places = {*told.prefixes, *told.path, *told.libraries, os.path.dirname(os.path.realpath(told.executable))}
     if any(place.startswith("/nix/store/") for place in places):
         places.add("/nix/store")
     return places

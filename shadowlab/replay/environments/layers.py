@@ -7,6 +7,7 @@ could be hidden.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -94,8 +95,7 @@ def _made(has: Interpreter, variables: Mapping[str, str], wanted: Lock, tools: l
 
 
 def _within(place: Path) -> dict[str, str]:
-    found = importlib.metadata.distributions(path=[str(place)])
-    return dict(sorted((normal(each.metadata["Name"]), each.version) for each in found))
+    return dict(sorted((name, each.version) for name, each in interpreters.installed_at([str(place)])))
 
 
 def _install(has: Interpreter, wanted: Lock, place: Path) -> None:
@@ -163,4 +163,5 @@ def _compile(has: Interpreter, variables: Mapping[str, str], place: Path) -> Non
     """What is compiled once is not compiled by every run; an interpreter in an image cannot be asked."""
     if not has.within:
         words = [has.executable, "-I", "-S", "-m", "compileall", "-q", str(place)]
-        subprocess.run(words, capture_output=True, timeout=_COMPILE_S, env=dict(variables), check=False)
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(words, capture_output=True, timeout=_COMPILE_S, env=dict(variables), check=False)
