@@ -1,6 +1,7 @@
 """Recorded calls that never ended, or that no recorder wrote, fail as errors of the client's own."""
 
 import http.client
+import io
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import replayed_jobs as jobs
 import urllib3
 from aiohttp.client_reqrep import ConnectionKey
 
-from shadowlab.replay.inside import aiohttp_calls, redis_calls, urllib3_calls
+from shadowlab.replay.inside import aiohttp_calls, http_calls, redis_calls, urllib3_calls
 from shadowlab.replay.inside.clock import Clock
 from shadowlab.replay.inside.tape import Tape
 
@@ -113,3 +114,20 @@ def test_a_socket_that_aiohttp_did_not_reach_is_named_again() -> None:
     told = {"type": "aiohttp.client_exceptions.UnixClientConnectorError", "message": message}
     error = aiohttp_calls._failure(aiohttp, SimpleNamespace(connection_key=key), told)
     assert (type(error).__name__, str(error)) == ("UnixClientConnectorError", message)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://peer:gone/x", "http://[::/x?key=secret", "http://who:secret@peer:99999/x", "x"]
+)
+def test_a_recorded_address_that_is_none_is_told_without_its_secrets(url: str) -> None:
+    tape = Tape(Clock())
+    tape.insert([call(url=url, status=200)])
+    assert tape.answer("GET", "http://peer/", b"") is None
+    told = " ".join((*tape.unused(), *tape.unrecorded))
+    assert "x (" in told
+    assert "secret" not in told
+
+
+def test_a_body_that_is_read_while_it_is_sent_has_no_bytes() -> None:
+    assert [http_calls._sent(body) for body in (io.BytesIO(b"tea"), iter([b"tea"]), None)] == [b"", b"", b""]
+    assert [http_calls._sent(body) for body in ("tea", b"tea", bytearray(b"tea"))] == [b"tea"] * 3

@@ -136,3 +136,12 @@ def test_a_trace_that_is_not_there_is_said(inv: Investigation) -> None:
     with pytest.raises(errors.QueryError, match="no trace starts"):
         inv.replay(trace="f" * 32)
     assert inv.latest(Ingest) is not None
+
+
+def test_addresses_that_are_none_are_taken_as_they_stand(tmp_path: Path) -> None:
+    entry = span(1, None, "POST /orders", 2, http__target="http://[orders/x?a=1")
+    inv = ingested(tmp_path, [entry, span(2, 1, "GET", 3, http__request__method="GET", url__full="http://a:b/c")])
+    outline = inv.replay(trace=TRACE).outline
+    assert outline is not None
+    assert (outline.path, outline.query) == ("http://[orders/x", "a=1")
+    assert outline.calls == ("GET http://a:b/c -> no answer",)

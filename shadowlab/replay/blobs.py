@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
 from shadowlab import errors
 from shadowlab.case import Case
+from shadowlab.replay.inside.urls import split
 from shadowlab.replay.writing import write
 
 LARGEST = 512 << 20
@@ -87,14 +87,14 @@ def in_folder(folder: Path) -> Read:
 
 def _beside(named: str) -> str:
     """Where a snapshot is looked for: its path, or the last part of its address."""
-    return PurePosixPath(urlsplit(named).path).name or "snapshot" if "://" in named else named
+    return PurePosixPath(split(named).path).name or "snapshot" if "://" in named else named
 
 
 def _told(named: str) -> str:
     """An address without what may be secret in it."""
     if "://" not in named:
         return named[:300]
-    parts = urlsplit(named)
+    parts = split(named)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:300]
 
 

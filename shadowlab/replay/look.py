@@ -9,7 +9,7 @@ import msgspec
 
 from shadowlab.privacy import Redactor
 from shadowlab.replay.fixture import Fixture, content_of
-from shadowlab.replay.inside.tape import bare
+from shadowlab.replay.inside.urls import bare
 
 _LONGEST = 20_000
 """Characters of a body that are shown."""

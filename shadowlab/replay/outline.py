@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from shadowlab import errors
 from shadowlab.records import Control, Effect, Need, Outcome, Outline, Replay, digest_of
+from shadowlab.replay.inside.urls import split
 
 if TYPE_CHECKING:
     from shadowlab.telemetry import Store
@@ -134,7 +134,7 @@ def _attribute(span: TraceSpan, *names: str) -> str:
 
 
 def _said(entry: TraceSpan) -> Mapping[str, str]:
-    target = urlsplit(_attribute(entry, "http.target", "url.full", "http.url"))
+    target = split(_attribute(entry, "http.target", "url.full", "http.url"))
     method, _, rest = entry.name.partition(" ")
     return {
         "method": _attribute(entry, "http.request.method", "http.method") or (method if rest else ""),
@@ -207,7 +207,7 @@ def _rest(environment: Sequence[str], line: _Line) -> Iterator[Need]:
 
 def _called(span: TraceSpan) -> str:
     method = _attribute(span, "http.request.method", "http.method")
-    url = urlsplit(_attribute(span, "url.full", "http.url"))
+    url = split(_attribute(span, "url.full", "http.url"))
     host = url.netloc.rpartition("@")[2] or _attribute(span, "server.address", "net.peer.name", "peer.service")
     status = _attribute(span, "http.response.status_code", "http.status_code")
     came = status or _attribute(span, "error.type") or "no answer"

@@ -11,6 +11,7 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.privacy import masked
 from shadowlab.records import Effect, Failure, Frame, digest_of
+from shadowlab.replay.inside.urls import split
 from shadowlab.replay.runners import outcomes
 
 _MOST_LOGS, _LONGEST_LOG = 1000, 300
@@ -205,9 +206,7 @@ def _shape(told: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
 
 
 def _line(call: dict[str, Any]) -> str:
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(str(call["url"]))
+    parts = split(str(call["url"]))
     came = call.get("error") or call.get("status") or "(nothing recorded)"
     return f"{str(call['method'])[:20]} {parts.netloc.rpartition('@')[2]}{parts.path} -> {came}"[:500]
 

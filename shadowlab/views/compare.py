@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from shadowlab.records import Attempt, Failure, Recording, Replay
 from shadowlab.views.shown import Page
@@ -79,6 +78,6 @@ def _deepest(frames: Sequence[Mapping[str, Any]], run: Attempt) -> str:
 def _call(call: Mapping[str, Any] | str) -> str:
     if isinstance(call, str):
         return re.sub(r"^(\S+) \w+://([^?#\s]*)\S*", r"\1 \2", call)
-    url = urlsplit(str(call.get("url", "")))
+    host_and_path = re.sub(r"^(?:\w+://)?(?:[^/?#]*@)?([^?#]*).*", r"\1", str(call.get("url", "")), flags=re.DOTALL)
     outcome = call.get("status") or (call.get("error") or {}).get("type", "?")
-    return f"{call.get('method')} {url.netloc}{url.path} -> {outcome}"
+    return f"{call.get('method')} {host_and_path} -> {outcome}"

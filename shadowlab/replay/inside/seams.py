@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import aiohttp_calls, at_once, host, redis_calls, rpc_calls, urllib3_calls
+from . import aiohttp_calls, at_once, host, http_calls, redis_calls, rpc_calls, urllib3_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -28,13 +28,14 @@ class Seams:
         self.chance = Chance()
         self.database = Database(self.clock, self.chance)
         self.tape = Tape(self.clock)
+        self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.watch = Watch()
         self.logs = Logs()
         self.turns = Turns(self.clock)
         self._stat = os.stat
 
     def install(self) -> None:
-        """Put all of them in place, but for the tape, which waits for the service to import its HTTP clients."""
+        """Put all of them in place, but for the clients, which wait until the service has imported them."""
         self.clock.install()
         self.chance.install()
         self.database.install()

@@ -1,21 +1,18 @@
-"""The request's own ordered tape of calls, which answers httpx, requests and urllib here and the others beside it."""
+"""The request's own ordered tape of calls: which recorded one answers, and when its answer comes."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import hashlib
-import io
 import json
 import re
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from .clock import Clock
-from .put import put
+from .urls import bare, split
 
 NOT_ENDED = "the call had not ended when it was recorded"
 _LONG_S = 3600.0
@@ -32,7 +29,6 @@ class Tape:
         self._calls: list[dict[str, Any]] = []
         self._used: list[bool] = []
         self._began_ns = 0
-        self._patched: set[str] = set()
         self.log: list[dict[str, Any]] = []
         self.unrecorded: list[str] = []
         self._choosing = _lock()
@@ -111,103 +107,6 @@ class Tape:
         )
         return ", ".join(_differs(call, used, method, url, fits(call)) for call, used in ranked[:_NEAREST])
 
-    def install(self) -> None:
-        """Take the place of the transports of those clients that the service has imported; may be called again."""
-        clients = {"httpx": self._httpx, "requests": self._requests, "urllib.request": self._urllib}
-        for name, patch in clients.items():
-            if name in sys.modules and name not in self._patched:
-                self._patched.add(name)
-                patch()
-        if "ssl" in sys.modules and "ssl" not in self._patched:
-            self._patched.add("ssl")
-            _no_certificates()
-
-    def _httpx(self) -> None:
-        import httpx
-
-        tape = self
-
-        def respond(request: Any, body: bytes) -> Any:
-            call = tape.answer(request.method, str(request.url), body)
-            if call is None:
-                raise httpx.ConnectError(f"shadowlab: {tape.unrecorded[-1]}", request=request)
-            return call
-
-        def made(request: Any, call: dict[str, Any]) -> Any:
-            if error := broken(call):
-                kind = error_kind(httpx, error, httpx.RequestError, httpx.ConnectError)
-                raise kind(error.get("message", ""), request=request)  # type: ignore[call-arg]  # as httpx's do
-            return httpx.Response(call["status"], headers=headers_of(call), content=content_of(call), request=request)
-
-        def handle(transport: Any, request: Any) -> Any:
-            call = respond(request, request.read())
-            tape._clock.advance(elapsed_ns(call))
-            return made(request, call)
-
-        async def handle_async(transport: Any, request: Any) -> Any:
-            call = respond(request, await request.aread())
-            await tape.come(call)
-            return made(request, call)
-
-        put(httpx.HTTPTransport, handle_request=handle)
-        put(httpx.AsyncHTTPTransport, handle_async_request=handle_async)
-
-    def _requests(self) -> None:
-        import requests
-
-        tape = self
-
-        def send(adapter: Any, request: Any, *args: Any, **kwargs: Any) -> Any:
-            body = request.body or b""
-            call = tape.answer(request.method, request.url, body.encode() if isinstance(body, str) else bytes(body))
-            if call is None:
-                raise requests.ConnectionError(f"shadowlab: {tape.unrecorded[-1]}", request=request)
-            tape._clock.advance(elapsed_ns(call))
-            if error := broken(call):
-                kind = error_kind(requests.exceptions, error, requests.RequestException, requests.ConnectionError)
-                raise kind(error.get("message", ""))
-            response = requests.Response()
-            response.status_code = call["status"]
-            response.headers.update(headers_of(call))
-            response._content = content_of(call)
-            response.url, response.request = request.url, request
-            response.encoding = requests.utils.get_encoding_from_headers(response.headers)
-            return response
-
-        put(requests.adapters.HTTPAdapter, send=send)
-
-    def _urllib(self) -> None:
-        import email.message
-        import urllib.error
-        import urllib.request
-        import urllib.response
-
-        tape = self
-
-        def do_open(handler: Any, http_class: Any, request: Any, **kwargs: Any) -> Any:
-            call = tape.answer(request.get_method(), request.full_url, bytes(request.data or b""))
-            if call is None:
-                raise urllib.error.URLError(f"shadowlab: {tape.unrecorded[-1]}")
-            tape._clock.advance(elapsed_ns(call))
-            if error := broken(call):
-                raise urllib.error.URLError(error.get("message", ""))
-            headers = email.message.Message()
-            for name, value in headers_of(call):
-                headers[name] = value
-            response = urllib.response.addinfourl(
-                io.BytesIO(content_of(call)), headers, request.full_url, call["status"]
-            )
-            response.msg = ""  # type: ignore[attr-defined]  # urllib's error processor reads it
-            return response
-
-        put(urllib.request.AbstractHTTPHandler, do_open=do_open)
-
-
-def bare(url: str) -> str:
-    """A URL without its query, which may hold secrets."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}{parts.path}"
-
 
 def _fits(call: dict[str, Any], method: str, url: str) -> bool:
     if call["method"].upper() not in (method.upper(), "ANY"):
@@ -236,14 +135,14 @@ def _same(recorded: str, url: str) -> bool:
 
 
 def _distance(call: dict[str, Any], method: str, url: str) -> float:
-    theirs, ours = urlsplit(call["url"]), urlsplit(url)
+    theirs, ours = split(call["url"]), split(url)
     weights = {1.0: call["method"].upper() != method.upper(), 2.0: theirs.netloc != ours.netloc,
                1.1: theirs.path != ours.path, 0.5: theirs.query != ours.query}  # fmt: skip
     return sum(weight for weight, differs in weights.items() if differs)
 
 
 def _differs(call: dict[str, Any], used: bool, method: str, url: str, fits: bool) -> str:
-    theirs, ours = urlsplit(call["url"]), urlsplit(url)
+    theirs, ours = split(call["url"]), split(url)
     parts = [
         name
         for name, a, b in (
@@ -293,11 +192,3 @@ def error_kind(module: Any, told: dict[str, str], base: type[Exception], fallbac
     """The client's own exception of the recorded name."""
     found = getattr(module, told["type"].rpartition(".")[2], None)
     return found if isinstance(found, type) and issubclass(found, base) else fallback
-
-
-def _no_certificates() -> None:
-    """Skip loading certificate bundles: nothing can be reached, and each client would spend 27 ms on it."""
-    import ssl
-
-    nothing = lambda *args, **kwargs: None  # noqa: E731  # it stands for two methods
-    put(ssl.SSLContext, load_verify_locations=nothing, load_default_certs=nothing)

@@ -160,7 +160,7 @@ class _Zygote:
             sys.path.insert(0, config["tree"])
             app = entry.find(config["entrypoint"])
             kind = entry.kind_of(app, config.get("kind"))
-            seams.tape.install()
+            seams.clients.install()
         except BaseException as exc:
             known = isinstance(exc, LookupError) and str(exc.args[0] if exc.args else "").startswith("entrypoint")
             self._tell({"failed": str(exc.args[0]) if known else f"{type(exc).__name__}: {exc}", "known": known})
@@ -229,7 +229,7 @@ class _Zygote:
         for name in names:
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
-        self._seams.tape.install()
+        self._seams.clients.install()
         self._settle()
         self._tell({"loaded": len(names)})
 
