@@ -11,7 +11,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
-from shadowlab_recorder import database, protobuf
+from shadowlab_recorder import database, database_unseen, protobuf
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
@@ -141,7 +141,7 @@ def truncated(tape: Tape) -> list[str]:
         parts[f"outbound[{each.seq}].request_body"] = each.request_body.cut
         answered = each.status is not None and each.error is None
         parts[f"outbound[{each.seq}].body"] = each.body.cut or (answered and not _whole(each.body, each.headers))
-    return [*(name for name, cut in parts.items() if cut), *sorted(tape.unseen)]
+    return [*(name for name, cut in parts.items() if cut), *sorted(tape.unseen | database_unseen.somewhere)]
 
 
 def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:

@@ -32,8 +32,10 @@ def start(settings: Settings) -> None:
     when_imported("grpc.aio._call", outbound_grpc.watch_async)
     database_sqlite.watch()
     when_imported("aiosqlite.core", database_aiosqlite.watch)
-    when_imported("asyncpg.connection", database_unseen.watch_connections)
-    when_imported("asyncpg.prepared_stmt", database_unseen.watch_statements)
+    for module in database_unseen.MODULES:
+        when_imported(module, database_unseen.watch)
+    when_imported("psycopg2", database_unseen.watch_psycopg2)
+    when_imported("pyodbc", database_unseen.watch_pyodbc)
     when_imported("psycopg", database_psycopg.watch)
     when_imported("psycopg._server_cursor_base", database_psycopg.watch_server_cursors)
     if settings.files:
