@@ -1,4 +1,4 @@
-"""The supervisor's side of one fork server: start it, hand it jobs, take results from a pipe each, end it."""
+"""One fork server: start it behind its walls, hand it jobs, take their results from a pipe each, end it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import json
 import os
 import selectors
 import shutil
-import socket
-import struct
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.replay.control import Control
 from shadowlab.replay.door import Door
-from shadowlab.replay.folders import memory
 from shadowlab.replay.sandboxes import Box, Launch, Sandbox
 
-_FORK, _KILL, _LOAD = b"F", b"K", b"L"
 _LARGEST_RESULT = 64 << 20
-_LARGEST_MESSAGE = 4 << 20
-_START_S = 60.0
 _WEIGH_S = 0.2
+_END_S = 5.0
+"""What ending a child may take."""
 
 
 @dataclass(slots=True)
@@ -47,7 +43,6 @@ class _Running:
     size: int = 0
     ended: str = ""
     """Why it was ended from here."""
-    status: int | None = None
 
 
 class Server:
@@ -58,8 +53,7 @@ class Server:
         self._launch = launch
         self._config = config
         self._box: Box | None = None
-        self._control: socket.socket | None = None
-        self._listener: socket.socket | None = None
+        self._control: Control | None = None
         self._door: Door | None = None
         self._next = 0
         self._weighed = 0.0
@@ -73,18 +67,16 @@ class Server:
         self.wait()
         return self
 
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     def launch(self) -> None:
         """Start the server; it imports the service by itself while others run."""
         work = self._launch.work
         (work / "config.json").write_text(json.dumps(self._config))
         (work / "config.json").chmod(0o644)
-        place = work / "control"
-        self._listener = socket.socket(socket.AF_UNIX)
         try:
-            self._listener.bind(str(place))
-            place.chmod(0o666)
-            self._listener.listen(1)
-            self._listener.settimeout(0.2)
+            self._control = Control(work / "control", told=lambda: self._box.told() if self._box else "")
             self._box = self._sandbox.start(self._launch)
         except BaseException:
             self.close()
@@ -93,34 +85,23 @@ class Server:
     def wait(self) -> None:
         """Wait until it is ready; raises `SourceError` when the service does not import."""
         try:
-            self._control = self._accepted()
+            self._connected.accept(alive=self._alive, sandbox=self._sandbox.name)
             self._greet()
         except BaseException:
             self.close()
             raise
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the server and all its children."""
         if self._control is not None:
             self._control.close()
             self._control = None
-        self._deafen()
         if self._box is not None:
             self._box.kill()
             self._box = None
         if self._door is not None:
             self._door.close()
             self._door = None
-
-    def _deafen(self) -> None:
-        """Take no further connection: nobody else may speak to the supervisor."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-            (self._launch.work / "control").unlink(missing_ok=True)
 
     def run(
         self,
@@ -134,9 +115,8 @@ class Server:
         waiting = iter(jobs)
         running: dict[int, _Running] = {}
         done: dict[int, Ended] = {}
-        due = first = self._next
-        more = True
-        with selectors.DefaultSelector() as watch:
+        due, more = self._next, True
+        with selectors.DefaultSelector() as watch, _closing(running):
             watch.register(self._connected, selectors.EVENT_READ)
             while more or running or done:
                 while more and len(running) < workers and self._next - due < 4 * workers:
@@ -144,61 +124,46 @@ class Server:
                     if job is None:
                         more = False
                         break
-                    self._fork(job, running, watch, timeout_s, on_line)
+                    reader, number = self._fork(job)
+                    running[reader] = _Running(number, time.monotonic() + timeout_s, on_line)
+                    watch.register(reader, selectors.EVENT_READ)
                 self._listen(running, done, watch)
                 while due in done:
                     yield done.pop(due)
                     due += 1
-        del first
 
     def load(self, names: list[str]) -> None:
         """Have the server import these modules."""
-        content = json.dumps(names).encode()
-        self._connected.sendall(struct.pack("<cI", _LOAD, len(content)) + content)
-        while "loaded" not in self._message(time.monotonic() + _START_S):
-            pass
+        self._connected.load(names)
 
     @property
-    def _connected(self) -> socket.socket:
+    def _connected(self) -> Control:
         if self._control is None:
             raise errors.SandboxError("the fork server has ended")
         return self._control
 
-    def _accepted(self) -> socket.socket:
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline and self._listener is not None:
-            with contextlib.suppress(TimeoutError):
-                control = self._listener.accept()[0]
-                self._deafen()
-                return control
-            if self._box is None or not self._box.alive():
-                break
-        told = self._box.told() if self._box else ""
-        raise errors.SandboxError(
-            f"the {self._sandbox.name} sandbox did not start: {_last_line(told)}",
-            hint="try --sandbox embedded",
-        )
+    def _alive(self) -> bool:
+        return self._box is not None and self._box.alive()
 
     def _greet(self) -> None:
-        hello = self._message(time.monotonic() + _START_S)
+        hello = self._connected.message()
         if self._box is not None and isinstance(hello.get("pid"), int):
             self._box.met(hello["pid"])
-        self.held, self.steady = dict(hello.get("hello") or {}), bool(hello.get("steady"))
+        held = hello.get("hello")
+        self.held, self.steady = held if isinstance(held, dict) else {}, bool(hello.get("steady"))
         if self._config.get("door") and not self._config["socket_at"]:
             self._door = self._opened(Path(self._config["door"]))
-        ready = self._message(time.monotonic() + _START_S)
+        ready = self._connected.message()
         if "failed" in ready:
             raise errors.SourceError(
                 f"{self._config['name']}: {str(ready['failed'])[:500]}",
                 hint="the entrypoint in shadowlab.toml must import at this revision with the installed packages",
             )
-        self.kind, self.clock = str(ready["ready"]), str(ready["clock"])
+        self.kind, self.clock = str(ready.get("ready")), str(ready.get("clock"))
 
     def _opened(self, address: Path) -> Door:
         """The one way out of what the server runs, to a socket of this machine."""
-        self._connected.settimeout(_START_S)
-        _, listeners, _, _ = socket.recv_fds(self._connected, 1, 1)
-        self._connected.settimeout(None)
+        listeners = self._connected.descriptors()
         if not listeners:
             raise errors.SandboxError(
                 "this kernel hands no system call to a listener, so that PostgreSQL cannot be reached",
@@ -206,73 +171,31 @@ class Server:
             )
         return Door(listeners[0], address)
 
-    def _message(self, deadline: float) -> dict[str, Any]:
-        size = struct.unpack("<I", self._take(4, deadline))[0]
-        if size > _LARGEST_MESSAGE:
-            raise errors.SandboxError("the fork server told more than it may")
-        message = json.loads(self._take(size, deadline))
-        if not isinstance(message, dict):
-            raise errors.SandboxError("the fork server told nothing that can be read")
-        return message
-
-    def _take(self, size: int, deadline: float) -> bytes:
-        parts = b""
-        while len(parts) < size:
-            self._connected.settimeout(max(deadline - time.monotonic(), 0.01))
-            try:
-                part = self._connected.recv(size - len(parts))
-            except TimeoutError:
-                raise errors.SandboxError(
-                    f"the service did not import within {_START_S:g} s",
-                    hint="what does it wait for when it is imported?",
-                ) from None
-            if not part:
-                told = self._box.told() if self._box else ""
-                raise errors.SandboxError(
-                    f"the fork server died: {_last_line(told)}",
-                    hint="the service ended its own process, or ran out of what the sandbox allows",
-                )
-            parts += part
-        self._connected.settimeout(None)
-        return parts
-
-    def _fork(
-        self,
-        job: Mapping[str, Any],
-        running: dict[int, _Running],
-        watch: selectors.BaseSelector,
-        timeout_s: float,
-        on_line: Callable[[bytes], None] | None,
-    ) -> None:
+    def _fork(self, job: Mapping[str, Any]) -> tuple[int, int]:
         number, self._next = self._next, self._next + 1
-        reader, writer = os.pipe()
-        with tempfile.TemporaryFile(dir=memory()) as file:
-            file.write(json.dumps(job).encode())
-            file.seek(0)
-            socket.send_fds(self._connected, [struct.pack("<cI", _FORK, number)], [file.fileno(), writer])
-        os.close(writer)
-        os.set_blocking(reader, False)
-        running[reader] = _Running(number, time.monotonic() + timeout_s, on_line)
-        watch.register(reader, selectors.EVENT_READ)
+        return self._connected.fork(number, job), number
 
     def _listen(self, running: dict[int, _Running], done: dict[int, Ended], watch: selectors.BaseSelector) -> None:
         for key, _ in watch.select(timeout=0.25):
             if key.fileobj is self._control:
-                self._hear(running)
+                self._connected.message(_END_S)  # a child ended: its pipe says so too
             elif isinstance(key.fileobj, int) and self._drained(key.fileobj, running[key.fileobj]):
                 self._finish(key.fileobj, running, done, watch)
         now = time.monotonic()
         self._weigh(running, now)
         for reader, run in list(running.items()):
             if now > run.deadline and not run.ended:
-                run.ended = "timeout"
-                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
-                run.deadline = now + 5
+                self._end(run, "timeout")
+                run.deadline = now + _END_S
             elif now > run.deadline:
                 raise errors.SandboxError("a replay could not be ended; its fork server was")
             if run.size > _LARGEST_RESULT:
-                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
+                self._connected.kill(run.number)
                 self._finish(reader, running, done, watch)
+
+    def _end(self, run: _Running, why: str) -> None:
+        run.ended = why
+        self._connected.kill(run.number)
 
     def _weigh(self, running: dict[int, _Running], now: float) -> None:
         """End those that have written more than they may; a file's own limit holds meanwhile."""
@@ -283,8 +206,7 @@ class Server:
         for run in running.values():
             written = _size(self._launch.work / f"{run.number:08d}") + stored
             if not run.ended and written > self._launch.limits["disk"]:
-                run.ended = "it wrote more than it may"
-                self._connected.sendall(struct.pack("<cI", _KILL, run.number))
+                self._end(run, "it wrote more than it may")
 
     def _stored(self) -> int:
         """Bytes of the run's database, the newest of its server, and of what its queries put aside."""
@@ -293,12 +215,6 @@ class Server:
         base = Path(self._config["stored"])
         newest = max((place for place in base.iterdir() if place.name.isdigit()), key=lambda place: int(place.name))
         return _size(newest) + _size(base / "pgsql_tmp")
-
-    def _hear(self, running: dict[int, _Running]) -> None:
-        message = self._message(time.monotonic() + 5)
-        for run in running.values():
-            if run.number == message.get("ended"):
-                run.status = int(message["status"])
 
     def _drained(self, reader: int, run: _Running) -> bool:
         """Take what is there; True when the pipe is closed."""
@@ -325,10 +241,14 @@ class Server:
         done[run.number] = Ended(run.number, content, why)
 
 
-def _last_line(told: str) -> str:
-    """What a child process said last: a traceback names this machine's paths, and its last line is the error."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
-    return lines[-1][-300:] if lines else "it said nothing"
+@contextlib.contextmanager
+def _closing(running: dict[int, _Running]) -> Iterator[None]:
+    """Close the pipes of jobs that nobody waits for any more."""
+    try:
+        yield
+    finally:
+        for reader in running:
+            os.close(reader)
 
 
 def _size(folder: Path) -> int:
