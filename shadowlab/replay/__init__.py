@@ -9,12 +9,13 @@ from shadowlab.replay.changes import compare_trees
 from shadowlab.replay.event import from_event
 from shadowlab.replay.exporting import Exported, export
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.jobs import Hooks
 from shadowlab.replay.minimise import minimise
 from shadowlab.replay.plain_test import to_pytest
 from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
 from shadowlab.replay.replaying import replay
 from shadowlab.replay.results import Calls, MirrorResult, RunResult
-from shadowlab.replay.runner import Hooks, Runner
+from shadowlab.replay.runner import Runner
 from shadowlab.replay.schedules import Search, explore
 from shadowlab.replay.trees import apply, tree_of
 

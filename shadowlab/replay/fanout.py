@@ -19,8 +19,9 @@ import shadowlab
 from shadowlab import errors
 from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.jobs import Hooks
 from shadowlab.replay.results import RunResult
-from shadowlab.replay.runner import Hooks, Runner, Snapshots
+from shadowlab.replay.runner import Runner, Snapshots
 from shadowlab.source import Service
 
 Progress = Callable[[str, int, int], None]

@@ -13,8 +13,9 @@ from shadowlab.privacy import masked
 from shadowlab.records import Effect, Finding
 from shadowlab.records.replay import Control
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.jobs import Hooks
 from shadowlab.replay.results import RunResult
-from shadowlab.replay.runner import Hooks, Runner
+from shadowlab.replay.runner import Runner
 
 if TYPE_CHECKING:
     from shadowlab.replay.fanout import Fanned

@@ -14,9 +14,10 @@ from shadowlab.replay import messages, recording
 from shadowlab.replay.compare import divergence, made_by_service
 from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
+from shadowlab.replay.jobs import Hooks
 from shadowlab.replay.ledger import ledger, uncontrolled
 from shadowlab.replay.results import RunResult
-from shadowlab.replay.runner import Hooks, Runner, Snapshots
+from shadowlab.replay.runner import Runner, Snapshots
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Service, Source
 

@@ -62,6 +62,11 @@ class Server:
         self.clock = ""
         self.kind = ""
 
+    @property
+    def work(self) -> Path:
+        """Its folder, which its children can read."""
+        return self._launch.work
+
     def __enter__(self) -> Server:
         self.launch()
         self.wait()
@@ -72,7 +77,7 @@ class Server:
 
     def launch(self) -> None:
         """Start the server; it imports the service by itself while others run."""
-        work = self._launch.work
+        work = self.work
         (work / "config.json").write_text(json.dumps(self._config))
         (work / "config.json").chmod(0o644)
         try:
@@ -204,7 +209,7 @@ class Server:
         self._weighed = now
         stored = self._stored()
         for run in running.values():
-            written = _size(self._launch.work / f"{run.number:08d}") + stored
+            written = _size(self.work / f"{run.number:08d}") + stored
             if not run.ended and written > self._launch.limits["disk"]:
                 self._end(run, "it wrote more than it may")
 
@@ -235,7 +240,7 @@ class Server:
         run = running.pop(reader)
         watch.unregister(reader)
         os.close(reader)
-        shutil.rmtree(self._launch.work / f"{run.number:08d}", ignore_errors=True)
+        shutil.rmtree(self.work / f"{run.number:08d}", ignore_errors=True)
         content = b"".join(run.parts)
         why = run.ended or ("finished" if content or run.on_line else "died")
         done[run.number] = Ended(run.number, content, why)
