@@ -8,6 +8,7 @@ import pytest
 
 from shadowlab import telemetry
 from shadowlab.case import Case, open_case
+from shadowlab.investigation import open_investigation
 
 EDGES = "SELECT caller, callee, calls, errors FROM edges ORDER BY ALL"
 
@@ -151,3 +152,33 @@ def test_attributes_of_the_resource_come_with_every_span(case, tmp_path):
     found = _rows(case, "SELECT resource_attributes['host.name'] AS h FROM spans ORDER BY span_id")
     assert found == [{"h": "h-1"}, {"h": "h-2"}]
     assert _rows(case, "SELECT DISTINCT service FROM spans") == [{"service": "shop"}]
+
+
+def _twice() -> list[dict[str, object]]:
+    """A caller that was sent twice, under two names; a client and a server of one id, at the root and below."""
+    kinds = {"client": 3, "server": 2}
+
+    def one(service: str, number: int, kind: str, **told: object) -> dict[str, object]:
+        span = {**otlp.span(number, trace=str(told.pop("trace", "1")).rjust(32, "0"), **told), "kind": kinds[kind]}
+        return otlp.traces([span], service=service)
+
+    return [
+        one("shop", 1, "server"), one("shop", 1, "server", name="again"), one("stock", 2, "server", parent=1),
+        one("web", 1, "client", trace="2"), one("shop", 1, "server", trace="2", error=True),
+        one("database", 3, "server", trace="2", parent=1), one("shop", 4, "client", trace="2", parent=1),
+        one("mail", 4, "server", trace="2", parent=1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_the_view_of_the_service_map_and_the_question_count_alike(case, tmp_path, parts):
+    requests = _twice()
+    for number in range(parts):
+        telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::parts])])
+    found = _rows(case, EDGES)
+    assert [tuple(row.values()) for row in found] == [
+        ("shop", "database", 1, 0), ("shop", "mail", 1, 0), ("shop", "stock", 1, 0), ("web", "shop", 1, 1)]  # fmt: skip
+    asked = open_investigation(case.path).ask("@edges", window="1h").rows()
+    assert sorted((row["caller"], row["callee"], row["calls"], row["errors"]) for row in asked) == [
+        tuple(row.values()) for row in found
+    ]

@@ -21,8 +21,10 @@ _STEP: Final = """CASE WHEN duration_ns > 1 THEN round(ln(duration_ns) / ln(1.02
     WHEN duration_ns IS NOT NULL THEN 0::SMALLINT END"""
 """The step of a duration on the service map; the view `edges` takes it back."""
 _COLUMNS: Final = "trace_id, span_id, parent_span_id, row_id, service, kind, status, start_ns, duration_ns"
+_MAY_BE_CALLED: Final = "(parent_span_id IS NOT NULL OR kind IN ('server', 'consumer'))"
 _KEYED: Final = f"""hash(trace_id, span_id) AS key, row_id, service, kind IN ('server', 'consumer') AS called,
-    CASE WHEN parent_span_id IS NOT NULL THEN hash(trace_id, parent_span_id) END AS parent_key,
+    kind IN ('client', 'producer') AS calls, parent_span_id IS NULL AS shared,
+    CASE WHEN {_MAY_BE_CALLED} THEN hash(trace_id, coalesce(parent_span_id, span_id)) END AS parent_key,
     status = 'error' AS failed, {_STEP} AS step"""
 """What a call is counted from."""
 
@@ -67,8 +69,8 @@ def close(con: DuckDBPyConnection) -> None:
 
 def _find_edges(con: DuckDBPyConnection) -> None:
     """The map of this segment's own spans."""
-    con.execute(statements("edges").replace("{step}", _STEP))
-    children = _one(con, "SELECT count(*) FROM segment.spans WHERE parent_span_id IS NOT NULL")
+    con.execute(statements("edges").replace("{step}", _STEP).replace("{may_be_called}", _MAY_BE_CALLED))
+    children = _one(con, f"SELECT count(*) FROM segment.spans WHERE {_MAY_BE_CALLED}")
     if _one(con, "SELECT sum(calls) FROM edges_here") == children:
         counted = "SELECT * FROM edges_here WHERE caller <> callee"
     else:

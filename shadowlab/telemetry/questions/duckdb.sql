@@ -49,46 +49,96 @@ GROUP BY
   1,
   2
 -- question: edges
-WITH "t1" AS (
-  SELECT
-    *
-  FROM "hops" AS "t0"
-  WHERE
-    COALESCE("t0"."end_ns", "t0"."start_ns") > {since_ns}
-    AND "t0"."start_ns" <= {until_ns}
-    AND "t0"."service" IS NOT NULL
-)
 SELECT
   *
 FROM (
   SELECT
-    "t5"."caller",
-    "t5"."callee",
-    CAST(ROUND(SUM("t5"."weight"), 0) AS BIGINT) AS "calls",
-    CAST(ROUND(COALESCE(SUM("t5"."weight") FILTER(WHERE
-      "t5"."failed"), 0.0), 0) AS BIGINT) AS "errors",
-    APPROX_QUANTILE(CAST("t5"."duration_ns" AS DOUBLE), 0.95) AS "p95_ns"
+    "t7"."caller",
+    "t7"."callee",
+    CAST(ROUND(SUM("t7"."weight"), 0) AS BIGINT) AS "calls",
+    CAST(ROUND(COALESCE(SUM("t7"."weight") FILTER(WHERE
+      "t7"."failed"), 0.0), 0) AS BIGINT) AS "errors",
+    APPROX_QUANTILE(CAST("t7"."duration_ns" AS DOUBLE), 0.95) AS "p95_ns"
   FROM (
     SELECT
-      "t3"."service" AS "caller",
-      "t4"."service" AS "callee",
-      "t4"."status" = 'error' AS "failed",
-      "t4"."weight",
-      "t4"."end_ns" - "t4"."start_ns" AS "duration_ns"
-    FROM "t1" AS "t3"
-    INNER JOIN "t1" AS "t4"
-      ON "t3"."trace_id" = "t4"."trace_id"
-      AND "t3"."span_id" = "t4"."parent_span_id"
-      AND "t3"."service" <> "t4"."service"
-  ) AS "t5"
+      *
+    FROM (
+      SELECT
+        CASE
+          WHEN "t3"."parent_span_id" IS NULL
+          THEN NULLIF("t5"."calling", '')
+          ELSE COALESCE(NULLIF("t5"."called", ''), "t5"."first")
+        END AS "caller",
+        "t3"."service" AS "callee",
+        (
+          "t3"."parent_span_id" IS NOT NULL
+        )
+        AND "t3"."service" IN ("t5"."first", "t5"."last") AS "own",
+        "t3"."status" = 'error' AS "failed",
+        "t3"."weight",
+        "t3"."end_ns" - "t3"."start_ns" AS "duration_ns"
+      FROM (
+        SELECT
+          "t0"."trace_id",
+          "t0"."span_id",
+          "t0"."parent_span_id",
+          "t0"."service",
+          "t0"."name",
+          "t0"."kind",
+          "t0"."start_ns",
+          "t0"."end_ns",
+          "t0"."status",
+          "t0"."weight",
+          COALESCE("t0"."parent_span_id", "t0"."span_id") AS "above"
+        FROM "hops" AS "t0"
+        WHERE
+          COALESCE("t0"."end_ns", "t0"."start_ns") > {since_ns}
+          AND "t0"."start_ns" <= {until_ns}
+          AND "t0"."service" IS NOT NULL
+          AND (
+            (
+              "t0"."parent_span_id" IS NOT NULL
+            ) OR "t0"."kind" IN ('server', 'consumer')
+          )
+      ) AS "t3"
+      INNER JOIN (
+        SELECT
+          "t2"."trace_id",
+          "t2"."span_id",
+          MIN("t2"."service") FILTER(WHERE
+            "t2"."kind" IN ('server', 'consumer')) AS "called",
+          MIN("t2"."service") FILTER(WHERE
+            "t2"."kind" IN ('client', 'producer')) AS "calling",
+          MIN("t2"."service") AS "first",
+          MAX("t2"."service") AS "last"
+        FROM (
+          SELECT
+            *
+          FROM "hops" AS "t0"
+          WHERE
+            COALESCE("t0"."end_ns", "t0"."start_ns") > {since_ns}
+            AND "t0"."start_ns" <= {until_ns}
+            AND "t0"."service" IS NOT NULL
+        ) AS "t2"
+        GROUP BY
+          1,
+          2
+      ) AS "t5"
+        ON "t3"."trace_id" = "t5"."trace_id" AND "t3"."above" = "t5"."span_id"
+    ) AS "t6"
+    WHERE
+      NOT (
+        "t6"."own"
+      ) AND "t6"."caller" <> "t6"."callee"
+  ) AS "t7"
   GROUP BY
     1,
     2
-) AS "t6"
+) AS "t8"
 ORDER BY
-  "t6"."calls" DESC,
-  "t6"."caller" ASC,
-  "t6"."callee" ASC
+  "t8"."calls" DESC,
+  "t8"."caller" ASC,
+  "t8"."callee" ASC
 -- question: apart
 SELECT
   "t0"."attribute",

@@ -129,24 +129,43 @@ def apart(traits: ibis.Table | None = None) -> ibis.Table:
 
 
 def edges(since_ns: int, until_ns: int) -> ibis.Table:
-    """The service map: calls and failures from one service to another, most calls first."""
+    """The service map: calls and failures from one service to another, most calls first.
+
+    A span has one caller, as `docs/schema.md` says of the view: where several spans have its parent's id, its own
+    service, or one that was called itself, or the first. A server's span without a parent that shares the id of a
+    client's (Zipkin) is called by that.
+    """
     from ibis import _, coalesce, desc
 
     ended = coalesce(_.end_ns, _.start_ns)
-    above = table("hops").filter(ended > since_ns, _.start_ns <= until_ns, _.service.notnull())
-    below = above.view()
-    joined = above.join(
-        below,
-        (above.trace_id == below.trace_id) & (above.span_id == below.parent_span_id) & (above.service != below.service),
-    ).select(
-        caller=above.service,
+    hops = table("hops").filter(ended > since_ns, _.start_ns <= until_ns, _.service.notnull())
+    below = hops.mutate(above=coalesce(_.parent_span_id, _.span_id)).filter(
+        _.parent_span_id.notnull() | _.kind.isin(("server", "consumer"))
+    )
+    above = (
+        hops.group_by("trace_id", "span_id")
+        .agg(
+            called=_.service.min(where=_.kind.isin(("server", "consumer"))),
+            calling=_.service.min(where=_.kind.isin(("client", "producer"))),
+            first=_.service.min(),
+            last=_.service.max(),
+        )
+        .view()
+    )
+    called, calling = (
+        told.nullif("") for told in (above.called, above.calling)
+    )  # ClickHouse has "" for the least of none
+    joined = below.join(above, (below.trace_id == above.trace_id) & (below.above == above.span_id)).select(
+        caller=below.parent_span_id.isnull().ifelse(calling, coalesce(called, above.first)),
         callee=below.service,
+        own=below.parent_span_id.notnull() & below.service.isin((above.first, above.last)),
         failed=below.status == "error",
         weight=below.weight,
         duration_ns=below.end_ns - below.start_ns,
     )
     return (
-        joined.group_by("caller", "callee")
+        joined.filter(~_.own, _.caller != _.callee)
+        .group_by("caller", "callee")
         .agg(
             calls=_whole(_.weight.sum()),
             errors=_whole(_.weight.sum(where=_.failed).fill_null(0.0)),
