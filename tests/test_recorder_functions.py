@@ -157,6 +157,32 @@ def test_an_entry_of_a_redis_stream_is_kept_with_its_id_and_fields(recorder, tmp
     assert (told["idempotency_key"], told["timestamp_ms"], told["text"]) == ("m-1", 1767225600000, False)
 
 
+@pytest.mark.parametrize("stream", [(), (b"orders",)])
+def test_an_entry_of_a_redis_stream_may_come_as_the_pair_that_xread_gives(recorder, tmp_path, stream):
+    @shadowlab_recorder.record
+    def handle(*args):
+        return None
+
+    handle(*stream, (b"1767225600000-2", {b"sku": b"7", b"password": b"planted-in-a-pair"}))
+    told = kept(recorder, tmp_path)[0]
+    shape = ("entry", "orders" if stream else None, len(stream))
+    assert (told["message"]["shape"], told["message"]["topic"], told["message"]["argument"]) == shape
+    assert (told["message"]["body"]["sku"], told["truncated"]) == ("7", [])
+    assert "planted-in-a-pair" not in str(told)
+
+
+def test_a_secret_under_a_name_of_bytes_is_found_in_what_is_no_message_too(recorder, tmp_path):
+    @shadowlab_recorder.record
+    def handle(fields):
+        raise ValueError(f"cannot use {fields}")
+
+    with pytest.raises(ValueError, match="cannot use"):
+        handle({b"password": b"planted-by-bytes", 7: "x", "note": "db_password=planted-by-name"})
+    told = kept(recorder, tmp_path)[0]
+    assert told["truncated"] == ["call"]
+    assert "planted-by" not in str(told)
+
+
 def test_amqp_messages_are_kept_as_aio_pika_and_as_pika_hand_them_over(recorder, tmp_path):
     @shadowlab_recorder.record
     async def aio(message):

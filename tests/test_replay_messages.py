@@ -42,6 +42,10 @@ def entry(id, fields):
     return [id, fields["to"]]
 
 
+def pair(given):
+    return list(entry(*given))
+
+
 def classic(channel, method, properties, body):
     channel.basic_ack(method.delivery_tag)
     return [method.routing_key, properties.message_id, body.decode()]
@@ -147,6 +151,7 @@ def test_another_use_of_an_argument_that_was_not_recorded_is_named(tmp_path: Pat
     [
         ("Worker.consume", message(argument=0, methods=True), '["mails",3,41,"{\\"to\\":\\"tea\\"}",null]'),
         ("entry", message(system="redis", shape="id_fields", argument=0, offset="7-0", text=True), '["7-0","tea"]'),
+        ("pair", message(system="redis", shape="entry", argument=0, offset="7-0", text=True), '["7-0","tea"]'),
         ("classic", message(system="amqp", shape="pika", argument=0), '["mails","mail-7","{\\"to\\":\\"tea\\"}"]'),
         ("on_mail", message(system="amqp", argument=0), "null"),
     ],

@@ -21,7 +21,8 @@ class Message:
     system: str
     """`kafka`, `redis` or `amqp`."""
     shape: str
-    """How it was handed over: `object`, `id_fields` (a Redis entry id and its fields) or `pika` (four arguments)."""
+    """How it was handed over: `object`, `id_fields` (a Redis entry id and its fields), `entry` (both as one pair, as
+    `xread` gives them) or `pika` (four arguments)."""
     argument: int
     """Its place among the positional arguments; `width` of them belong to it."""
     width: int
@@ -50,8 +51,10 @@ def recognised(args: tuple[Any, ...]) -> Message | None:
             return _kafka(argument, place)
         if hasattr(argument, "routing_key") and hasattr(argument, "body"):
             return _amqp(argument, place)
-        if place + 1 < len(args) and _is_entry(argument) and isinstance(args[place + 1], Mapping):
-            return _redis(args, place)
+        if place + 1 < len(args) and _is_entry(argument, args[place + 1]):
+            return _redis(argument, args[place + 1], args, place, "id_fields")
+        if isinstance(argument, tuple) and len(argument) == 2 and _is_entry(*argument):
+            return _redis(*argument, args, place, "entry")
     return None
 
 
@@ -67,18 +70,17 @@ def _kafka(message: Any, place: int) -> Message:
     )  # fmt: skip
 
 
-def _redis(args: tuple[Any, ...], place: int) -> Message:
-    """`handle(id, fields)`, `handle(stream, id, fields)`: what `xread` and `xreadgroup` give, one entry at a time."""
-    entry, fields = args[place], args[place + 1]
+def _redis(entry: Any, fields: Mapping[Any, Any], args: tuple[Any, ...], place: int, shape: str) -> Message:
+    """`handle(id, fields)` or `handle((id, fields))`, the stream before them or not: an entry of `xreadgroup`."""
     named = {_text(name) or "": plain(_readable(value))[0] for name, value in fields.items()}
     stream = _text(args[place - 1]) if place and isinstance(args[place - 1], (str, bytes)) else None
     headers = [(name, value) for name, value in named.items() if isinstance(value, str)]
     payload = json.dumps(named, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
     offset = _text(entry)
-    time = int(str(offset).partition("-")[0])
     return Message(
-        "redis", "id_fields", place, 2, payload, topic=stream, offset=offset, timestamp_ms=time,
-        idempotency_key=_idempotency(headers), text=isinstance(entry, str),
+        "redis", shape, place, 1 if shape == "entry" else 2, payload, topic=stream, offset=offset,
+        timestamp_ms=int(str(offset).partition("-")[0]), idempotency_key=_idempotency(headers),
+        text=isinstance(entry, str),
     )  # fmt: skip
 
 
@@ -104,8 +106,9 @@ def _pika(args: tuple[Any, ...]) -> Message:
     )  # fmt: skip
 
 
-def _is_entry(value: Any) -> bool:
-    return isinstance(value, (str, bytes)) and _ENTRY.fullmatch(_text(value) or "") is not None
+def _is_entry(name: Any, fields: Any) -> bool:
+    known = isinstance(name, (str, bytes)) and isinstance(fields, Mapping)
+    return known and _ENTRY.fullmatch(_text(name) or "") is not None
 
 
 def _headers(found: Any) -> list[tuple[str, str]]:

@@ -19,7 +19,8 @@ PATTERNS: dict[str, str] = {
     "sendgrid key": r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
     "npm token": r"\bnpm_\w{30,}",
     "bearer": r"(?i)\bbearer\s+[\w.~+/-]{12,}=*",
-    "password in text": r"""(?ix)\b(?:password|passwd|pwd|secret|api_?key|access_?token)\s*=\s*["']?
+    "password in text": r"""(?ix)(?:\b|(?<=[_-]))(?:password|passwd|pwd|secret|api_?key|access_?token)
+        (?:\s*=\s*["']?|["']\s*:\s*b?["'])
         (?P<secret>(?!\[redacted:)[^\s"'&,;)]{6,})""",
     "card number": r"\b(?!(?<=\d\.)\d{15,}\b)[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}\b",
 }

@@ -32,8 +32,8 @@ def _plain(value: Any, lost: list[None], depth: int) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
     if depth < _DEPTH:
-        if isinstance(value, Mapping) and all(isinstance(name, str) for name in value):
-            return {name: _plain(each, lost, depth + 1) for name, each in value.items()}
+        if isinstance(value, Mapping):
+            return {_name(name, lost): _plain(each, lost, depth + 1) for name, each in value.items()}
         if isinstance(value, (list, tuple)):
             return [_plain(each, lost, depth + 1) for each in value]
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -41,6 +41,18 @@ def _plain(value: Any, lost: list[None], depth: int) -> Any:
     lost.append(None)
     if isinstance(value, (decimal.Decimal, uuid.UUID, datetime.date, datetime.time, float)):
         return str(value)
+    return _printed(value)
+
+
+def _name(key: Any, lost: list[None]) -> str:
+    """A mapping's key as text: what is under `b"password"` must be found by its name."""
+    if isinstance(key, str):
+        return key
+    lost.append(None)
+    return key.decode("utf-8", "replace") if isinstance(key, bytes) else _printed(key)
+
+
+def _printed(value: Any) -> str:
     try:
         return repr(value)[:200]
     except Exception:

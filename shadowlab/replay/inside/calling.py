@@ -154,7 +154,9 @@ def delivered(message: dict[str, Any], settled: Settled) -> list[Any]:
     """The arguments that a message is handed over as."""
     payload = bytes.fromhex(message["payload"])
     if message["shape"] == "id_fields":
-        return _entry(message, payload)
+        return list(_entry(message, payload))
+    if message["shape"] == "entry":
+        return [_entry(message, payload)]
     if message["system"] == "amqp":
         return _amqp(message, payload, settled)
     key, headers = message.get("key"), [(name, value.encode()) for name, value in message["headers"]]
@@ -180,14 +182,14 @@ def _amqp(message: dict[str, Any], payload: bytes, settled: Settled) -> list[Any
     return [StandIn(settled), types.SimpleNamespace(**envelope), types.SimpleNamespace(**properties), payload]
 
 
-def _entry(message: dict[str, Any], payload: bytes) -> list[Any]:
+def _entry(message: dict[str, Any], payload: bytes) -> tuple[Any, Any]:
     fields = json.loads(payload)
     if message["text"]:
-        return [message["offset"], {name: _value(value) for name, value in fields.items()}]
+        return message["offset"], {name: _value(value) for name, value in fields.items()}
     told = {
         name.encode(): value.encode() if isinstance(value, str) else _value(value) for name, value in fields.items()
     }
-    return [str(message["offset"]).encode(), told]
+    return str(message["offset"]).encode(), told
 
 
 def _value(value: Any) -> Any:
