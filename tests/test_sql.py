@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import otlp
 import pandas
 import pytest
@@ -108,7 +109,6 @@ def test_the_deepest_frame_of_a_dominant_error_is_found_however_it_is_printed(tm
         "SELECT * FROM read_duckdb('/tmp/x.duckdb')",
         "SELECT * FROM pandas_scan(140000::POINTER)",
         "SELECT * FROM json_execute_serialized_sql(json_serialize_sql('FROM read_text(''/etc/hostname'')'))",
-        "SELECT * FROM duckdb_secrets()",
         "SELECT " + "(" * 3000 + "1" + ")" * 3000,
         "SELECT * FROM read_csv('/etc/passwd')",
         "SELECT * FROM '/etc/passwd'",
@@ -123,6 +123,20 @@ def test_the_deepest_frame_of_a_dominant_error_is_found_however_it_is_printed(tm
 def test_what_is_no_reading_of_the_views_is_refused(case, query):
     with pytest.raises(errors.QueryError):
         telemetry.user_sql(case, query)
+
+
+def test_no_secret_that_somebody_keeps_is_seen(case, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with duckdb.connect() as con:
+        con.execute("CREATE PERSISTENT SECRET mine (TYPE http, BEARER_TOKEN 'abcdef')")
+    assert telemetry.user_sql(case, "SELECT * FROM duckdb_secrets()").rows() == []
+
+
+def test_the_files_of_the_case_itself_are_no_tables(case):
+    (file,) = telemetry.user_sql(case, "SELECT path FROM duckdb_databases() WHERE path IS NOT NULL").rows()
+    for query in ("FROM read_blob({})", "FROM read_duckdb({}, table_name := 'spans')", "FROM glob({})"):
+        with pytest.raises(errors.QueryError, match="has been disabled"):
+            telemetry.user_sql(case, query.format(f"'{file['path']}'"))
 
 
 def test_a_query_that_takes_too_long_is_stopped(case):

@@ -235,3 +235,12 @@ def test_what_zipkin_says_of_an_endpoint_takes_no_tag_away(case, tmp_path):
         "start_ns": 1_790_000_000_000_000_500, "scope_name": "lib",
         "attributes": {"peer.service": "mine", "zipkin.peer.service": "stock", "network.peer.address": "10.0.0.2",
                        "network.peer.port": "80", "zipkin.network.peer.address": "2001:db8::1"}}]  # fmt: skip
+
+
+def test_a_sentence_in_place_of_an_events_name_is_redacted(case, tmp_path):
+    told = {**otlp.span(1), "events": [{**AT, "name": "ann@example.org logged in"}, {**AT, "name": "retry"}]}
+    done = telemetry.ingest(case, [otlp.lines(tmp_path / "a", otlp.traces([told, otlp.span(2)]))])
+    assert done.redacted == 1
+    first, second = _rows(case, "SELECT name, attributes FROM events ORDER BY name")
+    assert str(first["name"]).startswith("<email:")
+    assert second["name"] == "retry"

@@ -23,6 +23,7 @@ _NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "metric_point": {"exemplars": ("at_ns", "value", "trace_id", "span_id", "attributes")},
 }
 """Fields in the order of `stage.sql`: a row's identity must not depend on whether it was redacted."""
+_REDACTED_NAME: Final = "redacted_text(e.name)"
 _PROMOTED: Final = {"span": shapes.SPAN_COLUMNS, "log": shapes.LOG_COLUMNS, "metric_point": {}}
 _TIME: Final = {"span": "start_ns", "log": "at_ns", "metric_point": "at_ns"}
 _KEY: Final = {
@@ -120,6 +121,7 @@ def _count_script(signal: str, parts: Mapping[str, str], hot: frozenset[str], le
         **parts,
         "hot_pairs": f"SELECT k, v, count(*) AS n FROM ({pairs}) WHERE k IN ({keys or 'NULL'}) GROUP BY k, v",
         "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
+        "event_name": _REDACTED_NAME if _REDACTED_NAME in parts.get("events", "") else "NULL",
         "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",
         "only": _where(*new),
         "only_events": _where("s.events IS NOT NULL", *new),
@@ -154,14 +156,21 @@ def _texts(con: DuckDBPyConnection, signal: str) -> dict[str, str]:
         asked = f"SELECT count(*) FROM (SELECT DISTINCT {column} AS v FROM {table}) WHERE has_secret(v)"
         texts[column] = f"redacted_text({column})" if _one(con, asked) else column
     for column, fields in _NESTED[signal].items():
-        pairs = f"SELECT unnest(flatten(list_transform({column}, lambda e: e.attributes))) AS a FROM {table}"
-        hot = _one(
-            con, f"SELECT count(*) FROM ({pairs} WHERE {column} IS NOT NULL) WHERE secret_key(a.k) OR has_secret(a.v)"
-        )
-        told = {field: f"e.{field}" for field in fields} | {"attributes": "redacted_pairs(e.attributes)"}
-        again = ", ".join(f"'{field}': {value}" for field, value in told.items())
-        texts[column] = f"list_transform({column}, lambda e: {{{again}}})" if hot else column
+        texts[column] = _nested(con, table, column, fields)
     return texts
+
+
+def _nested(con: DuckDBPyConnection, table: str, column: str, fields: Sequence[str]) -> str:
+    entries = f"SELECT unnest({column}) AS e FROM {table} WHERE {column} IS NOT NULL"
+    pairs = f"SELECT unnest(e.attributes) AS a FROM ({entries})"
+    told = {}
+    if _one(con, f"SELECT count(*) FROM ({pairs}) WHERE secret_key(a.k) OR has_secret(a.v)"):
+        told["attributes"] = "redacted_pairs(e.attributes)"
+    names = f"SELECT DISTINCT e.name AS v FROM ({entries})"
+    if "name" in fields and _one(con, f"SELECT count(*) FROM ({names}) WHERE has_secret(v)"):
+        told["name"] = _REDACTED_NAME  # people write sentences there
+    again = ", ".join(f"'{field}': {told.get(field, f'e.{field}')}" for field in fields)
+    return f"list_transform({column}, lambda e: {{{again}}})" if told else column
 
 
 def _one(con: DuckDBPyConnection, query: str) -> int:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _MEMORY: Final = re.compile(r"[1-9][0-9]{0,6}(\.[0-9]+)? ?[KMGT]i?B", re.IGNORECASE)
 _READS: Final = ("SELECT", "EXPLAIN", "RELATION")
 _LOCKED: Final = """
-SET enable_external_access = false; SET python_enable_replacements = false; SET allow_community_extensions = false;
+SET enable_external_access = false; SET disabled_filesystems = 'LocalFileSystem';
+SET python_enable_replacements = false; SET allow_community_extensions = false;
 SET enable_progress_bar = true; SET enable_progress_bar_print = false; SET lock_configuration = true;
 """
 _LOOK_S: Final = 0.1

@@ -5,6 +5,7 @@ WITH told AS (
     UNION ALL SELECT redacted_value(k, v), n FROM ({hot_pairs})
     UNION ALL SELECT {event_value}, 1 FROM (
         SELECT unnest(flatten(list_transform(s.events, lambda e: e.attributes))) AS a FROM turn_spans s {only_events})
+    UNION ALL SELECT {event_name}, 1 FROM (SELECT unnest(s.events) AS e FROM turn_spans s {only_events})
     UNION ALL SELECT {link_value}, 1 FROM (
         SELECT unnest(flatten(list_transform(s.links, lambda l: l.attributes))) AS a FROM turn_spans s {only_links}))
 SELECT coalesce(sum(n), 0)::BIGINT FROM told WHERE was_redacted(v)
