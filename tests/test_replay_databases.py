@@ -121,7 +121,7 @@ def test_a_recorded_schema_makes_tables_and_nothing_else(tmp_path: Path, stateme
 
 
 def test_without_postgresql_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shadowlab.replay.postgres.INSTALLED", tmp_path)
+    monkeypatch.setattr("shadowlab.replay.postgres_server.INSTALLED", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(errors.SandboxError, match="PostgreSQL is not installed"):
         replay.postgres.Postgres()
@@ -289,9 +289,9 @@ INSERT INTO cards VALUES ('ann', 2147483600), ('bob', 5);
 def test_what_the_recorder_kept_of_postgresql_fails_again_in_the_same_way(tmp_path: Path) -> None:
     toml = TOML.replace("run", "redeem") + f'frames = ["{tmp_path}/tree/"]\n'
     source = orders.repository(tmp_path / "tree", {"shadowlab.toml": toml, "main.py": LOYALTY})
-    with contextlib.closing(replay.postgres.Postgres()) as production:
+    with contextlib.closing(replay.postgres_server.Cluster()) as production:
         url = f"postgresql://shadowlab@/shop?host={production.address.parent}"
-        production._administer("postgres", "CREATE DATABASE shop OWNER shadowlab")
+        production.administer("postgres", "CREATE ROLE shadowlab LOGIN", "CREATE DATABASE shop OWNER shadowlab")
         with psycopg.connect(url) as db:
             db.execute(STATE)
         environment = {**os.environ, "LOYALTY_URL": url, "PYTHONPATH": str(source.path)}

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from shadowlab.replay import addresses
 from shadowlab.replay.fixture import Fixture
-from shadowlab.replay.postgres import NAME, ROLE, needs
+from shadowlab.replay.postgres import NAME, needs
+from shadowlab.replay.postgres_server import ROLE
 from shadowlab.source import Settings
 
 DATABASE = "/proc/self/cwd/replay.sqlite"
