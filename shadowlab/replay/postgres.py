@@ -164,6 +164,7 @@ class Postgres:
                 yield connection
         finally:
             late.cancel()
+            late.join()  # it may be ending what has ended by now: the server must not go before it
 
     def _end_service(self) -> None:
         """End whatever the service's role still does."""
