@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shadowlab.records import Change
@@ -12,6 +12,7 @@ from shadowlab.triage import changes
 from shadowlab.triage.burn import LONGEST, requests
 from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.scene import Store, keep
+from shadowlab.triage.selector import Selector
 from shadowlab.triage.slo import ObjectiveSpec
 
 # (1) the request that an error happened in: the nearest entry span of its service, else its own span
@@ -24,6 +25,12 @@ WITH entries AS (
     GROUP BY a.sid)
 SELECT s.eid, coalesce(e.request.span, s.span_id) AS request, coalesce(e.request.name, s.operation) AS name
 FROM signed s LEFT JOIN entries e USING (sid)"""
+
+_BAD = """
+SELECT {columns} FROM (
+    SELECT *, sum(weight) OVER ({part}) AS total FROM ({requests})
+    WHERE at_ns > {low} AND at_ns <= {high} AND start_ns > {first}) {join}
+WHERE bad"""
 
 # (2) a broken request is charged to the root of its own last error, else to the deepest error below it
 _BREAKS = """
@@ -89,19 +96,7 @@ def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) 
     And whom they struck: `who`, `seen_from`; and `weights`, where spans are sampled.
     """
     con.execute(_REQUESTS)
-    parts, params = (
-        ["SELECT NULL::INTEGER AS spec, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false"],
-        [],
-    )
-    for n, spec in enumerate(specs):
-        query, values = requests(spec, look.weight)
-        parts.append(f"""
-            SELECT {n}, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})
-            FROM (SELECT *, sum(weight) OVER () AS total FROM ({query})
-                  WHERE at_ns > {look.low_ns} AND at_ns <= {look.high_ns} AND start_ns > {look.low_ns - LONGEST})
-            WHERE bad""")
-        params += values
-    keep(con, "broken", store.sql(" UNION ALL ".join(parts), params).arrow())
+    keep(con, "broken", _broken(store, specs, look))
     con.execute(_BREAKS)
     bounds = {"low": look.low_ns, "high": look.high_ns}
     named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
@@ -111,6 +106,46 @@ def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) 
     if not look.sampled:
         sampled = "SELECT NULL::UBIGINT AS sid, NULL::DOUBLE AS weight WHERE false"
     keep(con, "weights", store.sql(sampled).arrow())
+
+
+def _broken(store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> Any:
+    """The requests of the window that are bad, by objective, as an Arrow table; all of whole services in one scan."""
+    parts, params = (
+        ["SELECT NULL::INTEGER AS spec, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false"],
+        [],
+    )
+    whole = [(n, spec) for n, spec in enumerate(specs) if spec.whole]
+    if whole:
+        query, values = requests(replace(whole[0][1], total=Selector()), look.weight)
+        told = ", ".join(f"({n}, ?, {1 - spec.target})" for n, spec in whole)
+        parts.append(
+            _BAD.format(
+                columns="told.spec, hash(trace_id, span_id), weight, greatest(1, total * told.share)",
+                part="PARTITION BY service",
+                requests=query,
+                join=f"JOIN (VALUES {told}) told(spec, service, share) USING (service)",
+                low=look.low_ns,
+                high=look.high_ns,
+                first=look.low_ns - LONGEST,
+            )
+        )
+        params += [*values, *(spec.service for _, spec in whole)]
+    for n, spec in enumerate(specs):
+        if not spec.whole:
+            query, values = requests(spec, look.weight)
+            parts.append(
+                _BAD.format(
+                    columns=f"{n}, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})",
+                    part="",
+                    requests=query,
+                    join="",
+                    low=look.low_ns,
+                    high=look.high_ns,
+                    first=look.low_ns - LONGEST,
+                )
+            )
+            params += values
+    return store.sql(" UNION ALL ".join(parts), params).arrow()
 
 
 def _first_of(keys: Sequence[str]) -> str:

@@ -18,33 +18,45 @@ Each = Callable[..., Iterable[Suspect]]
 """`map`, or a pool's."""
 
 # Groups by blast radius: what they burn, whom they strike, from how far they are seen, how often. Errors that were
-# passed on count for their root only.
+# passed on count for their root only. Words are looked for in the few that are shown.
 _RANKED = """
 WITH roots AS (
-    SELECT s.*, r.name AS request_name, coalesce(w.weight, 1) AS weight, who.user_id, who.tenant
-    FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid
-    JOIN requests r ON r.eid = s.eid LEFT JOIN weights w ON w.sid = s.sid LEFT JOIN who ON who.trace_id = s.trace_id
+    SELECT s.eid, s.fingerprint, s.at_ns, s.trace_id, coalesce(w.weight, 1) AS weight
+    FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
     WHERE s.at_ns <= $high),
 burned AS (
     SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
-    FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint)
-SELECT fingerprint, mode(service ORDER BY service) AS service, mode(request_name ORDER BY request_name) AS operation,
-       mode(type ORDER BY type) AS type, mode(root_type ORDER BY root_type) AS root_type, mode(own ORDER BY own) AS own,
-       mode(merged ORDER BY merged) AS merged, mode(template ORDER BY template) AS template,
-       round(sum(weight) FILTER (at_ns > $low))::BIGINT AS events,
-       count(DISTINCT trace_id) FILTER (at_ns > $low) AS traces,
-       count(DISTINCT user_id) FILTER (at_ns > $low) AS users, count(DISTINCT tenant) FILTER (at_ns > $low) AS tenants,
-       coalesce(any_value(f.services), []) AS seen_from,
-       round(sum(weight))::BIGINT AS ever, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(DISTINCT path) AS paths,
-       bool_or(by_hand) AS by_hand,
-       (SELECT count(*) FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
-        WHERE c.root <> c.eid AND r.fingerprint = roots.fingerprint
-          AND p.at_ns > $low AND p.at_ns <= $high) AS passed_on,
-       coalesce(any_value(b.share), 0) AS burned, coalesce(any_value(b.requests), 0) AS broken
-FROM roots LEFT JOIN burned b USING (fingerprint) LEFT JOIN seen_from f USING (fingerprint)
-GROUP BY fingerprint HAVING count(*) FILTER (at_ns > $low) > 0
-ORDER BY round(coalesce(any_value(b.share), 0), 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC,
-         ever DESC, fingerprint LIMIT $top"""
+    FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint),
+struck AS (
+    SELECT fingerprint, count(DISTINCT trace_id) AS traces, count(DISTINCT user_id) AS users,
+           count(DISTINCT tenant) AS tenants
+    FROM roots LEFT JOIN who USING (trace_id) WHERE at_ns > $low GROUP BY fingerprint),
+counted AS (
+    SELECT fingerprint, round(sum(weight) FILTER (at_ns > $low))::BIGINT AS events, round(sum(weight))::BIGINT AS ever,
+           min(at_ns) AS first_ns, max(at_ns) AS last_ns
+    FROM roots GROUP BY fingerprint HAVING count(*) FILTER (at_ns > $low) > 0),
+ranked AS (
+    SELECT c.*, s.traces, s.users, s.tenants, coalesce(f.services, []) AS seen_from,
+           coalesce(b.share, 0) AS burned, coalesce(b.requests, 0) AS broken
+    FROM counted c JOIN struck s USING (fingerprint) LEFT JOIN burned b USING (fingerprint)
+    LEFT JOIN seen_from f USING (fingerprint)
+    ORDER BY round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC, fingerprint
+    LIMIT $top),
+described AS (
+    SELECT s.fingerprint, mode(s.service ORDER BY s.service) AS service, mode(r.name ORDER BY r.name) AS operation,
+           mode(s.type ORDER BY s.type) AS type, mode(s.root_type ORDER BY s.root_type) AS root_type,
+           mode(s.own ORDER BY s.own) AS own, mode(s.merged ORDER BY s.merged) AS merged,
+           mode(s.template ORDER BY s.template) AS template, count(DISTINCT s.path) AS paths,
+           bool_or(s.by_hand) AS by_hand
+    FROM signed s SEMI JOIN ranked USING (fingerprint) SEMI JOIN roots USING (eid) JOIN requests r ON r.eid = s.eid
+    GROUP BY s.fingerprint),
+passed AS (
+    SELECT r.fingerprint, count(*) AS passed_on
+    FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
+    WHERE c.root <> c.eid AND p.at_ns > $low AND p.at_ns <= $high GROUP BY r.fingerprint)
+SELECT ranked.*, d.* EXCLUDE (fingerprint), coalesce(p.passed_on, 0) AS passed_on
+FROM ranked JOIN described d USING (fingerprint) LEFT JOIN passed p USING (fingerprint)
+ORDER BY round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC, fingerprint"""
 
 _EVENTS = """
 SELECT s.fingerprint, s.trace_id, r.request, r.name, s.at_ns, hash(s.trace_id, r.request) AS sid FROM signed s
