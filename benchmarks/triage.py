@@ -1,6 +1,6 @@
 """How well triage groups, blames and keeps up: figures on seeded data with the truth beside, and floors.
 
-Run: python benchmarks/triage.py groups|tracebacks|logs|services|speed [options]; `--help` says more.
+Run: python benchmarks/triage.py groups|tracebacks|logs|masking|services|speed [options]; `--help` says more.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import costs
 import graph
 import load
 import logs
@@ -35,7 +36,7 @@ SERVICES_FROM = 2_000
 def main() -> None:
     """Measure what is asked for and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("groups", "tracebacks", "logs", "services", "speed"))
+    parser.add_argument("what", choices=("groups", "tracebacks", "logs", "masking", "services", "speed"))
     parser.add_argument("--events", type=int, default=20_000, help="events per seed (default 20,000)")
     parser.add_argument("--seeds", type=int, nargs="*", default=HELD_OUT, help="seeds that nothing was tuned on")
     parser.add_argument("--cases", type=int, default=10, help="fault injections of each kind (default 10)")
@@ -51,6 +52,9 @@ def main() -> None:
         return
     if arguments.what == "logs":
         records(logs.loghub(arguments.loghub) if arguments.loghub else logs.real())
+        return
+    if arguments.what == "masking":
+        masking()
         return
     if arguments.what == "services":
         services(arguments.cases)
@@ -106,6 +110,15 @@ def records(told: Mapping[str, Sequence[logs.Record]]) -> None:
             print(f"| {name} | {len(listed):,} | {sizes} | {method} | {quality} | {speed} |")
     for method, shares in reached.items():
         print(f"| mean | | | | {method} | {statistics.mean(shares):.3f} | | | | |")
+
+
+def masking() -> None:
+    """CPU seconds of masking and of reading stacks, start and slope apart, beside drain3."""
+    print("| what | events | distinct | by | start, CPU s | events per CPU second after it | with it |")
+    print("| --- | ---: | ---: | --- | ---: | ---: | ---: |")
+    for what, count, distinct, name, cost in costs.measured(logs.real()):
+        told = f"{max(0.0, cost.start):.2f} | {cost.rate:,.0f} | {cost.overall:,.0f}"
+        print(f"| {what} | {count:,} | {distinct:.2f} | {name} | {told} |")
 
 
 def services(cases: int) -> None:

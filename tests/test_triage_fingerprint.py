@@ -88,6 +88,18 @@ def test_line_numbers_do_not_part_and_functions_do(tmp_path: Path):
     assert sorted(list(found.values()).count(f) for f in set(found.values())) == [1, 2]
 
 
+def test_the_addresses_of_a_full_backtrace_change_nothing(tmp_path: Path):
+    story = Story()
+    for n, address in enumerate(("", "0x55d0c8b6b1c5 - ", "0x7f1200aa31ff - ")):
+        calls = ("rust_begin_unwind", "core::panicking::panic_fmt", "acme::ledger::charge", "acme::main")
+        lines = "".join(
+            f"{at:4}: {address}{call}\n             at ./src/{at}.rs:7:5\n" for at, call in enumerate(calls)
+        )
+        stack = f"thread 'main' panicked at src/2.rs:7:5:\nbalance is negative\nstack backtrace:\n{lines}"
+        story.fails(story.span(n, error=True), "panic", "balance is negative", stack)
+    assert len(set(fingerprints(story, tmp_path).values())) == 1
+
+
 def test_a_wrapped_exception_counts_as_its_cause(tmp_path: Path):
     story = Story()
     plain = python_stack(*SHOP, error="KeyError: 'amount'")

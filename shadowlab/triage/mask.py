@@ -126,8 +126,9 @@ def query(source: str, *, logs: bool = False) -> str:
             SELECT text, {zeros} AS shape, {codes} AS codes
             FROM (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source})),
         numbered AS MATERIALIZED ({masked("SELECT DISTINCT shape, shape AS m FROM shaped", rules)}),
-        rest AS ({masked("SELECT DISTINCT m AS numbers, m FROM numbered", late)})
-        SELECT text, left(trim(rest.m), 400) || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
+        rest AS (SELECT numbers, left(trim(m), 400) AS words
+                 FROM ({masked("SELECT DISTINCT m AS numbers, m FROM numbered", late)}))
+        SELECT text, words || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
         FROM shaped JOIN numbered USING (shape) JOIN rest ON rest.numbers = numbered.m"""
 
 
