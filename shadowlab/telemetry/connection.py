@@ -25,6 +25,7 @@ def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConne
     con.execute("SET temp_directory = $folder", {"folder": str(spill) if spill else ""})
     con.execute("SET preserve_insertion_order = false; SET autoinstall_known_extensions = false; SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")
+    con.execute("SET max_vacuum_tasks = 0")  # else a checkpoint writes row groups anew to fill them up
     return con
 
 

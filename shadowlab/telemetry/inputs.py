@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import hashlib
 import os
-import queue
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +22,6 @@ _MOST_GROWTH: Final = 400
 """Bytes out for a byte in, beyond which a packed file is a bomb; real telemetry packs 10 to 60 times."""
 _HARMLESS: Final = 256 << 20
 _BLOCK: Final = 1 << 20
-_LARGE_BLOCK: Final = 8 << 20
-_AHEAD: Final = 6
-"""Large blocks that are read before they are asked for."""
 
 
 @dataclass(slots=True)
@@ -163,17 +157,6 @@ class Unpacked:
         self._ahead = b""
         self.whole: Path | None = None
         """The file itself, when it lies on this machine, is not packed and is small enough to be read at once."""
-        self._running: _Running | None = None
-        self._rest = b""
-
-    def run_ahead(self) -> None:
-        """Read, hash and unpack in a thread of its own from now on, some blocks ahead of who asks; `close` ends it."""
-        self._running = _Running(self._unpacked)
-
-    def close(self) -> None:
-        """Stop reading ahead; what was read is counted and hashed."""
-        if self._running:
-            self._running.stop()
 
     @property
     def taken(self) -> int:
@@ -182,7 +165,7 @@ class Unpacked:
 
     def peek(self, size: int) -> bytes:
         """The next bytes, without taking them; fewer at the end."""
-        while len(self._ahead) < size and (block := self._more(size - len(self._ahead))):
+        while len(self._ahead) < size and (block := self._unpacked(size - len(self._ahead))):
             self._ahead += block
         return self._ahead[:size]
 
@@ -191,14 +174,7 @@ class Unpacked:
         if self._ahead:
             block, self._ahead = self._ahead[:size], self._ahead[size:]
             return block
-        return self._more(size)
-
-    def _more(self, size: int) -> bytes:
-        if self._running is None:
-            return self._unpacked(size)
-        block = self._rest or self._running.next()
-        self._rest = block[size:]
-        return block[:size]
+        return self._unpacked(size)
 
     def _unpacked(self, size: int) -> bytes:
         block = bytes(self._stream.read(size))
@@ -206,45 +182,6 @@ class Unpacked:
         if self.compression and self._size > _HARMLESS and self._size > _MOST_GROWTH * max(self._packed.size, 1):
             raise OSError(f"unpacks to more than {_MOST_GROWTH} times its size; stopped after {self._size >> 20} MiB")
         return block
-
-
-class _Running:
-    """Blocks that a thread has ready."""
-
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
-        self._ready: queue.Queue[bytes | OSError] = queue.Queue(_AHEAD)
-        self._stopped = False
-        self._ended = False
-        self._thread = threading.Thread(target=self._run, name="reading ahead", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        block: bytes | OSError = b"more"
-        while block and not isinstance(block, OSError) and not self._stopped:
-            try:
-                block = self._read(_LARGE_BLOCK)
-            except OSError as exc:
-                block = exc
-            self._ready.put(block)
-
-    def next(self) -> bytes:
-        """The next block; none at the end. Raises the `OSError` that the thread met."""
-        if self._ended:
-            return b""
-        block = self._ready.get()
-        self._ended = not block or isinstance(block, OSError)
-        if isinstance(block, OSError):
-            raise block
-        return block
-
-    def stop(self) -> None:
-        """Let the thread end after the block that it is at."""
-        self._stopped = True
-        while self._thread.is_alive():
-            with contextlib.suppress(queue.Empty):
-                self._ready.get(timeout=0.01)
-        self._ended = True
 
 
 class _AsFile:

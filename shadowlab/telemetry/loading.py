@@ -15,13 +15,14 @@ from shadowlab import errors, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
 from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
+from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
 from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
 from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
-_APPEND_AT: Final = 150_000
+_APPEND_AT: Final = 200_000
 """Staged rows that are moved into the segment at once: many small files share one turn."""
 _PUBLISH_AT: Final = 4_000_000
 """Rows after which a segment is closed at the next end of a file."""
@@ -116,8 +117,6 @@ class Loading:
         if path and (digest := self._loaded_before(path)):
             self.files.append(IngestedFile(file=given.name, format=reader.name, sha256=digest, rows=0))
             return
-        if stream.whole is None:
-            stream.run_ahead()
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
         try:
@@ -125,8 +124,6 @@ class Loading:
         except errors.TelemetryError:
             self._taken.remove(taken)
             raise
-        finally:
-            stream.close()
         if not found:
             self._taken.remove(taken)
             why = f": {faults.listed[0].position}: {faults.listed[0].reason}" if faults.listed else ""
@@ -140,17 +137,18 @@ class Loading:
         import duckdb
 
         found = 0
-        for portion in reader.portions(stream, self._spool, faults):
-            if self._staged() > _APPEND_AT:
-                self._append()
-            try:
-                found += portion.stage(self.con)
-                if self.on_bytes:
-                    self.on_bytes(stream.taken)
-            except duckdb.Error as exc:
-                if connection.is_the_machines(exc):
-                    raise
-                faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
+        with ahead(reader.portions(stream, self._spool, faults)) as portions:
+            for portion in portions:
+                if self._staged() > _APPEND_AT:
+                    self._append()
+                try:
+                    found += portion.stage(self.con)
+                    if self.on_bytes:
+                        self.on_bytes(stream.taken)
+                except duckdb.Error as exc:
+                    if connection.is_the_machines(exc):
+                        raise
+                    faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
         return found
 
     def _loaded_before(self, path: Path) -> str | None:
@@ -169,7 +167,7 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, last: bool = False) -> None:
+    def _append(self) -> None:
         """Have what is staged moved into the open segment, beside what is done next."""
         self._collect()
         if self._open is None:
@@ -177,7 +175,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(shares, [store.name_of(s) for s in self._known()], alone=last)
+        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -197,7 +195,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append(last=True)
+            self._append()
         self._collect()
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
         if self._open and sum(self._in_segment.values()):

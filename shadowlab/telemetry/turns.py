@@ -47,18 +47,12 @@ class Turns:
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
         con.execute("SET preserve_insertion_order = true")  # what came in order need not be sorted
         con.execute(statements("stage"))
-        self._threads = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
 
-    def begin(self, shares: Sequence[Share], known: Sequence[str], *, alone: bool = False) -> None:
-        """Start a turn with everything that is staged; the one before must have been collected.
-
-        `alone` says that nothing else is asked of DuckDB until the turn is collected.
-        """
+    def begin(self, shares: Sequence[Share], known: Sequence[str]) -> None:
+        """Start a turn with everything that is staged; the one before must have been collected."""
         for table in _TABLES:
             self._con.execute(f"ALTER TABLE stage_{table} RENAME TO turn_{table}")
         self._con.execute(statements("stage"))
-        if not alone:  # who calls DuckDB works too, and now there are two who call
-            self._share_threads(max(1, self._threads - 1))
         self._pending = self._pool.submit(self._append, tuple(shares), tuple(known))
 
     def collect(self) -> Turn | None:
@@ -67,11 +61,7 @@ class Turns:
             return None
         turn = self._pending.result()
         self._pending = None
-        self._share_threads(self._threads)
         return turn
-
-    def _share_threads(self, number: int) -> None:
-        self._con.execute(f"SET threads = {number}")
 
     def _append(self, shares: tuple[Share, ...], known: tuple[str, ...]) -> Turn:
         added = appending.append(self._own, correlation=self._correlation, known=known)

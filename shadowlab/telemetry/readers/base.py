@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HEAD: Final = 1 << 16
 """Bytes that `Reader.recognises` sees."""
-PORTION: Final = 256 << 20
+PORTION: Final = 64 << 20
 """Bytes of a portion: what is staged at a time, and so what bounds memory."""
 LONGEST: Final = 64 << 20
 """Bytes of the longest line, document or message that is read."""

@@ -1,0 +1,78 @@
+"""How a file is cut into portions, and each made while the one before is used."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shadowlab.telemetry.ahead import ahead
+from shadowlab.telemetry.inputs import Hashed, Unpacked
+from shadowlab.telemetry.readers import otlp_json
+from shadowlab.telemetry.readers.base import Faults
+from shadowlab.telemetry.readers.json_lines import JsonLines
+from shadowlab.telemetry.readers.otlp_json import OtlpJson
+
+
+def _lines(count: int) -> list[bytes]:
+    """Each is shorter than the one before, so that portions shrink."""
+    return [json.dumps({"resourceSpans": [], "n": "x" * (count - n)}).encode() + b"\n" for n in range(count)]
+
+
+def _cut(told: bytes, spool: Path) -> list[tuple[int, bytes]]:
+    portions = OtlpJson().portions(Unpacked(Hashed(io.BytesIO(told))), spool, Faults("told"))
+    return [(p.first_line, p.path.read_bytes()) for p in portions if isinstance(p, JsonLines)]
+
+
+@pytest.mark.parametrize("ending", [b"", b"\n", b'{"resourceSpans": []}'])
+def test_portions_hold_every_line_once_and_know_which_is_their_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: bytes
+) -> None:
+    monkeypatch.setattr(otlp_json, "PORTION", 1000)
+    monkeypatch.setattr(otlp_json, "_BLOCK", 333)
+    told = b"".join(_lines(200)) + ending
+    found = _cut(told, tmp_path)
+    assert len(found) > 10
+    assert b"".join(text for _, text in found) == told
+    before = [b"".join(text for _, text in found[:n]).count(b"\n") for n in range(len(found))]
+    assert [first for first, _ in found] == [1 + lines for lines in before]
+
+
+def test_no_more_than_one_is_made_ahead() -> None:
+    made: list[int] = []
+    third = threading.Event()
+
+    def making() -> Iterator[int]:
+        for number in range(4):
+            made.append(number)
+            if number == 2:
+                third.set()
+            yield number
+
+    with ahead(making()) as items:
+        assert next(items) == 0
+        assert next(items) == 1
+        assert third.wait(timeout=600)
+        assert 3 not in made
+        assert list(items) == [2, 3]
+
+
+def test_what_fails_while_it_is_made_fails_where_it_is_asked_for() -> None:
+    def making() -> Iterator[str]:
+        yield "good"
+        raise OSError("no disk")
+
+    with ahead(making()) as items:
+        assert next(items) == "good"
+        with pytest.raises(OSError, match="no disk"):
+            next(items)
+
+
+def test_who_leaves_early_leaves_no_thread_behind() -> None:
+    with ahead(iter(range(100))) as items:
+        next(items)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
