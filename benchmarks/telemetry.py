@@ -1,21 +1,25 @@
 """From OTLP to SQL, beside the floors under it and what people do today; one run, one machine, so ratios hold.
 
-    python benchmarks/telemetry.py [--spans 1000000] [--write] [--chdb PYTHON]
+    python benchmarks/telemetry.py [--spans 1000000] [--data FOLDER] [--only LANES] [--chdb PYTHON] [--write]
 
-Every line is a process of its own: seconds on the clock, seconds of processor, peak memory. `--write` puts the table in
-`benchmarks/README.md`; `--chdb` names a Python that has chdb. Needs the development dependencies (orjson, pysimdjson).
-What is asked of the case afterwards is in `questions.py`.
+Every line is a process of its own: seconds on the clock, seconds of processor, peak memory. `--data` names a folder
+that has the `traces.jsonl` and `traces.pb` of `telemetry_data.write` and is left as it is; `--only` measures some lanes
+beside the floors (shadowlab, packed, unnest, rows, chdb); `--chdb` names a Python that has chdb. `--write` puts the
+table in `benchmarks/README.md`, a section for each number of spans. Needs the development dependencies (orjson,
+pysimdjson). What is asked of the case afterwards is in `questions.py`.
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +40,10 @@ told = open(sys.argv[1], 'rb')
 while size := told.read(4):
     TracesData.FromString(told.read(int.from_bytes(size, 'big')))
 """
-ORJSON = """
-import orjson, sqlite3
-con = sqlite3.connect(sys.argv[2])
-con.execute('CREATE TABLE spans(trace, span, parent, name, kind, start, end, status, service, attributes, events)')
-def rows():
-    for line in open(sys.argv[1], 'rb'):
+ROWS = """
+import orjson
+def rows(place):
+    for line in open(place, 'rb'):
         for block in orjson.loads(line)['resourceSpans']:
             resource = {a['key']: next(iter(a['value'].values())) for a in block['resource']['attributes']}
             for scope in block['scopeSpans']:
@@ -49,10 +51,26 @@ def rows():
                     attributes = {a['key']: next(iter(a['value'].values())) for a in s['attributes']}
                     yield (s['traceId'], s['spanId'], s['parentSpanId'], s['name'], s['kind'],
                            int(s['startTimeUnixNano']), int(s['endTimeUnixNano']), s['status'].get('code', 0),
-                           resource['service.name'], orjson.dumps({**resource, **attributes}),
-                           orjson.dumps(s.get('events', [])))
-con.executemany('INSERT INTO spans VALUES (?,?,?,?,?,?,?,?,?,?,?)', rows())
+                           resource['service.name'], orjson.dumps({**resource, **attributes}).decode(),
+                           orjson.dumps(s.get('events', [])).decode())
+INSERT = 'INSERT INTO spans VALUES (?,?,?,?,?,?,?,?,?,?,?)'
+"""
+IN_SQLITE = """
+import sqlite3
+con = sqlite3.connect(sys.argv[2])
+con.execute('CREATE TABLE spans(trace, span, parent, name, kind, start, end, status, service, attributes, events)')
+con.executemany(INSERT, rows(sys.argv[1]))
 con.commit()
+"""
+IN_DUCKDB = """
+import duckdb, itertools
+con = duckdb.connect(sys.argv[2])
+con.execute('CREATE TABLE spans(trace VARCHAR, span VARCHAR, parent VARCHAR, name VARCHAR, kind INTEGER, '
+            '"start" BIGINT, "end" BIGINT, status INTEGER, service VARCHAR, attributes VARCHAR, events VARCHAR)')
+con.execute('BEGIN')
+con.executemany(INSERT, list(itertools.islice(rows(sys.argv[1]), int(sys.argv[3]))))
+con.execute('COMMIT')
+con.close()
 """
 UNNEST = """
 import duckdb
@@ -89,6 +107,12 @@ print(s.query('SELECT count() FROM d.spans'))
 """
 
 
+RECKONED = "orjson and row inserts, DuckDB (reckoned)"
+LANES = ("floor", "shadowlab", "packed", "unnest", "rows", "chdb")
+FEW, MORE = 10_000, 20_000
+"""Rows that are inserted into DuckDB: all of a million take minutes, so these two tell what a row takes."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One process."""
@@ -118,35 +142,55 @@ def code(text: str, *words: str, python: str = sys.executable) -> list[str]:
     return [python, "-c", "import sys" + text, *words]
 
 
-def measured(folder: Path, spans: int, chdb: str | None) -> tuple[list[Run], int, int]:
-    """Every process; how large the JSON is, and the case that it made."""
-    lines, stream = telemetry_data.write(folder, spans)
-    gz, zst = folder / "traces.jsonl.gz", folder / "traces.jsonl.zst"
-    _pack(lines, gz, zst)
+def measured(
+    folder: Path, given: Path | None, spans: int, lanes: Sequence[str], chdb: str | None
+) -> tuple[list[Run], int, int]:
+    """Every process; how large the JSON is, and the case that it made (0 when none was)."""
+    compileall.compile_dir(str(PLACE.parent.parent / "shadowlab"), quiet=1)  # as an installed package is
+    lines, stream = (given / "traces.jsonl", given / "traces.pb") if given else telemetry_data.write(folder, spans)
     ingest = [str(Path(sys.executable).with_name("shadowlab")), "ingest"]
     runs = [
         run("floor: simdjson parses the JSON", code(SIMDJSON, str(lines))),
         run("floor: upb parses the protobuf", code(UPB, str(stream))),
-        run("shadowlab ingest, JSON", [*ingest, str(folder / "case"), str(lines)]),
-        run("shadowlab ingest, gzip", [*ingest, str(folder / "gzip"), str(gz)]),
-        run("shadowlab ingest, zstd", [*ingest, str(folder / "zstd"), str(zst)]),
-        run("shadowlab ingest, protobuf", [*ingest, str(folder / "protobuf"), str(stream)]),
-        run("DuckDB read_json and unnest", code(UNNEST, str(lines), str(folder / "unnest.duckdb"))),
-        run("orjson and row inserts (SQLite)", code(ORJSON, str(lines), str(folder / "rows.sqlite"))),
     ]
-    if chdb:
+    if "shadowlab" in lanes:
+        runs += [
+            run("shadowlab ingest, JSON", [*ingest, str(folder / "case"), str(lines)]),
+            run("shadowlab ingest, protobuf", [*ingest, str(folder / "protobuf"), str(stream)]),
+        ]
+    if "packed" in lanes:
+        for codec in ("gzip", "zstd"):
+            packed = folder / f"traces.jsonl.{codec}"
+            _pack(lines, packed, codec)
+            runs.append(run(f"shadowlab ingest, {codec}", [*ingest, str(folder / codec), str(packed)]))
+    if "unnest" in lanes:
+        runs.append(run("DuckDB read_json and unnest", code(UNNEST, str(lines), str(folder / "unnest.duckdb"))))
+    if "rows" in lanes:
+        into = code(ROWS + IN_SQLITE, str(lines), str(folder / "rows.sqlite"))
+        runs += [run("orjson and row inserts, SQLite", into), _rows_in_duckdb(folder, lines, spans)]
+    if chdb and "chdb" in lanes:
         runs.append(run("chdb", code(CHDB, str(lines), str(folder / "chdb"), python=chdb)))
     stored = sum(path.stat().st_size for path in (folder / "case" / "telemetry").glob("*.duckdb"))
     return runs, lines.stat().st_size, stored
 
 
-def _pack(lines: Path, gz: Path, zst: Path) -> None:
+def _rows_in_duckdb(folder: Path, lines: Path, spans: int) -> Run:
+    """What all rows would take: as many as two runs of some rows differ in, times what they differ by."""
+    few, more = (
+        run(f"row inserts, DuckDB, {n:,}", code(ROWS + IN_DUCKDB, str(lines), str(folder / f"{n}.duckdb"), str(n)))
+        for n in (FEW, MORE)
+    )
+    times = (spans - MORE) / (MORE - FEW)
+    seconds = more.seconds + times * (more.seconds - few.seconds)
+    return Run(RECKONED, seconds, more.cpu_s + times * (more.cpu_s - few.cpu_s), more.peak_mb)
+
+
+def _pack(lines: Path, place: Path, codec: str) -> None:
     import pyarrow
 
-    for place, codec in ((gz, "gzip"), (zst, "zstd")):
-        with lines.open("rb") as told, pyarrow.CompressedOutputStream(str(place), codec) as out:
-            while block := told.read(1 << 22):
-                out.write(block)
+    with lines.open("rb") as told, pyarrow.CompressedOutputStream(str(place), codec) as out:
+        while block := told.read(1 << 22):
+            out.write(block)
 
 
 def table(spans: int, runs: list[Run], size: int, stored: int) -> str:
@@ -155,38 +199,73 @@ def table(spans: int, runs: list[Run], size: int, stored: int) -> str:
     for one in runs:
         floor = runs[1] if one.name.endswith("protobuf") else runs[0]
         ratios = f"{one.seconds / floor.seconds:.1f} | {one.cpu_s / floor.cpu_s:.1f}"
-        rows += f"| {one.name} | {one.seconds:.2f} | {one.cpu_s:.2f} | {one.peak_mb:,} | {ratios} |\n"
-    return f"""## telemetry
+        rows += f"| {one.name} | {one.seconds:,.2f} | {one.cpu_s:,.2f} | {one.peak_mb:,} | {ratios} |\n"
+    kept = f", {stored / 1e6:,.0f} MB\nin the case (1/{size / stored:.1f})" if stored else ""
+    return f"""## telemetry{"" if spans == 1_000_000 else f", {spans:,} spans"}
 
-`python benchmarks/telemetry.py --spans {spans}`: {spans:,} spans, {size / 1e6:,.0f} MB of JSON, {stored / 1e6:,.0f} MB
-in the case (1/{size / stored:.1f}), {os.cpu_count()} cores, Python {platform.python_version()}, load average
+`python benchmarks/telemetry.py --spans {spans}`: {spans:,} spans, {size / 1e6:,.0f} MB of JSON{kept},
+{os.cpu_count()} cores, Python {platform.python_version()}, load average
 {os.getloadavg()[0]:.1f} at the end. Ratios are to the floor of the same bytes: on the clock, and in processor seconds,
 which a busy machine changes less.
 
 | process | seconds | processor s | peak MB | clock ratio | processor ratio |
 | --- | --- | --- | --- | --- | --- |
-{rows}"""
+{rows}{_beside(runs)}"""
 
 
-def keep(section: str) -> None:
-    """Put the section in its place of the README."""
+def _beside(runs: list[Run]) -> str:
+    """How much sooner the JSON is in than by rows, and what was not run to the end."""
+    took = {one.name: one.seconds for one in runs}
+    ours, sqlite, duckdb = (
+        took.get(name) for name in ("shadowlab ingest, JSON", "orjson and row inserts, SQLite", RECKONED)
+    )
+    if not (ours and sqlite and duckdb):
+        return ""
+    return f"""
+Row inserts take {sqlite / ours:.1f} times as long as shadowlab into SQLite, {duckdb / ours:.1f} times into DuckDB, the
+kind of file that a case has. Into DuckDB only {FEW:,} and {MORE:,} rows were inserted, once each; the rest is reckoned
+from the difference.
+"""
+
+
+def keep(section: str, spans: int) -> None:
+    """Put the section in its place of the README: a million spans are the first, others follow that."""
+    begin, end = (
+        (BEGIN, END)
+        if spans == 1_000_000
+        else (f"<!-- telemetry-{spans}: begin -->", f"<!-- telemetry-{spans}: end -->")
+    )
     text = PLACE.read_text() if PLACE.exists() else "# Figures\n"
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PLACE.write_text(f"{before.rstrip()}\n\n{BEGIN}\n{section}{END}\n{after.lstrip()}")
+    if begin not in text:
+        before, marker, after = text.partition(END)
+        text = f"{before}{marker}\n\n{begin}\n{end}\n{after}"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    PLACE.write_text(f"{before.rstrip()}\n\n{begin}\n{section}{end}\n\n{after.lstrip()}")
+
+
+def lanes(text: str) -> list[str]:
+    """The lanes that are named, with the floors, which every ratio needs."""
+    named = text.split(",")
+    if strange := set(named) - set(LANES):
+        raise argparse.ArgumentTypeError(f"no lane {', '.join(sorted(strange))}; there are {', '.join(LANES)}")
+    return named
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--spans", type=int, default=1_000_000)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--spans", type=int, default=1_000_000, help="how many there are in --data, too")
+    parser.add_argument("--data", type=Path, metavar="FOLDER")
+    parser.add_argument("--only", type=lanes, default=list(LANES), metavar="LANES")
     parser.add_argument("--chdb", metavar="PYTHON")
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="shadowlab-telemetry-") as folder:
-        section = table(options.spans, *measured(Path(folder), options.spans, options.chdb))
+        told = measured(Path(folder), options.data, options.spans, options.only, options.chdb)
+        section = table(options.spans, *told)
     print(section)
     if options.write:
-        keep(section)
+        keep(section, options.spans)
 
 
 if __name__ == "__main__":
