@@ -37,6 +37,11 @@ from shadowlab.triage.fingerprint import merge
         ("HTTP 404 from gateway", "HTTP <n> from gateway [4xx]"),
         ("[Errno 111] Connection refused", "[Errno <n>] Connection refused [111]"),
         ("SQLSTATE[23000]: duplicate", "SQLSTATE[<n>]: duplicate [23000]"),
+        ("SQL state [40001]; deadlock", "SQL state [<n>]; deadlock [40001]"),
+        ("process exited with code 137", "process exited with code <n> [137]"),
+        ("rpc error: code = 14 desc = gone", "rpc error: code = <n> desc = gone [14]"),
+        ("http status: 429, slow down", "http status: <n>, slow down [4xx]"),
+        ("upstream responded with 502", "upstream responded with <n> [5xx]"),
     ],
 )
 def test_parameters_are_masked_and_names_stay(text: str, template: str):

@@ -67,6 +67,36 @@ def test_what_python_itself_prints_is_read(tmp_path: Path):
     assert stack.frames[-1].function == "test_what_python_itself_prints_is_read"
 
 
+ODD = {
+    "a file that does not parse": (
+        'Traceback (most recent call last):\n  File "/srv/app/load.py", line 4, in load\n    exec(text)\n'
+        '  File "<string>", line 1\n    a b\n      ^\nSyntaxError: invalid syntax\n',
+        ("SyntaxError", "invalid syntax"), "load:load"),
+    "a code behind the type, as Node prints it": (
+        "TypeError [ERR_INVALID_ARG_TYPE]: no path\n    at read (/app/src/files.js:10:11)",
+        ("TypeError", "no path"), "files:read"),
+    "a type alone": (
+        "AggregateError [ECONNREFUSED]: \n    at place (/app/src/orders.js:10:11)",
+        ("AggregateError", ""), "orders:place"),
+    "Firefox and Safari": (
+        "price@https://cdn.example/assets/shop.3f2a1b9c.js:1:23456\norder/<@https://cdn.example/assets/shop.js:1:9",
+        ("", ""), "shop:price"),
+    "a driver of a database": (
+        "java.sql.SQLException: ORA-00942: no table\n\tat oracle.jdbc.driver.T4C8Oall.doCall(T4C8Oall.java:450)\n"
+        "\tat com.acme.Repo.load(Repo.java:12)\n",
+        ("java.sql.SQLException", "ORA-00942: no table"), "com.acme.Repo.load"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_odd_texts_are_read_as_they_are_meant(what: str):
+    text, root, place = ODD[what]
+    stack = frames.parse(text)
+    assert stack is not None
+    assert (stack.chain[-1].type, stack.chain[-1].message) == root
+    assert own(text) == place
+
+
 def test_a_text_without_frames_gives_none():
     assert frames.parse("") is None
     assert frames.parse("gateway timed out after 30 s") is None
@@ -75,7 +105,8 @@ def test_a_text_without_frames_gives_none():
 @pytest.mark.parametrize(
     "text",
     ["\n" * 60_000, " at (" * 12_000, "a" * 60_000, "#0 " + "(" * 60_000, ' File "' * 8_000, "x in y:1 " * 7_000,
-     "\tat a.b(" * 7_000 + "\n", "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000],
+     "\tat a.b(" * 7_000 + "\n", "f@http://a" + ":1" * 25_000,
+     "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000],
 )  # fmt: skip
 def test_hostile_text_is_read_in_little_time(text: str):
     began = time.process_time()

@@ -74,7 +74,7 @@ _LIBRARY = re.compile(
 )
 _LIBRARY_FUNCTION = re.compile(
     r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|org\.(?:springframework|apache|hibernate"
-    r"|eclipse|jboss|junit|postgresql|h2|slf4j)|io\.(?:netty|grpc|micrometer|opentelemetry|undertow|vertx|quarkus)"
+    r"|eclipse|jboss|junit|postgresql|mariadb|h2|slf4j)|oracle\.jdbc|io\.(?:netty|grpc|micrometer|opentelemetry|undertow|vertx|quarkus)"
     r"|reactor|com\.(?:zaxxer|fasterxml|google|mysql))\."
     r"|(?:System|Microsoft|Npgsql|Grpc|Newtonsoft|Azure|Serilog|MassTransit)\.|lambda_method"
     r"|(?:runtime|testing|reflect|sync|database/sql|net/http|encoding/\w+)\.|runtime/debug\.|panic$|created by "

@@ -99,11 +99,12 @@ LOG_LATE: tuple[Rule, ...] = (
 )
 
 CODES = (
-    r"(?i)\b(?:(?:sqlstate|errno|exit (?:code|status)|exited with|signal|os error|error code|ora|winerror|"
-    r"(?:http|status|response) (?:status |code )?|http(?:/[12](?:\.[01])?)?|got a?)[\s:=\[(#\-]*)[0-9][0-9A-Z]{0,4}\b"
+    r"(?i)\b(?:(?:sql ?state|errno|exit (?:code|status)|exited with(?: code| status)?|signal|os error|error code|ora|"
+    r"winerror|rpc error: code|(?:(?:http|response) )?status(?: code)?[\s:=]|(?:http|response) (?:code )?|"
+    r"responded with|http(?:/[12](?:\.[01])?)?|got a?)[\s:=\[(#\-]*)[0-9][0-9A-Z]{0,4}\b"
 )
 """Codes that say what went wrong, not to whom."""
-_STATUS = r"(?i)^(?:http|status|response|got).*?([1-5])\d\d$"
+_STATUS = r"(?i)^(?:http|status|respon|got).*?([1-5])\d\d$"
 _CODE = f"""lambda c: CASE WHEN regexp_matches(c, '{_STATUS}') THEN regexp_extract(c, '{_STATUS}', 1) || 'xx'
             ELSE regexp_extract(c, '([0-9][0-9A-Z]*)$', 1) END"""
 

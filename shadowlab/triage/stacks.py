@@ -9,7 +9,9 @@ from functools import lru_cache
 from shadowlab.triage.frames import Line, Raised
 
 _HEAD = re.compile(
-    r'\s*(?:Uncaught |Unhandled exception\. |Exception in thread "[^"]*" )?([\w.$\\:]+)(?:: (.*))?\Z', re.DOTALL
+    r'\s*(?:Uncaught |Unhandled exception\. |Exception in thread "[^"]*" )?([\w.$\\:]+)(?: \[[A-Z]\w+\])?'
+    r"(?::(?: (.*))?)?\Z",
+    re.DOTALL,
 )
 
 _PY = re.compile(r'^[ |+]*File "([^"\n]+)", line (\d+), in ([^\n]+)\n?(?:[ |]{4,}(?!File ")([^\n]+))?', re.MULTILINE)
@@ -29,6 +31,7 @@ _JS = re.compile(
     r"((?:file://|https?://|webpack[^:\s]*://|node:|/|[A-Za-z]:\\|\.{0,2}/)?[^()\n]*?):(\d+):\d+\)?\s*$",
     re.MULTILINE,
 )
+_GECKO = re.compile(r"^([^@\n]*)@((?:file|https?|webpack[^:\s]*|resource)://[^\n]*?):(\d+):\d+$", re.MULTILINE)
 _JS_LINK = re.compile(r"^[ \t]*(?:\[cause\]: |caused by: )", re.MULTILINE | re.IGNORECASE)
 _GO = re.compile(
     r"^(?:created by )?([^\s(][^\n]*?)(?:\((?:[^()\n]|\(\))*\))?(?: in goroutine \d+)?\n"
@@ -63,7 +66,11 @@ def python(text: str) -> Iterator[Raised]:
 
 def _python_one(text: str) -> Raised:
     frames, end = _python_lines(text[: _last_code(text)])
-    tail = [line for line in text[end:].splitlines() if line.strip(" |^~") and not line.startswith(("    ", "  ["))]
+    tail = [
+        line
+        for line in text[end:].splitlines()
+        if line.strip(" |^~") and not line.startswith(("    ", "  [", '  File "'))
+    ]
     kind, message = _head("\n".join(tail).strip())
     return Raised(kind, message, frames)
 
@@ -115,9 +122,20 @@ def javascript(text: str) -> Iterator[Raised]:
 def _javascript_lines(text: str) -> tuple[Line, ...]:
     frames = []
     for found in _JS.finditer(text):
-        file = re.sub(r"^(?:file|https?|webpack[^:]*)://(?:[^/]*(?=/))?", "", found[3])
-        frames.append(Line(file, _clean((found[2] or "<anonymous>").strip()), int(found[4])))
+        frames.append(Line(_local(found[3]), _clean((found[2] or "<anonymous>").strip()), int(found[4])))
     return tuple(reversed(frames))
+
+
+def gecko(text: str) -> Iterator[Raised]:
+    """What Firefox and Safari print, with or without `Type: message` above."""
+    frames = [Line(_local(f[2]), _clean(re.sub(r"[/<*]+$", "", f[1])), int(f[3])) for f in _GECKO.finditer(text)]
+    head = text.split("\n", 1)[0]
+    yield Raised(*(("", "") if _GECKO.match(head) else _head(head)), tuple(reversed(frames)))
+
+
+def _local(url: str) -> str:
+    """A file's path without the host that it came from."""
+    return re.sub(r"^(?:file|https?|webpack[^:]*|resource)://(?:[^/]*(?=/))?", "", url)
 
 
 def go(text: str) -> Iterator[Raised]:
@@ -203,6 +221,7 @@ READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iter
     ("go", (".go:",), re.compile(r"^[ \t]+[^\s:][^:\n]*\.go:\d+", re.MULTILINE), go),
     ("rust", ("panicked at ", "ack backtrace:", ".rs:"), _RUST_MARK, rust),
     ("javascript", ("at ",), _JS_MARK, javascript),
+    ("javascript", ("@",), _GECKO, gecko),
     ("java", ("at ",), _JAVA_MARK, java),
     ("dotnet", ("at ",), _NET_MARK, dotnet),
 )
