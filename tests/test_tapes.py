@@ -259,3 +259,50 @@ def test_an_event_is_answered_from_a_cassette(case: Case, tmp_path: Path) -> Non
     made = replay.from_event(case, tmp_path / "event.json", source=source, fixtures=tmp_path / "tape.yaml")
     done = replay.replay(case, [made.id], source=source, revision="HEAD")
     assert done.runs[0].outbound == ("GET stock.internal/items/tea -> 200",)
+
+
+def wired(tmp_path: Path, *stubs: dict[str, Any]) -> Player:
+    path = tmp_path / "stubs.json"
+    path.write_text(json.dumps({"mappings": [{"response": {"status": 200 + n}, **s} for n, s in enumerate(stubs)]}))
+    return Player(tapes.read(path))
+
+
+def test_a_wiremock_stub_asks_for_the_parts_of_its_path_and_spells_a_query_as_urls_do(tmp_path: Path) -> None:
+    player = wired(
+        tmp_path,
+        {"request": {"urlPathTemplate": "/people/{id}", "pathParameters": {"id": {"equalTo": "ann b"}}}},
+        {"request": {"urlPathPattern": "/things/[0-9]+", "queryParameters": {"q": {"equalTo": "x y"}}}},
+    )
+    assert player.ask("GET", "http://any/people/ann%20b") == (200, b"")
+    assert player.ask("GET", "http://any/people/bob") is None
+    assert [player.ask("GET", f"http://any/things/7?q={q}") for q in ("x%20y", "x+y", "x")] == [(201, b"")] * 2 + [None]
+
+
+def test_a_stub_for_another_body_stands_back_behind_one_for_any(tmp_path: Path) -> None:
+    five = {"equalToJson": '{"amount": 5}', "ignoreExtraElements": True}
+    player = wired(
+        tmp_path,
+        {"request": {"urlPath": "/pay", "bodyPatterns": [five]}, "priority": 1},
+        {"request": {"urlPath": "/pay"}},
+    )
+    asked = [b'{"amount":5}', b'{"note":1,"amount":5}', b'{"amount":6}']
+    assert [player.ask("POST", "http://any/pay", body) for body in asked] == [(200, b""), (200, b""), (201, b"")]
+
+
+def test_respx_routes_of_a_shared_import_raise_what_they_raise(tmp_path: Path) -> None:
+    (tmp_path / "routes.py").write_text(
+        "import httpx, respx\n"
+        'respx.get("https://a.example/t").mock(side_effect=httpx.ReadTimeout)\n'
+        'respx.get("https://a.example/c").mock(side_effect=[httpx.ConnectError("gone"), httpx.Response(204)])\n'
+        'respx.get(url__startswith="https://a.example/v1/").respond(201)\n'
+        'respx.get("https://a.example/f").mock(side_effect=made_up)\n'
+    )
+    read = tapes.read(tmp_path / "routes.py")
+    assert [call["error"] for call in read.calls][:2] == [
+        {"type": "httpx.ReadTimeout", "message": ""},
+        {"type": "httpx.ConnectError", "message": "gone"},
+    ]
+    player = Player(read)
+    assert player.ask("GET", "https://a.example/v1/x?y=1") == (201, b"")
+    assert player.ask("GET", "https://b.example/v1/x") is None
+    assert "line 5: `made_up()` is computed" in read.notes[0]

@@ -69,13 +69,14 @@ class Tape:
         same = [i for i in free if _fits(self._calls[i], method, url) and fits(self._calls[i])]
         exact = [i for i in same if self._calls[i].get("request_body_sha256") == digest]
         exact = exact or [i for i in same if _alike(self._calls[i], body)]
+        loose = [i for i in same if not _particular(self._calls[i])]
         entry = {"method": method.upper(), "url": url, "body_sha256": digest, "body_same": bool(exact)}
         if not same:
             told = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url, fits)}"
             self.unrecorded.append(told)
             self.log.append({**entry, "status": None, "unrecorded": True})
             return None
-        at = (exact or same)[0]
+        at = (exact or loose or same)[0]
         call = self._calls[at]
         self._used[at] = not call.get("lasting")
         self.log.append({**entry, "status": call.get("status"), "error": (call.get("error") or {}).get("type")})
@@ -122,9 +123,23 @@ def _alike(call: dict[str, Any], body: bytes) -> bool:
         return False
     told, encoding = call["request_body"], call["request_body_encoding"]
     try:
-        return bool(json.loads(body) == (json.loads(told) if encoding == "utf-8" else told))
+        return _holds(json.loads(body), json.loads(told) if encoding == "utf-8" else told)
     except (ValueError, RecursionError):
         return False
+
+
+def _holds(given: Any, asked: Any) -> bool:
+    """Whether JSON is what was asked for; an object may hold more, as where extra elements are ignored."""
+    if isinstance(given, dict) and isinstance(asked, dict):
+        return all(key in given and _holds(given[key], value) for key, value in asked.items())
+    if isinstance(given, list) and isinstance(asked, list):
+        return len(given) == len(asked) and all(map(_holds, given, asked))
+    return bool(given == asked)
+
+
+def _particular(call: dict[str, Any]) -> bool:
+    """Whether a stub asks for a body: before it comes one that takes any."""
+    return bool(call.get("lasting") and call.get("request_body") is not None)
 
 
 def _same(recorded: str, url: str) -> bool:

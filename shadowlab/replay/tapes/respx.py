@@ -31,7 +31,8 @@ class Respx:
     def recognises(self, sheet: Sheet) -> bool:
         """By the import, in a Python file."""
         return (
-            sheet.name.endswith(".py") and re.search(r"^\s*(import|from) respx\b", sheet.text, re.MULTILINE) is not None
+            sheet.name.endswith(".py")
+            and re.search(r"^\s*(?:import\s[^#\n]*\brespx\b|from\s+respx\b)", sheet.text, re.MULTILINE) is not None
         )
 
     def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
@@ -91,13 +92,26 @@ def _responses(node: ast.Call) -> list[ast.Call]:
 
 
 def _calls(node: ast.expr) -> list[ast.Call]:
+    """What makes each answer: `Response(...)`, an exception, or its class, which is called without arguments."""
     parts = node.elts if isinstance(node, ast.List | ast.Tuple) else [node]
-    return [part for part in parts if isinstance(part, ast.Call)]
+    made = [ast.Call(part, [], []) if isinstance(part, ast.Name | ast.Attribute) else part for part in parts]
+    return [part for part in made if isinstance(part, ast.Call)]
+
+
+def _failure(response: ast.Call) -> tuple[str, str] | None:
+    """The exception that a side effect raises, None for a response; a function's answer is not known."""
+    name = ast.unparse(response.func).rpartition(".")[2]
+    if name in ("respond", "Response", "MockResponse"):
+        return None
+    if not name.endswith(("Error", "Timeout", "Exception")):
+        raise _Unknown(f"`{ast.unparse(response)[:60]}`")
+    return f"httpx.{name}", str(_value(response.args[0])) if response.args else ""
 
 
 def _answer(route: ast.Call, response: ast.Call, *, last: bool) -> Answer:
-    told = {word.arg: _value(word.value) for word in response.keywords if word.arg}
-    status = told.get("status_code", _value(response.args[0]) if response.args else 200)
+    failed = _failure(response)
+    told = {} if failed else {word.arg: _value(word.value) for word in response.keywords if word.arg}
+    status = told.get("status_code", _value(response.args[0]) if response.args and not failed else 200)
     asked = {word.arg: _value(word.value) for word in route.keywords if word.arg}
     strange = sorted(asked.keys() - {*_URL, "method", "name"})
     if strange:
@@ -113,7 +127,8 @@ def _answer(route: ast.Call, response: ast.Call, *, last: bool) -> Answer:
         method=_method(route, asked),
         url=url,
         pattern=pattern,
-        status=int(status),
+        status=None if failed else int(status),
+        error=failed,
         headers=headers,
         body=body,
         lasting=last,
@@ -140,6 +155,8 @@ def _where(route: ast.Call, asked: dict[str, Any]) -> tuple[str, str | None]:
         text = str(url)
         start = re.escape(text) if "://" in text else HOST + re.escape(text)
         return text, sure(start + _asked(asked, sure_of_query="?" in text))
+    if "url__startswith" in asked:
+        return str(asked["url__startswith"]), sure(f"{re.escape(str(asked['url__startswith']))}.*")
     if "url__regex" in asked:
         return str(asked["url__regex"]), sure(f"(?:{asked['url__regex']}).*")
     host = re.escape(str(asked["host"])) if "host" in asked else "[^/?#:]*"

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from shadowlab import errors
 from shadowlab.replay.tapes.base import ANY, HOST, Answer, Sheet, content, from_base64, pairs, sure
@@ -82,7 +83,7 @@ def _where(request: dict[str, Any]) -> tuple[str, str | None]:
         "urlPath": re.escape(told),
         "urlPattern": f"(?:{told})",
         "urlPathPattern": f"(?:{told})",
-        "urlPathTemplate": re.sub(r"\\\{[^/]*?\\\}", "[^/]+", re.escape(told)),
+        "urlPathTemplate": re.sub(r"\\\{([^/]*?)\\\}", lambda found: _part(found[1], request), re.escape(told)),
         None: ".*",
     }[named]
     query = request.get("queryParameters") or {}
@@ -91,10 +92,22 @@ def _where(request: dict[str, Any]) -> tuple[str, str | None]:
     return told, sure(HOST + asks + path + ("" if whole else r"(?:\?.*)?"))
 
 
+def _part(name: str, request: dict[str, Any]) -> str:
+    """What may stand for a part in braces of a path's template."""
+    matcher = (request.get("pathParameters") or {}).get(re.sub(r"\\(.)", r"\1", name)) or {}
+    return _written(str(matcher["equalTo"])) if "equalTo" in matcher else "[^/?#]+"
+
+
+def _written(value: str) -> str:
+    """A value as the ways in which a URL may spell it."""
+    spelled = dict.fromkeys((value, quote(value), quote(value, safe=""), quote_plus(value)))
+    return f"(?:{'|'.join(map(re.escape, spelled))})"
+
+
 def _values(query: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, matcher in query.items():
         for one in matcher.get("hasExactly") or matcher.get("includes") or [matcher]:
-            yield name, re.escape(str(one["equalTo"])) if "equalTo" in one else "[^&]*"
+            yield name, _written(str(one["equalTo"])) if "equalTo" in one else "[^&]*"
 
 
 def _posted(patterns: list[dict[str, Any]], url: str, notes: list[str]) -> tuple[bytes | None, bool]:
@@ -123,6 +136,8 @@ def _body(response: dict[str, Any], sheet: Sheet) -> bytes:
 
 def _left_out(mapping: dict[str, Any], sheet: Sheet, notes: list[str]) -> None:
     what = [name for name in _MATCHERS if mapping["request"].get(name)]
+    named = mapping["request"].get("pathParameters") or {}
+    what += ["pathParameters"] * any("equalTo" not in matcher for matcher in named.values())
     what += [name for name in ("proxyBaseUrl", "transformers") if mapping["response"].get(name)]
     if what:
         notes.append(f"{sheet.name}: {', '.join(what)} of a stub were not looked at")
