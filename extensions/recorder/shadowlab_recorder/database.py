@@ -97,15 +97,7 @@ NOTHING_READ = Reading((), ())
 class Statement:
     """One statement, with references to what it gave."""
 
-    target: Table | None = None
-    """The table that a write changes."""
-    reading: Reading = NOTHING_READ
     named: tuple[str, ...] = ()
-    result: Rows | None = None
-    whole: tuple[tuple[Table, Rows], ...] = ()
-    """All columns of the rows that a select read, of tables of which its result tells a part."""
-    before: Rows | None = None
-    """All columns of the rows that a write was about to change."""
     in_the_way: Rows | None = None
     """All columns of the row whose key, or unique value, a write would have given to another one."""
     known = False
@@ -116,14 +108,21 @@ class Statement:
     error: dict[str, Any] | None = None
     doubt = ""
     """Why the rows that it touched are not known."""
-    ended = 0.0
 
     def __init__(self, seq: int, text: str, parameters: Any, parsed: Parsed) -> None:
         self.seq = seq
         self.text = text
         self.parameters = parameters
         self.parsed = parsed
-        self.started = time.perf_counter()
+        self.target: Table | None = None
+        """The table that a write changes."""
+        self.reading = NOTHING_READ
+        self.result: Rows | None = None
+        self.whole: tuple[tuple[Table, Rows], ...] = ()
+        """All columns of the rows that a select read, of tables of which its result tells a part."""
+        self.before: Rows | None = None
+        """All columns of the rows that a write was about to change."""
+        self.started, self.ended = time.perf_counter(), 0.0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -155,7 +154,6 @@ class Log:
     others: set[str] = later(lambda _: set())
     dumped: list[tuple[Table, list[tuple[Any, ...]]]] = later(lambda _: [])
     """Tables with all their rows, where a server held the state before."""
-    cut = False
 
     def __init__(self, dialect: str, address: str, version: str | None, room: Room | None = None) -> None:
         self.dialect = dialect
@@ -163,6 +161,7 @@ class Log:
         self.version = version
         self.room = room
         self.statements: list[Statement] = []
+        self.cut = False
         self._sequence = itertools.count()
 
     def names(self) -> list[str]:

@@ -18,12 +18,6 @@ class Whole(Exchange):
     Bodies that are one piece are kept by reference; those in pieces, or too large, go into `request_body` and `body`.
     """
 
-    sent: bytes | None = None
-    content: bytes | None = None
-    """The bodies of the request and of the answer, where they were one piece."""
-    asked: tuple[Any, ...] = ()
-    answer: tuple[Any, ...] = ()
-    """Headers of the request and of the answer: tuples that begin with a name and end with a value."""
     request_body = later(lambda each: each.made_of(each.sent))
     body = later(lambda each: each.made_of(each.content))
     request_headers = later(lambda each: raw((pair[0], pair[-1]) for pair in each.asked))
@@ -34,9 +28,15 @@ class Whole(Exchange):
         self.method = method
         self._url = url
         self.asked = asked
+        self.answer: tuple[Any, ...] = ()
+        """Headers of the request and of the answer: tuples that begin with a name and end with a value."""
+        self.sent: bytes | None = None
+        self.content: bytes | None = None
+        """The bodies of the request and of the answer, where they were one piece."""
+        self.status = None
         self.limit = tape.limits.body
         self.room = tape.room
-        self.started = time.monotonic()
+        self.started, self.ended = time.monotonic(), 0.0
 
     def made_of(self, piece: bytes | None) -> Body:
         made = Body(self.limit, self.room if piece is None else None)

@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import time
 import uuid
-from collections.abc import Iterator
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +36,8 @@ running: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default
 class Exchange:
     """One call that the request made to somebody else."""
 
-    status: int | None = None
     error: tuple[str, str] | None = None
     """Type and message of the exception that the caller got."""
-    ended = 0.0
 
     def __init__(
         self, seq: int, client: str, method: str, url: Any, headers: RawHeaders, request_body: Body, body: Body
@@ -53,7 +50,8 @@ class Exchange:
         self.headers: RawHeaders = []
         self.request_body = request_body
         self.body = body
-        self.started = time.monotonic()
+        self.status: int | None = None
+        self.started, self.ended = time.monotonic(), 0.0
 
     @property
     def url(self) -> str:
@@ -77,15 +75,9 @@ class Tape:
     """
 
     id: str = later(lambda _: uuid.uuid4().hex)
-    status: int | None = None
-    asked: bytes | None = None
-    """The request's body, where it came in one small piece; `request_body` is made of it when somebody wants that."""
-    answered: bytes | None = None
-    """The response's, in the same way."""
     request_body: Body = later(lambda tape: tape._whole(tape.asked))
     response_body: Body = later(lambda tape: tape._whole(tape.answered))
     response_headers: RawHeaders = later(lambda _: [])
-    _room: Room | None = None
     message: Message | None = None
     """What a consumer was called with."""
     call: dict[str, Any] | None = None
@@ -94,8 +86,6 @@ class Tape:
     outbound_lost = False
     unseen: set[str] = later(lambda _: set())
     """In words, what it did that the recorder does not keep: a stream, a database behind an unknown driver."""
-    log: Log | None = None
-    """What it did in a database."""
     files: dict[str, tuple[str, Body]] = later(lambda _: {})
     """By real path: the path under its root, and the content."""
     files_lost = False
@@ -104,22 +94,11 @@ class Tape:
     draws_size = 0
     snapshot: Image | None = None
     snapshot_lost = False
-    held: Held | None = None
-    """A state that the database's server holds for it."""
     flags: dict[str, Any] = later(lambda _: {})
-    control = False
-    """Whether the seeded draw chose this request to be kept although it passes."""
-    watched = False
-    """Whether it may be written although nothing fails."""
     admitted: bool | None = None
     """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
-    inner: Context | None = None
-    """Where the service's own code began, or the recorder's first ear inside of the application was: a span may be
-    open there; it is looked for when the recording is to be written."""
     inside = False
     """Whether `inner` is the innermost middleware's."""
-    span: Any = None
-    """The server's span, once it is known."""
     span_context: SpanContext | None = None
     """Of that span."""
     context: SpanContext | None = None
@@ -129,11 +108,6 @@ class Tape:
     linked = False
     seed: int | None = None
     random: Random | None = None
-    closed = False
-    _error: dict[str, Any] | None = None
-    _raised: tuple[BaseException, TracebackType | None] | None = None
-    _sequence: Iterator[int] = later(lambda _: itertools.count())
-    """Draws numbers that stay apart when the request works in several threads."""
 
     def __init__(
         self, kind: str, method: str, path: str, query: str, request_headers: RawHeaders, limits: Limits
@@ -146,7 +120,32 @@ class Tape:
         self._begin(limits)
 
     def _begin(self, limits: Limits) -> None:
+        """What every request looks at stands in the tape itself: a default of the class takes longer to find."""
         self.limits = limits
+        self.closed = False
+        self.control = False
+        """Whether the seeded draw chose this request to be kept although it passes."""
+        self.watched = False
+        """Whether it may be written although nothing fails."""
+        self.status: int | None = None
+        self.asked: bytes | None = None
+        """The request's body, where it came in one small piece; `request_body` is made of it when somebody asks."""
+        self.answered: bytes | None = None
+        """The response's, in the same way."""
+        self.log: Log | None = None
+        """What it did in a database."""
+        self.held: Held | None = None
+        """A state that the database's server holds for it."""
+        self.span: Any = None
+        """The server's span, once it is known."""
+        self.inner: Context | None = None
+        """Where the service's own code began, or the recorder's first ear inside of the application was: a span may
+        be open there; it is looked for when the recording is to be written."""
+        self._room: Room | None = None
+        self._error: dict[str, Any] | None = None
+        self._raised: tuple[BaseException, TracebackType | None] | None = None
+        self._sequence = itertools.count()
+        """Draws numbers that stay apart when the request works in several threads."""
         self.outbound: list[Exchange] = []
         self.environment_read: dict[str, bool] = {}
         """The names that were asked for, and whether they were set."""
