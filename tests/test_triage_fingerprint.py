@@ -14,6 +14,7 @@ from shadowlab import telemetry, triage
 from shadowlab.errors import UsageError
 from shadowlab.triage import mask
 from shadowlab.triage.fingerprint import merge
+from shadowlab.triage.words import one_each
 
 
 @pytest.mark.parametrize(
@@ -275,3 +276,18 @@ def test_held_out_exceptions_of_eight_languages_are_grouped_by_their_cause(monke
     precision, _, f1 = grouping.scores(groups, [event.truth for event in told])
     assert precision >= 0.97
     assert f1 >= 0.95
+
+
+def test_five_times_the_events_make_no_more_groups_of_errors_or_of_records(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "benchmarks"))
+    import faults
+    import grouping
+
+    def groups(count: int) -> tuple[int, int]:
+        told = faults.events(201, faults.causes(201, 60), count)
+        records = set(mask.templates([event.message for event in told], logs=True))
+        return len(set(grouping.fingerprints(told)[0])), len(set(one_each(records).values()))
+
+    few, many = groups(1_000), groups(5_000)
+    assert few[0] == many[0] == 60
+    assert many[1] <= few[1]
