@@ -262,9 +262,10 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as exc:
+        # Verifying takes case.json itself.
+        more = "" if path.name == "case.json" else "; `shadowlab verify CASE` says what else was changed"
         raise errors.CaseError(
-            f"{path} cannot be read: {exc}",
-            hint="restore it from a copy of the case; `shadowlab verify CASE` says what else was changed",
+            f"{path} cannot be read: {exc}", hint=f"restore it from a copy of the case{more}"
         ) from exc
 
 

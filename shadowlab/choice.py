@@ -119,8 +119,9 @@ def patch(wanted: Candidate | str | os.PathLike[str] | None) -> str | None:
     try:
         return Path(wanted).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
+        told = exc.strerror if isinstance(exc, OSError) else "it is no text"
         raise errors.PatchError(
-            f"{wanted} cannot be read: {exc}", hint="name a unified diff, as `git diff` writes it"
+            f"{wanted} cannot be read: {told}", hint="name a unified diff, as `git diff` writes it"
         ) from exc
 
 

@@ -276,6 +276,33 @@ def test_a_file_that_is_no_packed_case_is_not_unpacked(tmp_path: Path, kind: str
     assert not (tmp_path / "case").exists()
 
 
+@pytest.mark.parametrize("place", ["/proc/case", "a-file/case"])
+def test_a_packed_case_is_not_unpacked_where_nothing_can_be_written(told: Told, tmp_path: Path, place: str) -> None:
+    (tmp_path / "a-file").write_text("")
+    assert run("pack", told.copy(tmp_path), tmp_path / "case.tgz")[0] == 0
+    code, out, err = run("unpack", tmp_path / "case.tgz", tmp_path / place)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: cannot make a case in {tmp_path / place}: ")
+
+
+def test_a_replay_is_not_written_as_pytest_where_nothing_can_be_written(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "a-file").write_text("")
+    code, _, err = run("replay", told.copy(tmp_path), "--pytest", tmp_path / "a-file")
+    assert (code, "cannot write below" in err) == (2, True), err
+
+
+def test_the_hint_for_a_damaged_case_leads_out_of_it(small: Path) -> None:
+    (small / "case.json").write_text('{"format": 1, ')
+    _, _, err = run("verify", small)
+    assert err.endswith("hint: restore it from a copy of the case\n")
+
+
+def test_a_patch_that_holds_no_change_is_said(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("use a Decimal encoder\n")
+    case = told.copy(tmp_path)
+    refused(case, "compare", case, "--patch", tmp_path / "notes.txt", says="the patch holds no change")
+
+
 def test_a_patch_that_does_not_apply_is_refused_by_gate(told: Told, tmp_path: Path) -> None:
     case = open_case(told.copy(tmp_path))
     fix = case.latest("Proposal")

@@ -56,12 +56,19 @@ def pack(case: Case, out: Path) -> Path:
 def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
     """Make the case that `file` holds in `folder`, which must be new or empty; all of it or nothing.
 
-    Raises `CaseError` for a file that is no packed case, names a place outside of it, or grows beyond `limit` bytes.
+    Raises `CaseError` for a file that is no packed case, names a place outside of it, or grows beyond `limit` bytes,
+    and when the folder cannot be written.
     """
+    if not file.is_file():
+        what = "no file" if file.exists() else "not there"
+        raise errors.CaseError(f"{file} is no packed case: it is {what}", hint="make one with `shadowlab pack`")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise errors.CaseError(f"{folder} is there already", hint="name a new or an empty folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as exc:
+        raise _unwritable(folder, exc) from exc
     try:
         _extract(file, beside, limit)
         open_case(beside, create=False)
@@ -71,10 +78,16 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
         beside.chmod(0o755)
         os.replace(beside, folder)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as exc:
+        if isinstance(exc, OSError) and exc.errno and exc.filename != os.fspath(file):
+            raise _unwritable(folder, exc) from exc
         raise errors.CaseError(f"{file} is no packed case: {exc}", hint="make one with `shadowlab pack`") from exc
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return open_case(folder, create=False)
+
+
+def _unwritable(folder: Path, exc: OSError) -> errors.CaseError:
+    return errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder")
 
 
 def _contents(case: Case) -> Iterator[Path]:

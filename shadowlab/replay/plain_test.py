@@ -39,7 +39,7 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     """Write `tests/replay/test_<suspect>.py` and the fixtures beside it below `out`; the paths, the test first.
 
     Raises `RecordingError` when the replay holds no recording that can be replayed, or calls that no such test can
-    answer.
+    answer, and when `out` cannot be written.
     """
     ids = [run.recording for run in replay.runs if run.repeats][:MOST]
     if not ids:
@@ -54,8 +54,14 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     stubbed = any(call.client not in ("httpx", "requests") for fixture in fixtures for call in fixture.outbound)
     code = _code(source, replay.revision) if stubbed else ""
     stored = _led(fixtures, service.database)
-    case_files.write(test, _written(fixtures, name, kind, service.entrypoint, code, stored).encode())
-    return (test, *_beside(case, folder, fixtures))
+    written = _written(fixtures, name, kind, service.entrypoint, code, stored)
+    try:
+        case_files.write(test, written.encode())
+        return (test, *_beside(case, folder, fixtures))
+    except OSError as exc:
+        raise errors.RecordingError(
+            f"cannot write below {out}: {exc.strerror}", hint="name a folder, there or not, that can be written"
+        ) from exc
 
 
 def _writable(fixtures: Sequence[Fixture]) -> None:

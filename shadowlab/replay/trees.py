@@ -32,6 +32,8 @@ def apply(folder: Path, patch: str, *, reverse: bool = False) -> None:
     if not patch.strip():
         raise errors.PatchError("the patch is empty", hint="name a unified diff, as `git diff` writes it")
     content = (patch if patch.endswith("\n") else f"{patch}\n").encode()
+    if b"\n@@" not in content and b"diff --git" not in content:
+        raise errors.PatchError("the patch holds no change", hint="name a unified diff, as `git diff` writes it")
     _git(folder, content, "--whitespace=nowarn", *(["--reverse"] if reverse else []))
     # A replay may look at a file's time: it must not be that of the patching.
     for line in _git(folder, content, "--numstat", "-z").split(b"\0"):
