@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import shadowlab
 from shadowlab import errors, magic, telemetry
 from shadowlab.case import Case, open_case
+from shadowlab.telemetry.growth import bounded
 
 
 @pytest.fixture(scope="module")
@@ -151,6 +153,28 @@ def test_a_query_that_takes_too_much_memory_is_stopped(case):
         telemetry.user_sql(case, query, memory="100MB")
 
 
+@pytest.mark.parametrize("large", ["repeat('x', 1800000000)", "range(200000000)", "format('{:>1800000000}', 1)"])
+def test_a_single_value_that_takes_too_much_memory_is_stopped(case, large):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with pytest.raises(errors.QueryError, match="more than 100MB of memory"):
+        telemetry.user_sql(case, f"SELECT len({large})", memory="100MB")
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert telemetry.user_sql(case, "SELECT 1 AS one").rows() == [{"one": 1}]
+
+
+def test_bounds_that_hold_at_once_add_up_and_leave_nothing_behind():
+    def soft() -> int:
+        return resource.getrlimit(resource.RLIMIT_DATA)[0]
+
+    before = soft()
+    with bounded(10**9):
+        one = soft()
+        with bounded(10**9):
+            assert soft() - one == 10**9 + (512 << 20)
+        assert soft() == one
+    assert soft() == before
+
+
 _ENDLESS = "SELECT sum(a.range * b.range) FROM range(1000000000) a, range(100000) b"
 
 
@@ -194,6 +218,7 @@ def test_limits_can_be_raised(case):
     with pytest.raises(errors.QueryError, match="raise --memory"):
         telemetry.user_sql(case, query, memory="20MB")
     assert telemetry.user_sql(case, query, memory="1GB", timeout_s=600).rows() == [{"n": 2_500_000}]
+    assert telemetry.user_sql(case, "SELECT 1 AS n", memory="9999999TB").rows() == [{"n": 1}]
 
 
 def test_dates_beyond_the_calendar_are_told_in_words(case):

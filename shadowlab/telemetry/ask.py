@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors
 from shadowlab.case import Case
+from shadowlab.telemetry.growth import bounded
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.store import Store, store
 from shadowlab.telemetry.views import VIEWS
@@ -18,7 +19,7 @@ from shadowlab.telemetry.views import VIEWS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_MEMORY: Final = re.compile(r"[1-9][0-9]{0,6}(\.[0-9]+)? ?[KMGT]i?B", re.IGNORECASE)
+_MEMORY: Final = re.compile(r"([1-9][0-9]{0,6}(?:\.[0-9]+)?) ?([KMGT])(i?)B", re.IGNORECASE)
 _READS: Final = ("SELECT", "EXPLAIN", "RELATION")
 _LOCKED: Final = """
 SET enable_external_access = false; SET disabled_filesystems = 'LocalFileSystem';
@@ -47,7 +48,8 @@ def user_sql(
     run out.
     """
     text = named(query)
-    if not timeout_s > 0 or not _MEMORY.fullmatch(memory):
+    size = _MEMORY.fullmatch(memory)
+    if not timeout_s > 0 or not size:
         raise errors.UsageError(
             f"{timeout_s:g} s and {memory!r} are no limits", hint="write them as --timeout 60 and --memory 2GB"
         )
@@ -57,7 +59,14 @@ def user_sql(
                 opened.con.register(name, frame)
         opened.con.execute(_LOCKED)
         _refuse_writes(opened.con, text)
-        return Rows(text, _answer(opened, text, params, timeout_s, memory, progress))
+        with bounded(_bytes(size)):
+            return Rows(text, _answer(opened, text, params, timeout_s, memory, progress))
+
+
+def _bytes(size: re.Match[str]) -> int:
+    """As DuckDB reads it: `2GB` is 2,000,000,000 and `2GiB` 2,147,483,648."""
+    number, unit, binary = size.groups()
+    return int(float(number) * (1024 if binary else 1000) ** ("KMGT".index(unit.upper()) + 1))
 
 
 def named(query: str) -> str:
@@ -110,7 +119,7 @@ def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str,
         raise errors.QueryError(
             f"the query took more than {timeout_s:g} s", hint="narrow it by time or service, or raise --timeout"
         ) from exc
-    except duckdb.OutOfMemoryException as exc:
+    except (duckdb.OutOfMemoryException, MemoryError) as exc:
         raise errors.QueryError(
             f"the query needs more than {memory} of memory", hint="narrow it, or raise --memory"
         ) from exc
