@@ -103,3 +103,9 @@ def test_a_query_may_not_read_anything_else(tmp_path: Path):
 def test_a_query_is_a_condition_over_spans(tmp_path: Path):
     (spec,) = slo.load(written(tmp_path, DOCUMENT.replace("{operation: POST /orders}", "{query: duration_ns > 5}")))
     assert "duration_ns > 5" in spec.total.condition(entry=True)[0]
+
+
+def test_documents_in_a_list_are_read_and_a_percentage_is_exact(tmp_path: Path):
+    document = DOCUMENT.replace("target: 0.99}", "targetPercent: 99.9}").strip("\n").replace("\n", "\n  ")
+    (spec,) = slo.load(written(tmp_path, f"- {document}\n"))
+    assert (spec.name, spec.target) == ("orders", 0.999)

@@ -95,7 +95,8 @@ def load(path: str | Path) -> tuple[ObjectiveSpec, ...]:
     try:
         if file.stat().st_size > _MAX_BYTES:
             raise errors.ObjectiveError(f"{file} is larger than {_MAX_BYTES >> 20} MiB: no objective", hint=_HINT)
-        documents = [d for d in yaml.safe_load_all(file.read_text(encoding="utf-8")) if d is not None]
+        told = [d for d in yaml.safe_load_all(file.read_text(encoding="utf-8")) if d is not None]
+        documents = [one for d in told for one in (d if isinstance(d, list) else [d])]  # as OpenSLO's own SDK reads
     except OSError as exc:
         raise errors.ObjectiveError(f"{file} cannot be read: {exc.strerror}", hint="name an OpenSLO file") from exc
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:
@@ -202,7 +203,7 @@ class _Reader:
 
     def _target(self, entry: Mapping[str, Any]) -> float:
         percent = entry.get("targetPercent")
-        said = entry.get("target", None if percent is None else self._number(percent, "targetPercent") / 100)
+        said = entry.get("target", None if percent is None else round(self._number(percent, "targetPercent") / 100, 12))
         target = self._number(said, "objectives.target")
         if not 0 < target < 1:
             raise self.wrong(f"its target is {target:g}; a target lies between 0 and 1, both excluded")
