@@ -11,11 +11,11 @@ from shadowlab import errors
 from shadowlab.records import Candidate, Proposal, Recording, Replay, Suspect, Triage
 
 if TYPE_CHECKING:
-    from shadowlab.investigation import Investigation
+    from shadowlab.opened import Opened
     from shadowlab.telemetry import Store
 
 
-def suspect(inv: Investigation, wanted: Suspect | str | None) -> Suspect | None:
+def suspect(inv: Opened, wanted: Suspect | str | None) -> Suspect | None:
     """The suspect whose fingerprint starts so; else the first of the latest triage that has recordings, if any."""
     if isinstance(wanted, Suspect):
         return wanted
@@ -31,7 +31,7 @@ def suspect(inv: Investigation, wanted: Suspect | str | None) -> Suspect | None:
     return named[0]
 
 
-def tapes(inv: Investigation, chosen: Suspect | None) -> tuple[str, ...]:
+def tapes(inv: Opened, chosen: Suspect | None) -> tuple[str, ...]:
     """The recordings of a suspect, exemplars' first; without one, the newest failing recording."""
     if chosen is not None and chosen.recordings:
         return chosen.recordings
@@ -45,7 +45,7 @@ def tapes(inv: Investigation, chosen: Suspect | None) -> tuple[str, ...]:
     )
 
 
-def unrecorded(inv: Investigation, chosen: Suspect | None, trace: str | None) -> tuple[str, Suspect | None] | None:
+def unrecorded(inv: Opened, chosen: Suspect | None, trace: str | None) -> tuple[str, Suspect | None] | None:
     """The trace, and the suspect that it shows, of which nothing was recorded; None when there is a recording to run.
 
     A named trace, else the suspect's first exemplar; without a suspect that of the top one, if nothing was recorded.
@@ -59,7 +59,7 @@ def unrecorded(inv: Investigation, chosen: Suspect | None, trace: str | None) ->
     return chosen.exemplars[0], chosen
 
 
-def linked(inv: Investigation, trace: str) -> tuple[str, ...]:
+def linked(inv: Opened, trace: str) -> tuple[str, ...]:
     """The recordings of a trace, failing ones first."""
     from shadowlab import telemetry
     from shadowlab.replay import links
@@ -71,7 +71,7 @@ def linked(inv: Investigation, trace: str) -> tuple[str, ...]:
     return tuple(tape.id for tape in sorted(same, key=lambda tape: not tape.failed))
 
 
-def tape(inv: Investigation, wanted: Replay | Recording | str | None) -> str:
+def tape(inv: Opened, wanted: Replay | Recording | str | None) -> str:
     """One recording: the one that is meant, the first of a replay, or of the latest, else the newest failing one."""
     if isinstance(wanted, Recording):
         return wanted.id
@@ -95,7 +95,7 @@ def last_good(found: Triage | None, chosen: Suspect | None) -> str | None:
     return next((c.before_revision for c in reversed(deploys) if c.before_revision), None)
 
 
-def traffic(inv: Investigation, limit: int) -> tuple[str, ...]:
+def traffic(inv: Opened, limit: int) -> tuple[str, ...]:
     """Up to `limit` recordings: the failing ones of the latest replay or triage, then as many that passed, spread."""
     replayed = inv.latest(Replay)
     found = inv.recordings
@@ -125,7 +125,7 @@ def patch(wanted: Candidate | str | os.PathLike[str] | None) -> str | None:
         ) from exc
 
 
-def revision(inv: Investigation, ids: Sequence[str], wanted: str | None) -> str:
+def revision(inv: Opened, ids: Sequence[str], wanted: str | None) -> str:
     """The commit to run: the one that is wanted, else the one that the first recording names, else HEAD."""
     from shadowlab.replay import recording
 
@@ -133,7 +133,7 @@ def revision(inv: Investigation, ids: Sequence[str], wanted: str | None) -> str:
     return inv.source.revision(named or "HEAD")
 
 
-def recorded(inv: Investigation, store: Store) -> dict[str, tuple[str, ...]]:
+def recorded(inv: Opened, store: Store) -> dict[str, tuple[str, ...]]:
     """Trace id to the ids of its failing recordings."""
     from shadowlab.replay import links
 
@@ -143,7 +143,7 @@ def recorded(inv: Investigation, store: Store) -> dict[str, tuple[str, ...]]:
     return by_trace
 
 
-def frames(inv: Investigation) -> tuple[str, ...]:
+def frames(inv: Opened) -> tuple[str, ...]:
     """Path prefixes of production frames, where the source is known."""
     if not inv.case.settings().get("source"):
         return ()

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from shadowlab.records import Check, GateReport, Replay, Verdict, Verification, overall
 
 if TYPE_CHECKING:
-    from shadowlab.investigation import Investigation
+    from shadowlab.opened import Opened
 
 
-def rerun(inv: Investigation, told: Verification) -> Verification:
+def rerun(inv: Opened, told: Verification) -> Verification:
     """`told` with a check for each record that could be executed again. Nothing is written into the case."""
     checks = [*told.checks]
     if (kept := inv.latest(Replay)) is not None:
@@ -20,7 +20,7 @@ def rerun(inv: Investigation, told: Verification) -> Verification:
     return Verification(verdict=overall(checks), checks=tuple(checks))
 
 
-def _replayed(inv: Investigation, kept: Replay) -> Check:
+def _replayed(inv: Opened, kept: Replay) -> Check:
     from shadowlab import replay
 
     again = replay.replay(
@@ -44,7 +44,7 @@ def _replayed(inv: Investigation, kept: Replay) -> Check:
     )
 
 
-def _gated(inv: Investigation, kept: GateReport) -> Check:
+def _gated(inv: Opened, kept: GateReport) -> Check:
     from shadowlab import gates
     from shadowlab.records import Diagnosis
 
