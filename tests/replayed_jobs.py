@@ -64,6 +64,14 @@ def peer() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The peer, with its address where the code looks for it."""
+    with peer() as address:
+        monkeypatch.setenv("PEER", address)
+        yield
+
+
 def recorded(folder: Path, code: str, *events: Any) -> tuple[Case, Source, list[Any]]:
     """A case with what `run(event)` of `code` did for each event, its source, and what each returned or raised."""
     toml = f'[service]\nname = "jobs"\nentrypoint = "jobs:run"\nframes = ["{folder}/tree/"]\n'

@@ -1,12 +1,15 @@
 """Calls through aiohttp run again from the tape."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import replayed_jobs as jobs
+from replayed_jobs import served
 
 from shadowlab import errors, replay
+
+pytestmark = pytest.mark.usefixtures("served")
+__all__ = ["served"]
 
 CODE = """\
 import asyncio
@@ -38,13 +41,6 @@ async def run(event):
             pass
     return {"seen": seen, "sum": 1 + event["more"]}
 """
-
-
-@pytest.fixture(autouse=True)
-def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with jobs.peer() as address:
-        monkeypatch.setenv("PEER", address)
-        yield
 
 
 @pytest.mark.slow

@@ -15,10 +15,13 @@ import redis
 import replayed_jobs as jobs
 import urllib3
 from aiohttp.client_reqrep import ConnectionKey
+from replayed_jobs import served
 
 from shadowlab.replay.inside import aiohttp_calls, http_calls, redis_calls, urllib3_calls
 from shadowlab.replay.inside.clock import Clock
 from shadowlab.replay.inside.tape import Tape
+
+__all__ = ["served"]
 
 
 def call(**told: Any) -> dict[str, Any]:
@@ -28,9 +31,8 @@ def call(**told: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "limit", ["await asyncio.wait_for(asked, 0.2)", "async with asyncio.timeout(0.2): await asked"]
 )
-def test_a_call_that_the_service_gave_up_is_given_up_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
+@pytest.mark.usefixtures("served")
+def test_a_call_that_the_service_gave_up_is_given_up_again(tmp_path: Path, limit: str) -> None:
     code = f"""\
 import asyncio
 import os
@@ -46,9 +48,7 @@ async def run(event):
         except TimeoutError as late:
             raise LookupError("gave up") from late
 """
-    with jobs.peer() as address:
-        monkeypatch.setenv("PEER", address)
-        case, source, (came,) = jobs.recorded(tmp_path, code, {})
+    case, source, (came,) = jobs.recorded(tmp_path, code, {})
     assert isinstance(came, LookupError)
     done = jobs.again(case, source)
     assert done.outcome == "reproduced", [run.divergence for run in done.runs] or done.effects

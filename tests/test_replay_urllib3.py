@@ -1,12 +1,15 @@
 """Calls through urllib3 by itself run again from the tape, and requests above it in its own way."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import replayed_jobs as jobs
+from replayed_jobs import served
 
 from shadowlab import errors, replay
+
+pytestmark = pytest.mark.usefixtures("served")
+__all__ = ["served"]
 
 CODE = """\
 import os
@@ -35,13 +38,6 @@ def run(event):
     seen.append([answer.text, answer.url, [each.status_code for each in answer.history]])
     return {"seen": seen, "sum": 1 + event["more"]}
 """
-
-
-@pytest.fixture(autouse=True)
-def peer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with jobs.peer() as address:
-        monkeypatch.setenv("PEER", address)
-        yield
 
 
 @pytest.mark.slow
