@@ -17,6 +17,7 @@ import urllib3
 from aiohttp.client_reqrep import ConnectionKey
 from replayed_jobs import served
 
+from shadowlab import errors, replay
 from shadowlab.replay.inside import aiohttp_calls, http_calls, redis_calls, urllib3_calls
 from shadowlab.replay.inside.clock import Clock
 from shadowlab.replay.inside.tape import Tape
@@ -52,6 +53,8 @@ async def run(event):
     assert isinstance(came, LookupError)
     done = jobs.again(case, source)
     assert done.outcome == "reproduced", [run.divergence for run in done.runs] or done.effects
+    with pytest.raises(errors.RecordingError, match="gave up a call that had not ended"):
+        replay.to_pytest(case, done, source, out=tmp_path / "out")
 
 
 @pytest.fixture

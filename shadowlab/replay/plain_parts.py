@@ -1,4 +1,7 @@
-"""Parts of a written pytest that depend on how the service is called and on what calls others for it."""
+"""Parts of a written pytest that depend on how the service is called and on what calls others for it.
+
+What they share with `inside` (a WSGI environ, a tape) is written again: such a test stands alone, without shadowlab.
+"""
 
 NO_CALLS = '''
 def answer_outbound_calls(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

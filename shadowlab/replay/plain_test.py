@@ -71,6 +71,8 @@ def _writable(fixtures: Sequence[Fixture]) -> None:
         what = [_UNWRITTEN[client] for client in sorted(asked & _UNWRITTEN.keys())]
         if fixture.call and fixture.call.system == "grpc":
             what = ["answers a call of gRPC"]
+        if any(call.status is None and call.error is None for call in fixture.outbound):
+            what = ["gave up a call that had not ended"]
         if what:
             raise errors.RecordingError(
                 f"recording {fixture.id[:8]} {what[0]}, which a written test does not answer",
