@@ -148,10 +148,10 @@ def templates(texts: list[str], *, logs: bool = False) -> list[str]:
     import pyarrow as pa
 
     with duckdb.connect() as con:
-        con.register("given", pa.table({"text": pa.array(texts, pa.string())}))
-        con.execute("CREATE TABLE texts AS SELECT DISTINCT text FROM given")
-        found = dict(con.execute(query("texts", logs=logs)).fetchall())
-    return [found[text] for text in texts]
+        con.register("given", pa.table({"text": pa.array(texts, pa.string()), "n": range(len(texts))}))
+        con.execute("CREATE TABLE texts AS SELECT text, list(n) AS ns FROM given GROUP BY text")
+        found = f"SELECT unnest(ns) AS n, template FROM texts JOIN ({query('texts', logs=logs)}) USING (text)"
+        return [template for (template,) in con.execute(f"SELECT template FROM ({found}) ORDER BY n").fetchall()]
 
 
 def _literal(text: str) -> str:
