@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from otlp import START, attributes
+from otlp import START, attributes, lines, log, logs
 from story import SECOND, Story, number_of, opened, triaged
 
-from shadowlab import triage
+from shadowlab import telemetry, triage
 from shadowlab.errors import TelemetryError
 from shadowlab.triage import burn, changes
 from shadowlab.triage.onset import onset
@@ -129,6 +129,25 @@ def test_a_flag_flipped_without_a_deploy_is_linked(tmp_path: Path):
     change = triaged(story, tmp_path, window=HOUR).top.change
     assert change is not None
     assert (change.kind, change.before, change.after) == ("flag", "surcharge=off", "surcharge=on")
+
+
+def test_a_flag_that_is_told_in_log_records_is_linked_too(tmp_path: Path):
+    story, r, records = Story(), random.Random(6), []
+    for n in range(3600):
+        told = story.span(n)
+        on = n >= 2000 and r.random() < 0.5
+        if on and r.random() < 0.2:
+            story.fails(told, "ValueError", "no price")
+        flag = {"feature_flag__key": "surcharge", "feature_flag__result__variant": "on" if on else "off"}
+        said = log("", at=int(told["startTimeUnixNano"]), trace=told["traceId"], **flag)
+        records.append({**said, "eventName": "feature_flag.evaluation"})
+    case = story.case(tmp_path)
+    telemetry.ingest(case, [lines(tmp_path / "flags.jsonl", logs(records))])
+    with telemetry.store(case) as store:
+        top = triage.triage(store, window=HOUR)[0].top
+    assert top.change is not None
+    assert (top.change.kind, top.change.before, top.change.after) == ("flag", "surcharge=off", "surcharge=on")
+    assert (top.contrast[0].attribute, top.contrast[0].value) == ("feature_flag.surcharge", "on")
 
 
 def test_a_change_that_somebody_told_is_linked_by_time_alone_and_says_so(tmp_path: Path):

@@ -36,12 +36,17 @@ SELECT service, service_version AS value, vcs_ref_head_revision AS revision,
 FROM spans WHERE coalesce(service_version, vcs_ref_head_revision) IS NOT NULL AND start_ns <= $last
 GROUP BY ALL ORDER BY service, slice, first_ns, value, revision"""
 
-_FLAGS = """
+# OpenTelemetry told evaluations of flags as events of spans first, as log records with an event's name since
+_EVALUATED = """(
+    SELECT service, trace_id, at_ns, attributes FROM events WHERE name LIKE 'feature_flag%'
+    UNION ALL SELECT service, trace_id, at_ns, attributes FROM logs WHERE event_name LIKE 'feature_flag%')"""
+
+_FLAGS = f"""
 SELECT service, attributes['feature_flag.key'] AS flag,
        coalesce(attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
                 attributes['feature_flag.result.value']) AS value, NULL AS revision,
        (at_ns - $first) // $width AS slice, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(*) AS n
-FROM events WHERE name LIKE 'feature_flag%' AND at_ns <= $last AND attributes['feature_flag.key'] IS NOT NULL
+FROM {_EVALUATED} WHERE at_ns <= $last AND attributes['feature_flag.key'] IS NOT NULL
 GROUP BY ALL ORDER BY service, flag, slice, first_ns, value"""
 
 _REQUESTS = """
@@ -55,11 +60,11 @@ _PASSED = """
 SELECT DISTINCT hash(trace_id) AS tid, service_version AS value, vcs_ref_head_revision AS revision
 FROM spans WHERE service = $service"""
 
-_SEEN_FLAGS = """
+_SEEN_FLAGS = f"""
 SELECT DISTINCT hash(e.trace_id) AS tid, NULL AS revision,
        coalesce(e.attributes['feature_flag.result.variant'], e.attributes['feature_flag.variant'],
                 e.attributes['feature_flag.result.value']) AS value
-FROM events e WHERE e.service = $service AND e.name LIKE 'feature_flag%' AND e.attributes['feature_flag.key'] = $flag"""
+FROM {_EVALUATED} e WHERE e.service = $service AND e.attributes['feature_flag.key'] = $flag"""
 
 Version = tuple[str | None, str | None]
 """A version and its revision; a flag's variant and None."""

@@ -58,7 +58,14 @@ WITH told AS (
     FROM events
     WHERE at_ns > $first AND at_ns <= $high AND service IN (SELECT unnest($services))
       AND trace_id IN (SELECT unnest($traces))
-      AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL),
+      AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL
+    UNION ALL
+    SELECT trace_id, service, false, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
+        attributes['feature_flag.result.variant'], attributes['feature_flag.result.value'])}
+    FROM logs
+    WHERE at_ns > $first AND at_ns <= $high AND service IN (SELECT unnest($services))
+      AND trace_id IN (SELECT unnest($traces))
+      AND event_name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL),
 entries AS (SELECT trace_id, service, root, unnest(map_entries(attributes)) AS e FROM told)
 SELECT DISTINCT trace_id, service, root, e.key AS key, left(e.value, 200) AS value FROM entries
 WHERE e.value IS NOT NULL"""
