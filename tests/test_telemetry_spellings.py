@@ -12,6 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from shadowlab import telemetry
 from shadowlab.case import Case, open_case
+from shadowlab.telemetry.readers import otlp_protobuf
 
 AT = {"timeUnixNano": str(otlp.START)}
 BEYOND = str(2**63 + 5)
@@ -189,6 +190,16 @@ def test_what_is_odd_in_protobuf_is_kept_or_named_by_its_place(case, tmp_path):
     late = _rows(case, "SELECT start_ns, end_ns, attributes FROM spans WHERE cardinality(attributes) > 0")
     assert late == [{"start_ns": otlp.START, "end_ns": None, "attributes": {"otlp.endTimeUnixNano": str(2**64 - 1)}}]
     assert _rows(case, "SELECT attributes FROM events") == [{"attributes": {"otlp.timeUnixNano": str(2**63)}}]
+
+
+def test_of_a_large_request_of_protobuf_what_is_odd_is_counted_and_the_rest_kept(case, tmp_path, monkeypatch):
+    monkeypatch.setattr(otlp_protobuf, "_SPELLED_OUT", 10)
+    told = _protobuf(3)
+    told.resource_spans[0].scope_spans[0].spans[1].trace_id = b""
+    (tmp_path / "a").write_bytes(told.SerializeToString())
+    done = telemetry.ingest(case, [tmp_path / "a"])
+    assert (done.spans, [(one.position, one.reason) for one in done.rejected]) == (
+        2, [("from request 1", "1 records without ids or a name, or with numbers beyond 2^63")])  # fmt: skip
 
 
 def test_a_time_that_protobuf_does_not_send_is_none(case, tmp_path):

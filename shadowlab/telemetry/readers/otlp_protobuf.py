@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _BLOCK: Final = 8 << 20
 _PORTION: Final = 112 << 20
 _SLICES: Final = 32
+_SPELLED_OUT: Final = 4 << 20
+"""Bytes of the largest request that is read as JSON, which takes a hundred times as much memory."""
 _STATEMENTS: Final = {
     "span": ("json_spans", "stage_spans"),
     "log": ("json_logs", "stage_logs"),
@@ -147,11 +149,13 @@ class Columns:
                 raise
         middle = len(self.messages) // 2
         if not middle:
-            return self._one_by_one(con)
+            small = len(self.messages[0][1]) <= _SPELLED_OUT
+            return self._one_by_one(con) if small else self._without_odd(con)
         parts = self.messages[:middle], self.messages[middle:]
         return sum(Columns(self.signal, part, self.spool, self.faults).stage(con) for part in parts)
 
-    def _staged(self, con: DuckDBPyConnection) -> int:
+    def _staged(self, con: DuckDBPyConnection, *, odd: bool = True) -> int:
+        """Stage all of the requests; of what is odd raise `_Odd`, or leave it out and say how much it is."""
         import pyarrow
 
         batch = handler(self.signal).list_to_record_batch([message for _, message in self.messages])
@@ -160,14 +164,27 @@ class Columns:
         con.register("requests_in_arrow", pyarrow.Table.from_batches(slices))
         con.execute("BEGIN")
         try:
-            _stage(con, self.signal)
+            left_out = _stage(con, self.signal, odd)
             con.execute("COMMIT")
         except BaseException:
             con.execute("ROLLBACK")
             raise
         finally:
             con.unregister("requests_in_arrow")
+        if left_out:
+            self.faults.add(self.position, f"{left_out} records without ids or a name, or with numbers beyond 2^63")
         return int(batch.num_rows)
+
+    def _without_odd(self, con: DuckDBPyConnection) -> int:
+        import duckdb
+
+        try:
+            return self._staged(con, odd=False)
+        except (ValueError, duckdb.Error) as exc:
+            if is_the_machines(exc):
+                raise
+            self.faults.add(f"request {self.messages[0][0]}", f"cannot be loaded: {str(exc).splitlines()[0]}")
+            return 0
 
     def _one_by_one(self, con: DuckDBPyConnection) -> int:
         """The only request, by way of JSON, where each record is looked at and what is wrong with it is named."""
@@ -185,11 +202,14 @@ class Columns:
             path.unlink()
 
 
-def _stage(con: DuckDBPyConnection, signal: str) -> None:
+def _stage(con: DuckDBPyConnection, signal: str, odd: bool) -> int:
     statement, table = _STATEMENTS[signal]
     before = last_row(con, table)
     script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
     con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
-    if odd_rows(con, table, before):
+    found = odd_rows(con, table, before)
+    if found and odd:
         raise _Odd
+    con.execute(f"DELETE FROM {table} WHERE odd AND rowid > {before}")
     con.execute(_RESOURCES[signal].format(table=table, before=before))
+    return found
