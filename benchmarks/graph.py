@@ -178,7 +178,8 @@ class Memory:
                 NULL::VARCHAR AS vcs_ref_head_revision, MAP {}::MAP(VARCHAR, VARCHAR) AS attributes,
                 MAP {'service.version': service_version} AS resource_attributes FROM s;
             CREATE TABLE errors AS SELECT * FROM e;
-            CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns FROM spans GROUP BY trace_id;
+            CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
+                count(*) AS spans, count_if(status = 'error') AS errors FROM spans GROUP BY trace_id;
             CREATE TABLE events (trace_id VARCHAR, span_id VARCHAR, service VARCHAR, at_ns BIGINT, name VARCHAR,
                                  attributes MAP(VARCHAR, VARCHAR));
             CREATE TABLE logs AS SELECT trace_id, span_id, service, at_ns, severity_number::INTEGER AS severity_number,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors, live, times
 from shadowlab.evidence import Evidence
@@ -76,6 +76,8 @@ class Watch:
     stopped: bool = False
     """Whether `stop` was called."""
     _woken: threading.Event = field(default_factory=threading.Event)
+    _read: Any = None
+    """What the last look read of errors, which no other needs to read again."""
 
     def run(self, every: timedelta, *, once: bool = False) -> list[str]:
         """Look until `stop`, or once; gives the cases that were made."""
@@ -109,7 +111,7 @@ class Watch:
         """One look: triage over the newest telemetry, a case for each alert that has started since."""
         live.take_in_log(self.inv.case)
         try:
-            found = assess(self.inv, self.orders)
+            found, self._read = assess(self.inv, self.orders, self._read)
         except errors.ShadowlabError as exc:
             self.tell(f"cannot look: {exc.args[0]}")
             return []
@@ -206,14 +208,17 @@ class Watch:
         self.inv.case.remember(**{_SETTING: kept})
 
 
-def assess(inv: Investigation, orders: Orders) -> Triage:
-    """Triage over the newest telemetry, without keeping a record of every look."""
+def assess(inv: Investigation, orders: Orders, known: Any = None) -> tuple[Triage, Any]:
+    """Triage over the newest telemetry, without keeping a record of every look, and what it read of errors.
+
+    `known` is what an earlier look read; None for what the case keeps.
+    """
     from shadowlab import choice, telemetry, triage
 
     place = orders.slo or inv.case.objectives
     objectives = triage.slo.load(place) if place.exists() else None
     with telemetry.store(inv.case) as store:
-        found, _ = triage.triage(
+        return triage.triage(
             store,
             objectives=objectives,
             at=None,
@@ -221,8 +226,8 @@ def assess(inv: Investigation, orders: Orders) -> Triage:
             top=1,
             recorded={},
             source_frames=choice.frames(inv),
+            known=known if known is not None else telemetry.known_fingerprints(store),
         )
-    return found
 
 
 def _ns(moment: datetime) -> int:

@@ -18,15 +18,16 @@ from shadowlab.triage import (
     fingerprint,
     graph,
     logs,
+    places,
     plots,
     services,
     slo,
     suspects,
 )
 from shadowlab.triage.fingerprint import Corrections
-from shadowlab.triage.look import Look, prepare
+from shadowlab.triage.look import Look, broken, prepare
 from shadowlab.triage.page import html, suspect_html
-from shadowlab.triage.scene import Store, keep, scene
+from shadowlab.triage.scene import Store, keep, scene, unfold
 from shadowlab.triage.timeline import timeline
 
 if TYPE_CHECKING:
@@ -78,16 +79,20 @@ def triage(
         logging = pool.submit(logs.groups, store, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
         shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
         fingerprint.identify(con, source_frames, corrections, known)
+        bad = broken(store, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
+        told = {*bad.column("trace_id").to_pylist(), *services.loud(store, low_ns=low_ns, high_ns=at_ns)} - {None}
+        unfold(con, store, places.look_near(con, store, known, sorted(told), low_ns=low_ns, high_ns=at_ns))
+        places.place(con)
         charge.charge(con)
         measured, tallies = measuring.result()
         keep(con, "sampled", sampling.result(), "DISTINCT ON (sid) *")
         off = clocks.clocks(con)
         look = Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
-        prepare(con, store, specs, look)
+        prepare(con, store, look, bad)
         blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
         found = suspects.suspects(con, store, look, top=top, each=pool.map)
         blamed = blaming.result()
-        told = _changes(look, found)
+        changed = _changes(look, found)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
@@ -100,7 +105,7 @@ def triage(
         incident=any(o.triggered for o in measured),
         suspects=found,
         services=blamed,
-        changes=told,
+        changes=changed,
         timeline=slices,
         edges=(edges := calling.result()),
         blamed_path=graph.path(edges, blamed),

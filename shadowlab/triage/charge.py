@@ -16,17 +16,13 @@ from typing import Any
 
 from shadowlab.triage.scene import dicts, keep
 
-# Failing spans that have a failing span above or below them, each with the nearest one above and its last error.
-_NEAREST = """
-CREATE TABLE nearest AS
-SELECT a.sid, arg_min(a.ancestor, a.depth) AS holder FROM above a SEMI JOIN err ON err.sid = a.ancestor
-WHERE a.depth > 0 AND a.ancestor <> a.sid GROUP BY a.sid"""
+# Failing spans that have a failing span above or below them, each seen by its last error.
 _LAST = """
 CREATE TABLE last AS SELECT sid, max_by(eid, (at_ns, eid)) AS eid FROM signed GROUP BY sid"""
 _FAILING = """
-SELECT last.sid, nearest.holder, signed.eid, coalesce(tree.end_ns, signed.at_ns) AS end_ns, type, template, root_type,
+SELECT last.sid, nearest.holder, signed.eid, coalesce(ends.end_ns, signed.at_ns) AS end_ns, type, template, root_type,
        causes, fingerprint
-FROM last JOIN signed USING (eid) LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN tree ON tree.sid = last.sid
+FROM last JOIN signed USING (eid) LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN ends ON ends.sid = last.sid
 WHERE nearest.holder IS NOT NULL OR last.sid IN (SELECT holder FROM nearest)
 ORDER BY signed.eid"""
 _SPANS = "SELECT fingerprint, count(*) AS spans FROM last JOIN signed USING (eid) GROUP BY fingerprint"
@@ -54,7 +50,6 @@ def charge(con: Any) -> None:
     """
     import pyarrow as pa
 
-    con.execute(_NEAREST)
     con.execute(_LAST)
     failing = _forest(con)
     passing = _passing_groups(failing, dict(con.execute(_SPANS).fetchall()))

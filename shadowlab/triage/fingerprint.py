@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.triage import frames, mask
+from shadowlab.triage import frames, mask, places
 from shadowlab.triage.scene import dicts, keep, signature
 
 VERSION = 1
@@ -103,8 +103,11 @@ FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint"""
 
 # (3) what the case keeps, so that no error is read twice
 _KEPT = """
-SELECT error_id, fingerprint, path, causes, root_type, template, root_template, own, $rules AS rules
-FROM signed JOIN err USING (eid) ORDER BY eid"""
+SELECT error_id, fingerprint, path, causes, root_type, template, root_template, own, $rules AS rules,
+       $placing::INTEGER AS placed_by, r.request, r.name AS request_name, n.holder, e.end_ns AS ended,
+       s.* EXCLUDE (trace_id)
+FROM signed JOIN err USING (eid) JOIN requests r USING (eid) LEFT JOIN nearest n ON n.sid = err.sid
+LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.trace_id = err.trace_id ORDER BY eid"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,8 +176,8 @@ def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | 
 
 
 def kept(con: Any, prefixes: Sequence[str] = ()) -> Any:
-    """An Arrow table of every error's fingerprint (`error_id`, `fingerprint`) and of what it was read from."""
-    return con.sql(_KEPT, params={"rules": _rules(prefixes)}).to_arrow_table()
+    """An Arrow table of every error's fingerprint (`error_id`, `fingerprint`), its reading, its place."""
+    return con.sql(_KEPT, params={"rules": _rules(prefixes), "placing": places.VERSION}).to_arrow_table()
 
 
 def _rules(prefixes: Sequence[str]) -> str:

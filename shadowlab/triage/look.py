@@ -15,24 +15,16 @@ from shadowlab.triage.scene import Store, keep
 from shadowlab.triage.selector import Selector
 from shadowlab.triage.slo import ObjectiveSpec
 
-# (1) the request that an error happened in: the nearest entry span of its service, else its own span
-_REQUESTS = """
-CREATE TABLE requests AS
-WITH entries AS (
-    SELECT a.sid, arg_min({'span': t.span_id, 'name': t.name}, a.depth) AS request
-    FROM above a JOIN tree t ON t.sid = a.ancestor JOIN tree o ON o.sid = a.sid
-    WHERE t.service IS NOT DISTINCT FROM o.service AND (t.kind IN ('server', 'consumer') OR t.parent IS NULL)
-    GROUP BY a.sid)
-SELECT s.eid, coalesce(e.request.span, s.span_id) AS request, coalesce(e.request.name, s.operation) AS name
-FROM signed s LEFT JOIN entries e USING (sid)"""
-
+_NONE = """
+SELECT NULL::INTEGER AS spec, NULL::VARCHAR AS trace_id, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false
+"""
 _BAD = """
 SELECT {columns} FROM (
     SELECT *, sum(weight) OVER ({part}) AS total FROM ({requests})
     WHERE at_ns > {low} AND at_ns <= {high} AND start_ns > {first}) {join}
 WHERE bad"""
 
-# (2) a broken request is charged to the root of its own last error, else to the deepest error below it
+# (1) a broken request is charged to the root of its own last error, else to the deepest error below it
 _BREAKS = """
 CREATE TABLE breaks AS
 WITH own AS (
@@ -44,7 +36,7 @@ below AS (
     JOIN above a ON a.ancestor = b.sid JOIN roots r ON r.sid = a.sid GROUP BY b.spec, b.sid)
 SELECT * FROM own UNION ALL SELECT * FROM below"""
 
-# (3) who was struck: users and tenants of the traces with errors, and the services that pass each fault on
+# (2) who was struck: users and tenants of the traces with errors, and the services that pass each fault on
 _WHO = f"""
 SELECT trace_id, min({{users}}) AS user_id, min({{tenants}}) AS tenant FROM spans
 WHERE start_ns > $low - {LONGEST} AND start_ns <= $high
@@ -90,13 +82,12 @@ class Look:
         return self.clocks.get(service or "", RIGHT).right(at_ns)
 
 
-def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> None:
-    """Make tables `requests` and `breaks`: which request each error happened in, which requests each root broke.
+def prepare(con: Any, store: Store, look: Look, broken: Any) -> None:
+    """Make table `breaks`, which requests each root broke, of those that are `broken` (an Arrow table).
 
     And whom they struck: `who`, `seen_from`; and `weights`, where spans are sampled.
     """
-    con.execute(_REQUESTS)
-    keep(con, "broken", _broken(store, specs, look))
+    keep(con, "broken", broken)
     con.execute(_BREAKS)
     bounds = {"low": look.low_ns, "high": look.high_ns}
     named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
@@ -108,40 +99,40 @@ def prepare(con: Any, store: Store, specs: Sequence[ObjectiveSpec], look: Look) 
     keep(con, "weights", store.sql(sampled).arrow())
 
 
-def _broken(store: Store, specs: Sequence[ObjectiveSpec], look: Look) -> Any:
+def broken(store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int, weight: str) -> Any:
     """The requests of the window that are bad, by objective, as an Arrow table; all of whole services in one scan."""
     parts, params = (
-        ["SELECT NULL::INTEGER AS spec, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false"],
+        [_NONE],
         [],
     )
     whole = [(n, spec) for n, spec in enumerate(specs) if spec.whole]
     if whole:
-        query, values = requests(replace(whole[0][1], total=Selector()), look.weight)
+        query, values = requests(replace(whole[0][1], total=Selector()), weight)
         told = ", ".join(f"({n}, ?, {1 - spec.target})" for n, spec in whole)
         parts.append(
             _BAD.format(
-                columns="told.spec, hash(trace_id, span_id), weight, greatest(1, total * told.share)",
+                columns="told.spec, trace_id, hash(trace_id, span_id), weight, greatest(1, total * told.share)",
                 part="PARTITION BY service",
                 requests=query,
                 join=f"JOIN (VALUES {told}) told(spec, service, share) USING (service)",
-                low=look.low_ns,
-                high=look.high_ns,
-                first=look.low_ns - LONGEST,
+                low=low_ns,
+                high=high_ns,
+                first=low_ns - LONGEST,
             )
         )
         params += [*values, *(spec.service for _, spec in whole)]
     for n, spec in enumerate(specs):
         if not spec.whole:
-            query, values = requests(spec, look.weight)
+            query, values = requests(spec, weight)
             parts.append(
                 _BAD.format(
-                    columns=f"{n}, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})",
+                    columns=f"{n}, trace_id, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})",
                     part="",
                     requests=query,
                     join="",
-                    low=look.low_ns,
-                    high=look.high_ns,
-                    first=look.low_ns - LONGEST,
+                    low=low_ns,
+                    high=high_ns,
+                    first=low_ns - LONGEST,
                 )
             )
             params += values

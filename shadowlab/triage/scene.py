@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shadowlab.telemetry import questions
 from shadowlab.telemetry.questions import requests
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
 _FAMILY = """
 SELECT hash(trace_id, span_id) AS sid, CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent,
        service, name, kind, span_id, end_ns
-FROM ({failing_traces})"""
+FROM ({hops}) WHERE trace_id IN (SELECT unnest($traces))"""
 
 _CODES = """
 SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
@@ -34,11 +33,11 @@ SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
 FROM spans
 WHERE status = 'error' AND (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM errors WHERE stack IS NULL)"""
 
-# (1) every ancestor of a failing span, itself included; UNION drops repeats, so that a cycle of parents ends
+# (1) every ancestor of a failing span that is looked at, itself included; UNION drops repeats: cycles of parents end
 _ABOVE = """
 CREATE TABLE above AS
 WITH RECURSIVE up(sid, ancestor, depth) AS (
-    SELECT DISTINCT sid, sid, 0 FROM err
+    SELECT DISTINCT sid, sid, 0 FROM err SEMI JOIN near USING (eid)
     UNION
     SELECT up.sid, family.parent, depth + 1 FROM up JOIN family ON family.sid = up.ancestor
     WHERE family.parent IS NOT NULL AND depth < 64)
@@ -74,11 +73,9 @@ class Store(Protocol):
 
 @contextmanager
 def scene(store: Store) -> Iterator[Any]:
-    """A DuckDB connection with what triage needs; gone when the block ends.
+    """A DuckDB connection with the case's errors in table `err`, `eid` in a fixed order; gone when the block ends.
 
-    Tables: `err` (a row each error, `eid` in a fixed order), `family` (the spans of their traces, each under `sid`, a
-    hash of its trace and span ids), `above` (each failing span's ancestors, itself included), `tree` (those ancestors,
-    once each), `coded` (codes of spans without a stack).
+    Table `coded` has the codes of spans without a stack.
     """
     import duckdb
 
@@ -86,12 +83,17 @@ def scene(store: Store) -> Iterator[Any]:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
         keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
-        traces = questions.statement("failing_traces", {"hops": requests.hops("true")})
-        keep(con, "family", store.sql(_FAMILY.format(failing_traces=traces)).arrow())
         keep(con, "coded", store.sql(_CODES).arrow())
-        con.execute(_ABOVE)
-        con.execute(_ANCESTORS)
         yield con
+
+
+def unfold(con: Any, store: Store, traces: Sequence[str]) -> None:
+    """Make tables `family` (the spans of these traces, each under `sid`, a hash of its trace and span ids), `above` (of
+    each failing span of table `near` the ancestors, itself included) and `tree` (those ancestors, once each)."""
+    hops = requests.hops("true")
+    keep(con, "family", store.sql(_FAMILY.format(hops=hops), {"traces": list(traces)}).arrow())
+    con.execute(_ABOVE)
+    con.execute(_ANCESTORS)
 
 
 def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool = False) -> None:

@@ -100,8 +100,7 @@ FROM signed s JOIN charged c USING (eid) LEFT JOIN weights w ON w.sid = s.sid
 WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
 
 _LOUD = f"""
-SELECT 1 AS one FROM logs
-WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high LIMIT 1"""
+SELECT DISTINCT trace_id FROM logs WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high"""
 
 Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
@@ -137,11 +136,14 @@ def blame(
     return _ranked(evidence)
 
 
+def loud(store: Store, *, low_ns: int, high_ns: int) -> list[str | None]:
+    """The traces with error records in the window or in as long before it; None stands for records in no trace."""
+    return [row["trace_id"] for row in store.sql(_LOUD, {"first": 2 * low_ns - high_ns, "high": high_ns}).rows()]
+
+
 def _heard(con: Any, store: Store, look: Look) -> tuple[Mapping[str, said.Told], Mapping[str, list[str]]]:
     """What services say of themselves; nothing is read where nobody raised the voice."""
-    first_ns = 2 * look.low_ns - look.high_ns
-    loud = store.sql(_LOUD, {"first": first_ns, "high": look.high_ns}).rows()
-    if loud:
+    if loud(store, low_ns=look.low_ns, high_ns=look.high_ns):
         return said.listen(con, store, look)
     con.execute("CREATE TABLE beneath (eid BIGINT, teller VARCHAR, tid UBIGINT)")
     return {}, {}

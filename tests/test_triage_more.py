@@ -1,0 +1,144 @@
+"""A minute more: a triage that knows what earlier ones found says what one that knows nothing says."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from otlp import START, lines, raising, traces
+from story import SECOND, SHOP, Story, number_of, python_stack
+
+from shadowlab import live, telemetry, triage
+from shadowlab.case import Case, open_case
+from shadowlab.records import Triage
+from shadowlab.triage import burn, places, slo
+
+MINUTES = 6
+Request = list[tuple[str, str, dict[str, Any]]]
+"""A request's spans, each with its service and version."""
+
+
+def shop(seed: int) -> list[Request]:
+    """Requests through three services; calls fail below, callers pass some of it on, a deploy makes it worse."""
+    r, story, told = random.Random(f"more {seed}"), Story(), []
+    for n in range(MINUTES * 20):
+        at, trace = n * 3.0, story.trace()
+        version = "2.0" if n > MINUTES * 12 else "1.0"
+        fails = r.random() < (0.4 if version == "2.0" else 0.1)
+        front = story.span(at, trace=trace, service="front", name="GET /", error=fails, user__id=f"u{r.randrange(9)}")
+        shop = story.span(
+            at + 0.01, trace=trace, parent=number_of(front), version=version, error=fails, region=r.choice("ab")
+        )
+        call = story.span(at + 0.02, trace=trace, parent=number_of(shop), version=version, kind=3, name="call")
+        stock = story.span(at + 0.03, trace=trace, service="stock", parent=number_of(call), name="take", error=fails)
+        if fails:
+            story.fails(stock, "KeyError", f"sku {r.choice(['red', 'blue', 'green', 'white', 'black', 'grey'])}")
+            story.fails(shop, "shop.Failed", "no answer", python_stack(*SHOP[:2], error="shop.Failed: no answer"))
+        if r.random() < 0.05:
+            call.update(raising(call, "TimeoutError", "no answer in 3 s", ""), status={"code": 2})
+        told.append(
+            [("front", "1.0", front), ("shop", version, shop), ("shop", version, call), ("stock", "1.0", stock)]
+        )
+    return told
+
+
+def taken(case: Case, spans: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+    requests = [traces([span], service, service__version=version) for service, version, span in spans]
+    place = case.path.parent / f"{case.path.name}.jsonl"
+    telemetry.ingest(case, [lines(place, *requests)])
+
+
+def parts(requests: list[Request], seed: int) -> list[Request]:
+    """The spans by the minute in which they arrive; one in ten is late by up to three minutes."""
+    r = random.Random(f"late {seed}")
+    arrive: list[Request] = [[] for _ in range(MINUTES + 3)]
+    for n, request in enumerate(requests):
+        for span in request:
+            arrive[n * MINUTES // len(requests) + (r.randrange(4) if r.random() < 0.1 else 0)].append(span)
+    return [part for part in arrive if part]
+
+
+def looked(case: Case, **more: Any) -> Triage:
+    with telemetry.store(case) as store:
+        found, table = triage.triage(store, known=telemetry.known_fingerprints(store), **more)
+    telemetry.set_fingerprints(case, table)
+    return found
+
+
+def at_once(case: Case, **more: Any) -> Triage:
+    with telemetry.store(case) as store:
+        return triage.triage(store, **more)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_minute_by_minute_says_what_all_at_once_says(tmp_path: Path, seed: int):
+    case, whole, requests = open_case(tmp_path / "parts"), open_case(tmp_path / "whole"), shop(seed)
+    window = timedelta(minutes=2)  # so that minutes fall out of it
+    for part in parts(requests, seed):
+        taken(case, part)
+        assert looked(case, window=window) == at_once(case, window=window)
+    live.merge_files(case)
+    taken(whole, [span for request in requests for span in request])
+    found = looked(case, window=window)
+    assert found.suspects
+    assert found.digest == at_once(whole, window=window).digest
+
+
+@pytest.mark.slow
+def test_other_questions_to_what_is_known_are_answered_as_if_nothing_were(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    first, *later = parts(shop(7), 7)
+    taken(case, first)
+    looked(case)
+    taken(case, [span for part in later for span in part])
+    one, other, *_ = [s.fingerprint for s in looked(case, window=timedelta(minutes=2)).suspects]
+    quick = slo.ObjectiveSpec(name="quick", service="shop", total=slo.Selector(service="shop", name="call"))
+    asked: list[dict[str, Any]] = [
+        {"window": timedelta(minutes=5), "top": 9},
+        {"at": burn.moment(START + 200 * SECOND), "window": timedelta(minutes=1)},
+        {"objectives": [quick]},
+        {"corrections": triage.Corrections(merge=((one, other),))},
+        {"corrections": triage.Corrections(split=(one,))},
+        {"source_frames": ("/srv/shop/lib/",)},
+    ]
+    for more in asked:
+        assert looked(case, **more) == at_once(case, **more)
+
+
+def test_only_what_is_near_or_new_is_read_again(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    first, *later = parts(shop(9), 9)
+    taken(case, [span for part in (first, *later[:-1]) for span in part])
+    looked(case)
+    taken(case, later[-1])
+    read: list[int] = []
+    unfold = triage.unfold
+
+    def counting(con: Any, store: Any, told: list[str]) -> None:
+        read.append(len(told))
+        unfold(con, store, told)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(triage, "unfold", counting)
+        assert looked(case, window=timedelta(minutes=2)) == at_once(case, window=timedelta(minutes=2))
+    assert read[0] < read[1] / 2
+
+
+def test_places_that_another_version_found_are_found_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    case = open_case(tmp_path / "case")
+    taken(case, [span for request in shop(3) for span in request])
+    looked(case)
+    monkeypatch.setattr(places, "VERSION", places.VERSION + 1)
+    with telemetry.store(case) as store:
+        known = telemetry.known_fingerprints(store)
+        broken = known.set_column(
+            known.column_names.index("request"),
+            "request",
+            known.column("request").combine_chunks().fill_null("").take([0] * len(known)),
+        )
+        assert triage.triage(store, known=broken)[0] == triage.triage(store)[0]
