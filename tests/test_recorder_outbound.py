@@ -123,6 +123,11 @@ def test_urllib3_is_kept_whole_streamed_and_broken(calls, peer):
     assert one["truncated"] == []
 
 
+def test_a_url_within_a_query_leaves_the_host_where_it_was(calls, peer):
+    one = calls(lambda: urllib3.PoolManager().request("GET", f"{peer}/plain?next=http://elsewhere/").data)
+    assert one["outbound"][0]["url"] == f"{peer}/plain?next=http://elsewhere/"
+
+
 def test_a_sent_stream_cannot_be_seen_and_is_said(calls, peer):
     one = calls(lambda: requests.post(f"{peer}/echo", data=open(__file__, "rb")).status_code)  # noqa: SIM115
     assert one["truncated"] == ["outbound[0].request_body"]

@@ -126,6 +126,17 @@ def test_nothing_separates_requests_that_fail_at_random(tmp_path: Path):
     assert "no attribute sets its requests apart" in top.why
 
 
+def test_a_flag_written_on_the_span_restates_no_result(tmp_path: Path):
+    story = Story()
+    for n in range(200):
+        bad = n % 8 == 0
+        told = story.span(n * 5, error=bad, feature_flag__result__variant="on" if bad else "off")
+        if bad:
+            story.fails(told, "ValueError", "no price")
+    top = triaged(story, tmp_path).top
+    assert (top.contrast[0].attribute, top.contrast[0].value) == ("feature_flag.result.variant", "on")
+
+
 def test_flags_quiet_logs_and_users_of_failing_requests_are_looked_at(tmp_path: Path):
     story = Story()
     for n in range(200):

@@ -77,7 +77,7 @@ WITH told AS (
 of_resources AS (SELECT n, rid, e.key AS key, left(e.value, 200) AS value FROM told WHERE e.value IS NOT NULL),
 quiet AS (
     SELECT key FROM (SELECT DISTINCT key FROM said UNION SELECT DISTINCT key FROM of_resources)
-    WHERE NOT regexp_matches(key, $restating))
+    WHERE NOT regexp_matches(key, $restating) OR starts_with(key, 'feature_flag.'))
 SELECT n, rid, key, value FROM of_resources SEMI JOIN quiet USING (key)
 UNION
 SELECT d.n, d.rid, CASE WHEN s.service = a.service THEN '' ELSE s.service || ': ' END || s.key, s.value

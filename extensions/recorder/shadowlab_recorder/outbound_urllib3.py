@@ -83,7 +83,7 @@ class Sent(Whole):
     def url(self) -> str:
         scheme, host, port, url = self._url
         place = "" if port in (None, {"http": 80, "https": 443}.get(scheme)) else f":{port}"
-        return url if "://" in url else f"{scheme}://{host}{place}{url}"
+        return url if url.startswith(("http://", "https://")) else f"{scheme}://{host}{place}{url}"
 
 
 def _begin(tape: Tape, pool: Any, method: str, url: str, body: Any, headers: Any) -> Sent | None:

@@ -55,7 +55,7 @@ def install(urllib3: Any, tape: Tape, advance: Callable[[int], None]) -> None:
 def _address(pool: Any, url: str) -> str:
     """The whole URL, as the recorder writes it."""
     port = "" if pool.port in (None, {"http": 80, "https": 443}.get(pool.scheme)) else f":{pool.port}"
-    return url if "://" in url else f"{pool.scheme}://{pool.host}{port}{url}"
+    return url if url.startswith(("http://", "https://")) else f"{pool.scheme}://{pool.host}{port}{url}"
 
 
 def _sent(body: Any) -> bytes:
