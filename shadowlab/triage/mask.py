@@ -12,7 +12,7 @@ from collections.abc import Sequence
 Rule = tuple[str, str, str]
 """What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
 
-VERSION = 1
+VERSION = 2
 _MAX_CHARACTERS = 2_000
 _NAMED = (
     "attribute|argument|arguments|parameter|property|column|relation|table|field|key|module|method|function|name|"

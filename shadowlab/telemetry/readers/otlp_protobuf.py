@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,9 +18,10 @@ from shadowlab.telemetry.readers.messages import as_json, handler
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+    from pyarrow import RecordBatch
 
 _BLOCK: Final = 8 << 20
-_PORTION: Final = 112 << 20
+_PORTION: Final = 32 << 20
 _SLICES: Final = 32
 _SPELLED_OUT: Final = 4 << 20
 """Bytes of the largest request that is read as JSON, which takes a hundred times as much memory."""
@@ -65,8 +66,16 @@ class OtlpProtobuf:
 def _portions(waiting: dict[str, list[tuple[int, bytes]]], spool: Path, faults: Faults) -> Iterator[Portion]:
     for signal, messages in waiting.items():
         if messages:
-            yield Columns(signal, list(messages), spool, faults)
+            yield Columns(signal, list(messages), spool, faults, _decoded(signal, messages))
             messages.clear()
+
+
+def _decoded(signal: str, messages: Sequence[tuple[int, bytes]]) -> RecordBatch | None:
+    """The requests in columns; None when one of them is broken, which `Columns.stage` then looks for."""
+    try:
+        return handler(signal).list_to_record_batch([message for _, message in messages])
+    except ValueError:
+        return None
 
 
 def _messages(stream: Unpacked, faults: Faults) -> Iterator[bytes]:
@@ -132,6 +141,8 @@ class Columns:
     messages: list[tuple[int, bytes]]
     spool: Path
     faults: Faults
+    batch: RecordBatch | None = None
+    """The requests in columns, when they are decoded already."""
 
     @property
     def position(self) -> str:
@@ -158,7 +169,9 @@ class Columns:
         """Stage all of the requests; of what is odd raise `_Odd`, or leave it out and say how much it is."""
         import pyarrow
 
-        batch = handler(self.signal).list_to_record_batch([message for _, message in self.messages])
+        batch = self.batch
+        if batch is None:
+            batch = handler(self.signal).list_to_record_batch([message for _, message in self.messages])
         step = -(-batch.num_rows // _SLICES)
         slices = [batch.slice(at, step) for at in range(0, batch.num_rows, step)]
         con.register("requests_in_arrow", pyarrow.Table.from_batches(slices))
