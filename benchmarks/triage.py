@@ -190,7 +190,7 @@ def once(place: Path, minute: Path | None) -> None:
     """Triage a case and print what it cost; and once more, when a minute more of data is there."""
     began, spent = time.perf_counter(), time.process_time()
     import pyarrow  # noqa: F401  # what triage imports when first used
-    import scipy.stats  # noqa: F401
+    import scipy.stats  # noqa: F401  # the same
 
     imports, ready = time.process_time() - spent, time.perf_counter()
     case = open_case(place)

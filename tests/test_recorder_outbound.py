@@ -129,7 +129,7 @@ def test_a_url_within_a_query_leaves_the_host_where_it_was(calls, peer):
 
 
 def test_a_sent_stream_cannot_be_seen_and_is_said(calls, peer):
-    one = calls(lambda: requests.post(f"{peer}/echo", data=open(__file__, "rb")).status_code)  # noqa: SIM115
+    one = calls(lambda: requests.post(f"{peer}/echo", data=open(__file__, "rb")).status_code)  # noqa: SIM115  # requests reads it
     assert one["truncated"] == ["outbound[0].request_body"]
 
 

@@ -44,7 +44,7 @@ settings.configure(
 )
 django.setup()
 
-from store.models import Customer, Order  # noqa: E402
+from store.models import Customer, Order  # noqa: E402  # Django is set up first
 
 
 def buy(request):

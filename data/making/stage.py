@@ -87,7 +87,7 @@ def run(*words: str) -> None:
 def process(made: Stage, name: str, *words: str, stop: int = signal.SIGTERM, **options: object) -> Iterator[None]:
     """A process that is stopped, and waited for, at the end of the block."""
     with open(made.work / f"{name}.log", "ab") as log:
-        child = subprocess.Popen(words, stdout=log, stderr=log, **options)  # type: ignore[call-overload]
+        child = subprocess.Popen(words, stdout=log, stderr=log, **options)  # type: ignore[call-overload]  # options vary
         try:
             yield
         finally:
