@@ -21,7 +21,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.records import Record, from_json
+from shadowlab.writing import write
 
 FORMAT = 1
 FOLDERS = ("telemetry", "recordings", "records", "reports", "patches", "keys")
@@ -267,20 +267,3 @@ def read_json(path: Path) -> Any:
         raise errors.CaseError(
             f"{path} cannot be read: {exc}", hint=f"restore it from a copy of the case{more}"
         ) from exc
-
-
-def write(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all: beside, flushed to the disk, renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(beside, mode)
-        os.replace(beside, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise

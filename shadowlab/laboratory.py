@@ -10,7 +10,8 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.bundle import folder
-from shadowlab.case import open_case, write
+from shadowlab.case import open_case
+from shadowlab.writing import write
 
 _FIRST = "01-first-incident.ipynb"
 

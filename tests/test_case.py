@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from shadowlab import errors
-from shadowlab.case import open_case, write
+from shadowlab.case import open_case
 from shadowlab.records import Ingest, Plan
+from shadowlab.writing import write
 
 PLAN = Plan(files=("a",), steps=("merge",), approvals=("sre",), rollback="git revert")
 
@@ -111,7 +112,7 @@ def test_a_file_is_there_whole_however_often_its_writer_is_killed(tmp_path: Path
     write(place, b"[]")
     code = f"""
         from pathlib import Path
-        from shadowlab.case import write
+        from shadowlab.writing import write
         n = 0
         while True:
             n += 1

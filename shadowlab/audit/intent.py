@@ -13,8 +13,9 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.audit import keys, ledger, statements
-from shadowlab.case import Case, read_json, write
+from shadowlab.case import Case, read_json
 from shadowlab.records import canonical
+from shadowlab.writing import write
 
 TYPE = "application/vnd.shadowlab.ledger-intent+json"
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.audit import keys, statements
-from shadowlab.case import Case, read_json, write
+from shadowlab.case import Case, read_json
 from shadowlab.records import canonical
+from shadowlab.writing import write
 
 HEAD_TYPE = "application/vnd.shadowlab.ledger-head+json"
 GENESIS = "0" * 64

@@ -14,8 +14,9 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.audit import keys
-from shadowlab.case import Case, read_json, write
+from shadowlab.case import Case, read_json
 from shadowlab.records import canonical
+from shadowlab.writing import write
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"

@@ -12,7 +12,7 @@ from typing import Any
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.replay.inside.urls import split
-from shadowlab.replay.writing import write
+from shadowlab.writing import write
 
 LARGEST = 512 << 20
 """Bytes of one database snapshot, unpacked."""
@@ -54,7 +54,7 @@ def with_snapshot(case: Case, document: Any, read: Read, new: list[Path]) -> Any
         _check(packed, found[1], named)
     if not (case.recordings / named).exists():
         new.append(case.recordings / named)
-        write(case.recordings / named, packed)
+        write(case.recordings / named, packed, flushed=False)
     return {**document, "db_snapshot": named}
 
 

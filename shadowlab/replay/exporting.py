@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from shadowlab import case as case_files
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.replay import files, recording, tapes
+from shadowlab.writing import write
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ def export(case: Case, id: str, *, zip: Path | None = None, vcr: Path | None = N
     if vcr is not None:
         content, notes = tapes.cassette(fixture)
         try:
-            case_files.write(vcr, content)
+            write(vcr, content)
         except OSError as exc:
             raise errors.RecordingError(f"cannot write {vcr}: {exc.strerror}", hint="name a file in a folder") from exc
     return Exported(files=tuple(place for place in (zip, vcr) if place is not None), notes=notes)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from shadowlab import case as case_files
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Replay
@@ -18,6 +17,7 @@ from shadowlab.replay import plain_parts as parts
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.postgres import needs
 from shadowlab.source import Settings, Source
+from shadowlab.writing import write
 
 MOST = 3
 """Recordings that one test file holds."""
@@ -56,7 +56,7 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     stored = _led(fixtures, service.database)
     written = _written(fixtures, name, kind, service.entrypoint, code, stored)
     try:
-        case_files.write(test, written.encode())
+        write(test, written.encode())
         return (test, *_beside(case, folder, fixtures))
     except OSError as exc:
         raise errors.RecordingError(
@@ -85,10 +85,10 @@ def _beside(case: Case, folder: Path, fixtures: Sequence[Fixture]) -> list[Path]
     written = []
     for fixture in fixtures:
         content = json.dumps(msgspec.to_builtins(fixture), indent=1, ensure_ascii=False)
-        case_files.write(folder / f"{fixture.id}.json", content.encode() + b"\n")
+        write(folder / f"{fixture.id}.json", content.encode() + b"\n")
         written.append(folder / f"{fixture.id}.json")
         if fixture.db_snapshot:
-            case_files.write(folder / fixture.db_snapshot, (case.recordings / fixture.db_snapshot).read_bytes())
+            write(folder / fixture.db_snapshot, (case.recordings / fixture.db_snapshot).read_bytes())
             written.append(folder / fixture.db_snapshot)
     return list(dict.fromkeys(written))
 

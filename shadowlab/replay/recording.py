@@ -22,7 +22,7 @@ from shadowlab.replay.spelling import normal, spelling
 from shadowlab.replay.tapes import Tape
 from shadowlab.replay.versions import NewerFormat
 from shadowlab.replay.versions import is_recording as means_to_be_one
-from shadowlab.replay.writing import write
+from shadowlab.writing import write
 
 MOST_RECORDINGS = 200_000
 _ID = re.compile(r"[0-9a-f]{1,32}")
@@ -196,7 +196,7 @@ def _keep(case: Case, fixture: Fixture, new: list[Path]) -> Recording | None:
             return None
         raise errors.RecordingError(f"recording {fixture.id} is in the case already, with other content")
     new.append(place)
-    write(place, content)
+    write(place, content, flushed=False)  # there may be thousands
     return _noun(fixture, content)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 from shadowlab import errors
-from shadowlab.case import Case, write
+from shadowlab.case import Case
 from shadowlab.records import Candidate, Diagnosis, GateReport, Objective, Plan, Proposal, Replay, Triage, Verdict
 from shadowlab.rollout import canary, pullrequest
 from shadowlab.source import Source
+from shadowlab.writing import write
 
 __all__ = ["plan"]
 

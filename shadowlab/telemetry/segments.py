@@ -16,7 +16,8 @@ from typing import Annotated, Final
 import msgspec
 
 from shadowlab import errors
-from shadowlab.case import Case, write
+from shadowlab.case import Case
+from shadowlab.writing import write
 
 FORMAT: Final = 1
 _MANIFEST: Final = "manifest.json"
