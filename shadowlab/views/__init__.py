@@ -6,27 +6,22 @@
 
 from shadowlab.views.around import changes, exemplars, logs, notes, services
 from shadowlab.views.compare import compare
-from shadowlab.views.ledger import ledger
-from shadowlab.views.recorded import recorded
-from shadowlab.views.sections import (
+from shadowlab.views.findings import (
     attempts,
     commits,
     contrast,
     effects,
-    gates,
     held,
     hypotheses,
     interventions,
-    missing,
     objectives,
-    patch,
-    patch_in_full,
-    rationale,
     slices,
-    statistics,
-    steps,
     suspects,
 )
+from shadowlab.views.ledger import ledger
+from shadowlab.views.missing import missing
+from shadowlab.views.recorded import recorded
+from shadowlab.views.remedies import gates, patch, patch_in_full, rationale, statistics, steps
 from shadowlab.views.shown import Page, Picture, picture
 from shadowlab.views.sidebyside import in_full, side_by_side
 from shadowlab.views.summary import glance

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 
 from shadowlab.records import Recording, Suspect, Triage
-from shadowlab.views.sections import missing
+from shadowlab.views.missing import missing
 from shadowlab.views.shown import Page
 from shadowlab.views.tables import Markup, code, grid, name
 
