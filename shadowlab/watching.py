@@ -1,18 +1,16 @@
 """Triage over what arrives: when an objective's alert starts, or a page comes in, its incident becomes a case.
 
-What is known of incidents stands in `case.json` of the watched case before anything is made, so that a restart goes on
-where it stopped: one incident gives one case.
+One incident gives one case: it is remembered before anything is made, so that a restart goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
-import re
 import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,38 +18,19 @@ from typing import TYPE_CHECKING, Any, Final
 from shadowlab import errors, live, times
 from shadowlab.evidence import Evidence
 from shadowlab.investigation import Investigation, open_investigation
+from shadowlab.register import Incident, Register
 
 if TYPE_CHECKING:
     from shadowlab.pages import Page
-    from shadowlab.records import Objective, Triage
+    from shadowlab.records import Triage
 
-_SETTING: Final = "watch"
 _BEFORE: Final = 2
 """Windows of telemetry that a case gets: the one that burns, and as much before it to compare with."""
 _AFTER_NS: Final = 60_000_000_000
 """How long after the moment that it names an incident's telemetry goes on: a minute."""
 _SHORTEST_SECRET: Final = 16
-_REMEMBERED: Final = 500
-"""Incidents that `case.json` keeps; the oldest closed ones are forgotten."""
 
 Tell = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """One incident that was seen: from an alert's start to its end."""
-
-    key: str
-    """The objective's name, or the page's source and id."""
-    service: str
-    case: str
-    """Folder of its case."""
-    at: str
-    """RFC 3339: the newest telemetry when it was seen, or the time that the page names."""
-    state: str = "seen"
-    """`seen` (its case is being made), `open`, `closed`, or `empty` (no telemetry of that service then)."""
-    quiet_since: str | None = None
-    """Since when the alert is off; it is over when that is a window ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +57,11 @@ class Watch:
     _woken: threading.Event = field(default_factory=threading.Event)
     _read: Any = None
     """What the last look read of errors, which no other needs to read again."""
+    register: Register = field(init=False)
+    """What is known of incidents."""
+
+    def __post_init__(self) -> None:
+        self.register = Register(self.inv.case, self.orders.out)
 
     def run(self, every: timedelta, *, once: bool = False) -> list[str]:
         """Look until `stop`, or once; gives the cases that were made."""
@@ -97,57 +81,36 @@ class Watch:
 
     def seen(self) -> list[str]:
         """Make the cases of incidents that are known and have none: paged, or cut short when the last watch ended."""
-        return [case for one in self.known().values() if one.state == "seen" for case in self._made(one)]
+        return [case for one in self.register.known().values() if one.state == "seen" for case in self._made(one)]
 
     def paged(self, page: Page) -> None:
         """Remember what a pager said, once; `run` makes its case. Raises `CaseError` when it cannot be written."""
         with self.inv.case.writing("watch"):
-            if page.key not in self.known():
-                place = self._place(page.service, page.at)
-                self._write(Incident(page.key, page.service, str(place), page.at.isoformat()))
+            if page.key not in self.register.known():
+                self.register.begin(page.key, page.service, page.at)
         self._woken.set()
 
     def look(self) -> list[str]:
         """One look: triage over the newest telemetry, a case for each alert that has started since."""
-        live.take_in_log(self.inv.case)
         try:
+            live.take_in_log(self.inv.case)
             found, self._read = assess(self.inv, self.orders, self._read)
         except errors.ShadowlabError as exc:
             self.tell(f"cannot look: {exc.args[0]}")
             return []
         made: list[str] = []
-        known = self.known()
+        known = self.register.known()
         alerting = {objective.name: objective for objective in found.objectives if objective.alert}
         for name, objective in alerting.items():
             before = known.get(name)
             if before is None or before.state == "closed":
-                made += self._begin(self._of_objective(objective, found))
+                made += self._made(self.register.begin(name, objective.service, found.at))
             elif before.quiet_since is not None:
-                self._remember(replace(before, quiet_since=None))
+                self.register.remember(replace(before, quiet_since=None))
         for one in known.values():
             if one.state == "open" and ":" not in one.key and one.key not in alerting:
                 self._calm(one, found.at)
         return made
-
-    def known(self) -> dict[str, Incident]:
-        """Incidents that the watched case remembers, by key."""
-        told = self.inv.case.settings().get(_SETTING) or []
-        return {one["key"]: Incident(**one) for one in told}
-
-    def _of_objective(self, objective: Objective, found: Triage) -> Incident:
-        place = self._place(objective.service, found.at)
-        return Incident(objective.name, objective.service, str(place), found.at.isoformat())
-
-    def _place(self, service: str, at: datetime) -> Path:
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", service).strip("-.") or "incident"
-        stem = f"{name}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        taken = {one.case for one in self.known().values()}
-        places = (self.orders.out / (f"{stem}-{n}" if n else stem) for n in range(_REMEMBERED + 1))
-        return next(place for place in places if str(place) not in taken and not place.exists())
-
-    def _begin(self, one: Incident) -> list[str]:
-        self._remember(one)
-        return self._made(one)
 
     def _made(self, one: Incident) -> list[str]:
         place = Path(one.case)
@@ -156,10 +119,13 @@ class Watch:
             self._make(one, place)
         except errors.UsageError as exc:
             shutil.rmtree(place, ignore_errors=True)
-            self._remember(replace(one, state="empty"))
+            self.register.remember(replace(one, state="empty"))
             self.tell(f"{one.key}: no case was made: {exc.args[0]}")
             return []
-        self._remember(replace(one, state="open"))
+        except errors.ShadowlabError as exc:  # what else burns is still watched
+            self.tell(f"{one.key}: its case was not finished: {exc.args[0]}; the next watch makes it")
+            return []
+        self.register.remember(replace(one, state="open"))
         self.tell(f"{one.key}: {one.service} is in {place}")
         return [one.case]
 
@@ -191,21 +157,10 @@ class Watch:
 
     def _calm(self, one: Incident, now: datetime) -> None:
         if one.quiet_since is None:
-            self._remember(replace(one, quiet_since=now.isoformat()))
+            self.register.remember(replace(one, quiet_since=now.isoformat()))
         elif now - datetime.fromisoformat(one.quiet_since) >= self.orders.window:
-            self._remember(replace(one, state="closed"))
+            self.register.remember(replace(one, state="closed"))
             self.tell(f"{one.key}: the alert has been off for {times.spoken(self.orders.window)}")
-
-    def _remember(self, one: Incident) -> None:
-        with self.inv.case.writing("watch"):  # a webhook's thread remembers too
-            self._write(one)
-
-    def _write(self, one: Incident) -> None:
-        known = {**self.known(), one.key: one}
-        over = [key for key, old in known.items() if old.state in ("closed", "empty")]
-        spare = set(over[: max(0, len(known) - _REMEMBERED)])
-        kept = [asdict(old) for key, old in known.items() if key not in spare]
-        self.inv.case.remember(**{_SETTING: kept})
 
 
 def assess(inv: Investigation, orders: Orders, known: Any = None) -> tuple[Triage, Any]:
@@ -249,13 +204,16 @@ def watch(
 ) -> list[str]:
     """Watch the case at `path` until SIGINT or SIGTERM, or once; gives the cases that were made.
 
-    Raises `CaseError` when there is no such case, `UsageError` for options that cannot be.
+    Raises `CaseError` when there is no such case, `ReportError` when there is no such template, `UsageError` for other
+    options that cannot be.
     """
-    from shadowlab import triage
+    from shadowlab import report, triage
 
     inv = open_investigation(path, create=False, progress=None)
     if slo is not None:
         triage.slo.load(slo)
+    if template is not None:
+        report.find(template)
     orders = Orders(out=out, window=times.window(window), slo=slo, template=template)
     watching = Watch(inv, orders, tell)
     with _signals(watching), _door(watching, webhook, webhook_secret):

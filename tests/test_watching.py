@@ -104,13 +104,21 @@ def test_a_case_that_was_cut_short_is_made_by_the_next_watch(burning, monkeypatc
     assert sl.open(place).verify().verdict.value == "pass"
 
 
+def test_a_case_that_cannot_be_finished_is_told_and_left_to_the_next_watch(burning):
+    looking, said = watch(burning, template="no-such-template")
+    assert looking.look() == []
+    assert "its case was not finished" in said[0]
+    again, _ = watch(sl.open(burning.case.path))
+    assert len(again.run(timedelta(seconds=1), once=True)) == 1
+
+
 def test_an_alert_that_was_off_for_a_window_and_starts_again_is_another_incident(burning, tmp_path):
     looking, _ = watch(burning, window=timedelta(minutes=5))
     assert len(looking.look()) == 1
     for name, first, last in (("calm", 70, 300), ("calmer", 300, 320)):
         ingest(burning, tmp_path, name, minutes(first, last, failing=False))
         assert looking.look() == []
-    assert [one.state for one in looking.known().values()] == ["closed"]
+    assert [one.state for one in looking.register.known().values()] == ["closed"]
     ingest(burning, tmp_path, "again", minutes(320, 330, failing=True))
     assert len(looking.look()) == 1
 
@@ -217,6 +225,7 @@ def command(case: Path, *more: str) -> list[str]:
         (["--webhook", "127.0.0.1:0", "--webhook-secret", "/nowhere"], "cannot be read"),
         (["--every", "often"], "no window"),
         (["--slo", "/nowhere"], "/nowhere"),
+        (["--report", "nothing-like-it"], "no template"),
     ],
 )
 def test_orders_that_cannot_be_are_refused_before_anything_is_done(burning, more, said):
