@@ -66,6 +66,37 @@ def test_a_room_gives_no_more_than_all_rooms_have_together():
     assert (second.take(90), house.used) == (60, 80)
 
 
+@pytest.fixture
+def often_switched():
+    """Threads that take turns after every few instructions."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_threads_of_a_request_that_outlive_it_keep_nothing_of_the_room_of_all(often_switched):
+    """A thread that asks while the request ends: either its portion is given back with the rest, or it gets none."""
+    house, began = Room(1 << 30), threading.Barrier(5, timeout=60)
+    rooms = [Room(1 << 24, house) for _ in range(200)]
+
+    def work() -> None:
+        for room in rooms:
+            began.wait()
+            for _ in range(20):
+                room.take(20_000)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for each in workers:
+        each.start()
+    for room in rooms:
+        began.wait()
+        room.leave()
+    for each in workers:
+        each.join()
+    assert (house.used, sum(room.granted for room in rooms)) == (0, 0)
+
+
 def test_what_a_request_holds_in_memory_is_bounded_and_said(tmp_path):
     def app(environ, start_response):
         start_response("500 No", [])

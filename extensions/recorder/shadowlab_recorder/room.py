@@ -34,19 +34,17 @@ class Room:
 
     def leave(self) -> None:
         """Gives everything back; inside of another room, nothing can be had any more."""
-        if self._outer is not None:
-            self.limit = 0
-            if self.granted:
-                with self._lock:
-                    self._outer.used -= self.granted
-        self.used = self.granted = 0
+        with self._lock:
+            if self._outer is not None:
+                self.limit = 0
+                self._outer.used -= self.granted
+            self.used = self.granted = 0
 
     def _ask(self, outer: Room, missing: int) -> None:
-        portion = max(min(max(missing, _PORTION), self.limit - self.granted), 0)
-        with self._lock:
-            portion = min(portion, outer.limit - outer.used)
+        with self._lock:  # other threads of the request ask too, and what is granted must be given back once
+            portion = max(min(max(missing, _PORTION), self.limit - self.granted, outer.limit - outer.used), 0)
             outer.used += portion
-        self.granted += portion
+            self.granted += portion
 
 
 class Limits:
