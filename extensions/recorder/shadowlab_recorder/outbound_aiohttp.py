@@ -18,9 +18,12 @@ def watch(module: Any) -> None:
 
     A body that is read in pieces through `response.content` is not kept, which the recording says.
     """
-    kind = module.ClientResponse
+    _hear_requests(module)
+    _hear_answers(module.ClientResponse)
+
+
+def _hear_requests(module: Any) -> None:
     connect, send = module.BaseConnector.connect, module.ClientRequest.send
-    start, read, release = kind.start, kind.read, kind.release
 
     @functools.wraps(connect)
     async def noted_connect(self: Any, req: Any, *args: Any, **kwargs: Any) -> Any:
@@ -46,6 +49,12 @@ def watch(module: Any) -> None:
             raise
         response._shadowlab = exchange
         return response
+
+    module.BaseConnector.connect, module.ClientRequest.send = noted_connect, noted_send
+
+
+def _hear_answers(kind: Any) -> None:
+    start, read, release = kind.start, kind.read, kind.release
 
     @functools.wraps(start)
     async def noted_start(self: Any, connection: Any) -> Any:
@@ -73,7 +82,6 @@ def watch(module: Any) -> None:
         quietly(_released, self)
         return release(self)
 
-    module.BaseConnector.connect, module.ClientRequest.send = noted_connect, noted_send
     kind.start, kind.read, kind.release = noted_start, noted_read, noted_release
 
 
