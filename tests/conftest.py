@@ -1,6 +1,7 @@
 """Fixtures for every test: no test reads or writes the person's own keys, settings or cases."""
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from shadowlab.case import open_case
+from shadowlab.case import Case, open_case
 
 # The same examples on every run: a change that breaks a property fails, an unlucky draw elsewhere does not.
 # `make fuzz` draws new ones, more of them.
@@ -30,13 +31,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run's own, the same for each of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session", autouse=True)
-def own_keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_keys(common: Path) -> Iterator[Path]:
     """A signing key of this test run's own."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("keys")
-        patch.setenv("SHADOWLAB_KEYS", str(folder))
-        yield folder
+        patch.setenv("SHADOWLAB_KEYS", str(common / "keys"))
+        yield common / "keys"
 
 
 @dataclass(frozen=True)
@@ -58,17 +65,26 @@ class Told:
 
 
 @pytest.fixture(scope="session")
-def told(tmp_path_factory: pytest.TempPathFactory, own_keys: Path) -> Told:
-    """The demo, run once as a person runs it."""
-    out = tmp_path_factory.mktemp("demo") / "case"
+def told(common: Path, own_keys: Path) -> Told:
+    """The demo, run once as a person runs it; a worker that comes later waits for it."""
+    place = common / "demo.json"
+    with (common / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            place.write_text(json.dumps(_demo(common / "demo" / "case")))
+    case = common / "demo" / "case"
+    return Told(case, case.with_name("case-source"), **json.loads(place.read_text()))
+
+
+def _demo(case: Path) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, "-m", "shadowlab", "demo", "--json", "--out", str(out)], capture_output=True, text=True
+        [sys.executable, "-m", "shadowlab", "demo", "--json", "--out", str(case)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Told(out, out.with_name("case-source"), json.loads(done.stdout), done.stderr, cpu_seconds)
+    return {"document": json.loads(done.stdout), "story": done.stderr, "cpu_seconds": cpu_seconds}
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +94,12 @@ def gateway() -> Iterator[str]:
 
     with peer() as address:
         yield address
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    """A case with nothing in it."""
+    return open_case(tmp_path / "case")
 
 
 @pytest.fixture

@@ -8,21 +8,12 @@ from pathlib import Path
 
 import otlp
 import pytest
+from asking import asked
 from sending import JSON, PROTOBUF, Running, fetch, receiving
 
-from shadowlab import errors, telemetry
+from shadowlab import errors
 from shadowlab.case import Case, open_case
 from shadowlab.telemetry import receiver
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
-
-
-def _rows(case: Case, query: str) -> list[dict[str, object]]:
-    with telemetry.store(case) as store:
-        return store.sql(query).rows()
 
 
 def _body(*documents: dict[str, object]) -> bytes:
@@ -31,7 +22,7 @@ def _body(*documents: dict[str, object]) -> bytes:
 
 def _eventually(case: Case, query: str, wanted: object, seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
-    while (found := _rows(case, query)) != wanted and time.monotonic() < deadline:
+    while (found := asked(case, query)) != wanted and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found == wanted
 
@@ -50,7 +41,7 @@ def test_what_is_sent_as_json_is_sql_a_moment_later(case):
 def test_pretty_printed_json_over_many_lines_is_one_request(case):
     with receiving(case) as running:
         assert running.post("/v1/traces", json.dumps(otlp.traces([otlp.span(1)]), indent=4).encode())[0] == 200
-    assert _rows(case, "SELECT name FROM spans") == [{"name": "POST /orders"}]
+    assert asked(case, "SELECT name FROM spans") == [{"name": "POST /orders"}]
 
 
 def test_gzip_and_deflate_are_unpacked_and_other_codings_refused(case):
@@ -63,7 +54,7 @@ def test_gzip_and_deflate_are_unpacked_and_other_codings_refused(case):
         assert running.post("/v1/traces", body, Content_Encoding="gzip")[0] == 400
         assert running.post("/v1/traces", gzip.compress(body)[:-12], Content_Encoding="gzip")[0] == 400
     assert b"'br' is not read" in told
-    assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": 1}]
+    assert asked(case, "SELECT count(*) AS n FROM spans") == [{"n": 1}]
 
 
 def test_a_gzip_stream_of_several_parts_is_read_to_its_end_and_too_many_are_refused(case):
@@ -220,7 +211,7 @@ def test_redaction_can_be_switched_off_here_too(case):
     with receiving(case, redact=None) as running:
         running.post("/v1/traces", _body(otlp.traces([otlp.span(1, user__email="ann@example.org")])))
     assert running.gained.redaction == "off"
-    assert _rows(case, "SELECT attributes['user.email'] AS e FROM spans") == [{"e": "ann@example.org"}]
+    assert asked(case, "SELECT attributes['user.email'] AS e FROM spans") == [{"e": "ann@example.org"}]
 
 
 def test_what_comes_twice_is_kept_once(case):
@@ -229,7 +220,7 @@ def test_what_comes_twice_is_kept_once(case):
         for _ in range(3):
             running.post("/v1/traces", body)
             time.sleep(0.3)
-    assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": 1}]
+    assert asked(case, "SELECT count(*) AS n FROM spans") == [{"n": 1}]
 
 
 def test_another_writer_is_waited_for_and_nothing_is_lost(tmp_path):
@@ -299,8 +290,8 @@ def test_the_python_sdk_loses_nothing_on_the_way(case, kind):
     with receiving(case, grpc="127.0.0.1:0") as running:
         _sent_by(running, kind)
     assert running.gained.spans == 601
-    found = _rows(case, "SELECT count(*) AS n, count(DISTINCT trace_id) AS t, sum((attributes['number'])::INT) AS s, "
+    found = asked(case, "SELECT count(*) AS n, count(DISTINCT trace_id) AS t, sum((attributes['number'])::INT) AS s, "
                         "count(parent_span_id) AS p, any_value(attributes['ok']) AS ok FROM spans")[0]  # fmt: skip
     assert found == {"n": 601, "t": 1, "s": 179_700, "p": 600, "ok": "true"}
-    event = _rows(case, "SELECT attributes FROM events")[0]["attributes"]
+    event = asked(case, "SELECT attributes FROM events")[0]["attributes"]
     assert dict(event) == {"count": "3", "share": "0.5", "names": '["a","b"]'}

@@ -19,16 +19,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from sending import PROTOBUF, receiving
 
 from shadowlab import errors
-from shadowlab.case import Case, open_case
 from shadowlab.telemetry import receiver
 
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 LOGS = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
 
 
 def _request(*ids: int) -> bytes:

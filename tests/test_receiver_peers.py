@@ -18,17 +18,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from sending import receiving
 
 import shadowlab as sl
-from shadowlab.case import Case, open_case
+from shadowlab.case import Case
 
 NODE = Path(__file__).parent / "assets" / "otel-node"
 SPANS = 500
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
 
 
 @pytest.fixture(scope="module")

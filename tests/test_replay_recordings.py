@@ -38,11 +38,6 @@ BARE = {
 }
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
-
-
 def test_the_schema_is_the_recorder_s_own() -> None:
     recorder = PACKAGE.parents[1] / "extensions/recorder/shadowlab_recorder/recording.schema.json"
     assert (PACKAGE / "recording.schema.json").read_bytes() == recorder.read_bytes()

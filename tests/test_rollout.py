@@ -10,7 +10,6 @@ import small_service as small
 import yaml
 
 from shadowlab import errors, rollout
-from shadowlab.case import open_case
 from shadowlab.records import (
     BurnWindow,
     Change,
@@ -36,11 +35,6 @@ NASTY = "@team see [this](http://evil) <img src=x> | `$(rm)`\n# Approved ![x](y)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
     return small.build(tmp_path_factory.mktemp("service"))
-
-
-@pytest.fixture
-def case(tmp_path):
-    return open_case(tmp_path / "case")
 
 
 @pytest.fixture

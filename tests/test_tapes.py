@@ -20,7 +20,7 @@ import vcr
 import yaml
 
 from shadowlab import errors, replay
-from shadowlab.case import Case, open_case
+from shadowlab.case import Case
 from shadowlab.replay import tapes
 from shadowlab.replay.fixture import content_of, parse
 from shadowlab.replay.inside import tape as inside
@@ -208,11 +208,6 @@ def test_a_recording_written_as_a_cassette_is_played_by_vcrpy(tmp_path: Path) ->
         200,
         b"\x00\xff\xfe\x01",
     )
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
 
 
 def test_a_body_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:

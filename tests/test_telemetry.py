@@ -6,19 +6,9 @@ from pathlib import Path
 
 import otlp
 import pytest
+from asking import asked
 
 from shadowlab import errors, telemetry
-from shadowlab.case import Case, open_case
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
-
-
-def _rows(case: Case, query: str) -> list[dict[str, object]]:
-    with telemetry.store(case) as store:
-        return store.sql(query).rows()
 
 
 def test_spans_have_the_columns_and_words_of_the_design(case, tmp_path):
@@ -27,13 +17,13 @@ def test_spans_have_the_columns_and_words_of_the_design(case, tmp_path):
     )
     done = telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told], service__version="1.2"))])
     assert (done.spans, done.logs, done.rejected, done.refused) == (1, 0, (), ())
-    row = _rows(case, "SELECT * FROM spans")[0]
+    row = asked(case, "SELECT * FROM spans")[0]
     assert row["trace_id"] == otlp.TRACE
     assert row["parent_span_id"] is None
     assert (row["service"], row["kind"], row["status"], row["service_version"]) == ("shop", "server", "error", "1.2")
     assert (row["http_route"], row["http_response_status_code"], row["duration_ns"]) == ("/orders", 500, 10_000_000)
     assert row["resource_attributes"] == {"service.name": "shop", "service.version": "1.2"}
-    assert _rows(case, "SELECT attributes['http.route'] AS a, attributes['none'] AS b FROM spans") == [
+    assert asked(case, "SELECT attributes['http.route'] AS a, attributes['none'] AS b FROM spans") == [
         {"a": "/orders", "b": None}
     ]
 
@@ -41,7 +31,7 @@ def test_spans_have_the_columns_and_words_of_the_design(case, tmp_path):
 def test_old_http_names_are_read_like_the_new_ones(case, tmp_path):
     told = otlp.span(1, http__method="GET", http__status_code=404, http__target="/a?b=c")
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))])
-    row = _rows(case, "SELECT * FROM spans")[0]
+    row = asked(case, "SELECT * FROM spans")[0]
     assert (row["http_request_method"], row["http_response_status_code"], row["url_path"]) == ("GET", 404, "/a")
 
 
@@ -49,7 +39,7 @@ def test_errors_are_exception_events_and_failed_spans_without_one(case, tmp_path
     raised = otlp.raising(otlp.span(1, error=True))
     plain = otlp.span(2, parent=1, error=True, error__type="timeout")
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([raised, plain, otlp.span(3)]))])
-    found = _rows(
+    found = asked(
         case, "SELECT span_id, exception_type, exception_message, stack, fingerprint FROM errors ORDER BY span_id"
     )
     assert [row["exception_type"] for row in found] == ["ValueError", "timeout"]
@@ -65,7 +55,7 @@ def test_fingerprints_show_in_errors_and_the_newest_ones_win(case, tmp_path):
         table = store.sql("SELECT error_id, 'old' AS fingerprint FROM errors").df()
     telemetry.set_fingerprints(case, table)
     assert telemetry.set_fingerprints(case, table.assign(fingerprint="new")) == 1
-    assert _rows(case, "SELECT fingerprint FROM errors") == [{"fingerprint": "new"}]
+    assert asked(case, "SELECT fingerprint FROM errors") == [{"fingerprint": "new"}]
 
 
 def test_loading_a_file_again_adds_nothing(case, tmp_path):
@@ -76,13 +66,13 @@ def test_loading_a_file_again_adds_nothing(case, tmp_path):
     other = tmp_path / "b.jsonl.gz"
     other.write_bytes(gzip.compress(path.read_bytes() + json.dumps(otlp.traces([otlp.span(3)])).encode()))
     assert telemetry.ingest(case, [other]).spans == 1
-    assert _rows(case, "SELECT count(*) AS n FROM spans") == [{"n": 3}]
+    assert asked(case, "SELECT count(*) AS n FROM spans") == [{"n": 3}]
 
 
 def test_spans_that_share_ids_but_differ_are_all_kept(case, tmp_path):
     twins = [otlp.span(1), otlp.span(1), otlp.span(1, name="GET /orders")]
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces(twins))])
-    assert _rows(case, "SELECT name FROM spans ORDER BY name") == [{"name": "GET /orders"}, {"name": "POST /orders"}]
+    assert asked(case, "SELECT name FROM spans ORDER BY name") == [{"name": "GET /orders"}, {"name": "POST /orders"}]
 
 
 def test_logs_and_metrics_are_read(case, tmp_path):
@@ -95,10 +85,10 @@ def test_logs_and_metrics_are_read(case, tmp_path):
     logs = otlp.logs([otlp.log("it broke", number=17)])
     done = telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", logs, otlp.metrics([gauge, histogram]))])
     assert (done.logs, done.metric_points) == (1, 2)
-    assert _rows(case, "SELECT severity, body, trace_id FROM logs") == [
+    assert asked(case, "SELECT severity, body, trace_id FROM logs") == [
         {"severity": "error", "body": "it broke", "trace_id": otlp.TRACE}
     ]
-    found = _rows(case, "SELECT name, kind, value, count, bucket_counts, temporality FROM metric_points ORDER BY name")
+    found = asked(case, "SELECT name, kind, value, count, bucket_counts, temporality FROM metric_points ORDER BY name")
     assert found[0] == {"name": "latency", "kind": "histogram", "value": None, "count": 3, "bucket_counts": [1, 2],
                         "temporality": "cumulative"}  # fmt: skip
     assert (found[1]["name"], found[1]["value"]) == ("pool.size", 7.0)
@@ -140,7 +130,7 @@ def test_secrets_and_people_are_replaced_and_equal_values_stay_equal(case, tmp_p
     told = otlp.raising(otlp.span(2, user__email="ann@example.org"), message="no card 4111 1111 1111 1111")
     path = otlp.lines(tmp_path / "a.jsonl", otlp.traces([first, told]))
     assert telemetry.ingest(case, [path]).redacted == 4
-    emails = _rows(case, "SELECT DISTINCT attributes['user.email'] AS e FROM spans")
+    emails = asked(case, "SELECT DISTINCT attributes['user.email'] AS e FROM spans")
     assert len(emails) == 1
     assert str(emails[0]["e"]).startswith("<email:")
     everything = b"".join(p.read_bytes() for p in case.telemetry.iterdir())
@@ -151,7 +141,7 @@ def test_redaction_can_be_switched_off(case, tmp_path):
     path = otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1, user__email="ann@example.org")]))
     done = telemetry.ingest(case, [path], redact=None)
     assert (done.redacted, done.redaction) == (0, "off")
-    assert _rows(case, "SELECT attributes['user.email'] AS e FROM spans") == [{"e": "ann@example.org"}]
+    assert asked(case, "SELECT attributes['user.email'] AS e FROM spans") == [{"e": "ann@example.org"}]
     with pytest.raises(errors.UsageError, match="no redaction policy 'odd'"):
         telemetry.ingest(case, [path], redact="odd")
 
@@ -171,8 +161,8 @@ def test_a_trace_has_its_spans_parents_first_and_its_logs(case, tmp_path):
 
 def test_a_waterfall_says_whom_a_call_asked_but_not_as_whom_nor_what_for(case, tmp_path):
     url = "https://user:hunter2@cards.example:8443/v1/pay?token=abc"
-    asked = otlp.span(1, name="POST", **{"url.full": url, "http.response.status_code": 503}) | {"kind": 3}
-    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([asked]))], redact=None)
+    call = otlp.span(1, name="POST", **{"url.full": url, "http.response.status_code": 503}) | {"kind": 3}
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([call]))], redact=None)
     with telemetry.store(case) as store:
         drawn = telemetry.trace(store, otlp.TRACE).plot_waterfall()
     assert "POST → 503 cards.example:8443/v1/pay" in drawn.svg
@@ -187,9 +177,9 @@ def test_self_time_and_critical_path_follow_the_clock(case, tmp_path):
         otlp.span(3, parent=1, at=otlp.START + 20 * ms, ms=30), otlp.span(4, parent=1, at=otlp.START + 60 * ms, ms=90),
     ]  # fmt: skip
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans))])
-    found = _rows(case, "SELECT span_id, self_ns FROM self_time ORDER BY span_id")
+    found = asked(case, "SELECT span_id, self_ns FROM self_time ORDER BY span_id")
     assert [row["self_ns"] // ms for row in found] == [20, 30, 30, 90]
-    path = _rows(case, "SELECT span_id, depth FROM critical_path ORDER BY start_ns")
+    path = asked(case, "SELECT span_id, depth FROM critical_path ORDER BY start_ns")
     assert [(str(row["span_id"])[-1], row["depth"]) for row in path] == [("1", 0), ("3", 1), ("4", 1)]
 
 
@@ -198,9 +188,9 @@ def test_deploys_and_edges_are_views(case, tmp_path):
     later = otlp.traces([otlp.span(2, at=otlp.START + 10)], service__version="2", vcs__ref__head__revision="b" * 40)
     called = otlp.traces([otlp.span(3, parent=1, error=True)], service="stock")
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", first, later, called)])
-    found = _rows(case, "SELECT service_version, previous_version FROM deploys ORDER BY first_seen_ns")
+    found = asked(case, "SELECT service_version, previous_version FROM deploys ORDER BY first_seen_ns")
     assert [tuple(row.values()) for row in found] == [("1", None), ("2", "1")]
-    assert _rows(case, "SELECT caller, callee, calls, errors FROM edges") == [
+    assert asked(case, "SELECT caller, callee, calls, errors FROM edges") == [
         {"caller": "shop", "callee": "stock", "calls": 1, "errors": 1}
     ]
 
@@ -230,4 +220,4 @@ def test_a_segment_of_another_make_is_refused_in_words(case, tmp_path):
     with duckdb.connect(next(case.telemetry.glob("*.duckdb"))) as con:
         con.execute("ALTER TABLE resources RENAME COLUMN resource_ix TO resource_id_of_old")
     with pytest.raises(errors.CaseError, match="has not the tables that this shadowlab writes"):
-        _rows(case, "SELECT count(*) FROM spans")
+        asked(case, "SELECT count(*) FROM spans")

@@ -8,19 +8,10 @@ from pathlib import Path
 
 import otlp
 import pytest
+from asking import asked
 
 from shadowlab import telemetry
-from shadowlab.case import Case, open_case
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
-
-
-def _rows(case: Case, query: str) -> list[dict[str, object]]:
-    with telemetry.store(case) as store:
-        return store.sql(query).rows()
+from shadowlab.case import open_case
 
 
 def test_links_keep_their_attributes_and_state(case, tmp_path):
@@ -29,7 +20,7 @@ def test_links_keep_their_attributes_and_state(case, tmp_path):
     told = {**otlp.span(1), "links": [link, {"traceId": "e" * 32, "spanId": "f" * 16}]}
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))])
     columns = "linked_trace_id, trace_state, attributes, attribute_types, dropped_attributes"
-    first, second = _rows(case, f"SELECT {columns} FROM links ORDER BY linked_trace_id")
+    first, second = asked(case, f"SELECT {columns} FROM links ORDER BY linked_trace_id")
     assert first["attributes"] == {"why": "retry", "n": "3"}
     assert (first["trace_state"], first["attribute_types"], first["dropped_attributes"]) == ("a=1", "si", 2)
     assert (second["linked_trace_id"], second["dropped_attributes"]) == ("e" * 32, None)
@@ -44,7 +35,7 @@ def test_bytes_and_nested_values_are_told_apart_from_text(case, tmp_path):
         {"key": "deep", "value": nested}, {"key": "none", "value": {}},
     ]  # fmt: skip
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))])
-    row = _rows(case, "SELECT attributes, attribute_types FROM spans")[0]
+    row = asked(case, "SELECT attributes, attribute_types FROM spans")[0]
     assert row["attribute_types"] == "yskn"
     assert (row["attributes"]["raw"], row["attributes"]["text"], row["attributes"]["none"]) == (raw, raw, None)
     assert json.loads(row["attributes"]["deep"]) == {"blob": raw}
@@ -77,7 +68,7 @@ def _metrics() -> list[dict[str, object]]:
 
 def test_every_kind_of_metric_has_its_columns(case, tmp_path):
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.metrics(_metrics()))])
-    rows = {row["name"]: row for row in _rows(case, "SELECT * FROM metric_points")}
+    rows = {row["name"]: row for row in asked(case, "SELECT * FROM metric_points")}
     assert {name: row["kind"] for name, row in rows.items()} == {
         "gauge": "gauge", "sum": "sum", "bars": "histogram", "steps": "exponential_histogram", "summary": "summary",
     }  # fmt: skip
@@ -97,7 +88,7 @@ def test_any_split_of_logs_and_metrics_gives_the_same_rows(tmp_path, seed):
     for number in range(3):
         telemetry.ingest(split, [otlp.lines(tmp_path / f"{number}.jsonl", *parts[number::3])])
     for query in ("SELECT * FROM logs ORDER BY row_id", "SELECT * FROM metric_points ORDER BY row_id"):
-        assert _rows(whole, query) == _rows(split, query)
+        assert asked(whole, query) == asked(split, query)
 
 
 def test_every_test_that_the_page_on_telemetry_names_is_there():

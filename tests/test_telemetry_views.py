@@ -1,26 +1,15 @@
 """What is derived from spans: the service map over segments, whole traces, views that are made when asked for."""
 
 import random
-from pathlib import Path
 
 import otlp
 import pytest
+from asking import asked
 
 from shadowlab import telemetry
-from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
 
 EDGES = "SELECT caller, callee, calls, errors FROM edges ORDER BY ALL"
-
-
-@pytest.fixture
-def case(tmp_path: Path) -> Case:
-    return open_case(tmp_path / "case")
-
-
-def _rows(case: Case, query: str) -> list[dict[str, object]]:
-    with telemetry.store(case) as store:
-        return store.sql(query).rows()
 
 
 def _family() -> list[dict[str, object]]:
@@ -39,7 +28,7 @@ def test_the_service_map_is_the_same_however_spans_are_spread_over_segments(case
     random.Random(seed).shuffle(requests)
     for number in range(5):
         telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::5])])
-    assert _rows(case, EDGES) == [
+    assert asked(case, EDGES) == [
         {"caller": "shop", "callee": "stock", "calls": 4, "errors": 0},
         {"caller": "stock", "callee": "database", "calls": 4, "errors": 4},
     ]
@@ -59,7 +48,7 @@ def test_a_span_that_was_sent_twice_calls_once_however_it_is_spread(case, tmp_pa
     random.Random(seed).shuffle(requests)
     for number in range(parts):
         telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::parts])])
-    assert _rows(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
+    assert asked(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
@@ -72,7 +61,7 @@ def test_spans_that_client_and_server_share_call_onward_from_the_server(case, tm
     )
     for number in order:
         telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", requests[number])])
-    assert _rows(case, EDGES) == [
+    assert asked(case, EDGES) == [
         {"caller": "shop", "callee": "stock", "calls": 1, "errors": 0},
         {"caller": "stock", "callee": "database", "calls": 1, "errors": 0},
     ]
@@ -83,7 +72,7 @@ def test_a_span_that_ends_before_it_starts_is_in_its_trace(case, tmp_path):
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([skewed]))])
     with telemetry.store(case) as store:
         assert [span.duration_ns for span in telemetry.trace(store, otlp.TRACE).spans] == [-5]
-    assert _rows(case, "SELECT duration_ns FROM traces") == [{"duration_ns": 0}]
+    assert asked(case, "SELECT duration_ns FROM traces") == [{"duration_ns": 0}]
 
 
 def test_a_parent_without_times_in_another_segment_is_found(case, tmp_path):
@@ -91,7 +80,7 @@ def test_a_parent_without_times_in_another_segment_is_found(case, tmp_path):
     child = otlp.traces([otlp.span(2, parent=1)], service="stock")
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", child)])
     telemetry.ingest(case, [otlp.lines(tmp_path / "b.jsonl", otlp.traces([bare, otlp.span(3)]))])
-    assert _rows(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
+    assert asked(case, EDGES) == [{"caller": "shop", "callee": "stock", "calls": 1, "errors": 0}]
 
 
 def test_durations_on_the_map_are_right_to_a_hundredth(case, tmp_path):
@@ -99,7 +88,7 @@ def test_durations_on_the_map_are_right_to_a_hundredth(case, tmp_path):
     called = [otlp.span(n, parent=1, ms=ms) for n, ms in enumerate(durations, 2)]
     requests = otlp.traces([otlp.span(1)]), otlp.traces(called, service="stock")
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", *requests)])
-    found = _rows(case, "SELECT p50_ns, p95_ns FROM edges")[0]
+    found = asked(case, "SELECT p50_ns, p95_ns FROM edges")[0]
     ordered = sorted(durations)
     assert found["p50_ns"] == pytest.approx(ordered[499] * 1_000_000, rel=0.01)
     assert found["p95_ns"] == pytest.approx(ordered[948] * 1_000_000, rel=0.012)
@@ -149,9 +138,9 @@ def test_attributes_of_the_resource_come_with_every_span(case, tmp_path):
     for number in (1, 2):
         told = otlp.traces([otlp.span(number)], host__name=f"h-{number}")
         telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", told)])
-    found = _rows(case, "SELECT resource_attributes['host.name'] AS h FROM spans ORDER BY span_id")
+    found = asked(case, "SELECT resource_attributes['host.name'] AS h FROM spans ORDER BY span_id")
     assert found == [{"h": "h-1"}, {"h": "h-2"}]
-    assert _rows(case, "SELECT DISTINCT service FROM spans") == [{"service": "shop"}]
+    assert asked(case, "SELECT DISTINCT service FROM spans") == [{"service": "shop"}]
 
 
 def _twice() -> list[dict[str, object]]:
@@ -175,10 +164,10 @@ def test_the_view_of_the_service_map_and_the_question_count_alike(case, tmp_path
     requests = _twice()
     for number in range(parts):
         telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}.jsonl", *requests[number::parts])])
-    found = _rows(case, EDGES)
+    found = asked(case, EDGES)
     assert [tuple(row.values()) for row in found] == [
         ("shop", "database", 1, 0), ("shop", "mail", 1, 0), ("shop", "stock", 1, 0), ("web", "shop", 1, 1)]  # fmt: skip
-    asked = open_investigation(case.path).ask("@edges", window="1h").rows()
-    assert sorted((row["caller"], row["callee"], row["calls"], row["errors"]) for row in asked) == [
+    told = open_investigation(case.path).ask("@edges", window="1h").rows()
+    assert sorted((row["caller"], row["callee"], row["calls"], row["errors"]) for row in told) == [
         tuple(row.values()) for row in found
     ]
