@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -74,6 +76,18 @@ def test_removed_moved_and_repeated_entries_break_the_chain(case: Case, order: t
 def test_a_truncated_ledger_contradicts_its_head(case: Case) -> None:
     rewrite(case, lines(case)[:-2])
     assert "entries 4 to 5 were cut off" in failed(case)["ledger head"]
+
+
+def test_of_many_that_need_a_key_at_once_one_makes_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHADOWLAB_KEYS", str(tmp_path / "keys"))
+    began = threading.Barrier(8, timeout=60)
+
+    def sign(_: int) -> str:
+        began.wait()
+        return keys.public_text(keys.private())
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(sign, range(8)))) == 1
 
 
 def test_a_rechained_forgery_needs_the_key(case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ that whoever can write a case folder cannot thereby sign for it.
 from __future__ import annotations
 
 import base64
+import contextlib
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +38,11 @@ def private() -> Ed25519PrivateKey:
     try:
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            made = Ed25519PrivateKey.generate()
-            pem = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
-            write(place, pem, mode=0o600)
+            with _alone(place.parent):
+                if not place.exists():
+                    made = Ed25519PrivateKey.generate()
+                    pem = made.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption())
+                    write(place, pem, mode=0o600)
         key = form.load_pem_private_key(place.read_bytes(), password=None)
     except (OSError, ValueError) as exc:
         raise errors.AuditError(
@@ -46,6 +51,17 @@ def private() -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise errors.AuditError(f"the signing key {place} is not Ed25519", hint="move it away; a new one is made")
     return key
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else is in here: of two keys made at once one would be lost, and what it had signed with it."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def public_text(key: Ed25519PrivateKey) -> str:
