@@ -154,7 +154,7 @@ def candidate(proposal: Proposal, wanted: Proposal | Candidate | int | None) -> 
     """The candidate that is wanted: itself, its number from 0, or the first."""
     if isinstance(wanted, Candidate):
         return wanted
-    if not isinstance(wanted, int):
+    if not isinstance(wanted, int) or not proposal.candidates:
         return proposal.top
     if not 0 <= wanted < len(proposal.candidates):
         raise errors.UsageError(

@@ -29,6 +29,9 @@ from shadowlab.records import (
 )
 from shadowlab.records.base import counted
 
+_REJECTED = 10
+"""Rejected records that the terminal names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -130,6 +133,9 @@ def _(result: Ingest) -> str:
         told.append(f"{counted(result.recordings, 'recording')}, {result.linked:,} linked to traces of this case")
     told += [f"cannot be replayed: {counted(u.recordings, 'recording')}: {u.reason}" for u in result.unreplayable]
     told += [f"note: {note}" for note in result.notes]
+    told += [f"rejected: {r.file}, {r.position}: {r.reason}" for r in result.rejected[:_REJECTED]]
+    if len(result.rejected) > _REJECTED:
+        told.append(f"{len(result.rejected) - _REJECTED:,} more were rejected; `--json` lists them")
     return "\n".join([repr(result), grid(list(result.rows())), *told])
 
 

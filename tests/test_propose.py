@@ -16,7 +16,7 @@ import histories
 import pytest
 from histories import EVENT, grow, replayed, revision
 
-from shadowlab import errors
+from shadowlab import choice, errors
 from shadowlab.case import Case
 from shadowlab.diagnose import diagnose
 from shadowlab.propose import Constraints, propose, request, schema
@@ -118,10 +118,13 @@ def test_search_keeps_what_the_replay_turns_green(told: Told):
 def test_a_failure_that_no_codemod_knows_is_said_and_not_mended(told: Told):
     source, case, replay, diagnosis = told
     assert diagnosis.error is not None
-    other = replace(diagnosis, error=replace(diagnosis.error, type="RuntimeError", message="no"))
+    other = replace(diagnosis, error=replace(diagnosis.error, type="RuntimeError", message="no\n[SQL: SELECT 1]"))
     found = propose(case, other, replay, source=source)
     assert found.candidates == ()
     assert found.notes == ("no codemod knows RuntimeError: no",)
+    with pytest.raises(errors.UsageError, match="no candidate was proposed\nno codemod knows RuntimeError") as why:
+        choice.candidate(found, 0)
+    assert "compare CASE --patch" in str(why.value.hint)
 
 
 def test_without_a_reproduced_replay_candidates_say_that_they_were_not_tried(told: Told):

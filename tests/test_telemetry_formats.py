@@ -164,7 +164,28 @@ def test_logs_and_metrics_in_protobuf_are_those_of_json(case, tmp_path):
     assert (rows["kind"], rows["temporality"], rows["positive_offset"], rows["positive_counts"]) == (
         "exponential_histogram", "delta", 2, [1])  # fmt: skip
     assert rows["exemplars"][0]["trace_id"] == otlp.TRACE
+    assert rows["exemplars"][0]["attributes"] == {}
     assert _rows(case, "SELECT quantiles FROM metric_points WHERE name = 'gc'")[0]["quantiles"] == QUANTILES
+
+
+def _framed(*messages: bytes) -> bytes:
+    packed = [pyarrow.Codec("zstd").compress(message, asbytes=True) for message in messages]
+    return b"".join(struct.pack(">I", len(one)) + one for one in packed)
+
+
+@pytest.mark.parametrize(
+    "write", [lambda document, _: json.dumps(document, indent=1).encode(), _message], ids=["json", "protobuf"]
+)
+def test_messages_that_a_collector_packed_one_by_one_are_read(case, tmp_path, write):
+    whole = _framed(write(TRACES, TracesData), write(otlp.traces([otlp.span(3)]), TracesData))
+    (tmp_path / "whole").write_bytes(whole)
+    assert telemetry.ingest(case, [tmp_path / "whole"]).spans == 3
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "lines", TRACES)]).spans == 0
+
+    (tmp_path / "cut").write_bytes(_framed(write(otlp.traces([otlp.span(4)]), TracesData)) + whole[:-1])
+    done = telemetry.ingest(case, [tmp_path / "cut"])
+    assert (done.spans, [one.reason for one in done.rejected]) == (
+        1, ["the rest cannot be unpacked: the file ends within message 3"])  # fmt: skip
 
 
 def test_what_protobuf_does_not_send_of_a_metric_is_zero_as_in_json(case, tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowlab import telemetry
+from shadowlab import telemetry, terminal
 from shadowlab.case import Case, open_case
 
 
@@ -96,7 +96,7 @@ def _measured(code: str, *words: str) -> tuple[str, int]:
 
 
 _INGEST = """
-from shadowlab import telemetry
+from shadowlab import telemetry, terminal
 from shadowlab.case import open_case
 done = telemetry.ingest(open_case(sys.argv[1]), sys.argv[2:])
 print(done.spans, [r.reason for r in done.refused], [r.position + ': ' + r.reason for r in done.rejected])
@@ -144,6 +144,18 @@ def test_truncated_files_give_what_was_whole(case, tmp_path):
     done = telemetry.ingest(case, [tmp_path / "cut.gz"])
     assert 0 < done.spans < 2000
     assert any(r.position == "end of file" or r.reason.startswith("not JSON") for r in done.rejected)
+
+
+def test_a_small_packed_file_that_was_cut_off_gives_what_was_whole(case, tmp_path):
+    drawn = random.Random(7)
+    spans = (otlp.span(n, noise=drawn.randbytes(200).hex()) for n in range(1, 61))
+    packed = gzip.compress(b"".join(json.dumps(otlp.traces([span])).encode() + b"\n" for span in spans))
+    (tmp_path / "cut.gz").write_bytes(packed[: len(packed) // 2])
+    done = telemetry.ingest(case, [tmp_path / "cut.gz"])
+    assert 10 < done.spans < 50
+    assert "end of file" in [one.position for one in done.rejected]
+    assert "2 rejected" in repr(done)
+    assert "cut.gz, end of file: the rest cannot be unpacked" in terminal.text(done)
 
 
 @pytest.mark.parametrize("where", ["segment", "manifest"])

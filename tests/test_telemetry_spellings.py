@@ -248,6 +248,28 @@ def test_what_zipkin_says_of_an_endpoint_takes_no_tag_away(case, tmp_path):
                        "network.peer.port": "80", "zipkin.network.peer.address": "2001:db8::1"}}]  # fmt: skip
 
 
+_RAISED = {"exception.type": "KeyError", "exception.message": "'tea'", "retries": 2}
+
+
+@pytest.mark.parametrize("value", [json.dumps({"exception": _RAISED}), f"exception|{json.dumps(_RAISED)}|3"])
+def test_what_opentelemetry_says_in_zipkins_words_is_read_as_it_was_meant(case, tmp_path, value):
+    notes = [{"timestamp": 1_790_000_000_000_001, "value": text} for text in (value, "a|b|1", '{"a": 1}', "[1")]
+    tags = {"service.version": "1.8", "otel.scope.name": "shop",
+            "otel.library.name": "shop", "host": "a", "error": "no tea"}  # fmt: skip
+    span = {"traceId": "ab", "id": "1", "timestamp": 1_790_000_000_000_000, "duration": 5, "annotations": notes,
+            "localEndpoint": {"serviceName": "shop"}, "tags": tags}  # fmt: skip
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a", [span])])
+    (kept,) = _rows(case, "SELECT service, service_version, scope_name, attributes FROM spans")
+    assert kept == {"service": "shop", "service_version": "1.8", "scope_name": "shop",
+                    "attributes": {"host": "a", "error": "no tea"}}  # fmt: skip
+    (error,) = _rows(case, "SELECT exception_type, exception_message FROM errors")
+    assert error == {"exception_type": "KeyError", "exception_message": "'tea'"}
+    events = _rows(case, "SELECT name, attribute_types, dropped_attributes FROM events ORDER BY name")
+    assert [event["name"] for event in events] == ["[1", "a|b|1", "exception", '{"a": 1}']
+    assert events[2]["attribute_types"] == "ssi"
+    assert events[2]["dropped_attributes"] == (3 if "|" in value else None)
+
+
 def test_a_sentence_in_place_of_an_events_name_is_redacted(case, tmp_path):
     told = {**otlp.span(1), "events": [{**AT, "name": "ann@example.org logged in"}, {**AT, "name": "retry"}]}
     done = telemetry.ingest(case, [otlp.lines(tmp_path / "a", otlp.traces([told, otlp.span(2)]))])

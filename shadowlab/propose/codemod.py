@@ -64,7 +64,7 @@ def drafts(question: Question, notes: list[str]) -> Iterator[Draft]:
                 break
     if not known:
         error = question.request["error"]
-        notes.append(f"no codemod knows {error['type']}: {error['message'][:120]}")
+        notes.append(f"no codemod knows {error['type']}: {error['message'].partition(chr(10))[0][:120]}")
 
 
 def _draft(question: Question, codemod: Codemod, site: Site, variant: str, rewrite: Rewrite, text: str) -> Draft:

@@ -67,8 +67,10 @@ class Ingest(Record):
     """What of recorded answers could not be taken over, in words."""
 
     def _summary(self) -> str:
-        added = ((self.spans, "span"), (self.logs, "log"), (self.recordings, "recording"))
-        return f" {', '.join(counted(*each) for each in added)}, {counted(self.redacted, 'value')} redacted"
+        points = [(self.metric_points, "metric point")] if self.metric_points else []
+        added = ((self.spans, "span"), (self.logs, "log"), *points, (self.recordings, "recording"))
+        told = f" {', '.join(counted(*each) for each in added)}, {counted(self.redacted, 'value')} redacted"
+        return f"{told}, {len(self.rejected):,} rejected" if self.rejected else told
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [msgspec.to_builtins(f) for f in self.files]

@@ -55,7 +55,10 @@ class Proposal(Record):
     def top(self) -> Candidate:
         """The first candidate; raises `UsageError` when there is none."""
         if not self.candidates:
-            raise errors.UsageError("no candidate was proposed", hint="; ".join(self.notes) or None)
+            raise errors.UsageError(
+                "\n".join(["no candidate was proposed", *self.notes]),
+                hint="write one yourself; `shadowlab compare CASE --patch FILE` says what becomes of the recordings",
+            )
         return self.candidates[0]
 
     def _summary(self) -> str:

@@ -15,13 +15,15 @@ from typing import Any, BinaryIO, Final, cast
 from shadowlab import errors
 from shadowlab.telemetry import attachments
 from shadowlab.telemetry.connection import is_the_machines
+from shadowlab.telemetry.framed import ZSTD, Framed, is_framed
 
 _GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _MOST_GROWTH: Final = 400
 """Bytes out for a byte in, beyond which a packed file is a bomb; real telemetry packs 10 to 60 times."""
 _HARMLESS: Final = 256 << 20
 _BLOCK: Final = 1 << 20
+_PEEK: Final = 4 << 10
+"""Bytes that are lost before damage in what a packed file starts with."""
 
 
 @dataclass(slots=True)
@@ -142,19 +144,23 @@ class Hashed:
 
 
 class Unpacked:
-    """A stream unpacked by what its first bytes say: gzip, zstd, or as it is. Refuses what grows beyond all measure."""
+    """A stream unpacked by what its first bytes say: gzip, zstd, messages of zstd, or as it is.
+
+    Refuses what grows beyond all measure.
+    """
 
     def __init__(self, packed: Hashed) -> None:
         import pyarrow
 
         self._packed = packed
-        head = packed.peek(4)
-        self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if head == _ZSTD else None
-        self._stream: Any = packed
-        if self.compression:
+        head, framed = packed.peek(4), is_framed(packed.peek(8))
+        self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if framed or head == ZSTD else None
+        self._stream: Any = Framed(packed) if framed else packed
+        if self.compression and not framed:
             self._stream = pyarrow.CompressedInputStream(_AsFile(packed), self.compression)
         self._size = 0
         self._ahead = b""
+        self._damage: OSError | None = None
         self.whole: Path | None = None
         """The file itself, when it lies on this machine, is not packed and is small enough to be read at once."""
 
@@ -164,9 +170,14 @@ class Unpacked:
         return self._packed.size
 
     def peek(self, size: int) -> bytes:
-        """The next bytes, without taking them; fewer at the end."""
-        while len(self._ahead) < size and (block := self._unpacked(size - len(self._ahead))):
-            self._ahead += block
+        """The next bytes, without taking them; fewer at the end, or before damage that `read` will raise."""
+        try:
+            while len(self._ahead) < size and (block := self._unpacked(min(_PEEK, size - len(self._ahead)))):
+                self._ahead += block
+        except OSError as exc:
+            if not self._ahead:
+                raise
+            self._damage = exc
         return self._ahead[:size]
 
     def read(self, size: int = _BLOCK) -> bytes:
@@ -177,6 +188,8 @@ class Unpacked:
         return self._unpacked(size)
 
     def _unpacked(self, size: int) -> bytes:
+        if self._damage:
+            raise self._damage
         block = bytes(self._stream.read(size))
         self._size += len(block)
         if self.compression and self._size > _HARMLESS and self._size > _MOST_GROWTH * max(self._packed.size, 1):

@@ -35,7 +35,7 @@ _CARRIED: Final = """INSERT INTO stage_resources SELECT raw, any_value(resource)
 _RESOURCES: Final = {
     "span": _CARRIED,
     "log": _CARRIED,
-    "metric": """INSERT INTO stage_resources SELECT hash(r), coalesce(pb_pairs(any_value(r.attributes)), [])
+    "metric": """INSERT INTO stage_resources SELECT hash(r), pb_pairs(any_value(r.attributes))
         FROM (SELECT unnest(resourceMetrics).resource AS r FROM requests_in_arrow) GROUP BY hash(r)""",
 }
 

@@ -6,6 +6,7 @@ https://zipkin.io/zipkin-api/#/default/post_spans, mapped as OpenTelemetry's col
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ _TRACE: Final = re.compile(rb'"traceId"\s*:')
 _SPAN: Final = re.compile(rb'"id"\s*:')
 _OWN: Final = re.compile(rb'"(?:localEndpoint|remoteEndpoint|duration|parentId|annotations|kind|shared)"\s*:')
 _KINDS: Final = {"CLIENT": 3, "SERVER": 2, "PRODUCER": 4, "CONSUMER": 5}
+_RESOURCE: Final = (
+    "service.", "telemetry.", "deployment.", "vcs.", "host.", "k8s.", "container.", "process.", "os.", "cloud."
+)  # fmt: skip
+"""How tags begin that OpenTelemetry's exporters make of a resource; Zipkin has none."""
 
 
 class Zipkin:
@@ -51,10 +56,7 @@ def _convert(span: dict[str, Any]) -> Converted:
     end = str(int(start) + int(nanoseconds(span["duration"]))) if start and span.get("duration") else None
     error, status = tags.get("error"), str(tags.pop("otel.status_code", "")).upper()
     message = tags.pop("otel.status_description", None) or (error if error not in (None, "", "true") else None)
-    scope = {
-        part: tags.pop(f"otel.scope.{part}", None) or tags.pop(f"otel.library.{part}", None)
-        for part in ("name", "version")
-    }
+    scope = _scope(tags)
     told = {
         "traceId": hex_id(span["traceId"], 32), "spanId": hex_id(span.get("id"), 16),
         "parentSpanId": hex_id(span["parentId"], 16) if span.get("parentId") else "",
@@ -69,14 +71,51 @@ def _convert(span: dict[str, Any]) -> Converted:
     if span.get("duration") and not start:
         more["zipkin.duration_us"] = span["duration"]
     more |= {f"zipkin.{flag}": True for flag in ("shared", "debug") if span.get(flag)}
-    resource = [("service.name", local["serviceName"])] if local.get("serviceName") else []
+    service = {"service.name": local["serviceName"]} if local.get("serviceName") else {}
+    resource = service | {key: tags.pop(key) for key in [*tags] if key.startswith(_RESOURCE)}
     more = {f"zipkin.{key}" if key in tags else key: value for key, value in more.items()}
-    return resource, scope, {**told, "attributes": attributes([*tags.items(), *more.items()])}
+    return [*resource.items()], scope, {**told, "attributes": attributes([*tags.items(), *more.items()])}
+
+
+def _scope(tags: dict[str, Any]) -> dict[str, Any]:
+    """The instrumentation scope, taken out of the tags; older exporters call it library, many write both."""
+    library, scope = (
+        {part: tags.pop(f"otel.{word}.{part}", None) for part in ("name", "version")} for word in ("library", "scope")
+    )
+    return {part: scope[part] or library[part] for part in scope}
 
 
 def _event(note: dict[str, Any]) -> dict[str, Any]:
-    at = note.get("timestamp")
-    return {"timeUnixNano": None if at is None else nanoseconds(at), "name": str(note.get("value") or "")}
+    at, value = note.get("timestamp"), str(note.get("value") or "")
+    name, told, dropped = _named(value) or (value, {}, 0)
+    return {
+        "timeUnixNano": None if at is None else nanoseconds(at), "name": name, "attributes": attributes(told),
+        "droppedAttributesCount": dropped,
+    }  # fmt: skip
+
+
+def _named(value: str) -> tuple[str, dict[str, Any], int] | None:
+    """Name, attributes and how many were dropped of an event; None where the annotation is a text and no more.
+
+    OpenTelemetry's exporters write `{"name": {...}}`, its collector `name|{...}|0`.
+    """
+    if told := _object(value):
+        name, within = next(iter(told.items()))
+        return (name, within, 0) if len(told) == 1 and isinstance(within, dict) else None
+    name, _, rest = value.partition("|")
+    told_within, _, dropped = rest.rpartition("|")
+    within = _object(told_within)
+    return None if within is None or not dropped.isdecimal() else (name, within, int(dropped))
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text, parse_constant=str)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _endpoint(endpoint: dict[str, Any], prefix: str) -> dict[str, Any]:

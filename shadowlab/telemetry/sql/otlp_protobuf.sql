@@ -10,7 +10,8 @@ CREATE MACRO pb_type(v) AS CASE
 CREATE MACRO pb_keys(list) AS list_transform(list, lambda a: a.key);
 CREATE MACRO pb_vals(list) AS list_transform(list, lambda a: pb_text(a.value));
 CREATE MACRO pb_types(list) AS array_to_string(list_transform(list, lambda a: pb_type(a.value)), '');
-CREATE MACRO pb_pairs(list) AS list_transform(list, lambda a: {'k': a.key, 'v': pb_text(a.value), 't': pb_type(a.value)});
+CREATE MACRO pb_pairs(list) AS coalesce(list_transform(list,
+    lambda a: {'k': a.key, 'v': pb_text(a.value), 't': pb_type(a.value)}), []);
 CREATE MACRO pb_kind(kind) AS CASE kind
     WHEN 1 THEN 'internal' WHEN 2 THEN 'server' WHEN 3 THEN 'client' WHEN 4 THEN 'producer' WHEN 5 THEN 'consumer'
     ELSE 'unspecified' END;
