@@ -1,5 +1,6 @@
 """Fixtures for every test: no test reads or writes the person's own keys, settings or cases."""
 
+import asyncio
 import contextlib
 import fcntl
 import json
@@ -10,7 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,19 @@ def _demo(case: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[str]:
     """The address of a peer that echoes, redirects, streams or hangs up."""
-    from paying import peer
+    from paying import Gateway
+    from peers import serving
 
-    with peer() as address:
+    with serving(Gateway) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def peer() -> Iterator[str]:
+    """The address of a peer that answers plain, compressed or in chunks, echoes, redirects or hangs up."""
+    from peers import Peer, serving
+
+    with serving(Peer) as address:
         yield address
 
 
@@ -118,3 +129,21 @@ def recorded(tmp_path: Path, database: Path, gateway: str) -> Iterator[Any]:
 
     with recording(tmp_path / "recordings", database, gateway) as make:
         yield make
+
+
+@pytest.fixture
+def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], dict[str, Any]]:
+    """Runs a function or coroutine function as a recorded job; gives its recording."""
+    import shadowlab_recorder
+    from recorded import kept
+
+    monkeypatch.setattr("shadowlab_recorder.front._default", None)
+    recorder = shadowlab_recorder.configure(tmp_path, share=1.0)
+
+    def run(work: Callable[[], Any]) -> dict[str, Any]:
+        made = shadowlab_recorder.record(work)()
+        if asyncio.iscoroutine(made):
+            asyncio.run(made)
+        return kept(recorder, tmp_path)[-1]
+
+    return run

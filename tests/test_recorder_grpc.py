@@ -1,6 +1,5 @@
 """Unary calls of gRPC, asked and answered, as the recorder keeps them."""
 
-import asyncio
 import base64
 import importlib
 import json
@@ -8,9 +7,7 @@ import json
 import couriers
 import grpc
 import pytest
-import shadowlab_recorder
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-from recorded import kept
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.protobuf import cleaned
 from shadowlab_recorder.redaction import Redacted, Redaction
@@ -27,21 +24,6 @@ def rates(wire, monkeypatch):
     with couriers.rates(wire) as address:
         monkeypatch.setenv("RATES", address)
         yield address
-
-
-@pytest.fixture
-def calls(tmp_path, monkeypatch):
-    """Runs a function or coroutine function as a recorded job; gives its recording."""
-    monkeypatch.setattr("shadowlab_recorder.front._default", None)
-    recorder = shadowlab_recorder.configure(tmp_path, share=1.0)
-
-    def run(work):
-        made = shadowlab_recorder.record(work)()
-        if asyncio.iscoroutine(made):
-            asyncio.run(made)
-        return kept(recorder, tmp_path)[-1]
-
-    return run
 
 
 def bytes_of(holder, name="body"):

@@ -1,13 +1,10 @@
 """Calls to others through requests, urllib3, aiohttp and Redis, as the recorder keeps them."""
 
 import asyncio
-import gzip
 import hashlib
 import shutil
 import subprocess
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohttp
 import pytest
@@ -17,62 +14,6 @@ import requests
 import shadowlab_recorder
 import urllib3
 from recorded import kept
-
-
-class Peer(BaseHTTPRequestHandler):
-    """Echoes, redirects, answers in chunks or compressed, or hangs up."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        if self.path == "/moved":
-            return self._answer(302, b"", ("location", "/plain"))
-        if self.path == "/gzip":
-            return self._answer(200, gzip.compress(b"pressed"), ("content-encoding", "gzip"))
-        if self.path == "/hangup":
-            return self.connection.shutdown(2)
-        if self.path == "/chunks":
-            self.send_response(200)
-            self.send_header("transfer-encoding", "chunked")
-            self.end_headers()
-            return self.wfile.write(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
-        return self._answer(200, b"plain")
-
-    def do_POST(self):
-        self._answer(201, b"got " + self.rfile.read(int(self.headers["content-length"])))
-
-    def _answer(self, status, body, *headers):
-        self.send_response(status)
-        for name, value in (*headers, ("content-length", str(len(body)))):
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def peer():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Peer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture
-def calls(tmp_path, monkeypatch):
-    """Runs a function or coroutine function as a recorded job; gives its recording."""
-    monkeypatch.setattr("shadowlab_recorder.front._default", None)
-    recorder = shadowlab_recorder.configure(tmp_path, share=1.0)
-
-    def run(work):
-        made = shadowlab_recorder.record(work)()
-        if asyncio.iscoroutine(made):
-            asyncio.run(made)
-        return kept(recorder, tmp_path)[-1]
-
-    return run
 
 
 def told(recording):

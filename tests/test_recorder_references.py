@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import gzip
 import os
 import pickle
 import sqlite3
-import threading
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -16,32 +13,6 @@ import shadowlab_recorder
 import urllib3
 from paying import called
 from recorded import kept
-
-
-class Peer(BaseHTTPRequestHandler):
-    """Answers `plain`, compressed where the path says so."""
-
-    def do_GET(self):
-        pressed = self.path == "/gzip"
-        body = gzip.compress(b"pressed") if pressed else b"plain"
-        self.send_response(200)
-        self.send_header("x-told", "first")
-        if pressed:
-            self.send_header("content-encoding", "gzip")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def peer():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Peer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
 
 
 @pytest.fixture
