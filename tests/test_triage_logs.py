@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from otlp import START, lines, log, logs, metrics
 from story import MINUTE, SECOND, Story, busy
 from test_triage_services import chain
@@ -58,6 +59,22 @@ def test_any_order_of_records_gives_the_same_groups(tmp_path: Path):
 def test_values_behind_keys_and_in_braces_are_no_words():
     assert templates(["opened fd=7 {'a': 1} [x y]", "code 503 of /a/b/c"], logs=True) == [
         "opened fd=<v> {<v>} [<v>]", "code <n> of <path>"]  # fmt: skip
+
+
+@pytest.mark.parametrize("of_logs", [False, True])
+def test_control_characters_and_colours_change_no_template(of_logs: bool):
+    plain, *told = templates(
+        ["refused {a: [1]} of GET k=5", "refused {a: [1]} of \x1b[31mGET\x1b[0m k=5"]
+        + [f"refu{chr(n)}sed {{a: [1]}} of GET k={chr(n)}5" for n in (*range(9), *range(14, 32))],
+        logs=of_logs,
+    )
+    assert set(told) == {plain}
+
+
+def test_braces_and_brackets_are_values_however_deep_and_only_where_they_close():
+    deep = ["at {a} end", "at {a {b {c {d}}}} end", "at {a {b} {c {}}} end", "at {} end", "at [a [b] [c]] end"]
+    assert set(templates(deep, logs=True)) == {"at {<v>} end", "at [<v>] end"}
+    assert templates(["at {a {b} end", "at {a} b} end"], logs=True) == ["at {a {<v>} end", "at {<v>} b} end"]
 
 
 def test_records_of_one_word_are_not_one_parameter():

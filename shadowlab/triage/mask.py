@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-Rule = tuple[str, str, str]
-"""What a text must hold for the rule to be tried, pattern, replacement; RE2, so that no input makes them slow."""
+Rule = tuple[str | tuple[str, ...], str, str]
+"""What a text must hold for the rule to be tried (of several one), pattern, replacement; RE2, so that no input makes
+them slow. Where it need only hold the pattern, that is no pattern but the very text to be replaced."""
 
 VERSION = 2
 _MAX_CHARACTERS = 2_000
@@ -29,11 +30,18 @@ _LISTED = r"<(?:n|str|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|id|amount|time)>)+"
 # Kept words are wrapped in these while quoted text is masked; hostile input cannot hold them, they are taken out first.
 _OPEN, _CLOSE = "\x01", "\x02"
 
-RULES: tuple[Rule, ...] = (
-    ("", r"\x1b\[[0-9;]*m|[\x00-\x08\x0e-\x1f]", ""),
+# Looking for each of them is faster than for a class of them.
+_CONTROLS = tuple(map(chr, (*range(9), *range(14, 32))))
+CONTROLS: tuple[Rule, ...] = ((_CONTROLS, r"\x1b\[[0-9;]*m|[\x00-\x08\x0e-\x1f]", ""),)
+ZEROS: tuple[Rule, ...] = tuple((digit, digit, "0") for digit in "123456789")
+"""No later rule looks at which digit it sees."""
+LARGE: tuple[Rule, ...] = (
     ("{", r"\{\s*[\"'].*\}", "<json>"),
     ("[", r"\[\s*[{\"'].*\]", "<json>"),
     ("://", r"(?i)\b[a-z][a-z0-9+.\-]{1,20}://[^\s'\"<>)\]]+", "<url>"),
+)
+"""What may hold what the other rules look for."""
+RULES: tuple[Rule, ...] = (
     ("@", r"[\w.+\-]+@[\w\-]+\.[\w.\-]*\w", "<email>"),
     ("-", r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
     ("0000-00-00", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
@@ -63,7 +71,7 @@ RULES: tuple[Rule, ...] = (
      r"|hours?|h|days?)\b)", "<amount>"),
     ("0", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
 )  # fmt: skip
-"""For errors' messages, each digit of which is a 0."""
+"""What is left; each digit is a 0."""
 LATE: tuple[Rule, ...] = (
     ("<n>", r"[\-+]<n>", "<n>"),
     (">,", _LISTED, "<list>"),
@@ -72,23 +80,33 @@ LATE: tuple[Rule, ...] = (
 )
 """What comes after, on the few different texts that are left where numbers are words."""
 
+
+def _nested(opening: str, closing: str, depth: int) -> str:
+    """The pattern of what two signs hold, where that may hold the same again, so many deep."""
+    plain = rf"[^{opening}{closing}]*"
+    held = rf"{opening}{plain}{closing}"
+    for _ in range(depth - 1):
+        held = rf"{opening}{plain}(?:{held}{plain})*{closing}"
+    return held
+
+
 _VERBS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE"
 # What braces and brackets hold is these while the next that hold them are looked for.
 _BRACED, _LISTED_IN = "\x03", "\x04"
 _VALUE = r"\"[^\"]*\"|'[^']*'|(?:\([^()]*\)|[^\s,;(){}\[\]])*"
 
-LOG_RULES: tuple[Rule, ...] = (
-    RULES[0],
+LOG_LARGE: tuple[Rule, ...] = (
+    *CONTROLS,
     ('"', rf'"({_VERBS}) [^"]*"', r"\1 <str>"),
-    *[("{", r"\{[^{}]*\}", _BRACED)] * 4,
-    *[("[", r"\[[^\[\]]*\]", _LISTED_IN)] * 3,
+    ("{", _nested(r"\{", r"\}", 4), _BRACED),
+    ("[", _nested(r"\[", r"\]", 3), _LISTED_IN),
     ("{", r"\{[^{}]{200,}$", _BRACED),
     ("=", rf"(^|[\s,;({{\[])([\w.\-/]+)=({_VALUE})", r"\1\2=<v>"),
     (_BRACED, _BRACED, "{<v>}"),
     (_LISTED_IN, _LISTED_IN, "[<v>]"),
     (":", r"\b(?:about|blob|data|file|javascript|mailto|urn):[\w/][^\s'\"<>)\]]*", "<url>"),
     ("B", r"\b\d[\d,.]*\s?B\b", "<amount>"),
-    *RULES[1:],
+    *LARGE,
 )
 """Log records besides: what stands after a key, and what braces and brackets hold, are values."""
 LOG_LATE: tuple[Rule, ...] = (
@@ -97,6 +115,10 @@ LOG_LATE: tuple[Rule, ...] = (
     ("/", r"(^|[\s(=:,\[])/[\w.@%+~\-*]+(?:/[\w.@%+~\-*]+)*/?", r"\1<path>"),
     ("/", r"\b[\w\-]+(?:/[\w.\-]+)+\.[A-Za-z]\w{0,4}\b", "<path>"),
 )
+
+STAGES = ((*CONTROLS, *ZEROS), (*LARGE, *RULES), LATE)
+LOG_STAGES = (LOG_LARGE, ZEROS, RULES, LOG_LATE)
+"""Rules one after another; what a stage made alike, the next one sees once. The last one's texts are few."""
 
 CODES = (
     r"(?i)\b(?:(?:sql ?state|errno|exit (?:code|status)|exited with(?: code| status)?|signal|os error|error code|ora|"
@@ -110,34 +132,40 @@ _CODE = f"""lambda c: CASE WHEN regexp_matches(c, '{_STATUS}') THEN regexp_extra
 
 
 def query(source: str, *, logs: bool = False) -> str:
-    """SQL that gives `text, template` for each row of `source`, a table's name, whose column `text` is distinct.
+    """SQL that adds `template` to each row of `source`, a table's name, whose column `text` is distinct.
 
     Codes that say what went wrong stand behind an error's template; those of log records are values like others.
-    No rule looks at which digit it sees: every digit is a 0 first, and what differs in digits alone is masked once;
-    so is what is the same where its numbers are words.
     """
-    rules, late = (LOG_RULES, LOG_LATE) if logs else (RULES, LATE)
-    zeros = "t"
-    for digit in "123456789":
-        zeros = f"replace({zeros}, '{digit}', '0')"
-    found = f"regexp_extract_all(t, {_literal(CODES)})"
+    first, *later = LOG_STAGES if logs else STAGES
+    found = f"regexp_extract_all(m, {_literal(CODES)})"
     codes = "''" if logs else f"array_to_string(list_sort(list_distinct(list_transform({found}, {_CODE}))), ' ')"
+    cut = f"CASE WHEN strlen(text) > {_MAX_CHARACTERS} THEN left(text, {_MAX_CHARACTERS}) ELSE coalesce(text, '') END"
+    texts = f"SELECT *, {codes} AS codes FROM (SELECT *, {cut} AS m FROM {source})"
+    stages = [f"stage0 AS MATERIALIZED ({masked(texts, first)})"]
+    joined = "stage0"
+    for n, rules in enumerate(later, 1):
+        texts = f"SELECT DISTINCT m AS before{n}, m FROM stage{n - 1}"
+        stages.append(f"stage{n} AS MATERIALIZED ({masked(texts, rules)})")
+        joined += f" JOIN stage{n} ON before{n} = stage{n - 1}.m"
+    words = f"left(trim(stage{len(later)}.m), 400)"
     return f"""
-        WITH shaped AS MATERIALIZED (
-            SELECT text, {zeros} AS shape, {codes} AS codes
-            FROM (SELECT text, left(coalesce(text, ''), {_MAX_CHARACTERS}) AS t FROM {source})),
-        numbered AS MATERIALIZED ({masked("SELECT DISTINCT shape, shape AS m FROM shaped", rules)}),
-        rest AS (SELECT numbers, left(trim(m), 400) AS words
-                 FROM ({masked("SELECT DISTINCT m AS numbers, m FROM numbered", late)}))
-        SELECT text, words || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
-        FROM shaped JOIN numbered USING (shape) JOIN rest ON rest.numbers = numbered.m"""
+        WITH {", ".join(stages)}
+        SELECT stage0.* EXCLUDE (m, codes),
+               {words} || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
+        FROM {joined}"""
 
 
 def masked(texts: str, rules: Sequence[Rule]) -> str:
     """SQL that puts column `m` of a query through the rules."""
     for holds, pattern, to in rules:
         replaced = f"regexp_replace(m, {_literal(pattern)}, {_literal(to)}, 'gs')"
-        step = f"CASE WHEN contains(m, {_literal(holds)}) THEN {replaced} ELSE m END" if holds else replaced
+        if holds == pattern:
+            step = f"replace(m, {_literal(pattern)}, {_literal(to)})"
+        elif holds:
+            held = (f"contains(m, {_literal(sign)})" for sign in ((holds,) if isinstance(holds, str) else holds))
+            step = f"CASE WHEN {' OR '.join(held)} THEN {replaced} ELSE m END"
+        else:
+            step = replaced
         texts = f"SELECT * REPLACE ({step} AS m) FROM ({texts})"
     return texts
 
@@ -145,13 +173,18 @@ def masked(texts: str, rules: Sequence[Rule]) -> str:
 def templates(texts: list[str], *, logs: bool = False) -> list[str]:
     """The template of each text, in the texts' order."""
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
+    distinct = list(dict.fromkeys(texts))
     with duckdb.connect() as con:
-        con.register("given", pa.table({"text": pa.array(texts, pa.string()), "n": range(len(texts))}))
-        con.execute("CREATE TABLE texts AS SELECT text, list(n) AS ns FROM given GROUP BY text")
-        found = f"SELECT unnest(ns) AS n, template FROM texts JOIN ({query('texts', logs=logs)}) USING (text)"
-        return [template for (template,) in con.execute(f"SELECT template FROM ({found}) ORDER BY n").fetchall()]
+        con.register("given", pa.table({"text": pa.array(distinct, pa.string()), "n": np.arange(len(distinct))}))
+        con.execute("CREATE TABLE texts AS FROM given")
+        found = con.sql(f"SELECT template FROM ({query('texts', logs=logs)}) ORDER BY n").to_arrow_table()
+    alike = found["template"].combine_chunks().dictionary_encode()
+    words = alike.dictionary.to_pylist()
+    told = {text: words[n] for text, n in zip(distinct, alike.indices.to_pylist(), strict=True)}
+    return [told[text] for text in texts]
 
 
 def _literal(text: str) -> str:
