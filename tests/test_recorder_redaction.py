@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 import shadowlab_recorder
 from recorded import kept
+from shadowlab_recorder import commands, sql_names
 from shadowlab_recorder.redaction import Redacted, Redaction
 from werkzeug.test import Client
 
@@ -160,3 +161,74 @@ def test_a_multipart_form_loses_its_secret_parts():
     clean = Redacted(Redaction(key=b"k"))
     assert b"planted-31" not in clean.body(body)
     assert clean.report() == {"form *password*": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"payload": "{\\"password\\": \\"planted-40\\", \\"n\\": 1}"}', b'<a:Password Type="t">planted-40</a:Password>',
+     b'{"list": ["[{\\"api_key\\": \\"planted-40\\"}]"]}'],
+)  # fmt: skip
+def test_names_in_json_within_json_and_in_xml_are_seen(body):
+    clean = Redacted(Redaction(key=b"k"))
+    made = clean.body(body)
+    assert b"planted-40" not in made
+    assert len(made) > len(body) - len("planted-40")
+    assert clean.cell("state", '{"token": "planted-41"}').startswith('{"token": "[redacted:')
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "left"),
+    [
+        (["SET", "access_token", "planted"], True, ["access_token"]),
+        (["GET", "access_token"], "planted", ["access_token"]),
+        (["HSET", "u", "password", "planted", "name", "ann"], 2, ["password", "name", "ann"]),
+        (["HMGET", "u", "name", "api_key"], ["ann", "planted"], ["name", "ann"]),
+        (["AUTH", "planted", "planted"], True, []),
+        (["XADD", "s", "*", "client_secret", "planted"], "1-0", ["1-0"]),
+        (["SET", "session:7", '{"token": "planted", "user": "ann"}'], True, ["session:7", "ann"]),
+        (["GET", "session:7"], '{"token": "planted", "user": "ann"}', ["ann"]),
+        (["GET", "session:8"], "ann", ["ann"]),
+    ],
+)
+def test_a_command_of_redis_is_kept_without_what_its_names_deny(command, reply, left):
+    for method, asked, told in ((command[0], command[1:], reply), ("PIPELINE", [command], [reply])):
+        clean = Redacted(Redaction(key=b"k"))
+        made = commands.cleaned(method, json.dumps(asked).encode(), json.dumps(told).encode(), clean)
+        assert b"planted" not in b" ".join(made)
+        assert all(word in b" ".join(made).decode() for word in left)
+        assert json.loads(made[0])
+        assert type(json.loads(made[1])) is type(told)
+
+
+@pytest.mark.parametrize(
+    ("statement", "names"),
+    [
+        ("SELECT a FROM u WHERE u.password <> ? AND b = ?", {0: "password", 1: "b"}),
+        ("SELECT a FROM u WHERE lower(token) LIKE lower(%s) OR b IN (%s, %s)", {0: "token", 1: "b", 2: "b"}),
+        ("SELECT ? FROM u WHERE at BETWEEN ? AND ? LIMIT ?", {1: "at", 2: "at"}),
+        ("UPDATE u SET token = ?, b = ? WHERE id = ?", {0: "token", 1: "b", 2: "id"}),
+        ("INSERT INTO u (a, token) VALUES (?, ?), (?, lower(?))", {0: "a", 1: "token", 2: "a", 3: "token"}),
+        ("INSERT INTO u VALUES (?, ?)", {0: "id", 1: "secret"}),
+    ],
+)
+def test_a_parameter_is_known_by_the_column_that_it_belongs_to(statement, names):
+    assert sql_names.named(statement, ("id", "secret")) == names
+
+
+def test_a_parameter_of_a_condition_is_removed_by_the_name_of_its_column(recorded, tmp_path, monkeypatch):
+    with sqlite3.connect(tmp_path / "a.sqlite") as db:
+        db.execute("CREATE TABLE users (name TEXT, password TEXT)")
+
+    def app(environ, start_response):
+        with contextlib.closing(sqlite3.connect(tmp_path / "a.sqlite")) as db:
+            db.execute("SELECT name FROM users WHERE password != ?", ("planted-42",)).fetchall()
+            db.execute("SELECT name FROM users WHERE password = :given", {"given": "planted-43"}).fetchall()
+        raise RuntimeError("no")
+
+    app = shadowlab_recorder.record(app, directory=tmp_path / "kept")
+    with contextlib.suppress(RuntimeError):
+        Client(app).get("/")
+    (one,) = kept(app.recorder, tmp_path / "kept")
+    assert "planted-4" not in json.dumps(one)
+    assert "column *password*" in one["redaction"]
+    assert one["database"]["reads"][1]["statement"].endswith("password = :given")

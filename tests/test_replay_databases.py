@@ -111,6 +111,19 @@ def test_recorded_rows_of_sqlite_become_a_database(tmp_path: Path) -> None:
     assert (run.body, run.database) == (b'[1.25, "0102", 10]', {"rates": (1, 0)})
 
 
+@pytest.mark.parametrize("place", ["/var/lib/rates/rates.sqlite", "rates.db", "file:/srv/rates.db?mode=rw"])
+def test_rows_are_found_where_the_service_has_its_file_when_nobody_said_where(tmp_path: Path, place: str) -> None:
+    database = {"dialect": "sqlite", "schema": ["CREATE TABLE rates (id INTEGER PRIMARY KEY, name TEXT, v REAL, logo)"],
+                "rows": {"rates": [{"id": 3, "name": "eur", "v": 1.25, "logo": "a"}]}}  # fmt: skip
+    code = SQLITE.replace('os.environ["RATES_URL"]', f"{place!r}, uri={place.startswith('file:')}")
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": code})
+    fixture = recorded(database, db_environment=None)
+    content = replay.snapshot(open_case(tmp_path / "case"), fixture)
+    with Runner(source.path, source.service("HEAD"), snapshots=lambda _: content) as runner:
+        (run,) = runner.run(fixture, repeats=1, perturb=False)
+    assert (run.body, run.database) == (b'[1.25, "61", 4]', {"rates": (1, 0)})
+
+
 @pytest.mark.parametrize(
     "statement",
     ["ATTACH DATABASE '/tmp/x.sqlite' AS x", "PRAGMA writable_schema = ON", "CREATE VIRTUAL TABLE v USING x"],

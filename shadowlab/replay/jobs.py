@@ -39,6 +39,7 @@ def job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         ),
         "body": fixture.request.content.hex(),
         "database_name": _named_database(fixture),
+        "database_anywhere": fixture.database is not None and fixture.db_environment is None,
         "time_ns": fixture.time_ns,
         "monotonic_ns": fixture.monotonic_ns,
         "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from shadowlab_recorder import sql_names
 from shadowlab_recorder.later import later
 from shadowlab_recorder.plain import plain
 from shadowlab_recorder.room import Room
@@ -384,7 +385,7 @@ def _told(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str,
     rows = each.result.rows() if each.result is not None else []
     return {
         "seq": each.seq,
-        "statement": words(each.text),
+        "statement": sql_names.worded(each.text, words),
         "parameters": _parameters(each, seen),
         "columns": list(columns),
         "rows": [[seen(name, value) for name, value in zip(columns, row, strict=False)] for row in rows],
@@ -409,7 +410,14 @@ def _write(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str
 
 
 def _parameters(each: Statement, seen: Seen) -> Any:
-    names = {mark: column for column, mark in (each.parsed.columns | each.parsed.by_key).items()}
+    names = sql_names.named(each.text, each.target.names if each.target else ())
     if isinstance(each.parameters, dict):
-        return {name: seen(name, plain(value)[0]) for name, value in each.parameters.items()}
+        under = {key: names[n] for n, key in enumerate(sql_names.keys(each.text)) if n in names}
+        return {name: _seen(name, under.get(name), plain(value)[0], seen) for name, value in each.parameters.items()}
     return [seen(names.get(n, ""), plain(value)[0]) for n, value in enumerate(each.parameters or ())]
+
+
+def _seen(name: str, column: str | None, value: Any, seen: Seen) -> Any:
+    """By the name of the parameter, else by that of its column."""
+    kept = seen(name, value)
+    return seen(column, value) if column and kept == value else kept

@@ -11,7 +11,7 @@ from traceback import walk_tb
 from types import TracebackType
 from typing import Any
 
-from shadowlab_recorder import database, database_unseen, protobuf
+from shadowlab_recorder import commands, database, database_unseen, protobuf
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
@@ -195,7 +195,11 @@ def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:
 
 
 def _exchange(each: Exchange, began: float, clean: Redacted) -> dict[str, Any]:
-    request = encoded(protobuf.cleaned(each.request_body, clean))
+    if each.client == "redis":
+        asked, told = commands.cleaned(each.method, each.request_body.bytes(), each.body.bytes(), clean)
+    else:
+        asked, told = protobuf.cleaned(each.request_body, clean), protobuf.cleaned(each.body, clean)
+    request = encoded(asked)
     error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
     return {
         "seq": each.seq,
@@ -208,7 +212,7 @@ def _exchange(each: Exchange, began: float, clean: Redacted) -> dict[str, Any]:
         "request_body_sha256": each.request_body.sha256(),
         "status": each.status,
         "headers": clean.headers(each.headers),
-        **encoded(protobuf.cleaned(each.body, clean)),
+        **encoded(told),
         "started_ms": round(max(each.started - began, 0.0) * 1000, 3),
         "elapsed_ms": each.elapsed_ms,
         "error": error,

@@ -140,7 +140,9 @@ class Redacted:
         if not isinstance(value, str) or not value:
             return value
         rule = self._redaction.rule(name) if name else None
-        return self.text(value) if rule is None else self._take(f"column {rule}", name, value)
+        if rule is not None:
+            return self._take(f"column {rule}", name, value)
+        return self._json(value) if value[0] in "{[" else self.text(value)
 
     def body(self, body: bytes) -> bytes:
         """A body: JSON and forms by the names and places in them, and all else as text."""
@@ -150,7 +152,7 @@ class Redacted:
             text = body.decode()
         except UnicodeDecodeError:
             return self._bytes(body)
-        if text[:1] in "{[":
+        if text[0] in "{[":
             return self._json(text).encode("utf-8", "surrogatepass")
         if _FORM.fullmatch(text):
             text = "&".join(self._parameter(each, "form") for each in text.split("&"))
@@ -188,6 +190,8 @@ class Redacted:
         rule = self._redaction.rule(name) if isinstance(value, str) and value and name else None
         if rule is not None:
             return self._take(f"body {rule}", name, value)
+        if isinstance(value, str) and value[:1] in ("{", "["):
+            return self._json(value)
         return self._redaction.looks.replace(value, self._seen) if isinstance(value, str) else value
 
     def _part(self, found: re.Match[str]) -> str:

@@ -56,6 +56,7 @@ class Child:
 
     def _settle(self, number: int, job: dict[str, Any]) -> str:
         work = settle(self._config, number, job)
+        self._seams.database.anywhere = bool(job.get("snapshot") and job.get("database_anywhere"))
         if self._config["guard"]:
             guard.confine_child(work, job.get("snapshot"), self._config["limits"], door=bool(self._config.get("door")))
         gc.disable()

@@ -28,16 +28,29 @@ class Database:
         self._plain: sqlite3.Connection | None = None
         self._connect = sqlite3.connect
         self.opened = 0
+        self.anywhere = False
+        """Whether the recorded database is found at every path where there is none: nobody said where it lies."""
 
     def install(self) -> None:
         """Take the place of `sqlite3.connect`; must come before the service is imported."""
 
-        def connect(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        def connect(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
             self.opened += 1
-            return self._override(self._connect(*args, **kwargs))
+            place = self._place(database) if self.anywhere else database
+            return self._override(self._connect(place, *args, **kwargs))
 
         put(sqlite3, connect=connect)
         put(sqlite3.dbapi2, connect=connect)
+
+    def _place(self, asked: Any) -> Any:
+        """Where the recorded database lies, for a file that is not there; all else as it was asked for."""
+        if not isinstance(asked, (str, bytes, os.PathLike)):
+            return asked
+        name = os.fsdecode(asked)
+        path, _, query = name.removeprefix("file:").partition("?") if name.startswith("file:") else (name, "", "")
+        if path in ("", ":memory:") or "mode=memory" in query or os.path.exists(path):
+            return asked
+        return f"file:{PLACE}?{query}" if name.startswith("file:") else PLACE
 
     def _override(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         for name in _DATES:
