@@ -167,8 +167,18 @@ def test_a_change_that_somebody_told_is_linked_by_time_alone_and_says_so(tmp_pat
     assert "by time alone" in found.top.change.evidence[-1]
 
 
-def test_a_changes_file_that_cannot_be_read_names_its_line(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"kind": "config"}', "`at` is missing"),
+        ('["config"]', r'it is \["config"\], no object'),
+        ('{"kind": "config", "at": "soon", "after": "x"}', "'soon' is no time"),
+        ("{", "Expecting property name"),
+    ],
+)
+def test_a_changes_file_that_cannot_be_read_names_its_line(tmp_path: Path, line: str, why: str):
     path = tmp_path / "changes.jsonl"
-    path.write_text('{"kind": "config", "at": "2026-11-18T12:00:00Z", "after": "x"}\n{"kind": "config"}\n')
-    with pytest.raises(TelemetryError, match="line 2 is no change"):
+    path.write_text(f'{{"kind": "config", "at": "2026-11-18T12:00:00Z", "after": "x"}}\n{line}\n')
+    with pytest.raises(TelemetryError, match=f"line 2 is no change: {why}") as caught:
         changes.load(path)
+    assert str(caught.value).count("hint:") == 1

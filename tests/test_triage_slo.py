@@ -72,7 +72,8 @@ spec:
     ("change", "told"),
     [
         (("type: traces", "type: prometheus"), "shadowlab measures `traces`"),
-        (("target: 0.99", "target: 99"), "a target lies between 0 and 1"),
+        (("target: 0.99", "target: 99"), "a target lies between 0 and 1; percent go into `targetPercent`"),
+        (("target: 0.99", "name: x"), "`objectives.target` is missing"),
         (("28d", "a month"), "write a duration such as 28d"),
         (("operation: POST", "operatoin: POST"), "key 'operatoin' is unknown"),
         (("kind: SLO", "kind: Service"), "no document of `kind: SLO`"),
@@ -86,6 +87,17 @@ def test_what_is_wrong_is_named(tmp_path: Path, change: tuple[str, str], told: s
         slo.load(written(tmp_path, DOCUMENT.replace(*change)))
     assert told in str(caught.value)
     assert "hint:" in str(caught.value)
+
+
+def test_a_slices_target_is_a_share(tmp_path: Path):
+    text = DOCUMENT.replace("Occurrences", "Timeslices").replace("target: 0.99", "target: 0.99, timeSliceTarget: 95")
+    with pytest.raises(ObjectiveError, match="timeSliceTarget` is 95; it is a share"):
+        slo.load(written(tmp_path, text))
+
+
+def test_two_objectives_of_one_name_are_refused(tmp_path: Path):
+    with pytest.raises(ObjectiveError, match="two objectives that are named"):
+        slo.load(written(tmp_path, f"{DOCUMENT}---\n{DOCUMENT}"))
 
 
 def test_a_missing_file_is_an_objective_error(tmp_path: Path):

@@ -287,18 +287,28 @@ def load(path: str | Path) -> tuple[Change, ...]:
         if not line.strip():
             continue
         try:
-            entry = json.loads(line)
+            entry = _entry(line)
             at = times.moment(str(entry["at"]))
             rest = {key: entry.get(key) for key in ("before", "before_revision", "after_revision")}
             if at is None:
                 raise ValueError("`at` is no time")
             told.append(Change(kind=str(entry["kind"]), service=str(entry.get("service", "*")), at=at,
                                after=str(entry["after"]), **rest))  # fmt: skip
-        except (ValueError, KeyError, TypeError, errors.UsageError) as exc:
+        except (ValueError, errors.UsageError) as exc:
             raise errors.TelemetryError(
-                f"{path}, line {number} is no change: {exc}", hint='{"kind": "config", "at": "…Z", "after": "…"}'
+                f"{path}, line {number} is no change: {exc.args[0]}",
+                hint='{"kind": "config", "service": "…", "at": "…Z", "after": "…"}',
             ) from exc
     return tuple(told)
+
+
+def _entry(line: str) -> dict[str, Any]:
+    entry = json.loads(line)
+    if not isinstance(entry, dict):
+        raise ValueError(f"it is {json.dumps(entry)[:40]}, no object")
+    if missing := next((key for key in ("kind", "at", "after") if not entry.get(key)), None):
+        raise ValueError(f"`{missing}` is missing")
+    return entry
 
 
 def _label(version: Version) -> str:

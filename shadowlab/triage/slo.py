@@ -116,6 +116,11 @@ def read(documents: Iterable[object], *, source: str) -> tuple[ObjectiveSpec, ..
             found += _Reader(document, indicators, source).specs()
     if not found:
         raise errors.ObjectiveError(f"{source} holds no objective: no document of `kind: SLO`", hint=_HINT)
+    names = [spec.name for spec in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise errors.ObjectiveError(
+            f"{source} has two objectives that are named {twice!r}", hint="give each a `metadata.name` of its own"
+        )
     return tuple(found)
 
 
@@ -206,7 +211,9 @@ class _Reader:
         said = entry.get("target", None if percent is None else round(self._number(percent, "targetPercent") / 100, 12))
         target = self._number(said, "objectives.target")
         if not 0 < target < 1:
-            raise self.wrong(f"its target is {target:g}; a target lies between 0 and 1, both excluded")
+            raise self.wrong(
+                f"its target is {target:g}; a target lies between 0 and 1; percent go into `targetPercent`"
+            )
         return target
 
     def _period(self) -> timedelta:
@@ -221,6 +228,8 @@ class _Reader:
         if method != "Timeslices":
             raise self.wrong(f"`budgetingMethod` is {method!r}; known are Occurrences and Timeslices")
         share = self._number(entry.get("timeSliceTarget"), "objectives.timeSliceTarget")
+        if not 0 < share <= 1:
+            raise self.wrong(f"`objectives.timeSliceTarget` is {share:g}; it is a share from 0 to 1")
         return Slices(window=self._duration(entry.get("timeSliceWindow", "1m"), "timeSliceWindow"), target=share)
 
     def _trigger(self) -> Trigger:
@@ -234,6 +243,8 @@ class _Reader:
         return Trigger(window=length, budget=share)
 
     def _number(self, value: object, key: str) -> float:
+        if value is None:
+            raise self.wrong(f"`{key}` is missing; it is a number")
         try:
             number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]  # any YAML value
         except (TypeError, ValueError):
