@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from shadowlab import errors
+from shadowlab.case import Case
 from shadowlab.incidents import build_source, bundled
 from shadowlab.investigation import open_investigation
 from shadowlab.progress import Progress
@@ -27,15 +28,19 @@ def run(
 ) -> dict[str, Any]:
     """Take the bundled incident from its telemetry to a signed report in case folder `out`, which is replaced.
 
-    Returns the paths, the verdict and the seconds of each verb. Raises `CaseError` when `out` holds something else.
+    Returns the paths, the verdict and the seconds of each verb. Raises `SandboxError` when there is no such sandbox,
+    `CaseError` when `out`, or the folder of the source beside it, holds something else than an older demo.
     """
+    from shadowlab.replay import sandboxes
+
+    sandboxes.named(sandbox)
     incident = bundled(INCIDENT)
-    _make_room(out)
     source = out.with_name(f"{out.name}-source")
-    shutil.rmtree(source, ignore_errors=True)
-    build_source(incident, source)
+    _make_room(out, source)
     clock = _Clock()
-    inv = open_investigation(out, source=source, progress=progress)
+    inv = open_investigation(out, progress=progress)
+    inv.case.remember(source=os.path.relpath(source, out))  # by this the next demo knows what it may replace
+    build_source(incident, source)
 
     tell(f"The incident: {INCIDENT}. The service's history is in {source}, the case in {out}.\n")
     files = [incident / name for name in _TELEMETRY]
@@ -89,16 +94,22 @@ class _Clock:
         return result
 
 
-def _make_room(out: Path) -> None:
-    """Take an older demo's case away; never anything else."""
-    if not out.exists():
-        out.parent.mkdir(parents=True, exist_ok=True)
-        return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / "case.json").exists()):
-        raise errors.CaseError(f"{out} is there already and is no case", hint="name another folder with --out")
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    out.replace(aside / "old")
-    shutil.rmtree(aside)
+def _make_room(out: Path, source: Path) -> None:
+    """Take an older demo's case and source away; never anything else."""
+    older = _is_demo(out, source)
+    for place in (out, source):
+        if place.exists() and not older and not (place.is_dir() and not any(place.iterdir())):
+            raise errors.CaseError(f"{place} is there already and is no demo's", hint="name another folder with --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
+        for place in (source, out):
+            if place.exists():
+                place.replace(Path(aside) / place.name)
+
+
+def _is_demo(out: Path, source: Path) -> bool:
+    """Whether a case takes for its source what only a demo puts beside a case."""
+    return (out / "case.json").exists() and Case(out).settings().get("source") == os.path.relpath(source, out)
 
 
 def _why(sandbox: str) -> str:

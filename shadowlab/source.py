@@ -131,7 +131,7 @@ class Source:
         done = subprocess.run([*_GIT, "-C", self.path, *words], capture_output=True)
         if done.returncode:
             told = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            reason = told[0] if told else f"no such revision or file: {words[-1]}"
+            reason = told[0] if told else f"no such revision or file: {words[-1].removesuffix('^{commit}')}"
             raise errors.SourceError(
                 f"{self.path}: {reason}", hint="name a revision and a file that the repository has"
             )

@@ -67,7 +67,7 @@ class Watch:
         """Look until `stop`, or once; gives the cases that were made."""
         made = self.seen()
         while True:
-            made += self.look()
+            made += self.look(once=once)
             if once or self.stopped:
                 return made
             while self._woken.wait(every.total_seconds()) and not self.stopped:
@@ -90,12 +90,17 @@ class Watch:
                 self.register.begin(page.key, page.service, page.at)
         self._woken.set()
 
-    def look(self) -> list[str]:
-        """One look: triage over the newest telemetry, a case for each alert that has started since."""
+    def look(self, *, once: bool = False) -> list[str]:
+        """One look: triage over the newest telemetry, a case for each alert that has started since.
+
+        Telemetry that cannot be read now may be later, and is only told; the one look of `once` raises what it met.
+        """
         try:
             live.take_in_log(self.inv.case)
             found, self._read = assess(self.inv, self.orders, self._read)
         except errors.ShadowlabError as exc:
+            if once:
+                raise
             self.tell(f"cannot look: {exc.args[0]}")
             return []
         made: list[str] = []
@@ -214,6 +219,8 @@ def watch(
         triage.slo.load(slo)
     if template is not None:
         report.find(template)
+    if out.exists() and not out.is_dir():
+        raise errors.UsageError(f"{out} is no folder", hint="name one with --out; it is made when there is none")
     orders = Orders(out=out, window=times.window(window), slo=slo, template=template)
     watching = Watch(inv, orders, tell)
     with _signals(watching), _door(watching, webhook, webhook_secret):

@@ -138,8 +138,23 @@ def test_the_demo_replaces_its_own_case_and_nothing_else(tmp_path: Path) -> None
     (tmp_path / "precious" / "thesis.doc").touch()
     code, out, err = run("demo", "--out", tmp_path / "precious")
     assert (code, out) == (2, "")
-    assert "is no case" in err
+    assert "is no demo's" in err
     assert (tmp_path / "precious" / "thesis.doc").exists()
+
+
+def test_the_demo_leaves_a_source_beside_its_case_that_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "new-source").mkdir()
+    (tmp_path / "new-source" / "thesis.doc").touch()
+    code, out, err = run("demo", "--out", tmp_path / "new")
+    assert (code, out) == (2, "")
+    assert "new-source is there already and is no demo's" in err
+    assert (tmp_path / "new-source" / "thesis.doc").exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sandbox_that_is_not_there_is_said_before_the_demo_begins(tmp_path: Path) -> None:
+    assert run("demo", "--out", tmp_path / "new", "--sandbox", "moon")[:2] == (2, "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_ingesting_the_same_files_again_adds_nothing(told: Told, tmp_path: Path) -> None:

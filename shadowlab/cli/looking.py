@@ -65,7 +65,7 @@ def sql(
     """
     from shadowlab import terminal
 
-    if inv.telemetry or query.removeprefix("@") in ASKED:
+    if inv.telemetry or query.strip() in {f"@{name}" for name in ASKED}:
         return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
     rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
     return terminal.Rows(rows, form)
@@ -110,21 +110,25 @@ def export(
 @main.command()
 @CASE
 @click.argument("file", type=FILE)
-def pack(case: Path, file: Path) -> None:
+@JSON
+def pack(case: Path, file: Path, as_json: bool) -> None:
     """Write CASE as one portable FILE, keys left out; the same bytes when packed twice."""
     from shadowlab import apart
 
-    click.echo(apart.pack(case, file))
+    made = str(apart.pack(case, file))
+    click.echo(json.dumps({"file": made}) if as_json else made)
 
 
 @main.command()
 @click.argument("file", type=FILE)
 @CASE
-def unpack(file: Path, case: Path) -> None:
+@JSON
+def unpack(file: Path, case: Path, as_json: bool) -> None:
     """Make the CASE that a packed FILE holds; CASE must be new."""
     from shadowlab import apart
 
-    click.echo(apart.unpack(file, case).path)
+    made = str(apart.unpack(file, case).path)
+    click.echo(json.dumps({"case": made}) if as_json else made)
 
 
 @main.command()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors
 from shadowlab.case import Case
+from shadowlab.telemetry import questions
 from shadowlab.telemetry.growth import bounded
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.store import Store, store
@@ -80,7 +81,8 @@ def named(query: str) -> str:
     folder = resources.files("shadowlab.telemetry").joinpath("queries")
     names = sorted(entry.name.removesuffix(".sql") for entry in folder.iterdir() if entry.name.endswith(".sql"))
     if name not in names:
-        raise errors.QueryError(f"no query is called @{name}", hint=f"there are: {', '.join('@' + n for n in names)}")
+        told = ", ".join(f"@{known}" for known in (*names, *questions.named(0, 1, ())))
+        raise errors.QueryError(f"no query is called @{name}", hint=f"there are: {told}")
     return folder.joinpath(f"{name}.sql").read_text()
 
 

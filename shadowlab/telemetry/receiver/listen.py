@@ -99,7 +99,9 @@ def _token(place: Path) -> str:
         token = place.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not plain text"
-        raise errors.UsageError(f"the token in {place} cannot be read: {reason}") from exc
+        raise errors.UsageError(
+            f"the token in {place} cannot be read: {reason}", hint="name a file with one word in it"
+        ) from exc
     if not token or not token.isprintable() or " " in token:
         raise errors.UsageError(f"{place} holds no token", hint="write one word into it: openssl rand -hex 32")
     return token
