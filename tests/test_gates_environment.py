@@ -82,6 +82,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SHADOWLAB_CACHE", str(folder / "cache"))
         patch.setenv("UV_OFFLINE", "1")
+        patch.setenv("UV_CACHE_DIR", str(folder / "uv"))  # else what anybody here ever asked an index for counts
         patch.setenv("UV_FIND_LINKS", str(folder / "wheels"))
         yield folder / "cache"
 

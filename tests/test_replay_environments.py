@@ -218,6 +218,7 @@ def wheels(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None
     wheel(tmp_path / "wheels", "1.0")
     wheel(tmp_path / "wheels", "2.0")
     monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))  # else what anybody here ever asked an index for counts
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
 
 
