@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import orders
 import pytest
 
 from shadowlab import replay
 from shadowlab.case import Case, open_case
+from shadowlab.replay import Runner
+from shadowlab.replay.fixture import parse
 from shadowlab.source import Source
 
 MODELS = """\
@@ -107,6 +110,29 @@ shop.app.recorder.flush()
 print(json.dumps(codes))
 """
 
+VIEWS = """\
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+
+settings.configure(SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__)
+
+
+def now(request):
+    return HttpResponse("now")
+
+
+async def later(request):
+    return HttpResponse(await sync_to_async("later".upper)())
+
+
+urlpatterns = [path("now", now), path("later", later)]
+app = get_KIND_application()
+"""
+
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Case, Source]:
@@ -143,3 +169,15 @@ def test_each_request_of_the_orm_comes_out_the_same_from_its_rows_alone(recorded
     assert (done.outcome, [run.status for run in done.runs]) == ("reproduced", [200, 500, 500, 200, 500])
     assert done.error is not None
     assert done.error.type == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize("kind", ["asgi", "wsgi"])
+def test_views_of_either_kind_are_run_below_either_interface(tmp_path: Path, kind: str) -> None:
+    toml = f'[service]\nname = "shop"\nentrypoint = "shop:app"\nkind = "{kind}"\n'
+    source = orders.repository(tmp_path / "shop", {"shadowlab.toml": toml, "shop.py": VIEWS.replace("KIND", kind)})
+    asked = [{"kind": kind, "time": "2026-05-04T10:00:00Z", "request": {"method": "GET", "path": path}}
+             for path in ("/now", "/later")]  # fmt: skip
+    with Runner(source.path, source.service("HEAD")) as runner:
+        runs = [runner.run(parse(each, where="a test"), repeats=1, perturb=False)[0] for each in asked]
+    assert [(run.status, run.body) for run in runs] == [(200, b"now"), (200, b"LATER")]
+    assert not [event for run in runs for event in run.events if event[0] == "threads"]

@@ -175,5 +175,6 @@ def _submit(pool: Any, function: Callable[..., Any], /, *args: Any, **kwargs: An
 
     thread = threading.Thread(target=work, name="shadowlab-turn_0", daemon=True)
     thread.start()
-    thread.join()
+    if function is not asyncio.run:  # asgiref's, for an async view below WSGI: it hands work back to whoever waits here
+        thread.join()
     return future

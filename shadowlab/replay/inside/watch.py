@@ -105,6 +105,8 @@ class Watch:
         owner = getattr(function, "__self__", None)
         name = owner.name if isinstance(owner, threading.Thread) else "unnamed"
         self.pooled += self.on and name.startswith("shadowlab-turn")
+        if getattr(getattr(owner, "_target", None), "__module__", "") == "asgiref.sync":
+            return  # it does no more than wait until a pool has ended
         if self.on and not name.startswith(self.own_threads):
             self.note("threads", f"a thread of its own: {name}")
 
