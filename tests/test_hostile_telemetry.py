@@ -1,6 +1,7 @@
 """What an attacker wrote into telemetry or a case is shown, never obeyed, and secrets are nowhere."""
 
 import json
+import shutil
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -44,13 +45,21 @@ def failing(number: int) -> dict[str, object]:
     return otlp.raising(told, f"Boom{EVIL}", message, stack)
 
 
-@pytest.fixture
-def case(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
     text = f"{EVIL} {SECRETS['mail']} Authorization: Bearer {SECRETS['bearer']} password: {SECRETS['password']}"
     record = otlp.log(text, at=otlp.START + 3 * 10**9, trace=TRACE, password=SECRETS["password"])
-    spans = otlp.lines(tmp_path / "t.jsonl", otlp.traces([failing(n) for n in range(1, 12)], f"shop{EVIL}"))
-    run("ingest", tmp_path / "case", spans, otlp.lines(tmp_path / "l.jsonl", otlp.logs([record], f"shop{EVIL}")))
-    run("triage", tmp_path / "case")
+    spans = otlp.lines(folder / "t.jsonl", otlp.traces([failing(n) for n in range(1, 12)], f"shop{EVIL}"))
+    run("ingest", folder / "case", spans, otlp.lines(folder / "l.jsonl", otlp.logs([record], f"shop{EVIL}")))
+    run("triage", folder / "case")
+    return folder
+
+
+@pytest.fixture
+def case(made: Path, tmp_path: Path) -> Path:
+    """A case of hostile telemetry, ingested and triaged."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path / "case"
 
 
