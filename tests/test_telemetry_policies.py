@@ -9,6 +9,8 @@ import otlp
 import pytest
 
 import shadowlab as sl
+from shadowlab.privacy import Redactor
+from shadowlab.telemetry.shapes import MOST_LOOKED_UP
 
 _SENT = {"enduser.id": "ann", "user.email": "ann@example.org", "order.id": "o-1"}
 
@@ -44,3 +46,24 @@ def test_an_unknown_policy_is_misuse_and_makes_no_case(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert "no redaction policy 'odd'\nhint: there are: default, strict" in done.stderr
     assert not (tmp_path / "case").exists()
+
+
+def _mails(keys: list[str], number: int) -> dict[str, str]:
+    return {key: f"mail {key[-1:]}{number % 3}@example.org" for key in keys}
+
+
+def test_values_are_replaced_alike_however_many_keys_hold_secrets(tmp_path):
+    """Pseudonyms of some keys are joined to the rows, others are made row by row; an empty name is a key too."""
+    many = [f"note.{n}" for n in range(2 * MOST_LOOKED_UP)]
+    shapes = (["db.query.text", *many], ["db.statement", "request.id", "note.1"], ["", "order.id"])
+    sent = [_mails(keys, number) for number in range(6) for keys in shapes]
+    spans = [otlp.span(number, **attributes) for number, attributes in enumerate(sent, 1)]
+    inv = sl.open(tmp_path / "case", create=True)
+    done = inv.ingest(otlp.lines(tmp_path / "a.jsonl", otlp.traces(spans)))
+    redactor = Redactor(inv.case.key("redaction"))
+    told = [{key: redactor.text(value) for key, value in attributes.items()} for attributes in sent]
+    kept = inv.sql("SELECT attributes, db_query_text, correlation_id FROM spans ORDER BY span_id").rows()
+    assert [row["attributes"] for row in kept] == told
+    assert [row["db_query_text"] for row in kept] == [a.get("db.query.text", a.get("db.statement")) for a in told]
+    assert [row["correlation_id"] for row in kept] == [a.get("request.id") for a in told]
+    assert done.redacted == sum(map(len, sent))

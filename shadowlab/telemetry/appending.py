@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shadowlab.telemetry import shapes
-from shadowlab.telemetry.connection import quoted, statements
+from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.segment import SIGNALS
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def append(con: DuckDBPyConnection, *, correlation: Sequence[str], known: Sequen
         left_out = _leave_out(con, signal, parts, ("segment", *known))
         if left_out < staged:
             con.execute(_append_script(con, signal, parts, left_out))
-            redacted += _one(con, _count_script(signal, parts, found.hot, left_out))
+            redacted += _one(con, _count_script(signal, parts, left_out))
         added[signal] = staged - left_out
     return Added(redacted=redacted, rows=added)
 
@@ -112,14 +112,12 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
     return bool(whole and covered > _DISORDER * whole)
 
 
-def _count_script(signal: str, parts: Mapping[str, str], hot: frozenset[str], left_out: int) -> str:
+def _count_script(signal: str, parts: Mapping[str, str], left_out: int) -> str:
     new = _new(signal, left_out)
-    keys = ", ".join(map(quoted, sorted(hot)))
-    pairs = f"""SELECT unnest(s.keys) AS k, unnest(s.vals) AS v FROM turn_{signal}s s
-        JOIN {signal}_shapes h ON h.shape = s.shape {_where("h.hot", *new)}"""
+    pairs = shapes.hot_pairs(signal, _where(*new))
     told = {
         **parts,
-        "hot_pairs": f"SELECT k, v, count(*) AS n FROM ({pairs}) WHERE k IN ({keys or 'NULL'}) GROUP BY k, v",
+        "hot": f"SELECT said, count(*) AS n FROM ({pairs}) JOIN {signal}_redacted USING (k, v) GROUP BY said",
         "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
         "event_name": _REDACTED_NAME if _REDACTED_NAME in parts.get("events", "") else "NULL",
         "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",

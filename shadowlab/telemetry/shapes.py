@@ -2,7 +2,7 @@
 
 The few commonest shapes get an expression each that builds their map by position: DuckDB's `map()` checks every row for
 keys that come twice, which costs more than reading the JSON did. Only keys under which a secret was seen pay for
-redaction.
+redaction, and once for each distinct value.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MOST_SHAPES: Final = 48
 MOST_KEYS: Final = 64
+MOST_LOOKED_UP: Final = 8
+"""Keys whose pseudonyms are joined to the rows; under others they are made row by row."""
 
 SPAN_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "http_request_method": ("http.request.method", "http.method"),
@@ -59,24 +61,39 @@ _HOT: Final = """
 class Shapes:
     """What one portion's attributes look like. Make one with `find`."""
 
+    signal: str
     promoted: Mapping[str, tuple[str, ...]]
     """The signal's columns, `correlation_id` and the parts of a feature flag, with the keys that fill them."""
     hot: frozenset[str]
     """Keys under which something must be redacted."""
     common: tuple[tuple[int, tuple[str, ...]], ...]
     """Rank and keys of the commonest shapes."""
+    looked_up: Mapping[str, str]
+    """Hot keys of these shapes, and where the pseudonym of a row's value stands: made once for each distinct value."""
 
     def expressions(self) -> dict[str, str]:
-        """What the statements that move a signal need: `map`, `extra`, `promoted` and each `value_of_...`."""
+        """What the statements that move a signal need: `map`, `extra`, `promoted`, `joins` and each `value_of_...`."""
         listed = [f"{self._column(name)} AS {name}" for name in self.promoted if name not in _FLAG]
         values = {f"value_of_{name}": self._value(name) for name in _FLAG}
-        return {"map": self._map(), "extra": self._extra(), "promoted": ", ".join(listed), **values}
+        told = {"map": self._map(), "extra": self._extra(), "promoted": ", ".join(listed), "joins": self._joins()}
+        return {**told, **values}
+
+    def _joins(self) -> str:
+        """What brings the pseudonyms to their rows."""
+        return " ".join(
+            f"LEFT JOIN {self.signal}_redacted r{n} ON r{n}.k = {quoted(key)} "
+            f"AND r{n}.v = s.vals[list_position(h.keys, {quoted(key)})]"
+            for n, key in enumerate(self.looked_up)
+        )
 
     def _value(self, name: str) -> str:
-        plain = f"s.vals[h.p_{name}]"
-        if self.hot.isdisjoint(self.promoted[name]):
+        key, plain = f"s.keys[h.p_{name}]", f"s.vals[h.p_{name}]"
+        hot = [each for each in self.promoted[name] if each in self.hot]
+        if not hot:
             return plain
-        return f"redacted_value(s.keys[h.p_{name}], {plain})"
+        known = "".join(f" WHEN {quoted(each)} THEN {self.looked_up[each]}" for each in hot if each in self.looked_up)
+        redacted = f"redacted_value({key}, {plain})"
+        return f"CASE {key}{known} ELSE {redacted} END" if known else redacted
 
     def _column(self, name: str) -> str:
         match name:
@@ -99,8 +116,8 @@ class Shapes:
         listed = []
         for number, key in enumerate(keys, 1):
             plain = f"s.vals[{number}]"
-            value = f"redacted_value({quoted(key)}, {plain})" if key in self.hot else plain
-            listed.append(f"{quoted(key)}: {value}")
+            redacted = f"redacted_value({quoted(key)}, {plain})" if key in self.hot else plain
+            listed.append(f"{quoted(key)}: {self.looked_up.get(key, redacted)}")
         return f"{{{', '.join(listed)}}}::MAP(VARCHAR, VARCHAR)"
 
     def _extra(self) -> str:
@@ -117,25 +134,44 @@ def columns(promoted: Mapping[str, tuple[str, ...]]) -> str:
 def find(
     con: DuckDBPyConnection, signal: str, promoted: Mapping[str, tuple[str, ...]], correlation: Sequence[str]
 ) -> Shapes:
-    """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, whether a key is hot."""
+    """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, which keys are hot."""
     wanted = {**promoted, "correlation_id": tuple(correlation), **_FLAG}
-    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"turn_{signal}s")).fetchall() if key)
+    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"turn_{signal}s")).fetchall() if key is not None)
     positions = ", ".join(f"{_position(keys)} AS p_{name}" for name, keys in wanted.items())
-    is_hot = f"list_has_any(keys, [{', '.join(map(quoted, sorted(hot)))}])" if hot else "false"
+    hot_keys = f"[{', '.join(map(quoted, sorted(hot)))}]::VARCHAR[]"
     con.execute(
         f"""CREATE OR REPLACE TEMP TABLE {signal}_shapes AS
         WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM turn_{signal}s GROUP BY shape),
              listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
-                               lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts FROM seen)
+                               lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts,
+                           list_filter(range(1, len(coalesce(keys, [])) + 1),
+                               lambda i: list_contains({hot_keys}, keys[i])) AS hot_at FROM seen)
         SELECT shape, keys, firsts, list_transform(firsts, lambda i: keys[i]) AS first_keys,
-            row_number() OVER (ORDER BY n DESC, shape) - 1 AS rank, coalesce({is_hot}, false) AS hot, {positions}
+            row_number() OVER (ORDER BY n DESC, shape) - 1 AS rank, hot_at, len(hot_at) > 0 AS hot, {positions}
         FROM listed"""
     )
     rows = con.execute(
         f"SELECT rank, keys FROM {signal}_shapes WHERE rank < {MOST_SHAPES} AND len(keys) <= {MOST_KEYS} "
         "AND len(firsts) = len(keys) ORDER BY rank"
     ).fetchall()
-    return Shapes(wanted, hot, tuple((rank, tuple(keys)) for rank, keys in rows if _are_names(keys)))
+    common = tuple((rank, tuple(keys)) for rank, keys in rows if _are_names(keys))
+    looked_up = _redact(con, signal, [key for _, keys in common for key in keys if key in hot])
+    return Shapes(signal, wanted, hot, common, looked_up)
+
+
+def _redact(con: DuckDBPyConnection, signal: str, keys: Sequence[str]) -> dict[str, str]:
+    """Make the table `<signal>_redacted` of each value under a hot key; says where those of the first `keys` stand."""
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE {signal}_redacted AS "
+        f"SELECT k, v, redacted_value(k, v) AS said FROM ({hot_pairs(signal)}) GROUP BY k, v"
+    )
+    return {key: f"r{n}.said" for n, key in enumerate(list(dict.fromkeys(keys))[:MOST_LOOKED_UP])}
+
+
+def hot_pairs(signal: str, only: str = "") -> str:
+    """Each key and value of the rows `only` where a secret may be, as a query."""
+    return f"""SELECT unnest(list_select(s.keys, h.hot_at)) AS k, unnest(list_select(s.vals, h.hot_at)) AS v
+        FROM turn_{signal}s s JOIN {signal}_shapes h ON h.shape = s.shape AND h.hot {only}"""
 
 
 def _position(keys: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 HEAD: Final = 1 << 16
 """Bytes that `Reader.recognises` sees."""
-PORTION: Final = 64 << 20
-"""Bytes of a portion: what is staged at a time, and so what bounds memory."""
+PORTION: Final = 160 << 20
+"""Bytes of a portion: what is staged at a time, about a row group of spans, and so what bounds memory."""
 LONGEST: Final = 64 << 20
 """Bytes of the longest line, document or message that is read."""
 MOST_REJECTED: Final = 1000

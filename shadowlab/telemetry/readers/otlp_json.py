@@ -18,7 +18,10 @@ from shadowlab.telemetry.readers import dialects
 from shadowlab.telemetry.readers.base import LONGEST, PORTION, Faults, Portion
 from shadowlab.telemetry.readers.json_lines import JsonLines
 
-_BLOCK: Final = 8 << 20
+_BLOCK: Final = 1 << 20
+"""Bytes read at once: so few that the memory of one is there for the next."""
+_FIRST: Final = 32 << 20
+"""Bytes of the first portion: nothing else is done while it is cut."""
 _NAMES: Final = re.compile(rb'"(?:resource_?(?:Spans|Logs|Metrics|spans|logs|metrics)|batches)"\s*:')
 
 
@@ -74,23 +77,24 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
     Two files take turns, so that one portion can be cut while the other is staged; what is in them is written over,
     because to write pages that are there costs a seventh of new ones.
     """
-    first, rest = 1, b""
-    for path in itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")):
+    first, rest = 1, [b""]
+    sizes = itertools.chain([min(_FIRST, PORTION)], itertools.repeat(PORTION))
+    for most, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
         path.touch()
         with path.open("r+b") as out:
             lines = 0
-            while out.tell() < PORTION and (block := _next(stream, faults)):
-                cut = block.rfind(b"\n") + 1
-                out.write(rest if cut else b"")
-                out.write(memoryview(block)[:cut])
-                rest = block[cut:] if cut else rest + block
+            while out.tell() < most and (block := _next(stream, faults)):
+                if cut := block.rfind(b"\n") + 1:
+                    out.writelines((*rest, memoryview(block)[:cut]))
+                    rest.clear()
+                rest.append(block[cut:])
                 lines += _lines(block)
-                if len(rest) > LONGEST:
+                if sum(map(len, rest)) > LONGEST:
                     faults.add(f"line {first + lines}", f"longer than {LONGEST >> 20} MiB")
                     out.write(b"\n")
-                    lines, rest = lines + 1, _after_newline(stream, faults)
-            ended = out.tell() < PORTION
-            out.write(rest if ended else b"")
+                    lines, rest = lines + 1, [_after_newline(stream, faults)]
+            ended = out.tell() < most
+            out.writelines(rest if ended else ())
             size = out.tell()
             out.truncate()
         if size:

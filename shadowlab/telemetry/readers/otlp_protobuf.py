@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
     from pyarrow import RecordBatch
 
-_BLOCK: Final = 8 << 20
-_PORTION: Final = 32 << 20
+_BLOCK: Final = 1 << 20
+"""Bytes read at once, or as many as the request at hand still needs."""
+_PORTION: Final = 80 << 20
 _SLICES: Final = 32
 _SPELLED_OUT: Final = 4 << 20
 """Bytes of the largest request that is read as JSON, which takes a hundred times as much memory."""
@@ -101,7 +102,7 @@ def _framed(stream: Unpacked, faults: Faults, *, fixed: bool) -> Iterator[bytes]
             if size is not None and size > LONGEST:
                 faults.add(f"request {number}", f"says that it is {size:,} bytes long; what follows cannot be read")
                 return
-            block = _next(stream, _BLOCK, faults)
+            block = _next(stream, max(_BLOCK, start + (size or 0) - len(told)), faults)
             if not block:
                 if len(told) > at:
                     faults.add(f"request {number}", "the file ends within it")

@@ -1,2 +1,2 @@
 -- How many values of the new rows were replaced, wholly or in part; on distinct values.
-SELECT coalesce(sum(n), 0)::BIGINT FROM ({hot_pairs}) WHERE was_redacted(redacted_value(k, v))
+SELECT coalesce(sum(n), 0)::BIGINT FROM ({hot}) WHERE was_redacted(said)

@@ -2,7 +2,7 @@
 WITH told AS (
     SELECT {name} AS v, count(*) AS n FROM turn_spans s {only} GROUP BY v
     UNION ALL SELECT {status_message}, count(*) FROM turn_spans s {only} GROUP BY 1
-    UNION ALL SELECT redacted_value(k, v), n FROM ({hot_pairs})
+    UNION ALL SELECT said, n FROM ({hot})
     UNION ALL SELECT {event_value}, 1 FROM (
         SELECT unnest(flatten(list_transform(s.events, lambda e: e.attributes))) AS a FROM turn_spans s {only_events})
     UNION ALL SELECT {event_name}, 1 FROM (SELECT unnest(s.events) AS e FROM turn_spans s {only_events})
