@@ -6,9 +6,6 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from pathlib import Path
-from traceback import walk_tb
-from types import TracebackType
 from typing import Any
 
 from shadowlab_recorder import commands, database, database_unseen, protobuf
@@ -17,7 +14,6 @@ from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
 
 SCHEMA = "shadowlab.recording/v1"
-_HERE = str(Path(__file__).parent)
 _EXACT = 2**53
 
 
@@ -103,27 +99,6 @@ def timestamp(ns: int) -> str:
     """RFC 3339 in UTC with nine fractional digits."""
     seconds, rest = divmod(ns, 1_000_000_000)
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
-
-
-def failure(error: BaseException, trace: TracebackType | None = None) -> dict[str, Any]:
-    """Type, message and frames of an exception, outermost frame first, without the recorder's own."""
-    kind = type(error)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    walked = ((frame.f_code, line) for frame, line in walk_tb(trace or error.__traceback__))
-    frames = [
-        {"file": code.co_filename, "function": code.co_name, "line": line}
-        for code, line in walked
-        if not code.co_filename.startswith(_HERE)
-    ]
-    return {"type": name, "message": message(error), "frames": frames}
-
-
-def message(error: BaseException) -> str:
-    """What the exception says, at most 2,000 characters; an exception that cannot be printed says so."""
-    try:
-        return str(error)[:2000]
-    except Exception:
-        return "<its message cannot be printed>"
 
 
 def truncated(tape: Tape) -> list[str]:

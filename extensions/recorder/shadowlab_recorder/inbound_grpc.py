@@ -9,8 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from shadowlab_recorder import fixture, rpc, spans, tape
+from shadowlab_recorder import rpc, spans, tape
 from shadowlab_recorder.quiet import quietly
+from shadowlab_recorder.raised import failure
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.tape import Tape
 
@@ -181,7 +182,7 @@ def _answered(written: Callable[[Any], bytes], now: Tape, context: Any, response
     try:
         raw = written(response)
     except Exception as error:  # grpcio will try again, and answer so
-        now.error = fixture.failure(error)
+        now.error = failure(error)
         _told(now, context, rpc.INTERNAL, "Failed to serialize response!")
         return
     now.response_body.form = rpc.form(response)
@@ -196,7 +197,7 @@ def _failed(now: Tape, context: Any, error: BaseException) -> None:
     if code and (type(error).__name__ == "AbortError" or (type(error) is Exception and not error.args)):
         _told(now, context, code, context.details())  # the service ended the call itself
         return
-    now.error = fixture.failure(error)
+    now.error = failure(error)
     _told(now, context, rpc.UNKNOWN, "")
 
 

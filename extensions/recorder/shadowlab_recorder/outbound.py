@@ -6,9 +6,9 @@ import time
 from typing import Any
 
 from shadowlab_recorder.body import Body
-from shadowlab_recorder.fixture import message
 from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import log
+from shadowlab_recorder.raised import message
 from shadowlab_recorder.tape import Exchange, RawHeaders, Tape, current
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 
-from shadowlab_recorder.tape import Tape
+if TYPE_CHECKING:
+    from shadowlab_recorder.tape import Tape
 
 RECORDING_ID = "shadowlab.recording.id"
 """The attribute by which a span finds its recording."""

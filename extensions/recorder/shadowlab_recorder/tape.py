@@ -9,8 +9,10 @@ import uuid
 from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any
 
+from shadowlab_recorder import spans
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
+from shadowlab_recorder.raised import failure
 
 if TYPE_CHECKING:
     from random import Random
@@ -177,8 +179,6 @@ class Tape:
 
     @property
     def trace_id(self) -> str | None:
-        from shadowlab_recorder import spans
-
         spans.look_back(self)
         context = self.span_context or self.context
         return None if context is None else f"{context.trace_id:032x}"
@@ -205,8 +205,6 @@ class Tape:
     def settle(self) -> None:
         """Lets go of the exception, whose frames hold what the service had in its hands, and keeps what it tells."""
         if self._raised is not None:
-            from shadowlab_recorder.fixture import failure
-
             raised, self._raised = self._raised, None
             self._error = failure(*raised)
 
