@@ -289,7 +289,7 @@ def load(path: str | Path) -> tuple[Change, ...]:
         try:
             entry = _entry(line)
             at = times.moment(str(entry["at"]))
-            rest = {key: entry.get(key) for key in ("before", "before_revision", "after_revision")}
+            rest: dict[str, Any] = {key: entry.get(key) for key in ("before", "before_revision", "after_revision")}
             if at is None:
                 raise ValueError("`at` is no time")
             told.append(Change(kind=str(entry["kind"]), service=str(entry.get("service", "*")), at=at,
