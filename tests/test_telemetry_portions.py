@@ -12,7 +12,7 @@ import pytest
 
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Unpacked
-from shadowlab.telemetry.readers import otlp_json
+from shadowlab.telemetry.readers import otlp_json, otlp_protobuf
 from shadowlab.telemetry.readers.base import Faults
 from shadowlab.telemetry.readers.json_lines import JsonLines
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
@@ -28,18 +28,27 @@ def _cut(told: bytes, spool: Path) -> list[tuple[int, bytes]]:
     return [(p.first_line, p.path.read_bytes()) for p in portions if isinstance(p, JsonLines)]
 
 
+@pytest.mark.parametrize("block", [40, 333])
 @pytest.mark.parametrize("ending", [b"", b"\n", b'{"resourceSpans": []}'])
 def test_portions_hold_every_line_once_and_know_which_is_their_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: bytes
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: bytes, block: int
 ) -> None:
     monkeypatch.setattr(otlp_json, "PORTION", 1000)
-    monkeypatch.setattr(otlp_json, "_BLOCK", 333)
+    monkeypatch.setattr(otlp_json, "_BLOCK", block)
     told = b"".join(_lines(200)) + ending
     found = _cut(told, tmp_path)
     assert len(found) > 10
     assert b"".join(text for _, text in found) == told
     before = [b"".join(text for _, text in found[:n]).count(b"\n") for n in range(len(found))]
     assert [first for first, _ in found] == [1 + lines for lines in before]
+
+
+@pytest.mark.parametrize("block", [1, 16, 100])
+def test_requests_are_whole_however_much_is_read_at_once(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(otlp_protobuf, "_BLOCK", block)
+    told = [b"\x0a" + bytes([size]) + b"\x0a" + bytes([size - 2]) + bytes(size - 2) for size in range(2, 90)]
+    stream = Unpacked(Hashed(io.BytesIO(b"".join(len(one).to_bytes(4, "big") + one for one in told))))
+    assert list(otlp_protobuf._messages(stream, Faults("told"))) == told
 
 
 def test_no_more_than_one_is_made_ahead() -> None:
