@@ -102,6 +102,24 @@ def test_rows_that_are_written_are_kept_as_they_were_before(database):
     assert (told["sequences"], told["transactions"][-1]["what"]) == ({"charges": 4}, "commit")
 
 
+def test_rows_of_a_generator_are_taken_as_they_are_without_the_recorder(database, place):
+    """However many there are; where it fails, those before are there."""
+
+    def rows():
+        yield from ((n,) for n in range(3000))
+        raise LookupError("no more")
+
+    def work(connection):
+        with contextlib.suppress(LookupError):
+            connection.executemany("insert into links values (?, 0)", rows())
+        connection.commit()
+
+    told = database(work)
+    with contextlib.closing(sqlite3.connect(place)) as connection:
+        assert connection.execute("select count(*) from links where b = 0").fetchone() == (3000,)
+    assert "more statements than are kept of one request" in told["incomplete"]
+
+
 def test_a_row_that_was_read_before_is_not_asked_for_again(database):
     def work(connection):
         connection.execute("select * from charges where name = 'b'").fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -146,6 +146,13 @@ class Statement:
     @property
     def elapsed_ms(self) -> float:
         return round((self.ended - self.started) * 1000, 3) if self.ended else 0.0
+
+
+def many(parameters: Iterable[Any]) -> tuple[list[Any], Iterable[Any]]:
+    """As many of them as are kept, and one more to say that there were more; and all of them, the others unread."""
+    others = iter(parameters)
+    first = list(itertools.islice(others, STATEMENTS_LIMIT + 1))
+    return first, itertools.chain(first, others)
 
 
 class Log:

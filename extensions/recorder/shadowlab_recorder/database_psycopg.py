@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Any
 
 from shadowlab_recorder.catalog_postgres import QUERY, Described, described, quoted
-from shadowlab_recorder.database import ROWS_LIMIT, Log, Reading, Statement, Table
+from shadowlab_recorder.database import ROWS_LIMIT, Log, Reading, Statement, Table, many
 from shadowlab_recorder.quiet import log as _log
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.room import Room
@@ -116,12 +116,12 @@ def _many(original: Any, run: Any) -> Any:
     @functools.wraps(original)
     def executemany(self: Any, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         log = quietly(_log_of, self._conn)
-        given = list(params_seq)
         if log is None or self._conn._pipeline:
-            original(self, query, given, returning=returning)
+            original(self, query, params_seq, returning=returning)
             return
+        first, given = many(params_seq)
         with self._conn.lock:
-            statements = self._conn.wait(_prepared(self, log, query, given, run))
+            statements = self._conn.wait(_prepared(self, log, query, first, run))
         try:
             original(self, query, given, returning=returning)
         except Exception as error:
@@ -136,12 +136,12 @@ def _many_async(original: Any, run: Any) -> Any:
     @functools.wraps(original)
     async def executemany(self: Any, query: Any, params_seq: Iterable[Any], *, returning: bool = False) -> None:
         log = quietly(_log_of, self._conn)
-        given = list(params_seq)
         if log is None or self._conn._pipeline:
-            await original(self, query, given, returning=returning)
+            await original(self, query, params_seq, returning=returning)
             return
+        first, given = many(params_seq)
         async with self._conn.lock:
-            statements = await self._conn.wait(_prepared(self, log, query, given, run))
+            statements = await self._conn.wait(_prepared(self, log, query, first, run))
         try:
             await original(self, query, given, returning=returning)
         except Exception as error:

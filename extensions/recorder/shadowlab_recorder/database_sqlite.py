@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from shadowlab_recorder.catalog_sqlite import catalog_of, changes, place_of
-from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement
+from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, many
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.rows_sqlite import Fetched
@@ -138,8 +138,8 @@ def listening_cursor(base: Any) -> type:
             if tape is None:
                 base.executemany(self, sql, parameters)
                 return self
-            parameters = list(parameters)
-            noted = [quietly(_begin, self, tape, sql, each) for each in parameters]
+            first, parameters = many(parameters)
+            noted = [quietly(_begin, self, tape, sql, each) for each in first]
             try:
                 base.executemany(self, sql, parameters)
             except Exception as error:
