@@ -54,7 +54,8 @@ _BOUNDS: Final = _Bounds()
 def bounded(size: int) -> Iterator[None]:
     """Let this process gain no more than `size` bytes and half a gigabyte; several at once add up.
 
-    What other threads gain meanwhile counts too. Needs Linux 4.7 (`RLIMIT_DATA`, see getrlimit(2)).
+    What other threads gain meanwhile counts too, and a process that they start meanwhile keeps the bound. Needs Linux
+    4.7 (`RLIMIT_DATA`, see getrlimit(2)).
     """
     granted = min(size, _MOST) + _BESIDE
     _BOUNDS.grant(granted)
