@@ -12,7 +12,8 @@ from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trac
 
 from shadowlab import views
 from shadowlab.records import Diagnosis, Intervention, Proposal, Recording
-from shadowlab.views import axes, servicemap, still, svg, waterfall
+from shadowlab.triage import strip
+from shadowlab.views import axes, servicemap, spans, still, svg, waterfall
 
 EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
 
@@ -234,3 +235,26 @@ def test_exemplars_name_the_recording_that_replay_runs():
     )  # fmt: skip
     page = views.exemplars(suspect, [tape]).html
     assert page.index(TRACE) < page.index("1" * 32) < page.index("none")
+
+
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [
+        (999_936, "1 ms"),
+        (999_400, "999 µs"),
+        (999_990_000, "1 s"),
+        (8_350_000, "8.35 ms"),
+        (1e12, "1,000 s"),
+        (12, "12 ns"),
+    ],
+)
+def test_a_duration_is_told_in_three_digits_and_never_in_powers(duration: float, said: str) -> None:
+    assert spans.spelled_ns(duration) == said
+
+
+def test_a_window_without_errors_says_so_and_draws_no_scale() -> None:
+    slow = triage()
+    quiet = replace(slow, suspects=(), timeline=tuple(replace(each, by_fingerprint={}) for each in slow.timeline))
+    drawn = strip.errors_over_time(quiet)
+    assert "No errors in this window" in drawn
+    assert "by suspect" not in drawn

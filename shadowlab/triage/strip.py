@@ -45,10 +45,11 @@ def errors_over_time(triage: Triage) -> str:
     top = 26.0 + 15 * (max(levels, default=-1) + 1)
     low, step = top + _TALL, (_WIDE - _LEFT) / len(slices)
     end = slices[-1].at + width(triage)
+    title = f"Errors in slices of {spoken(width(triage))}, by suspect" if order else "No errors in this window"
     parts = [
-        label(12, 14, f"Errors in slices of {spoken(width(triage))}, by suspect", font_weight=600),
+        label(12, 14, title, font_weight=600),
         element("line", x1=_LEFT, x2=_WIDE, y1=low, y2=low, stroke=QUIET),
-        label(_LEFT - 6, top + 8, f"{high:,}", text_anchor="end", font_size=10, fill=QUIET),
+        *([label(_LEFT - 6, top + 8, f"{high:,}", text_anchor="end", font_size=10, fill=QUIET)] if order else []),
         label(_LEFT - 6, low, "0", text_anchor="end", font_size=10, fill=QUIET),
         label(_LEFT, low + 14, f"{slices[0].at:%H:%M}", font_size=10, fill=QUIET),
         label(_WIDE, low + 14, f"{end:%H:%M} UTC", font_size=10, fill=QUIET, text_anchor="end"),

@@ -21,8 +21,8 @@ class Bar:
 def spelled_ns(duration: float) -> str:
     """A duration in ns, µs, ms or s, three digits."""
     for unit, size in (("s", 1e9), ("ms", 1e6), ("µs", 1e3)):
-        if abs(duration) >= size:
-            return f"{duration / size:.3g} {unit}" if abs(duration) < size * 1000 else f"{duration / size:,.0f} {unit}"
+        if abs(duration) >= size * 0.9995:  # what three digits round up to the next unit is told in it
+            return f"{duration / size:.3g} {unit}" if abs(duration) < size * 999.5 else f"{duration / size:,.0f} {unit}"
     return f"{duration:.0f} ns"
 
 
