@@ -34,6 +34,12 @@ def test_the_command_line_is_the_same_as_python_m() -> None:
     assert done.stdout == "shadowlab, version 0.1.0\n"
 
 
+def test_the_list_of_commands_says_whole_sentences() -> None:
+    told = CliRunner().invoke(main, ["--help"]).output.partition("Commands:\n")[2]
+    assert re.findall(r"^  ([\w-]+)  ", told, re.MULTILINE) == list(main.commands)
+    assert "..." not in told
+
+
 @pytest.mark.parametrize("name", sorted(main.commands))
 def test_every_command_teaches_and_is_in_the_readme(name: str) -> None:
     shown = CliRunner().invoke(main, [name, "--help"])
