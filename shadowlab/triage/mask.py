@@ -176,15 +176,16 @@ def templates(texts: list[str], *, logs: bool = False) -> list[str]:
     import numpy as np
     import pyarrow as pa
 
-    distinct = list(dict.fromkeys(texts))
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(text, len(numbers)) for text in texts]
     with duckdb.connect() as con:
-        con.register("given", pa.table({"text": pa.array(distinct, pa.string()), "n": np.arange(len(distinct))}))
+        con.register("given", pa.table({"text": pa.array(numbers, pa.string()), "n": np.arange(len(numbers))}))
         con.execute("CREATE TABLE texts AS FROM given")
         found = con.sql(f"SELECT template FROM ({query('texts', logs=logs)}) ORDER BY n").to_arrow_table()
     alike = found["template"].combine_chunks().dictionary_encode()
-    words = alike.dictionary.to_pylist()
-    told = {text: words[n] for text, n in zip(distinct, alike.indices.to_pylist(), strict=True)}
-    return [told[text] for text in texts]
+    words = np.array(alike.dictionary.to_pylist(), dtype=object)
+    told: list[str] = words[alike.indices.to_numpy()[places]].tolist()
+    return told
 
 
 def _literal(text: str) -> str:
