@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import traceback
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,39 @@ def test_a_wrapped_exception_counts_as_its_cause(tmp_path: Path):
     story.fails(story.span(2, error=True), "shop.Failed", "cannot price", other)
     found = list(fingerprints(story, tmp_path).values())
     assert len(set(found)) == 2
+
+
+def test_a_group_of_exceptions_counts_as_what_it_holds_first(tmp_path: Path):
+    def lacks(sku: int) -> None:
+        raise KeyError(f"sku {sku}")
+
+    def refuses(amount: int) -> None:
+        raise ValueError(f"bad amount {amount}")
+
+    story = Story()
+    for n in range(30):
+        runs = ([lacks], [lacks, refuses], [refuses] * (1 + n % 4))[n % 3]
+        caught: list[Exception] = []
+        for run in runs:
+            with pytest.raises((KeyError, ValueError)) as raised:
+                run(n)
+            caught.append(raised.value)
+        group = ExceptionGroup("several failed", caught)
+        story.fails(story.span(n, error=True), "ExceptionGroup", str(group), "".join(traceback.format_exception(group)))
+    found = list(fingerprints(story, tmp_path).values())
+    assert sorted(found.count(f) for f in set(found)) == [10, 20]
+
+
+def test_a_closure_of_php_is_one_whatever_its_line_and_arguments(tmp_path: Path):
+    story = Story()
+    for n in range(6):
+        text = (
+            f"LogicException: no in /srv/shop/src/Cart.php:{n}\nStack trace:\n"
+            f"#0 [internal function]: App\\Cart->App\\{{closure:App\\Cart::all():{n}}}({n})\n"
+            f"#1 /srv/shop/src/app.php({n}): App\\{{closure:/srv/shop/src/app.php:{n}}}('it (is) {n}')\n#2 {{main}}"
+        )
+        story.fails(story.span(n, error=True), "LogicException", "no", text)
+    assert len(set(fingerprints(story, tmp_path).values())) == 1
 
 
 def test_errors_without_a_stack_are_told_apart_by_operation_and_code(tmp_path: Path):

@@ -2,9 +2,13 @@
 
 import re
 import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.pool import RemoteTraceback
 from pathlib import Path
 
 import pytest
+from assets.newer_stacks import FULL, NEWER
 from assets.stacks import STACKS
 
 from shadowlab.triage import frames
@@ -57,8 +61,6 @@ def test_production_frames_become_paths_of_the_source_tree():
 
 
 def test_what_python_itself_prints_is_read(tmp_path: Path):
-    import traceback
-
     try:
         raise KeyError("amount")
     except KeyError:
@@ -97,6 +99,121 @@ def test_odd_texts_are_read_as_they_are_meant(what: str):
     assert own(text) == place
 
 
+def told(text: str) -> list[tuple[str, str]]:
+    stack = frames.parse(text)
+    assert stack is not None
+    return [(raised.type, raised.message) for raised in stack.chain]
+
+
+def deepest(text: str) -> str:
+    """The deepest own function of the whole chain, the root's first."""
+    stack = frames.parse(text)
+    assert stack is not None
+    places = [
+        [frames.place(f.file, f.function) for f in raised.frames if frames.in_app(f.file, f.function)]
+        for raised in reversed(stack.chain)
+    ]
+    return next(found[-1] for found in places if found)
+
+
+@pytest.mark.parametrize("what", NEWER)
+def test_newer_runtimes_and_rarer_shapes_are_read(what: str):
+    text, language, chain, place = NEWER[what]
+    stack = frames.parse(text)
+    assert stack is not None
+    assert stack.language == language
+    assert told(text) == chain
+    assert deepest(text) == place
+
+
+def test_a_full_backtrace_shows_the_frames_of_a_short_one():
+    stack = frames.parse(FULL)
+    assert stack is not None
+    assert [f.function for f in stack.frames] == ["shop::main", "<shop::Cart as shop::Pay>::pay"]
+
+
+def refused(amount: int) -> None:
+    if amount < 0:
+        raise ValueError(f"bad amount {amount}")
+    raise KeyError("sku")
+
+
+def wrapped(amount: int) -> None:
+    try:
+        refused(amount)
+    except KeyError as exc:
+        raise RuntimeError("no stock\nat all") from exc
+
+
+def held(*runs: Callable[[], None]) -> ExceptionGroup[Exception]:
+    caught = []
+    for run in runs:
+        try:
+            run()
+        except Exception as exc:
+            caught.append(exc)
+    return ExceptionGroup("several failed", caught)
+
+
+def printed(exc: Exception, cause: Exception | None = None) -> str:
+    try:
+        raise exc from cause
+    except Exception:
+        return traceback.format_exc()
+
+
+def test_what_a_group_holds_first_follows_it_with_its_causes():
+    text = printed(held(lambda: wrapped(1), lambda: refused(-5)))
+    group = ("ExceptionGroup", "several failed (2 sub-exceptions)")
+    assert told(text) == [group, ("RuntimeError", "no stock\nat all"), ("KeyError", "'sku'")]
+    assert deepest(text) == "test_triage_frames:refused"
+    assert told(printed(held(lambda: refused(-5), lambda: wrapped(1))))[1:] == [("ValueError", "bad amount -5")]
+
+
+def test_groups_in_groups_and_below_a_cause_are_read():
+    def inner() -> None:
+        raise held(lambda: wrapped(1), lambda: refused(-5))
+
+    outer = held(inner, lambda: refused(-7))
+    chain = [kind for kind, _ in told(printed(RuntimeError("cannot answer"), outer))]
+    assert chain == ["RuntimeError", "ExceptionGroup", "ExceptionGroup", "RuntimeError", "KeyError"]
+    assert told(printed(ExceptionGroup("never raised", [ValueError("one"), KeyError("two")])))[1:] == [
+        ("ValueError", "one")]  # fmt: skip
+
+
+def test_what_came_up_while_a_group_was_handled_stands_alone():
+    def fails() -> None:
+        try:
+            raise held(lambda: refused(-5))
+        except* ValueError:
+            raise LookupError("while handled") from None
+
+    def handles() -> None:
+        try:
+            raise held(lambda: refused(-5))
+        except ExceptionGroup:
+            raise LookupError("while handled")  # noqa: B904  # what came up while another was handled
+
+    assert told(printed(held(fails)))[1:] == [("LookupError", "while handled")]
+    assert told(printed(held(handles)))[1:] == [("LookupError", "while handled")]
+
+
+def test_groups_below_more_levels_than_python_prints_end_there():
+    exc: Exception = ValueError("deep")
+    for n in range(14):
+        exc = ExceptionGroup(f"level {n}", [exc])
+    assert len(told(printed(exc))) <= 11
+    rule = "".join(f"{'  ' * n}+-+---------------- 1 ----------------\n" for n in range(1, 200))
+    assert len(told(f'  File "/srv/a.py", line 1, in a\n{rule}')) == 11
+
+
+def test_the_traceback_of_another_process_is_a_cause_like_others():
+    below = "".join(traceback.format_exception(held(lambda: refused(-5)).exceptions[0]))
+    text = printed(ValueError("bad amount -5"), RemoteTraceback(f'\n"""\n{below}"""'))
+    assert told(text) == [("ValueError", "bad amount -5")] * 2
+    assert deepest(text) == "test_triage_frames:refused"
+
+
 def test_a_text_without_frames_gives_none():
     assert frames.parse("") is None
     assert frames.parse("gateway timed out after 30 s") is None
@@ -106,7 +223,10 @@ def test_a_text_without_frames_gives_none():
     "text",
     ["\n" * 60_000, " at (" * 12_000, "a" * 60_000, "#0 " + "(" * 60_000, ' File "' * 8_000, "x in y:1 " * 7_000,
      "\tat a.b(" * 7_000 + "\n", "f@http://a" + ":1" * 25_000,
-     "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000],
+     "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000,
+     "thread 'a' panicked at '" + "x', " * 14_000, "a:1:in 'b': (" * 4_000 + "\n" + "a:1:in 'b': x (y) " * 100,
+     ' File "a", line 1, in a\n' + (" " * 30_000 + "+-+- 1 -\n") * 2, "#0 a(1): " + "{a}" * 20_000,
+     "E\n at a:1:1\n" + "[errors]: [\n   x" * 4_000, "X\n   at a.b()" + "\n ---> (Inner Exception #1) " * 2_000],
 )  # fmt: skip
 def test_hostile_text_is_read_in_little_time(text: str):
     began = time.process_time()

@@ -42,7 +42,7 @@ _CHAINED = " OR ".join((
 ))  # fmt: skip
 # Each begins with what is rare, so that the engine need not look at every sign; PHP's arguments first.
 _PLACES: tuple[mask.Rule, ...] = (
-    ("#0 ", r"\): ([^\n(]*)\([^\n]*\)", r"): \1()"),
+    ("#0 ", r"\): ((?:\{[^}\n]*\}|[^\n({])*)\([^\n]*\)", r"): \1()"),
     ("#0 ", r"\(\d+\): ", "(0): "),
     (":", r":\d+", ":0"),
     ("line ", r"line \d+", "line 0"),
@@ -182,7 +182,7 @@ def kept(con: Any, prefixes: Sequence[str] = ()) -> Any:
 
 def _rules(prefixes: Sequence[str]) -> str:
     """What a kept reading depends on besides its error."""
-    return signature([VERSION, mask.VERSION, *sorted(prefixes)])
+    return signature([VERSION, mask.VERSION, frames.VERSION, *sorted(prefixes)])
 
 
 def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:

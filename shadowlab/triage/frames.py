@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from shadowlab.records import Frame
 
+VERSION = 2
+"""Of how stacks are read; what an earlier one read is read again."""
 _MAX_TEXT = 64_000
 _MAX_FRAMES = 200
 
@@ -43,7 +45,10 @@ class Stack:
 
     language: str
     chain: tuple[Raised, ...]
-    """Thrown first, root cause last; a Python exception that merely came up while another was handled stands alone."""
+    """Thrown first, root cause last; a Python exception that merely came up while another was handled stands alone.
+
+    Of several that one holds (Python's groups, `AggregateError`, `AggregateException`) the first follows it.
+    """
 
     @property
     def frames(self) -> tuple[Line, ...]:
