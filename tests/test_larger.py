@@ -15,9 +15,11 @@ import exporter_tables
 import otlp
 import pytest
 import sqlglot
+from click.testing import CliRunner
 
 import shadowlab as sl
 from shadowlab import errors
+from shadowlab.cli import main
 from shadowlab.cli.looking import ASKED
 from shadowlab.records import Triage
 from shadowlab.telemetry.larger import Engine, Scope, answer, connect, export, take_slice
@@ -216,12 +218,11 @@ def test_triage_needs_no_ibis(loaded: sl.Investigation):
 
 
 def test_without_a_larger_store_the_case_is_asked(loaded: sl.Investigation):
-    command = [sys.executable, "-m", "shadowlab", "sql", str(loaded.case.path), "--format", "json"]
     told = {}
     for name in ASKED:
         more = {"contrast": ["--service", "payments-api"], "trace": ["--trace", "0" * 32]}.get(name, [])
-        done = subprocess.run([*command, f"@{name}", *more], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(main, ["sql", str(loaded.case.path), "--format", "json", f"@{name}", *more])
+        assert done.exit_code == 0, done.stderr
         told[name] = json.loads(done.stdout)
     assert told["signatures"][0]["exception_type"] == "TypeError"
     assert set(ASKED) == set(named(0, 1, []))
