@@ -63,3 +63,21 @@ def test_the_terminal_says_where_it_starts_and_why(tmp_path: Path):
     chain(story, "failing")
     shown = terminal.text(triaged(story, tmp_path)).split("where it starts")[1].splitlines()
     assert shown[3].startswith("stock    1.00   its errors break")
+
+
+@pytest.mark.parametrize("silent", ["pay", "stock"])
+def test_calls_of_one_name_are_told_apart_by_whom_they_ask(tmp_path: Path, silent: str):
+    story, r = Story(), random.Random(3)
+    for n in range(360):
+        at, trace = n * 10, story.trace()
+        broken = n >= 180 and r.random() < 0.4
+        shop = story.span(at, trace=trace, name="POST /orders", ms=50, error=broken)
+        for asked in ("pay", "stock"):
+            gone = broken and asked == silent
+            call = story.span(at, trace=trace, parent=number_of(shop), kind=3, name="POST", ms=20, error=gone,
+                              server__address=asked)  # fmt: skip
+            if not gone:
+                story.span(at, service=asked, trace=trace, parent=number_of(call), name=f"POST /{asked}", ms=10)
+    first = triaged(story, tmp_path).services[0]
+    assert first.service == silent
+    assert any("find no answer" in said for said in first.evidence)

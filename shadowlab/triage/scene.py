@@ -20,10 +20,10 @@ SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_m
        hash(trace_id, span_id) AS sid
 FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
 
-_FAMILY = """
+_FAMILY = f"""
 SELECT hash(trace_id, span_id) AS sid, CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent,
-       service, name, kind, span_id, end_ns
-FROM ({hops}) WHERE trace_id IN (SELECT unnest($traces))"""
+       service, {requests.CALLED} AS name, kind, span_id, end_ns
+FROM spans WHERE trace_id IN (SELECT unnest($traces))"""
 
 _CODES = """
 SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
@@ -90,8 +90,7 @@ def scene(store: Store) -> Iterator[Any]:
 def unfold(con: Any, store: Store, traces: Sequence[str]) -> None:
     """Make tables `family` (the spans of these traces, each under `sid`, a hash of its trace and span ids), `above` (of
     each failing span of table `near` the ancestors, itself included) and `tree` (those ancestors, once each)."""
-    hops = requests.hops("true")
-    keep(con, "family", store.sql(_FAMILY.format(hops=hops), {"traces": list(traces)}).arrow())
+    keep(con, "family", store.sql(_FAMILY, {"traces": list(traces)}).arrow())
     con.execute(_ABOVE)
     con.execute(_ANCESTORS)
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
+from shadowlab.telemetry.questions.requests import CALLED
 from shadowlab.triage import said, saturation
 from shadowlab.triage.burn import LONGEST, USUAL, since
 from shadowlab.triage.look import Look
@@ -36,7 +37,7 @@ _SAMPLED = f"""
 WITH told AS (SELECT trace_id, start_ns > $low AS late FROM traces WHERE start_ns > $first AND start_ns <= $high),
 picked AS (
     SELECT * FROM told QUALIFY row_number() OVER (PARTITION BY late ORDER BY hash(trace_id), trace_id) <= {_SAMPLE})
-SELECT hash(s.trace_id, s.span_id) AS sid, hash(s.trace_id) AS tid, s.service, s.name, s.kind, s.start_ns,
+SELECT hash(s.trace_id, s.span_id) AS sid, hash(s.trace_id) AS tid, s.service, {CALLED} AS name, s.kind, s.start_ns,
        coalesce(s.end_ns, s.start_ns) AS end_ns, p.late,
        CASE WHEN s.parent_span_id <> '' THEN hash(s.trace_id, s.parent_span_id) END AS parent
 FROM spans s JOIN picked p USING (trace_id)

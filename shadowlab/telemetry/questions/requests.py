@@ -12,6 +12,9 @@ WEIGHT: Final = f"""least(1e6, coalesce(
     1 / nullif(1 - ('0x' || {_THRESHOLD})::UBIGINT / 72057594037927936.0, 0),
     1 / nullif(try_cast(attributes['sampling.probability'] AS DOUBLE), 0), 1))"""
 """Requests that a span stands for, by its rejection threshold `ot=th:…` (OpenTelemetry probability sampling)."""
+CALLED: Final = """CASE WHEN kind = 'client' AND regexp_matches(server_address, '^[^:]*[a-zA-Z][^:]*$')
+    THEN name || ' ' || server_address ELSE name END"""
+"""What tells one call from another: clients name spans `GET`, whomever they ask. A host's number is that of one pod."""
 
 
 def hops(where: str, weight: str = "1::DOUBLE") -> str:
