@@ -61,7 +61,7 @@ class Investigation(Experiments):
         if not names:
             raise errors.UsageError("nothing to ingest", hint="name files or folders, or - for standard input")
         live.take_in_log(self.case)
-        evidence = Evidence(self.case, known=named(self.case, self.ledger))  # a killed run's files are this one's
+        evidence = self._evidence()
         record = intake.ingest(
             self.case, names, redact=redact, tape=Path(tape) if tape else None, progress=self.progress
         )
@@ -93,7 +93,7 @@ class Investigation(Experiments):
         live.take_in_log(self.case)
         if self.telemetry:
             self.slice(window=archives.window_of_triage(window), at=at)
-        evidence = Evidence(self.case)
+        evidence = self._evidence()
         place = Path(slo) if slo else self.case.objectives
         objectives = triage.slo.load(place) if slo or place.exists() else None
         known = triage.Corrections.read(self.case.settings().get("corrections"))
@@ -288,6 +288,10 @@ class Investigation(Experiments):
 
         told = verify.verify(self.case, signers=signers)
         return again(self, told) if rerun else told
+
+    def _evidence(self) -> Evidence:
+        """What lay in the case; telemetry and recordings that a killed run left are this one's."""
+        return Evidence(self.case, known=named(self.case, self.ledger))
 
     def _outlined(
         self, trace: str, suspect: Suspect | None, *, sandbox: str, revision: str | None, seed: int

@@ -5,13 +5,16 @@ import threading
 from pathlib import Path
 
 import made
+import otlp
 import pytest
 
+import shadowlab as sl
 from shadowlab import errors, keeping
 from shadowlab.audit import archive, intent, ledger, verify
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence
 from shadowlab.records import Verdict
+from shadowlab.telemetry import segments
 
 
 class Killed(BaseException):
@@ -64,6 +67,40 @@ def test_a_writer_killed_before_its_record_leaves_nothing(case: Case, monkeypatc
     assert verify.verify(case).verdict is Verdict.PASS
     keeping.keep(case, "replay", made.replay(), Evidence(case))
     assert [entry["verb"] for entry in ledger.entries(case)] == ["ingest", "replay"]
+
+
+@pytest.mark.parametrize(
+    ("place", "then"),
+    [
+        ((segments, "put_in_place"), "triage"),
+        ((segments, "publish"), "triage"),
+        ((Case, "keep"), "triage"),
+        ((Case, "keep"), "ingest"),
+    ],
+)
+def test_a_triage_killed_after_it_wrote_telemetry_is_made_good_by_the_next_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str], then: str
+) -> None:
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(otlp.lines(tmp_path / "first.jsonl", otlp.traces([otlp.raising(otlp.span(1, error=True))])))
+    inv.triage()
+    done = getattr(*place)
+
+    def die(*args: object) -> None:
+        if place != (Case, "keep"):
+            done(*args)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*place, die)
+        with pytest.raises(Killed):
+            inv.triage(window="6h")
+    if then == "ingest":
+        inv.ingest(otlp.lines(tmp_path / "second.jsonl", otlp.traces([otlp.span(2)])))
+    else:
+        inv.triage()
+    assert inv.verify().verdict is Verdict.PASS, inv.verify()
+    assert inv.sql("SELECT count(*) AS n FROM errors WHERE fingerprint IS NOT NULL").rows() == [{"n": 1}]
 
 
 def test_a_planted_record_is_not_taken_in_by_a_planted_line(

@@ -14,8 +14,11 @@ from shadowlab.telemetry.store import Store
 def set_fingerprints(case: Case, table: Any) -> int:
     """Fill `errors.fingerprint` from a DataFrame or Arrow table (`error_id`, `fingerprint`); gives the number of rows.
 
-    It takes the place of what an earlier triage wrote. `error_id` is the column of the `errors` view. Other columns
-    are kept too, for `known_fingerprints`. Raises `UsageError` when a column is missing.
+    `error_id` is the column of the `errors` view. Other columns are kept too, for `known_fingerprints`. Raises
+    `UsageError` when a column is missing.
+
+    It takes the place of what an earlier triage wrote, whose file the next writer sweeps away: the ledger names that
+    file, and a triage that is killed here could not tell it that the file is gone.
     """
     import duckdb
 
@@ -40,7 +43,6 @@ def set_fingerprints(case: Case, table: Any) -> int:
         segments.put_in_place(beside, place)
         kept = tuple(s for s in segments.manifest(case).segments if s.kind != "fingerprints")
         segments.publish(case, (*kept, Segment(file=place.name, kind="fingerprints")))
-        segments.sweep(case)
     return count
 
 
