@@ -143,6 +143,15 @@ def test_latency_objectives_count_slow_requests(tmp_path: Path):
     assert triaged(story, tmp_path, objectives=[spec]).objectives[0].windows["5m"].bad == 20
 
 
+def test_an_objective_whose_condition_names_no_column_is_named(tmp_path: Path):
+    story = Story()
+    busy(story, seconds=10)
+    wrong = objective(name="checkout", total=selector.Selector(service="shop", query="statuss = 'error'"))
+    with pytest.raises(ObjectiveError, match=r"objective 'checkout': .*statuss") as caught:
+        triaged(story, tmp_path, objectives=[objective(), wrong])
+    assert "the view `spans`" in str(caught.value)
+
+
 def test_an_objective_that_matches_nothing_says_what_is_there(tmp_path: Path):
     story = Story()
     busy(story, seconds=10)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from shadowlab import errors
 from shadowlab.records import Change
 from shadowlab.telemetry.questions.requests import WEIGHT
 from shadowlab.triage import changes
@@ -136,7 +137,26 @@ def broken(store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns
                 )
             )
             params += values
-    return store.sql(" UNION ALL ".join(parts), params).arrow()
+    try:
+        return store.sql(" UNION ALL ".join(parts), params).arrow()
+    except errors.QueryError as exc:
+        if (whose := _blamed(store, specs)) is None:
+            raise
+        raise whose from exc
+
+
+def _blamed(store: Store, specs: Sequence[ObjectiveSpec]) -> errors.ObjectiveError | None:
+    """Whose SQL cannot run: an objective's `query` may name a column that the view does not have."""
+    for spec in specs:
+        query, values = requests(spec)
+        try:
+            store.sql(f"SELECT 1 AS one FROM ({query}) LIMIT 0", values)
+        except errors.QueryError as exc:
+            why = str(exc.args[0]).partition("\n")[0]
+            return errors.ObjectiveError(
+                f"{spec.source}, objective {spec.name!r}: {why}", hint="`query` is a condition over the view `spans`"
+            )
+    return None
 
 
 def _first_of(keys: Sequence[str]) -> str:
