@@ -22,7 +22,8 @@ PATTERNS: dict[str, str] = {
     "password in text": r"""(?ix)(?:\b|(?<=[_-]))(?:password|passwd|pwd|secret|api_?key|access_?token)
         (?:\s*=\s*["']?|["']\s*:\s*b?["'])
         (?P<secret>(?!\[redacted:)[^\s"'&,;)]{6,})""",
-    "password in XML": r"""(?ix)<(?:[\w.-]{1,40}:)?[\w.-]{0,40}(?:password|passwd|secret|api-?_?key|token)(?:\s[^<>]*)?>
+    "password in XML": r"""(?x)<
+        (?i:(?:[\w.-]{1,40}:)?[\w.-]{0,40}(?:password|passwd|secret|api-?_?key|token)(?:\s[^<>]*)?)>
         (?P<secret>(?!\[redacted:)[^<]{4,})</""",
     "card number": r"\b(?!(?<=\d\.)\d{15,}\b)[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{3,4}\b",
 }
