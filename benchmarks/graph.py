@@ -175,7 +175,8 @@ class Memory:
         self.con.execute("""
             CREATE TABLE spans AS SELECT *, NULL::VARCHAR AS trace_state, NULL::VARCHAR AS http_request_method,
                 NULL::VARCHAR AS http_route, NULL::INTEGER AS http_response_status_code,
-                NULL::VARCHAR AS vcs_ref_head_revision, MAP {}::MAP(VARCHAR, VARCHAR) AS attributes,
+                NULL::VARCHAR AS vcs_ref_head_revision, NULL::VARCHAR AS server_address,
+                MAP {}::MAP(VARCHAR, VARCHAR) AS attributes,
                 MAP {'service.version': service_version} AS resource_attributes FROM s;
             CREATE TABLE errors AS SELECT * FROM e;
             CREATE VIEW traces AS SELECT trace_id, min(start_ns) AS start_ns, max(end_ns) AS end_ns,
@@ -183,7 +184,7 @@ class Memory:
             CREATE TABLE events (trace_id VARCHAR, span_id VARCHAR, service VARCHAR, at_ns BIGINT, name VARCHAR,
                                  attributes MAP(VARCHAR, VARCHAR));
             CREATE TABLE logs AS SELECT trace_id, span_id, service, at_ns, severity_number::INTEGER AS severity_number,
-                body, MAP {}::MAP(VARCHAR, VARCHAR) AS attributes FROM l;
+                body, NULL::VARCHAR AS event_name, MAP {}::MAP(VARCHAR, VARCHAR) AS attributes FROM l;
             CREATE TABLE metric_points (service VARCHAR, name VARCHAR, unit VARCHAR, at_ns BIGINT, value DOUBLE)""")
         if graph.points:
             self.con.executemany("INSERT INTO metric_points VALUES (?, ?, '1', ?, ?)", graph.points)

@@ -20,16 +20,17 @@ def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
     with duckdb.connect() as con:
         table = pa.table({
             "eid": range(len(told)), "error_id": range(len(told)), "sid": range(len(told)),
-            "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
+            "tid": range(len(told)), "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
             "service": [e.service for e in told], "operation": ["GET /"] * len(told), "at_ns": range(len(told)),
             "exception_type": [e.type for e in told], "exception_message": [e.message for e in told],
             "stack": [e.stack for e in told]})  # fmt: skip
         con.register("incoming", table)
-        con.execute("CREATE TABLE err AS FROM incoming")
+        con.execute("CREATE TABLE err AS FROM incoming; CREATE VIEW fresh AS FROM err")
         codes = "error_type, grpc_status, other_code".replace(",", " VARCHAR,")
         con.execute(f"CREATE TABLE coded (sid BIGINT, {codes} VARCHAR, http_status INTEGER)")
         began = time.process_time()
-        fingerprint.identify(con, ())
+        fingerprint.remember(con)
+        fingerprint.identify(con)
         spent = time.process_time() - began
         rows: list[tuple[Any, ...]] = con.execute("SELECT fingerprint FROM signed ORDER BY eid").fetchall()
     return [row[0] for row in rows], spent

@@ -15,7 +15,10 @@ from story import SECOND, SHOP, Story, number_of, python_stack
 from shadowlab import live, telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.records import Triage
-from shadowlab.triage import burn, places, slo
+from shadowlab.telemetry import questions
+from shadowlab.telemetry.questions import requests
+from shadowlab.telemetry.store import Store
+from shadowlab.triage import burn, graph, places, remembered, slo, tallies
 
 MINUTES = 6
 Request = list[tuple[str, str, dict[str, Any]]]
@@ -70,7 +73,9 @@ def looked(case: Case, **more: Any) -> Triage:
 
 
 def at_once(case: Case, **more: Any) -> Triage:
-    with telemetry.store(case) as store:
+    """By a process that has seen nothing of the case."""
+    with telemetry.store(case) as store, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remembered, "KEPT", remembered.Kept())
         return triage.triage(store, **more)[0]
 
 
@@ -142,3 +147,80 @@ def test_places_that_another_version_found_are_found_anew(tmp_path: Path, monkey
             known.column("request").combine_chunks().fill_null("").take([0] * len(known)),
         )
         assert triage.triage(store, known=broken)[0] == triage.triage(store)[0]
+
+
+def test_a_segment_is_read_once_however_many_triages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())
+    asked: list[tuple[str, str]] = []
+    alone = Store.sql_alone
+
+    def counting(store: Store, segment: str, query: str, params: Any = ()) -> Any:
+        asked.append((segment, query))
+        return alone(store, segment, query, params)
+
+    monkeypatch.setattr(Store, "sql_alone", counting)
+    case, (first, *later) = open_case(tmp_path / "case"), parts(shop(5), 5)
+    taken(case, first)
+    looked(case)
+    (segment,) = {segment for segment, _ in asked}
+    asked.clear()
+    looked(case)
+    assert not [query for _, query in asked if "$traces" not in query and "LIMIT 0" not in query]
+    taken(case, later[0])
+    looked(case)
+    assert remembered._SPANS in {query for _, query in asked}
+    assert (segment, remembered._SPANS) not in asked
+
+
+def test_facts_of_what_was_used_longest_ago_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kept = remembered.Kept()
+    monkeypatch.setattr(remembered, "KEPT", kept)
+    monkeypatch.setattr(remembered, "_MOST_KEPT", 1)
+    one, other = open_case(tmp_path / "one"), open_case(tmp_path / "other")
+    for case, seed in ((one, 1), (other, 2)):
+        taken(case, [span for request in shop(seed)[:20] for span in request])
+    assert at_once(one) == looked(one)
+    looked(other)
+    assert len(kept._parts) == 1
+    assert looked(one) == at_once(one)
+
+
+def test_the_service_map_and_rates_from_facts_are_those_that_the_questions_tell(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    for part in parts(shop(4), 4):
+        taken(case, part)
+    low_ns, high_ns = START + 60 * SECOND, START + 240 * SECOND
+    with telemetry.store(case) as store:
+        seen = remembered.of(store)
+        asked = questions.statement("edges", {"hops": requests.hops("true")}, since_ns=low_ns, until_ns=high_ns)
+        told = {(row["caller"], row["callee"]): (row["calls"], row["errors"]) for row in store.sql(asked).rows()}
+        query, values = burn.requests(slo.ObjectiveSpec(name="all", service="", total=slo.Selector()), "1::DOUBLE")
+
+        def ask(**ends: int) -> Any:
+            return store.sql(questions.statement("slots_of_services", {"requests": query}, **ends), values)
+
+        ages = (SECOND * 30, SECOND * 180)
+        both = (
+            tallies.of_services(ask, ("front", "shop"), high_ns, ages),
+            tallies.of_facts(seen, ("front", "shop"), high_ns, ages),
+        )
+    assert {
+        (e.caller, e.callee): (e.calls, e.errors) for e in graph.edges(seen, low_ns=low_ns, high_ns=high_ns)
+    } == told
+    for service in ("front", "shop"):
+        one, other = (each[service] for each in both)
+        assert [each.tolist() for each in (one.slots, one.bad, one.total)] == [
+            each.tolist() for each in (other.slots, other.bad, other.total)
+        ]
+
+
+def test_spans_that_stand_for_others_count_for_them_minute_by_minute(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    for n, part in enumerate(parts(shop(6), 6)[:3]):
+        sampled = [
+            (service, version, {**span, "traceState": "ot=th:8"} if n else span) for service, version, span in part
+        ]
+        taken(case, sampled)
+        found = looked(case)
+        assert found == at_once(case)
+        assert any("sampled" in note for note in found.notes) == bool(n)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
-from otlp import START, lines, raising, span, traces
+from otlp import START, lines, log, logs, raising, span, traces
 from story import MINUTE, SECOND, Story, busy, opened
 
-from shadowlab import telemetry, triage
+from shadowlab import errors, telemetry, triage
 from shadowlab.case import open_case
 from shadowlab.records import Triage
 from shadowlab.triage import burn
@@ -66,3 +67,24 @@ def test_a_window_of_a_second_and_of_a_year_are_windows(tmp_path: Path):
     assert (short.top.events, long.top.events) == (1, 1)
     assert short.timeline[-1].at <= short.at
     assert SECOND * len(long.timeline) < 61 * SECOND
+
+
+def test_a_case_of_records_alone_is_triaged(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    told = [log("disk full", at=START + n * SECOND, severityNumber=17) for n in range(20)]
+    telemetry.ingest(case, [lines(tmp_path / "logs.jsonl", logs(told))])
+    with telemetry.store(case) as store:
+        found = triage.triage(store)[0]
+    assert not found.suspects
+    assert [group.template for group in found.logs] == ["disk full"]
+
+
+def test_a_segment_without_its_tables_is_named_before_anything_is_said(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    telemetry.ingest(case, [lines(tmp_path / "spans.jsonl", traces([span()]))])
+    (segment,) = case.telemetry.glob("*.duckdb")
+    segment.chmod(0o644)
+    with duckdb.connect(str(segment)) as con:
+        con.execute("DROP TABLE trace_parts")
+    with telemetry.store(case) as store, pytest.raises(errors.CaseError, match="has not the tables"):
+        triage.triage(store)

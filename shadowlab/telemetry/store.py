@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.telemetry import connection, segments
+from shadowlab.telemetry import connection, questions, segments
 from shadowlab.telemetry.rows import Rows
 from shadowlab.telemetry.segments import Segment
-from shadowlab.telemetry.views import Views
+from shadowlab.telemetry.views import Views, alone
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -27,6 +27,8 @@ class Store:
 
     con: DuckDBPyConnection
     views: Views
+    segments: Mapping[object, str] = field(default_factory=dict)
+    """What stands for each segment's content in this process, and the name under which it is attached."""
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Rows:
         """Ask; `params` are bound to `$name` or `?`. For this package's own questions: `user_sql` is for people's.
@@ -38,6 +40,23 @@ class Store:
         try:
             with connection.closing(self.con.cursor()) as cursor:
                 return Rows(query, self.answer(cursor, query, params))
+        except duckdb.Error as exc:
+            raise errors.QueryError(f"the query cannot run: {exc}", hint="`shadowlab sql CASE 'SHOW TABLES'`") from exc
+
+    def sql_alone(self, segment: str, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Rows:
+        """Ask one attached segment alone: the views that the query names hold nothing of others.
+
+        Raises `QueryError` with DuckDB's reason, `CaseError` for a segment that is none.
+        """
+        import duckdb
+
+        views = {name: f"NOT MATERIALIZED ({text})" for name, text in alone(segment, query).items()}
+        try:
+            with connection.closing(self.con.cursor()) as cursor:
+                text = questions.opened(views, query.strip())
+                return Rows(query, cursor.sql(text, params=params or None).to_arrow_table())
+        except (duckdb.CatalogException, duckdb.BinderException) as exc:
+            raise _of_another_version() from exc
         except duckdb.Error as exc:
             raise errors.QueryError(f"the query cannot run: {exc}", hint="`shadowlab sql CASE 'SHOW TABLES'`") from exc
 
@@ -62,10 +81,7 @@ class Store:
                 return self.views.make_all()
             self.views.make_for(question)
         except duckdb.Error as exc:
-            raise errors.CaseError(
-                "a segment of this case has not the tables that this shadowlab writes",
-                hint="it was made by another version, or changed; ingest the telemetry into a new case",
-            ) from exc
+            raise _of_another_version() from exc
         return True
 
     def close(self) -> None:
@@ -96,7 +112,8 @@ def store(case: Case, *, memory: str = connection.MEMORY) -> Store:
             attach_all(con, case.telemetry, listed)
             views = Views(con, _names(listed, "telemetry"), _names(listed, "fingerprints"))
             con.execute("SET enable_external_access = false")  # from here on nothing but the segments is read
-            return Store(con, views)
+            told = [one for one in listed if one.kind == "telemetry"]
+            return Store(con, views, {_stamp(case.telemetry / one.file): name_of(one) for one in told})
         except BaseException:
             con.close()
             missing = [s.file for s in listed if not (case.telemetry / s.file).exists()]
@@ -106,6 +123,19 @@ def store(case: Case, *, memory: str = connection.MEMORY) -> Store:
         f"{case.telemetry} lacks {', '.join(missing)}, which its manifest names",
         hint="restore the case from a copy, or ingest its telemetry into a new one",
     )
+
+
+def _of_another_version() -> errors.CaseError:
+    return errors.CaseError(
+        "a segment of this case has not the tables that this shadowlab writes",
+        hint="it was made by another version, or changed; ingest the telemetry into a new case",
+    )
+
+
+def _stamp(path: Path) -> tuple[object, ...]:
+    """What stands for a file that is never written twice."""
+    told = path.stat()
+    return str(path.resolve()), told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def _names(listed: Sequence[Segment], kind: str) -> list[str]:

@@ -75,6 +75,22 @@ class Views:
         self._con.execute(f"CREATE VIEW main.{name} AS {text}")
 
 
+def alone(name: str, question: str) -> Mapping[str, str]:
+    """The texts of the views that a question names, over one attached database; each after those that it stands on."""
+    waiting = {**_parts([name]), **_wholes([name]), **_signed([]), **_described()}
+    told: dict[str, str] = {}
+
+    def tell(view: str) -> None:
+        if text := waiting.pop(view, None):
+            for beneath in _BENEATH.findall(text):
+                tell(beneath)
+            told[view] = text
+
+    for word in re.findall(r"\w+", question.lower()):
+        tell(word)
+    return told
+
+
 def _described() -> Mapping[str, str]:
     """The text of each view in `sql/views.sql`."""
     found = _VIEW.split(connection.statements("views"))

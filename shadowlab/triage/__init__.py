@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
 from shadowlab.records import Change, Objective, Suspect, Triage
+from shadowlab.telemetry.questions.requests import WEIGHT
 from shadowlab.triage import (
     away,
     burn,
@@ -20,14 +21,16 @@ from shadowlab.triage import (
     logs,
     places,
     plots,
+    remembered,
     services,
     slo,
     suspects,
 )
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.fingerprint import Corrections
 from shadowlab.triage.look import Look, broken, prepare
 from shadowlab.triage.page import html, suspect_html
-from shadowlab.triage.scene import Store, keep, scene, unfold
+from shadowlab.triage.scene import Store, keep, read_fresh, scene, unfold
 from shadowlab.triage.timeline import timeline
 
 if TYPE_CHECKING:
@@ -62,32 +65,42 @@ def triage(
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
-    data = burn.extent(store)
+    seen = remembered.of(store)
+    data = burn.extent(seen)
     if data is None:
         raise errors.TelemetryError("the case holds no telemetry", hint="`shadowlab ingest CASE PATH...` takes it in")
     at_ns = data.last_ns if at is None else _ns(at)
     low_ns = burn.since(at_ns, window)
-    specs = [_triggered(spec, trigger) for spec in _specs(store, objectives)]
-    weight = burn.weight(store)
+    specs = [_triggered(spec, trigger) for spec in _specs(seen, objectives)]
+    weight = WEIGHT if seen.sampled else "1::DOUBLE"
     there = away.asked(archive, specs, at_ns=at_ns, low_ns=low_ns, data=data)
-    with ThreadPoolExecutor(max_workers=2) as pool, scene(store) as con:  # DuckDB works outside the interpreter's lock
+    with ThreadPoolExecutor(max_workers=2) as pool, scene(seen) as con:  # DuckDB works outside the interpreter's lock
         measuring = pool.submit(
-            burn.measure, store, specs, at_ns=at_ns, low_ns=low_ns, data=there.data, weight=weight, there=there.tallies
+            burn.measure,
+            store,
+            seen,
+            specs,
+            at_ns=at_ns,
+            low_ns=low_ns,
+            data=there.data,
+            weight=weight,
+            there=there.tallies,
         )
-        sampling = pool.submit(services.sample, store, low_ns=low_ns, high_ns=at_ns)
-        calling = pool.submit(graph.edges, store, low_ns=low_ns, high_ns=at_ns, weight=weight)
-        logging = pool.submit(logs.groups, store, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
-        shifts = changes.shifts(store, first_ns=data.first_ns, last_ns=at_ns)
-        fingerprint.identify(con, source_frames, corrections, known)
-        bad = broken(store, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
-        told = {*bad.column("trace_id").to_pylist(), *services.loud(store, low_ns=low_ns, high_ns=at_ns)} - {None}
-        unfold(con, store, places.look_near(con, store, known, sorted(told), low_ns=low_ns, high_ns=at_ns))
+        sampling = pool.submit(services.sample, seen, low_ns=low_ns, high_ns=at_ns)
+        calling = pool.submit(graph.edges, seen, low_ns=low_ns, high_ns=at_ns)
+        logging = pool.submit(logs.groups, store, seen, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
+        shifts = changes.shifts(store, seen, first_ns=data.first_ns, last_ns=at_ns)
+        read_fresh(con, seen, fingerprint.remember(con, source_frames, known))
+        fingerprint.identify(con, source_frames, corrections)
+        bad = broken(store, seen, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
+        told = {*bad.column("tid").to_pylist(), *services.loud(store, seen, low_ns=low_ns, high_ns=at_ns)} - {None}
+        unfold(con, seen, places.look_near(con, seen, known, sorted(told), low_ns=low_ns, high_ns=at_ns))
         places.place(con)
         charge.charge(con)
         measured, tallies = measuring.result()
-        keep(con, "sampled", sampling.result(), "DISTINCT ON (sid) *")
+        keep(con, "sampled", sampling.result())
         off = clocks.clocks(con)
-        look = Look(low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
+        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
         prepare(con, store, look, bad)
         blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
         found = suspects.suspects(con, store, look, top=top, each=pool.map)
@@ -96,7 +109,7 @@ def triage(
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
-        slices = timeline(con, store, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
+        slices = timeline(con, store, seen, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
         table = fingerprint.kept(con, source_frames)
     record = Triage(
         at=burn.moment(at_ns),
@@ -114,7 +127,7 @@ def triage(
             *_default_note(objectives, measured),
             *burn.notes(measured, at_ns=at_ns, data=there.data),
             *there.notes,
-            *(burn.skew(store) if at is None else ()),
+            *(burn.skew(seen) if at is None else ()),
             *clocks.notes(off),
             *(["spans are sampled: counts are estimates, each span counts for those it stands for"] * look.sampled),
         ),
@@ -122,8 +135,8 @@ def triage(
     return record, table
 
 
-def _specs(store: Store, objectives: Sequence[slo.ObjectiveSpec] | None) -> list[slo.ObjectiveSpec]:
-    return list(objectives) if objectives else [slo.default(name) for name in burn.services_with_requests(store)]
+def _specs(seen: Facts, objectives: Sequence[slo.ObjectiveSpec] | None) -> list[slo.ObjectiveSpec]:
+    return list(objectives) if objectives else [slo.default(name) for name in burn.services_with_requests(seen)]
 
 
 def _triggered(spec: slo.ObjectiveSpec, trigger: slo.Trigger | None) -> slo.ObjectiveSpec:

@@ -11,16 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
 
 from shadowlab import errors, times
 from shadowlab.records import BurnWindow, Objective
 from shadowlab.telemetry import questions
-from shadowlab.telemetry.questions.requests import ENTRY, FAILED, WEIGHT
-from shadowlab.triage.scene import Rows, Store
-from shadowlab.triage.selector import Condition, Selector
+from shadowlab.telemetry.questions.requests import FAILED, WEIGHT
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.scene import Store
+from shadowlab.triage.selector import Condition
 from shadowlab.triage.slo import ObjectiveSpec
-from shadowlab.triage.tallies import Asked, Tally, of_services, tallies
+from shadowlab.triage.tallies import Asked, Tally, of_facts, tallies
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 WINDOWS = (5 * MINUTE, 30 * MINUTE, HOUR, 6 * HOUR)
@@ -62,22 +62,11 @@ class Extent:
     last_ns: int
 
 
-def extent(store: Store) -> Extent | None:
+def extent(seen: Facts) -> Extent | None:
     """The oldest start and the newest timestamp of spans, logs and metric points; None for an empty case."""
-    row = store.sql("""
-        SELECT min(first) AS first, max(last) AS last FROM (
-            SELECT min(start_ns) AS first, max(greatest(start_ns, coalesce(end_ns, 0))) AS last FROM spans
-            UNION ALL SELECT min(at_ns), max(at_ns) FROM logs
-            UNION ALL SELECT min(at_ns), max(at_ns) FROM metric_points)""").rows()[0]
-    return None if row["last"] is None else Extent(int(row["first"]), int(row["last"]))
-
-
-def weight(store: Store) -> str:
-    """SQL for the requests that a span stands for: `WEIGHT` where any span says so, else one."""
-    row = store.sql("""
-        SELECT count(*) AS n FROM spans
-        WHERE trace_state LIKE '%th:%' OR attributes['sampling.probability'] IS NOT NULL""").rows()[0]
-    return WEIGHT if row["n"] else "1::DOUBLE"
+    first = [at for part in seen.parts if (at := part.first_ns) is not None]
+    last = [at for part in seen.parts if (at := part.last_ns) is not None]
+    return Extent(min(first, default=max(last)), max(last)) if last else None
 
 
 def requests(spec: ObjectiveSpec, weight: str = WEIGHT) -> Condition:
@@ -101,6 +90,7 @@ def _bad(spec: ObjectiveSpec) -> Condition:
 
 def measure(
     store: Store,
+    seen: Facts,
     specs: Sequence[ObjectiveSpec],
     *,
     at_ns: int,
@@ -114,7 +104,7 @@ def measure(
     `there` are tallies from elsewhere, which take the place of the store's, by the place of their objective. Raises
     `ObjectiveError` when no span of the case is counted by one of them.
     """
-    known = dict(there) or _of_services(store, specs, at_ns=at_ns, low_ns=low_ns, data=data, weight=weight)
+    known = dict(there) or _of_services(seen, specs, at_ns=at_ns, low_ns=low_ns, data=data)
     around = _around(at_ns, low_ns)
     left = [n for n in range(len(specs)) if n not in known]
     asked = [_asked(specs[n], at_ns, _lengths(specs[n], at_ns - data.first_ns), weight) for n in left]
@@ -129,19 +119,14 @@ def measure(
 
 
 def _of_services(
-    store: Store, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent, weight: str
+    seen: Facts, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent
 ) -> dict[int, Tally]:
-    """Tallies of objectives that count all requests of a service: one scan serves them all."""
+    """Tallies of objectives that count all requests of a service."""
     whole = {n: spec for n, spec in enumerate(specs) if spec.whole}
     if not whole:
         return {}
     apart = [age for spec in whole.values() for age in ages(spec, at_ns=at_ns, low_ns=low_ns, first_ns=data.first_ns)]
-    query, values = requests(replace(next(iter(whole.values())), total=Selector()), weight)
-
-    def ask(**told: int) -> Rows:
-        return store.sql(questions.statement("slots_of_services", {"requests": query}, **told), values)
-
-    found = of_services(ask, {spec.service for spec in whole.values()}, at_ns, apart)
+    found = of_facts(seen, {spec.service for spec in whole.values()}, at_ns, apart)
     return {n: found[spec.service] for n, spec in whole.items()}
 
 
@@ -274,17 +259,18 @@ def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[
     return told
 
 
-def skew(store: Store) -> list[str]:
+def skew(seen: Facts) -> list[str]:
     """A service whose newest span ends well after every other's: its clock may be ahead, and `last` with it."""
-    rows = store.sql("""
-        SELECT service, max(coalesce(end_ns, start_ns)) AS newest FROM spans WHERE service IS NOT NULL
-        GROUP BY service ORDER BY newest DESC, service LIMIT 2""").rows()
-    if len(rows) < 2 or rows[0]["newest"] - rows[1]["newest"] < _ns(MINUTE):
+    newest: dict[str, int] = {}
+    for op, at_ns in seen.newest().items():
+        if (service := seen.operations[op].service) is not None:
+            newest[service] = max(at_ns, newest.get(service, at_ns))
+    (first, last), (_, other), *_ = *sorted(newest.items(), key=lambda told: (-told[1], told[0])), ("", 0), ("", 0)
+    if len(newest) < 2 or last - other < _ns(MINUTE):
         return []
-    ahead = timedelta(seconds=(rows[0]["newest"] - rows[1]["newest"]) // 10**9)
-    other = f"{moment(rows[1]['newest']):%Y-%m-%dT%H:%M:%SZ}"
-    return [f"the newest span of {rows[0]['service']} ends {ahead} after every other service's: if its clock is ahead, "
-            f"look --at {other}"]  # fmt: skip
+    ahead = timedelta(seconds=(last - other) // 10**9)
+    return [f"the newest span of {first} ends {ahead} after every other service's: if its clock is ahead, "
+            f"look --at {moment(other):%Y-%m-%dT%H:%M:%SZ}"]  # fmt: skip
 
 
 def moment(ns: int) -> datetime:
@@ -301,9 +287,6 @@ def since(at_ns: int, length: timedelta) -> int:
     return at_ns - _ns(length)
 
 
-def services_with_requests(store: Store) -> list[str]:
+def services_with_requests(seen: Facts) -> list[str]:
     """Services that answer requests, for default objectives."""
-    rows: list[dict[str, Any]] = store.sql(
-        f"SELECT DISTINCT service FROM spans WHERE service IS NOT NULL AND {ENTRY} ORDER BY 1"
-    ).rows()
-    return [row["service"] for row in rows]
+    return sorted({service for op in seen.answering() if (service := seen.operations[op].service) is not None})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,17 @@ from shadowlab import errors, times
 from shadowlab.records import Change
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT, Clock
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
-from shadowlab.triage.scene import Store
+from shadowlab.triage.scene import Store, array
+from shadowlab.triage.spans import NEVER
 
 _SLICES = 240
 _ABSENT = 3
 """Slices for which a version must be gone to count as deployed anew."""
 _LEAK = 0.1
 """The old version may carry at most this share of the new one's rate."""
-
-_VERSIONS = """
-SELECT service, service_version AS value, vcs_ref_head_revision AS revision,
-       (start_ns - $first) // $width AS slice, min(start_ns) AS first_ns, max(start_ns) AS last_ns, count(*) AS n
-FROM spans WHERE coalesce(service_version, vcs_ref_head_revision) IS NOT NULL AND start_ns <= $last
-GROUP BY ALL ORDER BY service, slice, first_ns, value, revision"""
 
 # OpenTelemetry told evaluations of flags as events of spans first, as log records with an event's name since
 _EVALUATED = """(
@@ -48,17 +44,6 @@ SELECT service, attributes['feature_flag.key'] AS flag,
        (at_ns - $first) // $width AS slice, min(at_ns) AS first_ns, max(at_ns) AS last_ns, count(*) AS n
 FROM {_EVALUATED} WHERE at_ns <= $last AND attributes['feature_flag.key'] IS NOT NULL
 GROUP BY ALL ORDER BY service, flag, slice, first_ns, value"""
-
-_REQUESTS = """
-SELECT service, name, start_ns, hash(trace_id, span_id) AS sid, hash(trace_id) AS tid, service_version AS value,
-       vcs_ref_head_revision AS revision
-FROM spans
-WHERE service IN (SELECT unnest($services)) AND name IN (SELECT unnest($names)) AND coalesce(end_ns, start_ns) <= $last
-ORDER BY start_ns, trace_id, span_id"""
-
-_PASSED = """
-SELECT DISTINCT hash(trace_id) AS tid, service_version AS value, vcs_ref_head_revision AS revision
-FROM spans WHERE service = $service"""
 
 _SEEN_FLAGS = f"""
 SELECT DISTINCT hash(e.trace_id) AS tid, NULL AS revision,
@@ -102,16 +87,41 @@ class Shift:
         )
 
 
-def shifts(store: Store, *, first_ns: int, last_ns: int) -> list[Shift]:
+def shifts(store: Store, seen: Facts, *, first_ns: int, last_ns: int) -> list[Shift]:
     """Every deploy, rollback and flag change between two stamps, oldest first."""
     params = {"first": first_ns, "last": last_ns, "width": max(1, (last_ns - first_ns) // _SLICES)}
     runs: dict[tuple[str, str | None], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in store.sql(_VERSIONS, params).rows():
-        runs[row["service"], None].append(row)
-    for row in store.sql(_FLAGS, params).rows():
+    for service in sorted({op.service for op in seen.operations if op.service}):
+        runs[service, None] = _versions(seen, service, **params)
+    for row in store.sql(_FLAGS, params).rows() if seen.flags else ():
         runs[row["service"], row["flag"]].append(row)
-    found = [s for (service, flag), rows in runs.items() if service for s in _shifts(service, flag, rows)]
+    found = [s for (service, flag), rows in runs.items() if service and rows for s in _shifts(service, flag, rows)]
     return sorted(found, key=lambda s: (s.first_ns, s.service, s.flag or "", str(s.after)))
+
+
+def _versions(seen: Facts, service: str, *, first: int, last: int, width: int) -> list[Mapping[str, Any]]:
+    """When a service of several versions showed which, by slice of time; () for a service of one."""
+    import numpy as np
+
+    words = [(op.version, op.revision) if op.service == service else (None, None) for op in seen.operations]
+    known = sorted({each for each in words if each != (None, None)}, key=lambda each: (each[0] or "", each[1] or ""))
+    if len(known) < 2:
+        return []
+    of = np.array([known.index(each) if each in known else -1 for each in words])
+    spans = seen.of(of >= 0)
+    known_from, until = spans.start_ns.searchsorted([NEVER, last], side="right")
+    start_ns, version = (each[known_from:until] for each in (spans.start_ns, of[spans.op]))
+    slices = (start_ns - first) // width
+    key = version * (int(slices.max(initial=0)) + 1) + slices
+    order = np.argsort(key, kind="stable")
+    bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
+    rows = []
+    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        first_row, last_row = order[low], order[high - 1]
+        value, revision = known[version[first_row]]
+        stamps = {"first_ns": int(start_ns[first_row]), "last_ns": int(start_ns[last_row]), "n": high - low}
+        rows.append({"slice": int(slices[first_row]), "value": value, "revision": revision, **stamps})
+    return sorted(rows, key=lambda row: (row["slice"], row["first_ns"]))
 
 
 def _shifts(service: str, flag: str | None, rows: Sequence[Mapping[str, Any]]) -> Iterable[Shift]:
@@ -155,42 +165,33 @@ class Requests:
     """Which of `versions` answered."""
 
 
-def requests_of(store: Store, operations: Collection[Operation], *, last_ns: int) -> Callable[..., Requests]:
-    """All requests of some operations up to a stamp; what is given is asked for one of them (see `_requests`)."""
+def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int) -> Requests:
+    """The requests of one operation up to a stamp; `failing` holds hashes of trace and span ids."""
     import numpy as np
 
-    services, names = (sorted({text for o in operations if (text := o[part]) is not None}) for part in (0, 1))
-    table = store.sql(_REQUESTS, {"services": services, "names": names, "last": last_ns}).arrow()
-    codes, words = zip(*(_coded(table.column(name)) for name in ("service", "name", "value", "revision")), strict=True)
-    stamps = {name: np.asarray(table.column(name)) for name in ("start_ns", "sid", "tid")}
-
-    def requests(operation: Operation, failing: Collection[int]) -> Requests:
-        """The requests of one operation; `failing` holds hashes of trace and span ids."""
-        own = np.logical_and(*(codes[n] == words[n].get(operation[n], -2) for n in (0, 1)))
-        pairs, version = np.unique(np.stack([codes[2][own], codes[3][own]]), axis=1, return_inverse=True)
-        told = [{code: word for word, code in words[n].items()} for n in (2, 3)]
-        return Requests(
-            start_ns=stamps["start_ns"][own],
-            failing=np.isin(stamps["sid"][own], np.array(list(failing), dtype=np.uint64)),
-            tid=stamps["tid"][own],
-            versions=tuple((told[0].get(a), told[1].get(b)) for a, b in pairs.T.tolist()),
-            version=version.reshape(-1),
-        )
-
-    return requests
-
-
-def _coded(column: Any) -> tuple[Any, dict[str, int]]:
-    """A column as codes, -1 where there is none, and the code of each word."""
-    import numpy as np
-
-    coded = column.combine_chunks().dictionary_encode()
-    codes = np.asarray(coded.indices.fill_null(-1)).astype(np.int64)
-    return codes, {word: code for code, word in enumerate(coded.dictionary.to_pylist())}
+    service, name = operation
+    spans = seen.of(seen.among(lambda op: op.service == service and op.name == name))
+    spans = spans.take(np.flatnonzero(spans.at_ns <= last_ns))
+    versions = list(dict.fromkeys((op.version, op.revision) for op in seen.operations))
+    of = np.array([versions.index((op.version, op.revision)) for op in seen.operations])
+    return Requests(
+        start_ns=spans.start_ns,
+        failing=np.isin(spans.sid, array(failing)),
+        tid=spans.tid,
+        versions=tuple(versions),
+        version=of[spans.op],
+    )
 
 
 def linked(
-    store: Store, found: Sequence[Shift], requests: Requests, rise: Onset | None, *, service: str, clock: Clock = RIGHT
+    store: Store,
+    seen: Facts,
+    found: Sequence[Shift],
+    requests: Requests,
+    rise: Onset | None,
+    *,
+    service: str,
+    clock: Clock = RIGHT,
 ) -> Change | None:
     """The change that a suspect follows, the clearest first; None when there is no such one."""
     if rise is None:
@@ -201,7 +202,7 @@ def linked(
         inside = shift.first_ns <= rise.high_ns and shift.until_ns >= rise.low_ns and (own or shift.flag is None)
         if not (inside or (own and _grows_from(shift, requests))):
             continue
-        counts = _carried(store, shift, requests, own=own)
+        counts = _carried(store, seen, shift, requests, own=own)
         if (p := _carries(*counts)) is not None:
             change = shift.record(_evidence(shift, counts, rise.corrected(clock)), p, clock)
             told.append((not own, p, -shift.first_ns, change))
@@ -217,7 +218,7 @@ Counts = tuple[int, int, int, int]
 """Failing and all requests of the old, then of the new version or variant."""
 
 
-def _carried(store: Store, shift: Shift, requests: Requests, *, own: bool) -> Counts:
+def _carried(store: Store, seen: Facts, shift: Shift, requests: Requests, *, own: bool) -> Counts:
     import numpy as np
 
     wanted = (shift.before, shift.after)
@@ -225,19 +226,30 @@ def _carried(store: Store, shift: Shift, requests: Requests, *, own: bool) -> Co
         old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == each])
                     for each in wanted)  # fmt: skip
     else:
-        seen = _seen(store, shift)
-        old, new = (np.isin(requests.tid, np.array(list(seen.get(each, ())), dtype=np.uint64)) for each in wanted)
+        passed = _flagged(store, shift) if shift.flag else _passed(seen, shift)
+        old, new = (np.isin(requests.tid, passed.get(each, np.zeros(0, dtype=np.uint64))) for each in wanted)
     failing = requests.failing
     return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
 
 
-def _seen(store: Store, shift: Shift) -> Mapping[Version | None, set[int]]:
-    """Hashes of the traces that saw each variant of a flag, or that pass through each version of another service."""
-    query, params = (_SEEN_FLAGS, {"flag": shift.flag}) if shift.flag else (_PASSED, {})
-    seen: dict[Version | None, set[int]] = defaultdict(set)
-    for row in store.sql(query, {"service": shift.service, **params}).rows():
-        seen[row["value"], row["revision"]].add(row["tid"])
-    return seen
+def _flagged(store: Store, shift: Shift) -> Mapping[Version | None, Any]:
+    """Hashes of the traces that saw each variant of a flag."""
+    import numpy as np
+
+    found: dict[Version | None, set[int]] = defaultdict(set)
+    for row in store.sql(_SEEN_FLAGS, {"service": shift.service, "flag": shift.flag}).rows():
+        found[row["value"], row["revision"]].add(row["tid"])
+    return {version: np.array(list(traces), dtype=np.uint64) for version, traces in found.items()}
+
+
+def _passed(seen: Facts, shift: Shift) -> Mapping[Version | None, Any]:
+    """Hashes of the traces that pass through the old and the new version of another service."""
+
+    def through(version: Version | None) -> Any:
+        told = seen.among(lambda op: op.service == shift.service and (op.version, op.revision) == version)
+        return seen.of(told).tid
+
+    return {version: through(version) for version in (shift.before, shift.after)}
 
 
 def _carries(old_bad: int, old: int, new_bad: int, new: int) -> float | None:

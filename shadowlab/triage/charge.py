@@ -9,12 +9,10 @@ in the traces where something handled happened below it. Clocks of different ser
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.scene import dicts, keep
+from shadowlab.triage.scene import array, keep
 
 # Failing spans that have a failing span above or below them, each seen by its last error.
 _LAST = """
@@ -28,21 +26,6 @@ ORDER BY signed.eid"""
 _SPANS = "SELECT fingerprint, count(*) AS spans FROM last JOIN signed USING (eid) GROUP BY fingerprint"
 
 
-@dataclass(slots=True)
-class _Failing:
-    """A failing span, seen by the last error that it recorded."""
-
-    eid: int
-    type: str | None
-    template: str
-    root_type: str
-    causes: frozenset[str]
-    fingerprint: str
-    end_ns: int
-    below: _Failing | None = None
-    """Of the failing spans right below it, the one that ended last."""
-
-
 def charge(con: Any) -> None:
     """Make table `charged` in a scene: `eid`, and `root`, the `eid` of the error that it passes on (itself if none).
 
@@ -51,11 +34,9 @@ def charge(con: Any) -> None:
     import pyarrow as pa
 
     con.execute(_LAST)
-    failing = _forest(con)
-    passing = _passing_groups(failing, dict(con.execute(_SPANS).fetchall()))
-    roots = {span.eid: _root(span, passing).eid for span in failing.values()}
-    moved = {eid: root for eid, root in roots.items() if eid != root}
-    keep(con, "moved", pa.table({"eid": pa.array(moved, pa.int64()), "root": pa.array(moved.values(), pa.int64())}))
+    failing = con.sql(_FAILING).to_arrow_table()
+    eid, root = _roots(failing, dict(con.execute(_SPANS).fetchall()))
+    keep(con, "moved", pa.table({"eid": eid, "root": root}).filter(pa.array(eid != root)))
     con.execute("""
         CREATE TABLE roots AS
         SELECT last.sid, last.eid AS last, coalesce(moved.root, last.eid) AS root
@@ -63,42 +44,62 @@ def charge(con: Any) -> None:
     con.execute("""
         CREATE TABLE charged AS
         SELECT own.eid, CASE WHEN own.fingerprint = final.fingerprint THEN roots.root ELSE own.eid END AS root
-        FROM signed own JOIN roots USING (sid) JOIN signed final ON final.eid = roots.last ORDER BY own.eid""")
+        FROM signed own JOIN roots USING (sid) JOIN signed final ON final.eid = roots.last""")
 
 
-def _forest(con: Any) -> dict[int, _Failing]:
-    rows = dicts(con, _FAILING)
-    failing = {row["sid"]: _failing(row) for row in rows}
-    for row in rows:
-        holder, span = failing.get(row["holder"]), failing[row["sid"]]
-        if holder and holder is not span and (holder.below is None or _later(span, holder.below)):
-            holder.below = span
-    return failing
+def _roots(failing: Any, spans: Mapping[str, int]) -> tuple[Any, Any]:
+    """The last error of each failing span of a table, and the one at its root; as arrays of their `eid`."""
+    import numpy as np
 
-
-def _failing(row: Mapping[str, Any]) -> _Failing:
-    told = {key: row[key] for key in ("eid", "type", "template", "root_type", "fingerprint", "end_ns")}
-    return _Failing(causes=frozenset(row["causes"] or ()), **told)
-
-
-def _later(one: _Failing, other: _Failing) -> bool:
-    return (one.end_ns, one.eid) > (other.end_ns, other.eid)
-
-
-def _passing_groups(failing: Mapping[int, _Failing], spans: Mapping[str, int]) -> set[str]:
-    """Fingerprints at least half of whose spans have a failing span below them."""
-    below = Counter(span.fingerprint for span in failing.values() if span.below is not None)
-    return {fingerprint for fingerprint, count in below.items() if 2 * count >= spans[fingerprint]}
-
-
-def _root(span: _Failing, passing: set[str]) -> _Failing:
+    if not len(failing):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    eid, ends = (array(failing.column(name)) for name in ("eid", "end_ns"))
+    below = _below(failing, eid, ends)
+    codes = failing.column("fingerprint").combine_chunks().dictionary_encode()
+    group, names = np.asarray(codes.indices), codes.dictionary.to_pylist()
+    held = np.bincount(group[below >= 0], minlength=len(names))
+    usual = np.array([count > 0 and 2 * count >= spans[name] for name, count in zip(names, held.tolist(), strict=True)])
+    holders = np.flatnonzero(below >= 0)
+    goes_on = np.zeros(len(eid), dtype=bool)
+    goes_on[holders] = usual[group[holders]] | _passes_on(failing, holders, below[holders])
+    at = np.arange(len(eid))
     for _ in range(64):
-        if span.below is None or not (_passes_on(span, span.below) or span.fingerprint in passing):
+        onward = goes_on[at]
+        if not onward.any():
             break
-        span = span.below
-    return span
+        at = np.where(onward, below[at], at)
+    return eid, eid[at]
 
 
-def _passes_on(span: _Failing, below: _Failing) -> bool:
-    same = (span.type, span.template) == (below.type, below.template)
-    return not span.type or same or bool(span.causes & {below.type, below.root_type})
+def _below(failing: Any, eid: Any, ends: Any) -> Any:
+    """Of the failing spans right below each, the place of the one that ended last; -1 where there is none."""
+    import numpy as np
+
+    sid = array(failing.column("sid"))
+    held = np.flatnonzero(array(failing.column("holder").is_valid()))
+    by_sid = np.argsort(sid)
+    holder = array(failing.column("holder").fill_null(0))[held]
+    found = sid[by_sid].searchsorted(holder)
+    found = np.minimum(found, max(0, len(sid) - 1))
+    there = sid[by_sid][found] == holder
+    held, above = held[there], by_sid[found[there]]
+    other = above != held
+    held, above = held[other], above[other]
+    last = np.lexsort((eid[held], ends[held]))
+    below = np.full(len(sid), -1)
+    below[above[last]] = held[last]  # of several, the last one stays
+    return below
+
+
+def _passes_on(failing: Any, holders: Any, below: Any) -> Any:
+    """Which of these spans pass on what the span below them says, by what both say."""
+    import numpy as np
+
+    type_of, template, root_type = (failing.column(name).to_pylist() for name in ("type", "template", "root_type"))
+    causes = failing.column("causes").to_pylist()
+
+    def on(span: int, below: int) -> bool:
+        same = (type_of[span], template[span]) == (type_of[below], template[below])
+        return not type_of[span] or same or bool({type_of[below], root_type[below]}.intersection(causes[span] or ()))
+
+    return np.array([on(*pair) for pair in zip(holders.tolist(), below.tolist(), strict=True)], dtype=bool)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.scene import keep
+from shadowlab.triage.scene import array, keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,34 +56,34 @@ class Features:
 
 def read(con: Any) -> Drawn:
     """The requests of a scene's tables `chosen` (`rid, failing, weight`) and `pairs` (`rid, key, value`)."""
-    requests = con.sql("""
-        SELECT 0 AS n, '' AS trace_id, 0::UBIGINT AS tid, 0 AS at_ns, failing, weight FROM chosen ORDER BY rid
-    """).to_arrow_table()
-    pairs = con.sql("SELECT 0 AS n, rid, key, value FROM pairs SEMI JOIN chosen USING (rid)").to_arrow_table()
-    return split(con, requests, pairs, 1)[0]
-
-
-def split(con: Any, requests: Any, pairs: Any, groups: int) -> list[Drawn]:
-    """The requests (`n, trace_id, tid, at_ns, failing, weight`, in order) and pairs (`n, rid, key, value`) by group."""
     import numpy as np
 
-    codes, words = _coded(con, pairs)
-    n, rid = (np.asarray(pairs.column(name)).astype(np.int64) for name in ("n", "rid"))
-    ordered = np.lexsort((rid, codes[1], codes[0], n))
-    n, rid, key, value = (column[ordered] for column in (n, rid, *codes))
-    starts = np.searchsorted(n, np.arange(groups + 1))
-    of = np.asarray(requests.column("n"))
-    rows = np.searchsorted(of, np.arange(groups + 1))
-    columns = {name: np.asarray(requests.column(name)) for name in ("tid", "at_ns", "failing", "weight")}
-    told = []
-    for group in range(groups):
-        own, mine = slice(rows[group], rows[group + 1]), slice(starts[group], starts[group + 1])
-        failing, weight = columns["failing"][own].astype(bool), columns["weight"][own].astype(float)
-        pair, features = _features(key[mine], value[mine], failing[rid[mine]], weight[rid[mine]])
-        traces = requests.column("trace_id").slice(own.start, own.stop - own.start).to_pylist()
-        tid, at_ns = columns["tid"][own], columns["at_ns"][own]
-        told.append(Drawn(traces, tid, at_ns, failing, weight, words, rid[mine], pair, features))
-    return told
+    chosen = con.sql("SELECT failing, weight FROM chosen ORDER BY rid").to_arrow_table()
+    pairs = con.sql("SELECT rid, key, value FROM pairs SEMI JOIN chosen USING (rid)").to_arrow_table()
+    coded = [pairs.column(name).combine_chunks().dictionary_encode() for name in ("key", "value")]
+    key, value = (np.asarray(each.indices).astype(np.int64) for each in coded)
+    nothing = np.zeros(len(chosen), dtype=np.int64)
+    texts = [each.dictionary.to_pylist() for each in coded]
+    told = Words(texts[0], texts[1], numbers(con, coded[1].dictionary))
+    failing, weight = (array(chosen.column(name)) for name in ("failing", "weight"))
+    return put_together(
+        ("",) * len(chosen), nothing, nothing, failing, weight, told, array(pairs.column("rid")), key, value
+    )
+
+
+def put_together(
+    traces: Sequence[str | None], order: Any, at_ns: Any, failing: Any, weight: Any, words: Words, rid: Any, key: Any,
+    value: Any,
+) -> Drawn:  # fmt: skip
+    """Requests, and their pairs in whatever order, each once; `key` and `value` are places in `words`."""
+    import numpy as np
+
+    many, most = len(failing) + 1, len(words.values) + 1
+    packed = np.sort((key * most + value) * many + rid)
+    rid, packed = packed % many, packed // many
+    failing, weight = failing.astype(bool), weight.astype(float)
+    pair, features = _features(packed // most, packed % most, failing[rid], weight[rid])
+    return Drawn(traces, order, at_ns, failing, weight, words, rid, pair, features)
 
 
 def _features(key: Any, value: Any, failing: Any, weight: Any) -> tuple[Any, Features]:
@@ -101,22 +101,12 @@ def _features(key: Any, value: Any, failing: Any, weight: Any) -> tuple[Any, Fea
     )
 
 
-def _coded(con: Any, pairs: Any) -> tuple[list[Any], Words]:
-    import numpy as np
-
-    codes, texts = [], []
-    for name in ("key", "value"):
-        coded = pairs.column(name).combine_chunks().dictionary_encode()
-        codes.append(np.asarray(coded.indices).astype(np.int64))
-        texts.append(coded.dictionary)
-    return codes, Words(texts[0].to_pylist(), texts[1].to_pylist(), _numbers(con, texts[1]))
-
-
-def _numbers(con: Any, texts: Any) -> Any:
+def numbers(con: Any, texts: Any) -> Any:
+    """Texts of an Arrow array as numbers, NaN where one is none that is finite."""
     import numpy as np
     import pyarrow as pa
 
     keep(con, "spelled", pa.table({"place": pa.array(range(len(texts))), "text": texts}), temporary=True)
     found = con.execute("SELECT try_cast(text AS DOUBLE) AS number FROM spelled ORDER BY place").fetchnumpy()["number"]
-    numbers: Any = np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    told: Any = np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
+    return np.where(np.isfinite(told), told, np.nan)

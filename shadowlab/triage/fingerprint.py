@@ -89,7 +89,7 @@ GROUP BY ALL ORDER BY ALL"""
 _SIGNED = """
 CREATE TABLE signed AS
 WITH plain AS (
-    SELECT err.eid, err.sid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns,
+    SELECT err.eid, err.sid, err.tid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns,
            err.exception_type AS type, parts.* EXCLUDE (eid), named.merged,
            list_contains($split, named.fingerprint) AS parted,
            CASE WHEN list_contains($split, named.fingerprint)
@@ -105,9 +105,9 @@ FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint"""
 _KEPT = """
 SELECT error_id, fingerprint, path, causes, root_type, template, root_template, own, $rules AS rules,
        $placing::INTEGER AS placed_by, r.request, r.name AS request_name, n.holder, e.end_ns AS ended,
-       s.* EXCLUDE (trace_id)
+       s.* EXCLUDE (tid)
 FROM signed JOIN err USING (eid) JOIN requests r USING (eid) LEFT JOIN nearest n ON n.sid = err.sid
-LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.trace_id = err.trace_id ORDER BY eid"""
+LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.tid = err.tid"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,16 +147,25 @@ class Corrections:
         return {"merge": [list(group) for group in self.merge], "split": list(self.split)}
 
 
-def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None, known: Any = None) -> None:
+def remember(con: Any, prefixes: Sequence[str] = (), known: Any = None) -> Any:
+    """Make table `kept` in a scene, of errors that need not be read again; gives each `error_id` (an Arrow column).
+
+    `known` is what `kept` gave before (an Arrow table); of it counts what was read by these rules.
+    """
+    import pyarrow.compute as pc
+
+    old = _typed([], _KEPT_TYPES) if known is None else known.select(list(_KEPT_TYPES))
+    old = old.filter(pc.equal(old.column("rules"), _rules(prefixes)))
+    keep(con, "kept", old)
+    return old.column("error_id")
+
+
+def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None) -> None:
     """Make table `signed` in a scene: a row each error with `fingerprint`, `path`, its type, template and own function.
 
-    The groups depend on the set of errors alone: neither their order nor what came first changes them. `known` is what
-    `kept` gave before (an Arrow table): what it holds is not read again, and gives the same groups.
+    Reads tables `kept` (see `remember`) and `fresh`. The groups depend on the set of errors alone: neither their order
+    nor what came first changes them.
     """
-    rules = _rules(prefixes)
-    keep(con, "kept", _typed([], _KEPT_TYPES) if known is None else known.select(list(_KEPT_TYPES)))
-    con.execute("DELETE FROM kept WHERE rules <> ?", [rules])
-    con.execute("CREATE VIEW fresh AS SELECT * FROM err ANTI JOIN kept USING (error_id)")
     _read_stacks(con, tuple(prefixes))
     _read_codes(con)
     con.execute("""
@@ -237,13 +246,19 @@ def _named(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     families: dict[tuple[str, str, str], set[str]] = defaultdict(set)
     for row in rows:
         families[row["service"], row["root_type"], row["own"]].add(row["root_template"])
-    merged = {key: merge(texts) for key, texts in families.items()}
+    merged = {key: _merged(frozenset(texts)) for key, texts in families.items()}
     told = []
     for row in rows:
         template = merged[row["service"], row["root_type"], row["own"]][row["root_template"]]
         parts = [VERSION, mask.VERSION, row["service"], row["root_type"], template, row["own"]]
         told.append({**row, "merged": template, "fingerprint": signature(parts)})
     return told
+
+
+@lru_cache(maxsize=4_096)
+def _merged(templates: frozenset[str]) -> Mapping[str, str]:
+    """As `merge`; most families of a case are as they were a minute ago."""
+    return merge(templates)
 
 
 def merge(templates: Iterable[str]) -> dict[str, str]:

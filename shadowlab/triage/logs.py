@@ -13,6 +13,7 @@ from typing import Any
 
 from shadowlab.records import LogGroup
 from shadowlab.triage import mask
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Store, signature
 from shadowlab.triage.words import one_each
 
@@ -40,8 +41,10 @@ FROM records r JOIN masked m ON m.text = r.body LEFT JOIN failed f ON f.trace_id
 GROUP BY ALL ORDER BY ALL"""
 
 
-def groups(store: Store, *, first_ns: int, low_ns: int, high_ns: int) -> tuple[LogGroup, ...]:
+def groups(store: Store, seen: Facts, *, first_ns: int, low_ns: int, high_ns: int) -> tuple[LogGroup, ...]:
     """Groups of the records after `low_ns` and until `high_ns`; those after `first_ns` are what was before."""
+    if not seen.within("log", low_ns, high_ns):
+        return ()
     rows = store.sql(_RECORDS, {"first": first_ns, "low": low_ns, "high": high_ns}).rows()
     found = [row for row in _merged(rows) if row["late"]]
     share = (high_ns - low_ns) / max(1, high_ns - first_ns)

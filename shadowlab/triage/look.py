@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from shadowlab import errors
@@ -12,17 +12,17 @@ from shadowlab.telemetry.questions.requests import WEIGHT
 from shadowlab.triage import changes
 from shadowlab.triage.burn import LONGEST, requests
 from shadowlab.triage.clocks import RIGHT, Clock
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Store, keep
-from shadowlab.triage.selector import Selector
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.spans import BAD
 
-_NONE = """
-SELECT NULL::INTEGER AS spec, NULL::VARCHAR AS trace_id, NULL::UBIGINT AS sid, 0.0 AS weight, 1.0 AS allowed WHERE false
-"""
 _BAD = """
-SELECT {columns} FROM (
-    SELECT *, sum(weight) OVER ({part}) AS total FROM ({requests})
-    WHERE at_ns > {low} AND at_ns <= {high} AND start_ns > {first}) {join}
+SELECT {n}::INTEGER AS spec, hash(trace_id) AS tid, hash(trace_id, span_id) AS sid, weight::DOUBLE AS weight,
+       greatest(1, total * {share})::DOUBLE AS allowed
+FROM (
+    SELECT *, sum(weight) OVER () AS total FROM ({requests})
+    WHERE at_ns > {low} AND at_ns <= {high} AND start_ns > {first})
 WHERE bad"""
 
 # (1) a broken request is charged to the root of its own last error, else to the deepest error below it
@@ -38,11 +38,13 @@ below AS (
 SELECT * FROM own UNION ALL SELECT * FROM below"""
 
 # (2) who was struck: users and tenants of the traces with errors, and the services that pass each fault on
+_STRUCK = """
+SELECT hash(trace_id) AS tid, start_ns, {users} AS user_id, {tenants} AS tenant FROM spans
+WHERE start_ns BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces))
+  AND (user_id IS NOT NULL OR tenant IS NOT NULL)"""
 _WHO = f"""
-SELECT trace_id, min({{users}}) AS user_id, min({{tenants}}) AS tenant FROM spans
-WHERE start_ns > $low - {LONGEST} AND start_ns <= $high
-  AND trace_id IN (SELECT trace_id FROM errors WHERE at_ns > $low AND at_ns <= $high)
-GROUP BY trace_id HAVING user_id IS NOT NULL OR tenant IS NOT NULL"""
+CREATE TABLE who AS SELECT tid, min(user_id) AS user_id, min(tenant) AS tenant FROM struck
+WHERE start_ns > $low - {LONGEST} AND start_ns <= $high GROUP BY tid"""
 _USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
 _TENANTS = ("tenant.id", "tenant", "customer.id", "account.id", "organization.id")
 _SEEN_FROM = """
@@ -61,6 +63,7 @@ WHERE (trace_id, span_id) IN (SELECT (trace_id, span_id) FROM errors) GROUP BY 1
 class Look:
     """The window's ends, the recordings, the service's own frames, the changes, the clocks."""
 
+    seen: Facts
     low_ns: int
     high_ns: int
     recorded: Mapping[str, tuple[str, ...]]
@@ -92,7 +95,10 @@ def prepare(con: Any, store: Store, look: Look, broken: Any) -> None:
     con.execute(_BREAKS)
     bounds = {"low": look.low_ns, "high": look.high_ns}
     named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
-    keep(con, "who", store.sql(_WHO.format(**named), bounds).arrow())
+    late = "SELECT DISTINCT tid FROM err WHERE tid IS NOT NULL AND at_ns > $low AND at_ns <= $high"
+    traces = con.execute(late, bounds).fetchnumpy()["tid"]
+    keep(con, "struck", look.seen.told("struck", _STRUCK.format(**named), traces))
+    con.execute(_WHO, bounds)
     con.execute(_SEEN_FROM, bounds)
     sampled = _WEIGHTS.format(weight=look.weight)
     if not look.sampled:
@@ -100,49 +106,26 @@ def prepare(con: Any, store: Store, look: Look, broken: Any) -> None:
     keep(con, "weights", store.sql(sampled).arrow())
 
 
-def broken(store: Store, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int, weight: str) -> Any:
-    """The requests of the window that are bad, by objective, as an Arrow table; all of whole services in one scan."""
-    parts, params = (
-        [_NONE],
-        [],
-    )
-    whole = [(n, spec) for n, spec in enumerate(specs) if spec.whole]
-    if whole:
-        query, values = requests(replace(whole[0][1], total=Selector()), weight)
-        told = ", ".join(f"({n}, ?, {1 - spec.target})" for n, spec in whole)
-        parts.append(
-            _BAD.format(
-                columns="told.spec, trace_id, hash(trace_id, span_id), weight, greatest(1, total * told.share)",
-                part="PARTITION BY service",
-                requests=query,
-                join=f"JOIN (VALUES {told}) told(spec, service, share) USING (service)",
-                low=low_ns,
-                high=high_ns,
-                first=low_ns - LONGEST,
-            )
-        )
-        params += [*values, *(spec.service for _, spec in whole)]
+def broken(store: Store, seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int, weight: str) -> Any:
+    """The requests of the window that are bad, by objective, as an Arrow table."""
+    import pyarrow as pa
+
+    parts, params = [], []
     for n, spec in enumerate(specs):
         if not spec.whole:
             query, values = requests(spec, weight)
-            parts.append(
-                _BAD.format(
-                    columns=f"{n}, trace_id, hash(trace_id, span_id), weight, greatest(1, total * {1 - spec.target})",
-                    part="",
-                    requests=query,
-                    join="",
-                    low=low_ns,
-                    high=high_ns,
-                    first=low_ns - LONGEST,
-                )
-            )
+            ends = {"low": low_ns, "high": high_ns, "first": low_ns - LONGEST}
+            parts.append(_BAD.format(n=n, share=1 - spec.target, requests=query, **ends))
             params += values
     try:
-        return store.sql(" UNION ALL ".join(parts), params).arrow()
+        asked = [store.sql(" UNION ALL ".join(parts), params).arrow()] if parts else []
     except errors.QueryError as exc:
         if (whose := _blamed(store, specs)) is None:
             raise
         raise whose from exc
+    ids, weights = dict.fromkeys(("tid", "sid"), pa.uint64()), dict.fromkeys(("weight", "allowed"), pa.float64())
+    nothing = pa.schema({"spec": pa.int32(), **ids, **weights}).empty_table()
+    return pa.concat_tables([nothing, *_of_services(seen, specs, low_ns=low_ns, high_ns=high_ns), *asked])
 
 
 def _blamed(store: Store, specs: Sequence[ObjectiveSpec]) -> errors.ObjectiveError | None:
@@ -157,6 +140,25 @@ def _blamed(store: Store, specs: Sequence[ObjectiveSpec]) -> errors.ObjectiveErr
                 f"{spec.source}, objective {spec.name!r}: {why}", hint="`query` is a condition over the view `spans`"
             )
     return None
+
+
+def _of_services(seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int) -> list[Any]:
+    """The same for objectives that count all requests of a service."""
+    import numpy as np
+    import pyarrow as pa
+
+    spans = seen.requests
+    in_time = (spans.at_ns > low_ns) & (spans.at_ns <= high_ns) & (spans.start_ns > low_ns - LONGEST)
+    spans = spans.take(np.flatnonzero(in_time))
+    told = []
+    for n, spec in enumerate(specs):
+        own = seen.run_by(spec.service)[spans.op] if spec.whole else slice(0, 0)
+        of = spans.take(own)
+        bad = of.take(of.marked(BAD))
+        allowed = max(1.0, float(of.weight.sum()) * (1 - spec.target))
+        columns = {"spec": np.full(len(bad.sid), n, dtype=np.int32), "tid": bad.tid, "sid": bad.sid}
+        told.append(pa.table({**columns, "weight": bad.weight, "allowed": np.full(len(bad.sid), allowed)}))
+    return told
 
 
 def _first_of(keys: Sequence[str]) -> str:

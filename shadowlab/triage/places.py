@@ -10,30 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from shadowlab.triage.scene import Store, keep
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.scene import keep
+from shadowlab.triage.spans import NEVER
 
 VERSION = 1
 """Of what is kept of a place."""
 COLUMNS = ("error_id", "placed_by", "request", "request_name", "holder", "ended", "trace_spans", "trace_failed",
            "trace_first", "trace_last")  # fmt: skip
 
-_TRACES = """
-SELECT trace_id, spans AS trace_spans, errors AS trace_failed, start_ns AS trace_first, end_ns AS trace_last
-FROM traces SEMI JOIN errors USING (trace_id)"""
-
 # (1) errors whose traces must be read: such as changed, or are near the window
 _NEAR = """
 CREATE TABLE near AS
 WITH settled AS (
-    SELECT err.trace_id FROM err LEFT JOIN placed p USING (error_id) LEFT JOIN shapes s USING (trace_id)
-    GROUP BY err.trace_id
+    SELECT err.tid FROM err LEFT JOIN placed p USING (error_id) LEFT JOIN shapes s USING (tid)
+    GROUP BY err.tid
     HAVING bool_and(p.placed_by IS NOT NULL AND p.trace_spans = s.trace_spans AND p.trace_failed = s.trace_failed
                     AND p.trace_first IS NOT DISTINCT FROM s.trace_first
                     AND p.trace_last IS NOT DISTINCT FROM s.trace_last) IS TRUE)
 SELECT eid FROM err
-WHERE trace_id IS NULL OR trace_id NOT IN (SELECT trace_id FROM settled WHERE trace_id IS NOT NULL)
-   OR trace_id IN (SELECT trace_id FROM err WHERE at_ns > $low AND at_ns <= $high)
-   OR trace_id IN (SELECT unnest($traces))"""
+WHERE tid IS NULL OR tid NOT IN (SELECT tid FROM settled WHERE tid IS NOT NULL)
+   OR tid IN (SELECT tid FROM err WHERE at_ns > $low AND at_ns <= $high) OR tid IN (SELECT unnest($traces))"""
 
 # (2) the request that an error happened in: the nearest entry span of its service, else its own span
 _REQUESTS = """
@@ -63,20 +60,33 @@ UNION ALL
 SELECT DISTINCT s.sid, p.ended FROM err s ANTI JOIN near USING (eid) JOIN placed p USING (error_id)"""
 
 
-def look_near(con: Any, store: Store, known: Any, traces: Sequence[str], *, low_ns: int, high_ns: int) -> list[str]:
-    """Make table `near` in a scene, of the errors (`eid`) whose traces must be read; gives these traces.
+def look_near(con: Any, seen: Facts, known: Any, traces: Sequence[int], *, low_ns: int, high_ns: int) -> list[int]:
+    """Make table `near` in a scene, of the errors (`eid`) whose traces must be read; gives these traces' hashes.
 
     `known` is what `fingerprint.kept` gave before (an Arrow table, None for nothing); `traces` are read too.
     """
-    keep(con, "shapes", store.sql(_TRACES).arrow())
+    keep(con, "shapes", _shapes(con, seen))
     if known is None or not set(COLUMNS) <= set(known.column_names):
         con.execute(f"CREATE TABLE placed AS {_nothing()}")
     else:
         keep(con, "placed", known.select(COLUMNS))
         con.execute("DELETE FROM placed WHERE placed_by IS DISTINCT FROM ?", [VERSION])
     con.execute(_NEAR, {"low": low_ns, "high": high_ns, "traces": list(traces)})
-    found = con.execute("SELECT DISTINCT trace_id FROM err SEMI JOIN near USING (eid) WHERE trace_id IS NOT NULL")
+    found = con.execute("SELECT DISTINCT tid FROM err SEMI JOIN near USING (eid) WHERE tid IS NOT NULL")
     return [trace for (trace,) in found.fetchall()]
+
+
+def _shapes(con: Any, seen: Facts) -> Any:
+    """What is kept of the shape of each trace with an error, as an Arrow table."""
+    import pyarrow as pa
+
+    traces = con.execute("SELECT DISTINCT tid FROM err WHERE tid IS NOT NULL ORDER BY tid").fetchnumpy()["tid"]
+    of = seen.traces.tid.searchsorted(traces)
+    whole = seen.traces
+    ends = {"trace_first": whole.start_ns, "trace_last": whole.end_ns}
+    told = {"trace_spans": whole.spans, "trace_failed": whole.errors, **ends}
+    columns = {name: pa.array(each[of], mask=each[of] == NEVER) for name, each in told.items()}
+    return pa.table({"tid": traces, **columns})
 
 
 def place(con: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Store
 
 ALPHA = 0.001
@@ -31,8 +32,10 @@ SELECT service, name, kind, list(value ORDER BY at_ns) FILTER (NOT late) AS earl
 FROM named GROUP BY ALL ORDER BY service, name"""
 
 
-def saturated(store: Store, *, low_ns: int, high_ns: int) -> dict[str, list[str]]:
+def saturated(store: Store, seen: Facts, *, low_ns: int, high_ns: int) -> dict[str, list[str]]:
     """What ran full in the window, in words, by service; as long before the window is what was usual."""
+    if not seen.within("point", 2 * low_ns - high_ns, high_ns):
+        return {}
     rows = store.sql(_POINTS, {"first": 2 * low_ns - high_ns, "low": low_ns, "high": high_ns}).rows()
     told: dict[str, list[str]] = defaultdict(list)
     for row in rows:

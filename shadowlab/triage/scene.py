@@ -13,17 +13,22 @@ from shadowlab.telemetry.questions import requests
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shadowlab.triage.facts import Facts
+
 MEMORY = "1GB"
 
 _ERRORS = """
-SELECT trace_id, span_id, service, operation, at_ns, exception_type, exception_message, stack, error_id,
-       hash(trace_id, span_id) AS sid
-FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
+SELECT trace_id, span_id, service, operation, at_ns, exception_type, coalesce(stack <> '', false) AS stacked, error_id,
+       hash(trace_id, span_id) AS sid, CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) END AS tid
+FROM errors"""
+
+_TEXTS = "SELECT error_id, exception_message, stack FROM errors"
 
 _FAMILY = f"""
-SELECT hash(trace_id, span_id) AS sid, CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent,
-       service, {requests.CALLED} AS name, kind, span_id, end_ns
-FROM spans WHERE trace_id IN (SELECT unnest($traces))"""
+SELECT hash(trace_id) AS tid, hash(trace_id, span_id) AS sid,
+       CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) END AS parent, service,
+       {requests.CALLED} AS name, kind, span_id, end_ns
+FROM spans WHERE coalesce(start_ns, $first) BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces))"""
 
 _CODES = """
 SELECT hash(trace_id, span_id) AS sid, attributes['error.type'] AS error_type,
@@ -72,27 +77,55 @@ class Store(Protocol):
 
 
 @contextmanager
-def scene(store: Store) -> Iterator[Any]:
-    """A DuckDB connection with the case's errors in table `err`, `eid` in a fixed order; gone when the block ends.
-
-    Table `coded` has the codes of spans without a stack.
-    """
+def scene(seen: Facts) -> Iterator[Any]:
+    """A DuckDB connection with the case's errors in table `err`, `eid` in a fixed order; gone when the block ends."""
     import duckdb
+    import pyarrow as pa
 
     with duckdb.connect() as con:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
-        keep(con, "err", store.sql(_ERRORS).arrow(), "row_number() OVER () - 1 AS eid, *")
-        keep(con, "coded", store.sql(_CODES).arrow())
+        told = pa.concat_tables(seen.asked("errors", _ERRORS))
+        con.register("told", told)
+        con.execute("""
+            CREATE TABLE err AS
+            SELECT row_number() OVER (ORDER BY trace_id, span_id, at_ns, error_id) - 1 AS eid, * FROM told""")
+        con.unregister("told")
         yield con
 
 
-def unfold(con: Any, store: Store, traces: Sequence[str]) -> None:
-    """Make tables `family` (the spans of these traces, each under `sid`, a hash of its trace and span ids), `above` (of
-    each failing span of table `near` the ancestors, itself included) and `tree` (those ancestors, once each)."""
-    keep(con, "family", store.sql(_FAMILY, {"traces": list(traces)}).arrow())
+def read_fresh(con: Any, seen: Facts, known: Any) -> None:
+    """Make table `fresh` in a scene: the errors that are not `known` (an Arrow column of `error_id`), their message
+    and stack; and table `coded`, the codes of such spans without a stack. Segments without any are not read."""
+    import numpy as np
+    import pyarrow as pa
+
+    ids = array(known)
+    listed = [array(part.column("error_id")) for part in seen.asked("errors", _ERRORS)]
+    parts = [n for n, own in enumerate(listed) if not np.isin(own, ids).all()]
+    for name, query in (("texts_of", _TEXTS), ("coded", _CODES)):
+        asked = [seen.ask(n, query) for n in parts] or [seen.ask(0, f"{query} LIMIT 0")]
+        keep(con, name, pa.concat_tables(asked))
+    con.execute("""
+        CREATE TABLE fresh AS
+        SELECT err.*, t.* EXCLUDE (error_id) FROM err ANTI JOIN kept USING (error_id)
+        JOIN (SELECT DISTINCT ON (error_id) * FROM texts_of) t USING (error_id)""")
+
+
+def unfold(con: Any, seen: Facts, traces: Sequence[int]) -> None:
+    """Make tables `family` (the spans of these traces, which are told by their hashes; each under `sid`, a hash of its
+    trace and span ids), `above` (of each failing span of table `near` the ancestors, itself included) and `tree` (those
+    ancestors, once each)."""
+    import numpy as np
+
+    keep(con, "family", seen.told("family", _FAMILY, np.array(traces, dtype=np.uint64)), "* EXCLUDE (tid)")
     con.execute(_ABOVE)
     con.execute(_ANCESTORS)
+
+
+def ask_alone(store: Any, segment: str | None, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+    """What a query says of one segment, as an Arrow table; of all where the store knows none."""
+    return (store.sql(query, params) if segment is None else store.sql_alone(segment, query, params)).arrow()
 
 
 def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool = False) -> None:
@@ -100,6 +133,11 @@ def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool
     con.register("incoming", table)
     con.execute(f"CREATE OR REPLACE {'TEMP ' * temporary}TABLE {name} AS SELECT {columns} FROM incoming")
     con.unregister("incoming")
+
+
+def array(column: Any) -> Any:
+    """A column of an Arrow table without gaps, as a NumPy array."""
+    return column.combine_chunks().to_numpy(zero_copy_only=False)  # `numpy.asarray` takes four times as long
 
 
 def signature(parts: Sequence[object]) -> str:

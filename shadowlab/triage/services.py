@@ -14,12 +14,13 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.telemetry.questions.requests import CALLED
 from shadowlab.triage import said, saturation
 from shadowlab.triage.burn import LONGEST, USUAL, since
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.look import Look
 from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.spans import BELOW
 from shadowlab.triage.tallies import Tally
 
 ALPHA = 0.001
@@ -32,16 +33,6 @@ NOTED = 0.05
 _SAMPLE = 1_500
 _LEAST = 50
 """Requests that a period must hold to be compared."""
-
-_SAMPLED = f"""
-WITH told AS (SELECT trace_id, start_ns > $low AS late FROM traces WHERE start_ns > $first AND start_ns <= $high),
-picked AS (
-    SELECT * FROM told QUALIFY row_number() OVER (PARTITION BY late ORDER BY hash(trace_id), trace_id) <= {_SAMPLE})
-SELECT hash(s.trace_id, s.span_id) AS sid, hash(s.trace_id) AS tid, s.service, {CALLED} AS name, s.kind, s.start_ns,
-       coalesce(s.end_ns, s.start_ns) AS end_ns, p.late,
-       CASE WHEN s.parent_span_id <> '' THEN hash(s.trace_id, s.parent_span_id) END AS parent
-FROM spans s JOIN picked p USING (trace_id)
-WHERE s.start_ns > $first - {LONGEST} AND s.start_ns <= $high"""
 
 # (1) a span's own time: without the union of its children's, and only inside the request's first span; that of a call
 # without an answer is the time of the service that used to answer it
@@ -101,15 +92,50 @@ FROM signed s JOIN charged c USING (eid) LEFT JOIN weights w ON w.sid = s.sid
 WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
 
 _LOUD = f"""
-SELECT DISTINCT trace_id FROM logs WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high"""
+SELECT DISTINCT CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) END AS tid FROM logs
+WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high"""
 
 Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
 
 
-def sample(store: Store, *, low_ns: int, high_ns: int) -> Any:
+def sample(seen: Facts, *, low_ns: int, high_ns: int) -> Any:
     """Spans of traces of the window and of as long before it, as an Arrow table for `sampled`."""
-    return store.sql(_SAMPLED, {"first": 2 * low_ns - high_ns, "low": low_ns, "high": high_ns}).arrow()
+    import numpy as np
+    import pyarrow as pa
+
+    first_ns, traces = 2 * low_ns - high_ns, seen.traces
+    late, early = (
+        _least(traces.tid[(traces.start_ns > low) & (traces.start_ns <= high)])
+        for low, high in ((low_ns, high_ns), (first_ns, low_ns))
+    )
+    spans = seen.begun(first_ns - LONGEST, high_ns)
+    spans = spans.take(np.flatnonzero(spans.tid <= max([*late[-1:], *early[-1:]], default=0)))
+    is_late = _among(spans.tid, late)
+    rows = np.flatnonzero(is_late | _among(spans.tid, early))
+    rows = rows[np.unique(spans.sid[rows], return_index=True)[1]]
+    spans, is_late = spans.take(rows), is_late[rows]
+    told = {"sid": spans.sid, "tid": spans.tid, "start_ns": spans.start_ns, "end_ns": spans.at_ns, "late": is_late}
+    words = {
+        name: seen.words(of, spans.op) for name, of in (("service", "service"), ("name", "called"), ("kind", "kind"))
+    }
+    return pa.table({**told, **words, "parent": pa.array(spans.above, mask=~spans.marked(BELOW))})
+
+
+def _least(tid: Any) -> Any:
+    """The traces that are looked at, in order: which, no order and no outcome can sway."""
+    import numpy as np
+
+    return np.sort(np.partition(tid, _SAMPLE)[:_SAMPLE] if len(tid) > _SAMPLE else tid)
+
+
+def _among(tid: Any, traces: Any) -> Any:
+    """Which are among these traces, which are in order (booleans)."""
+    import numpy as np
+
+    if not len(traces):
+        return np.zeros(len(tid), dtype=bool)
+    return traces[np.minimum(traces.searchsorted(tid), len(traces) - 1)] == tid
 
 
 def blame(
@@ -123,7 +149,7 @@ def blame(
     con.execute(f"CREATE TABLE calls AS {_CALLS}")
     evidence: Evidence = defaultdict(list)
     told, came_up = _heard(con, store, look)
-    full = saturation.saturated(store, low_ns=look.low_ns, high_ns=look.high_ns)
+    full = saturation.saturated(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns)
     _erring(con, look, specs, tallies, evidence)
     _silent(con, evidence)
     _slower(con, evidence, full)
@@ -137,14 +163,16 @@ def blame(
     return _ranked(evidence)
 
 
-def loud(store: Store, *, low_ns: int, high_ns: int) -> list[str | None]:
-    """The traces with error records in the window or in as long before it; None stands for records in no trace."""
-    return [row["trace_id"] for row in store.sql(_LOUD, {"first": 2 * low_ns - high_ns, "high": high_ns}).rows()]
+def loud(store: Store, seen: Facts, *, low_ns: int, high_ns: int) -> list[int | None]:
+    """Hashes of the traces with error records in the window or in as long before it; None: of records in no trace."""
+    if not seen.loud:
+        return []
+    return [row["tid"] for row in store.sql(_LOUD, {"first": 2 * low_ns - high_ns, "high": high_ns}).rows()]
 
 
 def _heard(con: Any, store: Store, look: Look) -> tuple[Mapping[str, said.Told], Mapping[str, list[str]]]:
     """What services say of themselves; nothing is read where nobody raised the voice."""
-    if loud(store, low_ns=look.low_ns, high_ns=look.high_ns):
+    if loud(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns):
         return said.listen(con, store, look)
     con.execute("CREATE TABLE beneath (eid BIGINT, teller VARCHAR, tid UBIGINT)")
     return {}, {}

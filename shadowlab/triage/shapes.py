@@ -10,80 +10,56 @@ lie in the same spans, often in the same traces.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.telemetry.questions.requests import FAILED
 from shadowlab.triage.burn import LONGEST
-from shadowlab.triage.drawn import Drawn, split
-from shadowlab.triage.scene import Store, keep
+from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.scene import array
+from shadowlab.triage.spans import BAD, Spans
 
 MOST = 2_000
+_SPARE = 400
+"""More than are drawn, so that the draw of the next minute finds its texts read."""
 
-_ASKED = "asked AS (SELECT unnest($groups) AS n, unnest($services) AS service, unnest($names) AS name)"
-_NAMED = "service IN (SELECT unnest($services)) AND name IN (SELECT unnest($names))"
-
-# (1) the requests of each group
-_CHOSEN = f"""
-WITH {_ASKED},
-broken AS (SELECT DISTINCT unnest($of) AS n, unnest($traces) AS trace_id, unnest($spans) AS span_id),
-own AS (
-    SELECT service, name, trace_id, span_id, coalesce(end_ns, start_ns) AS at_ns, {{weight}} AS weight,
-           {FAILED} AS failed, resource_attributes
-    FROM spans
-    WHERE {_NAMED} AND start_ns > $low - {LONGEST} AND start_ns <= $high
-      AND coalesce(end_ns, start_ns) > $low AND coalesce(end_ns, start_ns) <= $high),
-told AS (
-    SELECT own.* EXCLUDE (service, name), a.n, b.n IS NOT NULL AS failing
-    FROM own JOIN asked a USING (service, name)
-    LEFT JOIN broken b ON b.n = a.n AND b.trace_id = own.trace_id AND b.span_id = own.span_id)
-SELECT n, trace_id, span_id, at_ns, weight, failing, resource_attributes FROM told WHERE failing OR NOT failed
-QUALIFY row_number() OVER (PARTITION BY n, failing ORDER BY hash(trace_id, span_id), trace_id, span_id) <= {MOST}"""
-
-# (2) what the traces' spans, quiet logs and flags say, each pair once a trace and service
+# (1) what the traces' spans, quiet logs and flags say, each pair once a trace and service
 _SAID = """
 WITH told AS (
-    SELECT trace_id, service, coalesce(parent_span_id, '') = '' AS root, attributes FROM spans
-    WHERE start_ns > $first AND start_ns <= $high AND trace_id IN (SELECT unnest($traces))
-      AND (service IN (SELECT unnest($services)) OR coalesce(parent_span_id, '') = '')
+    SELECT trace_id, service, coalesce(parent_span_id, '') = '' AS root, start_ns AS at_ns, attributes FROM spans
+    WHERE start_ns BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces)){more})
+SELECT hash(trace_id) AS tid, coalesce(service, '') AS service, root, e.key AS key, left(e.value, 200) AS value,
+       min(at_ns) AS at_ns
+FROM (SELECT trace_id, service, root, at_ns, unnest(map_entries(attributes)) AS e FROM told WHERE service IS NOT NULL)
+WHERE e.value IS NOT NULL GROUP BY ALL"""
+_LOGGED = """
     UNION ALL
-    SELECT trace_id, service, false, attributes FROM logs
-    WHERE at_ns > $first AND at_ns <= $high AND service IN (SELECT unnest($services))
-      AND trace_id IN (SELECT unnest($traces)) AND coalesce(severity_number, 0) < 13
+    SELECT trace_id, service, false, at_ns, attributes FROM logs
+    WHERE hash(trace_id) IN (SELECT unnest($traces)) AND coalesce(severity_number, 0) < 13"""
+_FLAGS = """
     UNION ALL
-    SELECT trace_id, service, false, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
+    SELECT trace_id, service, false, at_ns, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
         attributes['feature_flag.result.variant'], attributes['feature_flag.variant'],
         attributes['feature_flag.result.value'])}
     FROM events
-    WHERE at_ns > $first AND at_ns <= $high AND service IN (SELECT unnest($services))
-      AND trace_id IN (SELECT unnest($traces))
+    WHERE hash(trace_id) IN (SELECT unnest($traces))
       AND name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL
     UNION ALL
-    SELECT trace_id, service, false, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
+    SELECT trace_id, service, false, at_ns, MAP {'feature_flag.' || attributes['feature_flag.key']: coalesce(
         attributes['feature_flag.result.variant'], attributes['feature_flag.result.value'])}
     FROM logs
-    WHERE at_ns > $first AND at_ns <= $high AND service IN (SELECT unnest($services))
-      AND trace_id IN (SELECT unnest($traces))
-      AND event_name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL),
-entries AS (SELECT trace_id, service, root, unnest(map_entries(attributes)) AS e FROM told)
-SELECT DISTINCT trace_id, service, root, e.key AS key, left(e.value, 200) AS value FROM entries
-WHERE e.value IS NOT NULL"""
+    WHERE hash(trace_id) IN (SELECT unnest($traces))
+      AND event_name LIKE 'feature_flag%' AND attributes['feature_flag.key'] IS NOT NULL"""
 
-# (3) which makes the pairs of each request; what restates the failure is looked for among the names, once each
-_PAIRS = """
-WITH told AS (
-    SELECT n, rid, unnest(map_entries(resource_attributes)) AS e FROM drawn),
-of_resources AS (SELECT n, rid, e.key AS key, left(e.value, 200) AS value FROM told WHERE e.value IS NOT NULL),
-quiet AS (
-    SELECT key FROM (SELECT DISTINCT key FROM said UNION SELECT DISTINCT key FROM of_resources)
-    WHERE NOT regexp_matches(key, $restating) OR starts_with(key, 'feature_flag.'))
-SELECT n, rid, key, value FROM of_resources SEMI JOIN quiet USING (key)
-UNION
-SELECT d.n, d.rid, CASE WHEN s.service = a.service THEN '' ELSE s.service || ': ' END || s.key, s.value
-FROM said s SEMI JOIN quiet USING (key) JOIN drawn d USING (trace_id)
-JOIN asked a ON a.n = d.n AND (a.service = s.service OR s.root)
-WHERE s.service IS NOT NULL"""
+# (2) the requests of some operations, each with what its resource says
+_REQUESTS = """
+SELECT hash(trace_id) AS tid, hash(trace_id, span_id) AS sid, trace_id, e.key AS key, left(e.value, 200) AS value
+FROM (
+    SELECT trace_id, span_id, unnest(map_entries(resource_attributes)) AS e FROM spans
+    WHERE start_ns BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces))
+      AND (service, name) IN (SELECT (unnest($services), unnest($names))))
+WHERE e.value IS NOT NULL"""
 
 RESTATING = re.compile(
     r"^(?:error|exception|otel\.status|http\.response|rpc\.response|shadowlab|sampling)\b"
@@ -96,40 +72,138 @@ RESTATING = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Failing requests of one operation, by their span's ids."""
+    """Failing requests of one operation, by hashes of their traces' and spans' ids."""
 
     service: str
     name: str
-    traces: tuple[str, ...]
-    spans: tuple[str, ...]
+    requests: Any
 
 
-def draw(con: Any, store: Store, groups: Sequence[Group], *, low_ns: int, high_ns: int, weight: str) -> list[Drawn]:
-    """What each group is compared by: its failing requests and passing ones of the same operation and window.
+def draw(con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns: int) -> list[Drawn]:
+    """What each group is compared by: its failing requests and passing ones of the same operation and window."""
+    import numpy as np
 
-    `weight` is SQL for the requests that a span stands for. Makes tables `asked`, `drawn` and `said_of` in the scene.
-    """
-    if not groups:
+    spans = seen.begun(low_ns - LONGEST, high_ns)
+    spans = spans.take(np.flatnonzero((spans.at_ns > low_ns) & (spans.at_ns <= high_ns)))
+    chosen = [_chosen(seen, spans, group) for group in groups]
+    if not chosen:
         return []
-    asked = {
-        "groups": list(range(len(groups))),
-        "services": [g.service for g in groups],
-        "names": [g.name for g in groups],
-    }
-    failing = {
-        "of": [n for n, g in enumerate(groups) for _ in g.traces],
-        "traces": [trace for g in groups for trace in g.traces],
-        "spans": [span for g in groups for span in g.spans],
-    }
-    bounds = {"low": low_ns, "high": high_ns}
-    chosen = store.sql(_CHOSEN.format(weight=weight), {**asked, **failing, **bounds}).arrow()
-    rid = "row_number() OVER (PARTITION BY n ORDER BY at_ns, trace_id, span_id) - 1 AS rid"
-    keep(con, "drawn", chosen, f"{rid}, hash(trace_id) AS tid, *")
-    con.execute(f"CREATE OR REPLACE TABLE asked AS WITH {_ASKED} SELECT * FROM asked", asked)
-    traces = [row[0] for row in con.execute("SELECT DISTINCT trace_id FROM drawn").fetchall()]
-    wide = {"first": low_ns - 2 * LONGEST, "high": high_ns, "traces": traces, "services": asked["services"]}
-    con.register("said", store.sql(_SAID, wide).arrow())
-    requests = con.sql("SELECT n, trace_id, tid, at_ns, failing, weight FROM drawn ORDER BY n, rid").to_arrow_table()
-    pairs = con.sql(_PAIRS, params={"restating": RESTATING.pattern}).to_arrow_table()
-    con.unregister("said")
-    return split(con, requests, pairs, len(groups))
+    traces = np.unique(np.concatenate([spare for _, _, spare in chosen]))
+    said, own, words = _texts(con, seen, groups, traces, low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
+    return [_drawn(group, requests, failing, said, own, words)
+            for group, (requests, failing, _) in zip(groups, chosen, strict=True)]  # fmt: skip
+
+
+def _chosen(seen: Facts, spans: Spans, group: Group) -> tuple[Spans, Any, Any]:
+    """The requests of a group in the order of time, which fail, and traces: theirs, and those that may come next."""
+    import numpy as np
+
+    own = spans.take(np.flatnonzero(seen.among(lambda op: op[:2] == (group.service, group.name))[spans.op]))
+    failing = np.isin(own.sid, group.requests)
+    kinds = [np.flatnonzero(each) for each in (failing, ~failing & ~own.marked(BAD))]
+    rows, spare = (np.concatenate([_least(own.sid, each, most) for each in kinds]) for most in (MOST, MOST + _SPARE))
+    rows = rows[np.lexsort((own.sid[rows], own.tid[rows], own.at_ns[rows]))]
+    return own.take(rows), failing[rows], own.tid[spare]
+
+
+def _least(sid: Any, rows: Any, most: int) -> Any:
+    """At most so many rows, those with the smallest ids."""
+    import numpy as np
+
+    return rows[np.argpartition(sid[rows], most)[:most]] if len(rows) > most else rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Rows of key and value by the trace or request (`id`, ascending) that they are told of; as arrays."""
+
+    id: Any
+    key: Any
+    value: Any
+    service: Any
+    root: Any
+
+    def of(self, ids: Any) -> tuple[Any, Any]:
+        """The rows of each id, and the place in `ids` that each row belongs to."""
+        import numpy as np
+
+        low, high = self.id.searchsorted(ids, side="left"), self.id.searchsorted(ids, side="right")
+        counts = high - low
+        place = np.repeat(np.arange(len(ids)), counts)
+        return np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts - low, counts), place
+
+
+def _texts(
+    con: Any, seen: Facts, groups: Sequence[Group], traces: Any, *, low_ns: int, high_ns: int
+) -> tuple[_Told, tuple[_Told, Mapping[int, str]], tuple[Words, list[str]]]:
+    """What is told of the traces, and of the requests in them with the text of each trace's id; and the words."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    more = _LOGGED * seen.within("log", low_ns, high_ns) + _FLAGS * seen.flags
+    said = seen.told(
+        "said", _SAID.replace("{more}", more), traces, coded=("service", "key", "value"), beside=bool(more)
+    )
+    operations = sorted({(group.service, group.name) for group in groups})
+    named = dict(zip(("services", "names"), map(list, zip(*operations, strict=True)), strict=True))
+    own = seen.told("drawn", _REQUESTS, traces, coded=("trace_id", "key", "value"), params=named)
+    in_time = pc.and_(pc.greater(said["at_ns"], low_ns), pc.less_equal(said["at_ns"], high_ns))
+    said = said.filter(in_time)
+    both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks]) for name in ("key", "value")}
+    codes = {name: _one(column) for name, column in both.items()}
+    services = _one(said["service"])
+    many = len(said)
+    tid, sid = array(said["tid"]), array(own["sid"])
+    keys, values = (np.asarray(codes[name].indices).astype(np.int64) for name in ("key", "value"))
+    by_trace, by_request = np.argsort(tid), np.argsort(sid)
+    service, root = np.asarray(services.indices), array(said["root"])
+    said_of = _Told(*(each[by_trace] for each in (tid, keys[:many], values[:many], service, root)))
+    nobody = np.zeros(len(own), dtype=np.int64)
+    told_of = _Told(*(each[by_request] for each in (sid, keys[many:], values[many:], nobody, nobody)))
+    ids = _one(own["trace_id"])
+    first = np.unique(array(own["tid"]), return_index=True)
+    names = ids.dictionary.to_pylist()
+    at = np.asarray(ids.indices)[first[1]].tolist()
+    texts = {tid: names[n] for tid, n in zip(first[0].tolist(), at, strict=True)}
+    words = Words(codes["key"].dictionary.to_pylist(), codes["value"].dictionary.to_pylist(),
+                  numbers(con, codes["value"].dictionary))  # fmt: skip
+    return said_of, (told_of, texts), (words, services.dictionary.to_pylist())
+
+
+def _one(column: Any) -> Any:
+    """A column of texts as one Arrow array with one dictionary."""
+    import pyarrow as pa
+
+    whole = pa.table({"text": column}).unify_dictionaries().combine_chunks().column("text")
+    return whole.chunk(0) if whole.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
+
+
+def _drawn(
+    group: Group, requests: Spans, failing: Any, said: _Told, own: tuple[_Told, Mapping[int, str]],
+    words: tuple[Words, list[str]],
+) -> Drawn:  # fmt: skip
+    import numpy as np
+
+    told, services = words
+    count = len(told.keys)
+    quiet = np.array([not RESTATING.search(key) or key.startswith("feature_flag.") for key in told.keys], dtype=bool)
+    same = np.array([service == group.service for service in services], dtype=bool)
+    rows, rid = said.of(requests.tid)
+    kept = quiet[said.key[rows]] & (same[said.service[rows]] | said.root[rows])
+    rows, rid = rows[kept], rid[kept]
+    named = np.where(same[said.service[rows]], said.key[rows], count * (1 + said.service[rows]) + said.key[rows])
+    mine, of = own[0].of(requests.sid)
+    kept = quiet[own[0].key[mine]]
+    mine, of = mine[kept], of[kept]
+    keys = [*told.keys, *(f"{service}: {key}" for service in services for key in told.keys)]
+    key, value, rid = (np.concatenate(each) for each in
+                       ((named, own[0].key[mine]), (said.value[rows], own[0].value[mine]), (rid, of)))  # fmt: skip
+    many = len(told.values)
+    once = np.unique((key * many + value) * (len(failing) + 1) + rid)
+    rid, pair = once % (len(failing) + 1), once // (len(failing) + 1)
+    traces = [own[1].get(tid) for tid in requests.tid.tolist()]
+    spoken = Words(keys, told.values, told.numbers)
+    return put_together(
+        traces, requests.tid, requests.at_ns, failing, requests.weight, spoken, rid, pair // many, pair % many
+    )

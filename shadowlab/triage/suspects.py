@@ -12,7 +12,7 @@ from shadowlab.triage.clocks import RIGHT
 from shadowlab.triage.drawn import Drawn
 from shadowlab.triage.look import Look
 from shadowlab.triage.onset import Onset, onset
-from shadowlab.triage.scene import Store, dicts
+from shadowlab.triage.scene import Store, array, dicts
 
 Each = Callable[..., Iterable[Suspect]]
 """`map`, or a pool's."""
@@ -21,7 +21,7 @@ Each = Callable[..., Iterable[Suspect]]
 # passed on count for their root only. Words are looked for in the few that are shown.
 _RANKED = """
 WITH roots AS (
-    SELECT s.eid, s.fingerprint, s.at_ns, s.trace_id, coalesce(w.weight, 1) AS weight
+    SELECT s.eid, s.fingerprint, s.at_ns, s.trace_id, s.tid, coalesce(w.weight, 1) AS weight
     FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
     WHERE s.at_ns <= $high),
 burned AS (
@@ -30,7 +30,7 @@ burned AS (
 struck AS (
     SELECT fingerprint, count(DISTINCT trace_id) AS traces, count(DISTINCT user_id) AS users,
            count(DISTINCT tenant) AS tenants
-    FROM roots LEFT JOIN who USING (trace_id) WHERE at_ns > $low GROUP BY fingerprint),
+    FROM roots LEFT JOIN who USING (tid) WHERE at_ns > $low GROUP BY fingerprint),
 counted AS (
     SELECT fingerprint, round(sum(weight) FILTER (at_ns > $low))::BIGINT AS events, round(sum(weight))::BIGINT AS ever,
            min(at_ns) AS first_ns, max(at_ns) AS last_ns
@@ -65,8 +65,10 @@ WHERE s.fingerprint IN (SELECT unnest($told)) AND s.at_ns <= $high
 ORDER BY s.fingerprint, s.at_ns DESC, s.trace_id, s.eid"""
 
 _STACK = """
-SELECT err.stack FROM signed s JOIN err USING (eid)
-WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stack <> '' ORDER BY s.at_ns, s.eid LIMIT 1"""
+SELECT err.error_id, err.at_ns FROM signed s JOIN err USING (eid)
+WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stacked ORDER BY s.at_ns, s.eid LIMIT 1"""
+_STACK_OF = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
+"""The time is asked for so that no more is read; nothing but events has a stack."""
 
 _TORN = """
 SELECT DISTINCT s.trace_id FROM above a JOIN signed s ON s.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
@@ -79,14 +81,13 @@ def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) 
     torn = {row["trace_id"] for row in dicts(con, _TORN)}
     events = _events(con, look, rows)
     groups = [_group(look, row, events[row["fingerprint"]]) for row in rows]
-    drawn = shapes.draw(con, store, groups, low_ns=look.low_ns, high_ns=look.high_ns, weight=look.weight)
-    operations = {(row["service"], row["operation"]) for row in rows}
-    requests = changes.requests_of(store, operations, last_ns=look.high_ns)
+    drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns)
     rooms = [con.cursor() for _ in rows]
 
     def suspect(own: Any, row: Mapping[str, Any], seen: Drawn) -> Suspect:
         told = events[row["fingerprint"]]
-        failing = requests((row["service"], row["operation"]), set(told.column("sid").to_pylist()))
+        operation = row["service"], row["operation"]
+        failing = changes.requests_of(look.seen, operation, told.column("sid"), last_ns=look.high_ns)
         return _suspect(own, store, look, row, told, seen, failing, torn)
 
     return tuple(each(suspect, rooms, rows, drawn))
@@ -107,8 +108,7 @@ def _group(look: Look, row: Mapping[str, Any], events: Any) -> shapes.Group:
 
     late = pc.greater(events.column("at_ns"), look.low_ns)
     here = events.filter(pc.and_(late, pc.equal(events.column("name"), row["operation"])))
-    traces, spans = (tuple(here.column(key).to_pylist()) for key in ("trace_id", "request"))
-    return shapes.Group(row["service"], row["operation"], traces, spans)
+    return shapes.Group(row["service"], row["operation"], array(here.column("sid")))
 
 
 def _suspect(
@@ -134,7 +134,7 @@ def _suspect(
         controls=controls,
         exception_type=row["type"] or None,
         exception_message=row["template"] or None,
-        frames=_frames(con, row["fingerprint"], shown, look.prefixes),
+        frames=_frames(con, store, row["fingerprint"], shown, look.prefixes),
         recordings=tuple(dict.fromkeys(id for trace in all_traces for id in look.recorded.get(trace, ()))),
         contrast=apart,
         change=change,
@@ -152,15 +152,18 @@ def _change(
 ) -> tuple[Onset | None, Change | None]:
     rise = onset(seen.start_ns, seen.failing)
     clock = look.clocks.get(row["service"] or "", RIGHT)
-    change = changes.linked(store, look.shifts, seen, rise, service=row["service"], clock=clock)
+    change = changes.linked(store, look.seen, look.shifts, seen, rise, service=row["service"], clock=clock)
     rise = rise and rise.corrected(clock)
     return rise, change or changes.told_by_user(look.told, rise, service=row["service"])
 
 
-def _frames(con: Any, fingerprint: str, shown: Sequence[str], prefixes: tuple[str, ...]) -> tuple[Any, ...]:
+def _frames(
+    con: Any, store: Store, fingerprint: str, shown: Sequence[str], prefixes: tuple[str, ...]
+) -> tuple[Any, ...]:
     for trace in shown:
         found = con.execute(_STACK, [fingerprint, trace]).fetchall()
-        stack = frames.parse(found[0][0]) if found else None
+        told = [store.sql(_STACK_OF, {"error": error, "at": at_ns}).rows() for error, at_ns in found]
+        stack = frames.parse(told[0][0]["stack"]) if told else None
         if stack:
             return frames.shown(stack.frames, prefixes)
     return ()

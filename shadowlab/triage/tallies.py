@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shadowlab.telemetry import questions
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Rows, Store
 from shadowlab.triage.selector import Condition
+from shadowlab.triage.spans import BAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,31 @@ def of_services(ask: Ask, services: Collection[str], end_ns: int, ages: Sequence
     """Tallies of all requests of each service, in one answer."""
     table = ask(**_told(end_ns, ages)).arrow()
     return {service: _tally(table, "service", service, end_ns, math.gcd(*ages)) for service in services}
+
+
+def of_facts(seen: Facts, services: Collection[str], end_ns: int, ages: Sequence[int]) -> dict[str, Tally]:
+    """As `of_services`, from what is known of each span of a case."""
+    import numpy as np
+
+    step_ns, oldest = math.gcd(*ages), max(ages)
+    listed = sorted(services)
+    place = {service: n for n, service in enumerate(listed)}
+    of = np.array([place.get(op.service or "", -1) for op in seen.operations], dtype=np.int64)
+    spans = seen.requests
+    own = np.flatnonzero((spans.at_ns > end_ns - oldest) & (spans.at_ns <= end_ns) & (of[spans.op] >= 0))
+    spans = spans.take(own)
+    slots = -(-oldest // step_ns)
+    key = of[spans.op] * slots + (end_ns - spans.at_ns) // step_ns
+    seen_of = np.bincount(key, minlength=slots * len(listed)).reshape(-1, slots)
+    sums = (np.bincount(key, each, slots * len(listed)).reshape(-1, slots)
+            for each in (spans.weight * spans.marked(BAD), spans.weight))  # fmt: skip
+    bad, total = sums
+    told = {}
+    for n, service in enumerate(listed):
+        held = np.flatnonzero(seen_of[n])
+        running = (np.append(0.0, np.cumsum(each[n, held])) for each in (bad, total))
+        told[service] = Tally(end_ns, step_ns, held, *running)
+    return told
 
 
 def _told(end_ns: int, ages: Sequence[int]) -> dict[str, int]:

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from shadowlab.records import ErrorBucket
 from shadowlab.telemetry import questions
 from shadowlab.triage import burn
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.spans import BAD
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 MOST = 60
 
+Counts = dict[int, Mapping[str, float]]
+"""Weights of all requests (`total`) and of those that failed (`bad`), by slice."""
+
 
 def timeline(
-    con: Any, store: Store, spec: ObjectiveSpec, shown: Collection[str], *, low_ns: int, high_ns: int, weight: str
+    con: Any,
+    store: Store,
+    seen: Facts,
+    spec: ObjectiveSpec,
+    shown: Collection[str],
+    *,
+    low_ns: int,
+    high_ns: int,
+    weight: str,
 ) -> tuple[ErrorBucket, ...]:
     """Requests that `spec` counts from `low_ns` to `high_ns`, and how many the fingerprints `shown` broke, per slice.
 
@@ -25,12 +38,8 @@ def timeline(
     if high_ns <= low_ns:
         return ()
     width = next((s for s in _STEPS if (high_ns - low_ns) / 1e9 / s <= MOST), 86400 * 7) * 10**9
-    query, values = burn.requests(spec, weight)
-    end_ns = (high_ns // width + 1) * width - 1
-    text = questions.statement(
-        "slots", {"requests": query}, end_ns=end_ns, step_ns=width, since_ns=low_ns, until_ns=high_ns
-    )
-    counted = {(end_ns - row["age_ns"]) // width: row for row in store.sql(text, values).rows()}
+    count = _counted if spec.whole else _asked
+    counted = count(store, seen, spec, weight, width, low_ns=low_ns, high_ns=high_ns)
     events = dicts(con, f"""
         SELECT s.at_ns // {width} AS slice, s.fingerprint, round(sum(coalesce(w.weight, 1)))::BIGINT AS n
         FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
@@ -42,3 +51,25 @@ def timeline(
         sums = {name: round(row[name]) for name in ("total", "bad")}
         told.append(ErrorBucket(at=burn.moment(at * width), **sums, by_fingerprint=by))
     return tuple(told)
+
+
+def _counted(store: Store, seen: Facts, spec: ObjectiveSpec, weight: str, width: int, **ends: int) -> Counts:
+    """Requests and failures of a whole service, by slice."""
+    import numpy as np
+
+    spans = seen.requests
+    own = seen.run_by(spec.service)[spans.op]
+    spans = spans.take(np.flatnonzero(own & (spans.at_ns > ends["low_ns"]) & (spans.at_ns <= ends["high_ns"])))
+    slices, place = np.unique(spans.at_ns // width, return_inverse=True)
+    total, bad = (np.bincount(place, each, len(slices)) for each in (spans.weight, spans.weight * spans.marked(BAD)))
+    return {at: {"total": total[n], "bad": bad[n]} for n, at in enumerate(slices.tolist())}
+
+
+def _asked(store: Store, seen: Facts, spec: ObjectiveSpec, weight: str, width: int, **ends: int) -> Counts:
+    """The same of what else an objective counts."""
+    query, values = burn.requests(spec, weight)
+    end_ns = (ends["high_ns"] // width + 1) * width - 1
+    text = questions.statement(
+        "slots", {"requests": query}, end_ns=end_ns, step_ns=width, since_ns=ends["low_ns"], until_ns=ends["high_ns"]
+    )
+    return {(end_ns - row["age_ns"]) // width: row for row in store.sql(text, values).rows()}

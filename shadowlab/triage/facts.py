@@ -1,0 +1,221 @@
+"""Facts: what each span of a case says by itself, whatever is asked; and what a process has asked about single traces.
+
+A segment never changes. What was read of it once holds for as long as it is there, so that a triage of a case that has
+gained a minute reads that minute. Nothing that depends on the window, on objectives or on other spans is a fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from shadowlab.triage.scene import Store, array, ask_alone
+from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, joined
+
+_SPARE = 1_000
+"""Traces whose texts are kept though nobody asked for them last."""
+Params = Mapping[str, Any]
+_NO_PARAMS: Params = MappingProxyType({})
+Question = tuple[str, Params]
+"""A query and its parameters."""
+_NAMED_BESIDE = """
+SELECT hash(trace_id) AS tid FROM events WHERE trace_id IS NOT NULL
+UNION SELECT hash(trace_id) FROM logs WHERE trace_id IS NOT NULL"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of all segments of a case."""
+
+    store: Store
+    parts: Sequence[Part]
+    names: Sequence[str | None]
+    """What the store calls each part; None where it is one whole."""
+    operations: Sequence[Operation]
+
+    @property
+    def sampled(self) -> bool:
+        """Whether any span stands for more than itself."""
+        return any(part.sampled for part in self.parts)
+
+    def among(self, test: Callable[[Operation], bool]) -> Any:
+        """Which operations pass a test (booleans)."""
+        import numpy as np
+
+        return np.fromiter(map(test, self.operations), dtype=bool, count=len(self.operations))
+
+    def run_by(self, service: str) -> Any:
+        """Which operations are a service's (booleans)."""
+        return self.among(lambda op: op.service == service)
+
+    def begun(self, low_ns: int, high_ns: int) -> Spans:
+        """The spans that began after `low_ns`, and not after `high_ns`."""
+        told = []
+        for part in self.parts:
+            low, high = part.spans.start_ns.searchsorted([max(low_ns, NEVER), high_ns], side="right")
+            told.append(part.spans.take(slice(low, high)))
+        return joined(Spans, told)
+
+    def of(self, operations: Any) -> Spans:
+        """The spans of some operations (booleans), in the order in which they began."""
+        import numpy as np
+
+        found = joined(Spans, [part.spans.take(np.flatnonzero(operations[part.spans.op])) for part in self.parts])
+        return found if len(self.parts) == 1 else found.take(np.argsort(found.start_ns, kind="stable"))
+
+    @cached_property
+    def requests(self) -> Spans:
+        """The spans that are requests, seen from the service that answers them."""
+        import numpy as np
+
+        def own(part: Part) -> Spans:
+            return part.spans.take(np.flatnonzero(part.spans.marked(REQUEST)))
+
+        told: list[Spans] = self.each("requests", own)
+        return joined(Spans, told)
+
+    @cached_property
+    def traces(self) -> Traces:
+        """All traces, whole, in the order of `tid`."""
+        import numpy as np
+
+        whole = joined(Traces, [part.traces for part in self.parts])
+        order = np.argsort(whole.tid, kind="stable")
+        tid = whole.tid[order]
+        first = np.flatnonzero(np.diff(tid, prepend=tid[:1] + 1)) if len(tid) else np.zeros(0, dtype=int)
+        if len(first) == len(tid):
+            return Traces(*(getattr(whole, each.name)[order] for each in fields(whole)))
+        begun = np.where(whole.start_ns == NEVER, 2**63 - 1, whole.start_ns)[order]
+        start = np.minimum.reduceat(begun, first)
+        return Traces(
+            tid[first],
+            np.where(start == 2**63 - 1, NEVER, start),
+            np.maximum.reduceat(whole.end_ns[order], first),
+            np.add.reduceat(whole.spans[order], first),
+            np.add.reduceat(whole.errors[order], first),
+        )
+
+    def each(self, name: str, make: Callable[[Part], Any]) -> list[Any]:
+        """What `make` makes of each part alone, kept under a name."""
+        for part in self.parts:
+            if name not in part.notes:
+                part.notes[name] = make(part)
+        return [part.notes[name] for part in self.parts]
+
+    def newest(self) -> dict[int, int]:
+        """When the last span of each operation ended, by the operation's place."""
+
+        def own(part: Part) -> dict[int, int]:
+            import numpy as np
+
+            last = np.full(int(part.spans.op.max(initial=-1)) + 1, NEVER)
+            np.maximum.at(last, part.spans.op, part.spans.at_ns)
+            return {op: at for op, at in enumerate(last.tolist()) if at != NEVER}
+
+        told: dict[int, int] = {}
+        for one in self.each("newest", own):
+            told |= {op: max(at_ns, told.get(op, at_ns)) for op, at_ns in one.items()}
+        return told
+
+    def answering(self) -> set[int]:
+        """The operations that are requests, by their places."""
+
+        def own(part: Part) -> set[int]:
+            import numpy as np
+
+            return set(np.unique(part.spans.op[part.spans.marked(REQUEST)]).tolist())
+
+        return set().union(*self.each("answering", own))
+
+    def ask(self, part: int, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
+        """What a query over the views says of one part alone, as an Arrow table."""
+        return ask_alone(self.store, self.names[part], query, params)
+
+    def asked(self, name: str, query: str) -> list[Any]:
+        """What a query says of each part alone, as Arrow tables, kept under a name."""
+        for number, part in enumerate(self.parts):
+            if name not in part.notes:
+                part.notes[name] = self.ask(number, query)
+        return [part.notes[name] for part in self.parts]
+
+    def words(self, column: str, op: Any) -> Any:
+        """A column of the operations of some spans, as an Arrow array of texts."""
+        import pyarrow as pa
+
+        texts = pa.array([getattr(each, column) for each in self.operations], pa.string())
+        return pa.DictionaryArray.from_arrays(pa.array(op, pa.int32()), texts)
+
+    def told(
+        self,
+        name: str,
+        query: str,
+        traces: Any,
+        *,
+        coded: Sequence[str] = (),
+        beside: bool = False,
+        params: Params = _NO_PARAMS,
+    ) -> Any:
+        """What `query` says of some traces (hashes, each once), as an Arrow table of all parts; kept under `name`.
+
+        It asks for `tid`, the hash of a trace, of those among `$traces`; their spans begin from `$first` to `$last`.
+        Texts of columns that are `coded` come as dictionaries. A part without a span of a trace is asked about it only
+        when the query reads events and logs `beside` spans.
+        """
+        import numpy as np
+        import pyarrow as pa
+
+        def ask(part: int, params: Mapping[str, Any]) -> Any:
+            table = self.ask(part, query, params)
+            for column in coded:
+                place = table.column_names.index(column)
+                table = table.set_column(place, column, table.column(column).dictionary_encode())
+            return table
+
+        known = self.asked("beside", _NAMED_BESIDE) if beside else [()] * len(self.parts)
+        own = [np.union1d(part.traces.tid, array(more["tid"])) if len(more) else part.traces.tid
+               for part, more in zip(self.parts, known, strict=True)]  # fmt: skip
+        of_parts = [np.intersect1d(traces, tid, assume_unique=True) for tid in own]
+        return pa.concat_tables([self._told(n, name, (query, params), ask, here) for n, here in enumerate(of_parts)])
+
+    def _told(self, number: int, name: str, question: Question, ask: Callable[..., Any], here: Any) -> Any:
+        """What one part says of the traces that are in it; only those are asked for that were not before."""
+        import numpy as np
+        import pyarrow as pa
+
+        part = self.parts[number]
+        asked, known, table = part.notes.get(name, (question, np.zeros(0, dtype=np.uint64), None))
+        if asked != question:
+            known, table = np.zeros(0, dtype=np.uint64), None
+        fresh = np.setdiff1d(here, known, assume_unique=True)
+        if table is None or len(fresh):
+            of = np.flatnonzero(np.isin(part.traces.tid, fresh))
+            ends = {"first": int(part.traces.start_ns[of].min(initial=2**62)),
+                    "last": int(part.traces.end_ns[of].max(initial=NEVER))}  # fmt: skip
+            more = ask(number, {"traces": fresh.tolist(), **ends, **question[1]})
+            known, table = np.union1d(known, fresh), more if table is None else pa.concat_tables([table, more])
+        own = table.filter(pa.array(np.isin(array(table.column("tid")), here))) if len(here) < len(known) else table
+        if len(known) > 2 * len(here) + _SPARE:
+            known, table = here, own
+        part.notes[name] = question, known, table
+        return own
+
+    def within(self, what: str, low_ns: int, high_ns: int) -> bool:
+        """Whether there may be logs (`log`) or metric points (`point`) after `low_ns` and not after `high_ns`."""
+        held = [part.beside[what] for part in self.parts]
+        return any(
+            one.first_ns is not None and one.last_ns is not None and one.last_ns > low_ns and one.first_ns <= high_ns
+            for one in held
+        )
+
+    @property
+    def loud(self) -> bool:
+        """Whether any log tells of an error by its severity."""
+        return any(each.loud for part in self.parts for each in part.beside.values())
+
+    @property
+    def flags(self) -> bool:
+        """Whether any event or log tells of a feature flag."""
+        return any(each.flags for part in self.parts for each in part.beside.values())

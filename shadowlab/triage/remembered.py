@@ -1,0 +1,117 @@
+"""The facts of segments, each read once a process, and let go when others were used since."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.scene import Store, array, ask_alone
+from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
+
+_MOST_KEPT = 10_000_000
+"""Spans whose facts are kept, about half a gigabyte; of more, those of the segments that were used last."""
+
+_SAMPLED = "(trace_state LIKE '%th:%' OR attributes['sampling.probability'] IS NOT NULL)"
+_HASH = f"hash(service, name, kind, service_version, vcs_ref_head_revision, {CALLED})"
+_SPANS = f"""
+SELECT hash(trace_id) AS tid, hash(trace_id, span_id) AS sid,
+       CASE WHEN parent_span_id <> '' THEN hash(trace_id, parent_span_id) ELSE 0 END AS above,
+       coalesce(start_ns, {NEVER}) AS start_ns, coalesce(end_ns, {NEVER}) AS end_ns,
+       {_HASH} AS op,
+       (CASE WHEN status = 'error' THEN {ERROR} ELSE 0 END + CASE WHEN {FAILED} THEN {BAD} ELSE 0 END
+        + CASE WHEN {ENTRY} THEN {REQUEST} ELSE 0 END + CASE WHEN parent_span_id <> '' THEN {BELOW} ELSE 0 END
+       )::UTINYINT AS marks, CASE WHEN {_SAMPLED} THEN {WEIGHT} END AS weight
+FROM spans"""
+_OPERATIONS = f"""
+SELECT DISTINCT {_HASH} AS op, service, name, kind, service_version AS version, vcs_ref_head_revision AS revision,
+       {CALLED} AS called
+FROM spans"""
+_TRACES = """
+SELECT hash(trace_id) AS tid, coalesce(start_ns, {never}) AS start_ns, coalesce(end_ns, {never}) AS end_ns,
+       spans::BIGINT AS spans, errors::BIGINT AS errors
+FROM traces WHERE trace_id IS NOT NULL""".replace("{never}", str(NEVER))
+_BESIDE = """
+SELECT 'log' AS what, min(at_ns) AS first_ns, max(at_ns) AS last_ns,
+       coalesce(bool_or(severity_number >= 17), false) AS loud,
+       coalesce(bool_or(event_name LIKE 'feature_flag%'), false) AS flags FROM logs
+UNION ALL SELECT 'point', min(at_ns), max(at_ns), false, false FROM metric_points
+UNION ALL SELECT 'event', NULL, NULL, false, coalesce(bool_or(name LIKE 'feature_flag%'), false) FROM events"""
+
+
+class Kept:
+    """Facts by segment, and the operations that they name; a process has one."""
+
+    def __init__(self) -> None:
+        self._reading = threading.Lock()
+        self._parts: OrderedDict[object, Part] = OrderedDict()
+        self._codes: dict[int, int] = {}
+        self._operations: list[Operation] = []
+
+    def facts(self, store: Store) -> Facts:
+        """The facts of a store; only what is not known is read."""
+        segments: Mapping[object, str | None] = getattr(store, "segments", None) or {None: None}
+        with self._reading:
+            told = [self._part(store, key, name) for key, name in segments.items()]
+            self._let_go(len(segments))
+            return Facts(store, told, tuple(segments.values()), tuple(self._operations))
+
+    def _let_go(self, used: int) -> None:
+        """Forget what was used longest ago, where there is too much; never the last `used` segments."""
+        held = sum(len(part.spans.tid) for part in self._parts.values())
+        while held > _MOST_KEPT and len(self._parts) > used:
+            held -= len(self._parts.popitem(last=False)[1].spans.tid)
+
+    def _part(self, store: Store, key: object, name: str | None) -> Part:
+        if key is not None and key in self._parts:
+            self._parts.move_to_end(key)
+            return self._parts[key]
+        found = _read(store, name, self._coded)
+        if key is not None:
+            self._parts[key] = found
+        return found
+
+    def _coded(self, hashes: Sequence[int], ask: Callable[[], Any]) -> list[int]:
+        """The places of operations by their hashes; `ask` gives an Arrow table of them where one is new."""
+        if not set(hashes) <= self._codes.keys():
+            for row in ask().to_pylist():
+                key = row.pop("op")
+                if key not in self._codes:
+                    self._codes[key] = len(self._operations)
+                    self._operations.append(Operation(**row))
+        return [self._codes[key] for key in hashes]
+
+
+KEPT = Kept()
+
+
+def of(store: Store) -> Facts:
+    """What the spans of a store say, each by itself; what this process has read of a segment is not read again."""
+    return KEPT.facts(store)
+
+
+def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part:
+    import numpy as np
+
+    table = ask_alone(store, name, _SPANS)
+    columns = {name: array(table.column(name)) for name in ("tid", "sid", "above", "start_ns", "end_ns", "marks")}
+    keyed = table.column("op").combine_chunks().dictionary_encode()
+    op = np.array(coded(keyed.dictionary.to_pylist(), lambda: ask_alone(store, name, _OPERATIONS)), dtype=np.int32)
+    sampled = table.column("weight").null_count < len(table)
+    one = np.broadcast_to(np.float64(1), len(table))
+    weight = array(table.column("weight").fill_null(1.0)) if sampled else one
+    spans = Spans(**columns, op=op[np.asarray(keyed.indices)] if len(op) else op, weight=weight)
+    order = np.argsort(spans.start_ns, kind="stable")
+    traces = ask_alone(store, name, _TRACES)
+    whole = Traces(*(array(traces.column(each.name)) for each in fields(Traces)))
+    by_id = np.argsort(whole.tid)
+    return Part(
+        Spans(*(getattr(spans, each.name)[order] for each in fields(spans))),
+        Traces(*(getattr(whole, each.name)[by_id] for each in fields(whole))),
+        sampled,
+        {row.pop("what"): Beside(**row) for row in ask_alone(store, name, _BESIDE).to_pylist()},
+    )
