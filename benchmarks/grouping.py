@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 from faults import Event
 
-from shadowlab.triage import fingerprint, frames
+from shadowlab.triage import fingerprint, stacks
 
 
 def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
@@ -61,5 +61,5 @@ def floors(told: Sequence[Event]) -> dict[str, list[Hashable]]:
 
 
 def _top(stack: str) -> str:
-    read = frames.parse(stack)
+    read = stacks.parse(stack)
     return re.sub(r"\d+", "", read.frames[-1].function) if read and read.frames else ""

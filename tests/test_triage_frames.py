@@ -11,11 +11,11 @@ import pytest
 from assets.newer_stacks import FULL, NEWER
 from assets.stacks import STACKS
 
-from shadowlab.triage import frames
+from shadowlab.triage import frames, stacks
 
 
 def own(text: str, prefixes: tuple[str, ...] = ()) -> str:
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     root = stack.chain[-1]
     return [frames.place(f.file, f.function) for f in root.frames if frames.in_app(f.file, f.function, prefixes)][-1]
@@ -24,7 +24,7 @@ def own(text: str, prefixes: tuple[str, ...] = ()) -> str:
 @pytest.mark.parametrize("language", STACKS)
 def test_the_deepest_own_function_and_the_root_cause_are_found(language: str):
     text, place, root = STACKS[language]
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     assert stack.language == language
     assert (stack.chain[-1].type, stack.chain[-1].message) == root
@@ -41,7 +41,7 @@ def test_line_numbers_and_folders_do_not_change_the_place(language: str):
 def test_generated_names_lose_what_changes_from_run_to_run():
     one = STACKS["java"][0]
     other = one.replace("Lambda$123/0x0000000800c8b440", "Lambda$77/0x0000000800aaaaaa")
-    assert [f.function for f in frames.parse(one).frames] == [f.function for f in frames.parse(other).frames]
+    assert [f.function for f in stacks.parse(one).frames] == [f.function for f in stacks.parse(other).frames]
 
 
 def test_an_exception_while_another_was_handled_stands_alone():
@@ -49,11 +49,11 @@ def test_an_exception_while_another_was_handled_stands_alone():
         "The above exception was the direct cause of the following exception",
         "During handling of the above exception, another exception occurred",
     )
-    assert [raised.type for raised in frames.parse(text).chain] == ["RuntimeError"]
+    assert [raised.type for raised in stacks.parse(text).chain] == ["RuntimeError"]
 
 
 def test_production_frames_become_paths_of_the_source_tree():
-    stack = frames.parse(STACKS["python"][0])
+    stack = stacks.parse(STACKS["python"][0])
     shown = frames.shown(stack.chain[-1].frames, ("/srv/shop/",))
     assert [(f.file, f.in_app) for f in shown] == [
         ("lib/serializer.py", True), ("/usr/lib/python3.11/json/__init__.py", False)]  # fmt: skip
@@ -64,7 +64,7 @@ def test_what_python_itself_prints_is_read(tmp_path: Path):
     try:
         raise KeyError("amount")
     except KeyError:
-        stack = frames.parse(traceback.format_exc())
+        stack = stacks.parse(traceback.format_exc())
     assert (stack.chain[0].type, stack.chain[0].message) == ("KeyError", "'amount'")
     assert stack.frames[-1].function == "test_what_python_itself_prints_is_read"
 
@@ -93,21 +93,21 @@ ODD = {
 @pytest.mark.parametrize("what", ODD)
 def test_odd_texts_are_read_as_they_are_meant(what: str):
     text, root, place = ODD[what]
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     assert (stack.chain[-1].type, stack.chain[-1].message) == root
     assert own(text) == place
 
 
 def told(text: str) -> list[tuple[str, str]]:
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     return [(raised.type, raised.message) for raised in stack.chain]
 
 
 def deepest(text: str) -> str:
     """The deepest own function of the whole chain, the root's first."""
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     places = [
         [frames.place(f.file, f.function) for f in raised.frames if frames.in_app(f.file, f.function)]
@@ -119,7 +119,7 @@ def deepest(text: str) -> str:
 @pytest.mark.parametrize("what", NEWER)
 def test_newer_runtimes_and_rarer_shapes_are_read(what: str):
     text, language, chain, place = NEWER[what]
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     assert stack is not None
     assert stack.language == language
     assert told(text) == chain
@@ -127,7 +127,7 @@ def test_newer_runtimes_and_rarer_shapes_are_read(what: str):
 
 
 def test_a_full_backtrace_shows_the_frames_of_a_short_one():
-    stack = frames.parse(FULL)
+    stack = stacks.parse(FULL)
     assert stack is not None
     assert [f.function for f in stack.frames] == ["shop::main", "<shop::Cart as shop::Pay>::pay"]
 
@@ -215,8 +215,8 @@ def test_the_traceback_of_another_process_is_a_cause_like_others():
 
 
 def test_a_text_without_frames_gives_none():
-    assert frames.parse("") is None
-    assert frames.parse("gateway timed out after 30 s") is None
+    assert stacks.parse("") is None
+    assert stacks.parse("gateway timed out after 30 s") is None
 
 
 @pytest.mark.parametrize(
@@ -230,5 +230,5 @@ def test_a_text_without_frames_gives_none():
 )  # fmt: skip
 def test_hostile_text_is_read_in_little_time(text: str):
     began = time.process_time()
-    frames.parse(text)
+    stacks.parse(text)
     assert time.process_time() - began < 2

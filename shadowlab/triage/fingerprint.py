@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.triage import frames, mask, places
+from shadowlab.triage import frames, mask, places, stacks
 from shadowlab.triage.scene import dicts, keep, signature
 
 VERSION = 1
@@ -202,7 +202,7 @@ def _read_stacks(con: Any, prefixes: tuple[str, ...]) -> None:
 
 
 def _read(text: str, prefixes: tuple[str, ...]) -> Mapping[str, Any]:
-    stack = frames.parse(text)
+    stack = stacks.parse(text)
     if stack is None:
         return {"own": "", "path": "", "wrapped": False, "causes": [], "root_type": "", "root_message": ""}
     own, path = _way(tuple(raised.frames for raised in stack.chain), prefixes)

@@ -1,4 +1,4 @@
-"""Stack texts to frames: Python, Java, JavaScript, Go, .NET, Ruby, PHP, Rust.
+"""What is read from a stack text, which frames are the service's own, and how each counts in a fingerprint.
 
 Frames come outermost first, whatever the runtime prints; a chain of causes comes thrown first, root cause last. Line
 numbers are kept for showing and never decide a group. What a text does not show is left out: nothing is guessed.
@@ -16,8 +16,6 @@ from shadowlab.records import Frame
 
 VERSION = 2
 """Of how stacks are read; what an earlier one read is read again."""
-_MAX_TEXT = 64_000
-_MAX_FRAMES = 200
 
 
 class Line(NamedTuple):
@@ -54,19 +52,6 @@ class Stack:
     def frames(self) -> tuple[Line, ...]:
         """The thrown exception's frames, or the first of the chain that has some."""
         return next((raised.frames for raised in self.chain if raised.frames), ())
-
-
-def parse(text: str) -> Stack | None:
-    """The frames that `text` shows, or None when it shows none."""
-    from shadowlab.triage import stacks
-
-    text = text[:_MAX_TEXT]
-    for language, holds, mark, read in stacks.READERS:
-        if any(part in text for part in holds) and mark.search(text):
-            chain = tuple(Raised(r.type, r.message, r.frames[-_MAX_FRAMES:]) for r in read(text))
-            if any(raised.frames for raised in chain):
-                return Stack(language, chain)
-    return None
 
 
 _LIBRARY = re.compile(

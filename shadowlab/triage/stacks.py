@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from shadowlab.triage.frames import Line, Raised
+from shadowlab.triage.frames import Line, Raised, Stack
 from shadowlab.triage.names import clean, head_of
 from shadowlab.triage.tracebacks import python
 
@@ -203,6 +203,19 @@ READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iter
     ("dotnet", ("at ",), _NET_MARK, dotnet),
 )
 """Language, what its texts hold (one of these, cheaply looked for), the mark that tells it, its reader."""
+_LONGEST = 64_000
+_MOST_FRAMES = 200
+
+
+def parse(text: str) -> Stack | None:
+    """The frames that `text` shows, or None when it shows none."""
+    text = text[:_LONGEST]
+    for language, holds, mark, read in READERS:
+        if any(part in text for part in holds) and mark.search(text):
+            chain = tuple(Raised(r.type, r.message, r.frames[-_MOST_FRAMES:]) for r in read(text))
+            if any(raised.frames for raised in chain):
+                return Stack(language, chain)
+    return None
 
 
 def _below(section: str, head: str, read: Callable[[str], tuple[Line, ...]]) -> tuple[Line, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from shadowlab.records import Change, Contrast, Suspect
-from shadowlab.triage import changes, contrast, exemplars, frames, shapes
+from shadowlab.triage import changes, contrast, exemplars, frames, shapes, stacks
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT
 from shadowlab.triage.drawn import Drawn
@@ -163,7 +163,7 @@ def _frames(
     for trace in shown:
         found = con.execute(_STACK, [fingerprint, trace]).fetchall()
         told = [store.sql(_STACK_OF, {"error": error, "at": at_ns}).rows() for error, at_ns in found]
-        stack = frames.parse(told[0][0]["stack"]) if told else None
+        stack = stacks.parse(told[0][0]["stack"]) if told else None
         if stack:
             return frames.shown(stack.frames, prefixes)
     return ()
