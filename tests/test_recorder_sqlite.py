@@ -315,3 +315,45 @@ def test_parameters_of_the_condition_are_told_apart_from_the_others():
     assert (found.rows.marks, found.by_key, found.columns) == ((2, 3), {"id": 2, "v": 3}, {"a": 0})
     found = parsed("INSERT INTO t (a, b, c) VALUES (?, lower(?), ?) ON CONFLICT (a) DO NOTHING")
     assert (found.columns, found.conflict) == ({"a": 0, "c": 2}, True)
+
+
+def test_a_statement_that_is_known_is_kept_as_it_was_the_first_time(database):
+    def work(connection):
+        connection.execute("select * from charges where id = ?", (2,)).fetchone()
+        connection.execute("update charges set name = ? where id = ?", ("z", 2))
+        connection.rollback()
+
+    told = [{**database(work)} for _ in range(3)]
+    for each in told:
+        for statement in (*each["reads"], *each["writes"]):
+            assert statement.pop("elapsed_ms") > 0
+    assert told[0] == told[1] == told[2]
+    assert [(each["known"], each["row_count"], each["seq"]) for each in told[2]["writes"]] == [(True, 1, 1)]
+    assert told[2]["transactions"] == [{"seq": 2, "what": "rollback"}]
+
+
+def test_a_known_write_that_breaks_keeps_the_row_in_its_way(database):
+    def rename(to):
+        def work(connection):
+            connection.execute("select * from charges where id = ?", (2,)).fetchone()
+            connection.execute("update charges set name = ? where id = ?", (to, 2))
+
+        return work
+
+    assert database(rename("z"))["writes"][0]["error"] is None
+    told = database(rename("a"))
+    assert told["writes"][0]["error"]["code"] == "SQLITE_CONSTRAINT_UNIQUE"
+    assert {row["id"] for row in told["rows"]["charges"]} == {1, 2}
+
+
+def test_a_known_write_to_a_row_that_was_not_read_asks_for_it(database):
+    def work(read):
+        def inner(connection):
+            connection.execute("select * from charges where id = ?", (read,)).fetchone()
+            connection.execute("update charges set amount = ? where id = ?", (9.0, 2))
+            connection.rollback()
+
+        return inner
+
+    assert database(work(2))["writes"][0]["before"] is None
+    assert [row["id"] for row in database(work(3))["writes"][0]["before"]] == [2]

@@ -12,7 +12,7 @@ from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.room import Limits
-from shadowlab_recorder.tape import Tape, running
+from shadowlab_recorder.tape import Tape, recall, running
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -44,7 +44,7 @@ class RecordedApp:
             return await self._lifespan(scope, receive, send)
         app, recorder = self.app, self.recorder
         # A tape that runs already is this request's own: whatever is around this application is recorded too.
-        around = running.get()
+        around = recall()
         if scope["type"] != "http" or recorder.off or not (around is None or around.closed):
             return await app(scope, receive, send)
         try:

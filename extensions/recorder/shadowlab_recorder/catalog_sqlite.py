@@ -19,6 +19,8 @@ class Catalog:
     def __init__(self) -> None:
         self._tables: dict[str, Table | None] = {}
         self.readings: dict[str, Reading] = {}
+        self.plain: dict[str, Reading] = {}
+        """Those of selects that need nothing more, and of writes to one row by its key."""
 
     def table(self, connection: Any, name: str) -> Table | None:
         """The table of this name, None for what is no table."""
@@ -33,7 +35,15 @@ class Catalog:
             self.readings.clear()
         columns = tuple(each[0] for each in cursor.description or ())
         made = self.readings[noted.text] = self._worked_out(noted, columns, cursor.connection)
+        if not (made.doubt or made.more or made.parsed.hidden):
+            self.remember(noted.text, made)
         return made
+
+    def remember(self, text: str, reading: Reading) -> None:
+        """From now on nothing has to be worked out about this statement."""
+        if len(self.plain) > _MANY_READINGS:
+            self.plain.clear()
+        self.plain[text] = reading
 
     def _worked_out(self, noted: Statement, columns: tuple[str, ...], connection: Any) -> Reading:
         """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
@@ -61,12 +71,13 @@ class Catalog:
                 more.append((table, found.whole[alias]))
             elif not told[alias] >= set(table.key):
                 doubt = doubt or f"columns of a join: {noted.text[:120]}"
-        return Reading(columns, tuple(origins), tuple(more), doubt)
+        return Reading(found, columns, tuple(origins), tuple(more), doubt)
 
 
 _catalogs: dict[tuple[str, int], Catalog] = {}
 _latest: dict[str, tuple[float, Catalog]] = {}
 """By a database's place, until when which catalog is taken to hold: services open many connections to one file."""
+_NOTHING = (0.0, Catalog())
 _alone = itertools.count()
 
 
@@ -77,7 +88,7 @@ def place_of(address: str) -> str:
 
 def catalog_of(connection: Any) -> Catalog:
     """The catalog of a connection that is listened to; whether its schema has changed is asked every second."""
-    place, now = connection._shadowlab_place, time.monotonic()
+    place, now = connection._shadowlab_place, time.perf_counter()
     until, found = _latest.get(place, (0.0, None))
     if found is None or now > until:
         version = sqlite3.Cursor(connection).execute("PRAGMA schema_version").fetchone()[0]
@@ -87,6 +98,12 @@ def catalog_of(connection: Any) -> Catalog:
         found = _catalogs.setdefault((place, version), Catalog())
         _latest[place] = (now + _CHECK_EVERY_S, found)
     return found
+
+
+def plain_reading(connection: Any, sql: str, now: float) -> Reading | None:
+    """What was worked out about a statement, if all of it was; `now` by `time.perf_counter`."""
+    until, catalog = _latest.get(connection._shadowlab_place, _NOTHING)
+    return catalog.plain.get(sql) if now < until else None
 
 
 def changes(connection: Any) -> None:

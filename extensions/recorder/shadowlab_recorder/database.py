@@ -56,7 +56,7 @@ class Rows(Protocol):
     def rows(self) -> list[tuple[Any, ...]]:
         """At most `ROWS_LIMIT` of them, values as JSON has them."""
 
-    def has(self, wanted: dict[int, str]) -> bool:
+    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
         """Whether there is a row with these values, as text, in these places."""
 
     @property
@@ -69,20 +69,34 @@ Origins = tuple["tuple[Table, str] | None", ...]
 
 
 class Reading:
-    """What was worked out about a select, once for each text and each version of the schema."""
+    """What was worked out about a statement, once for each text and each version of the schema."""
 
-    __slots__ = ("columns", "covered", "doubt", "more", "origins")
+    __slots__ = ("columns", "doubt", "keyed", "marks", "more", "origins", "parsed", "target")
 
     def __init__(
-        self, columns: tuple[str, ...], origins: Origins, more: tuple[tuple[Table, Query], ...] = (), doubt: str = ""
+        self,
+        parsed: Parsed,
+        columns: tuple[str, ...] = (),
+        origins: Origins = (),
+        more: tuple[tuple[Table, Query], ...] = (),
+        doubt: str = "",
+        *,
+        target: Table | None = None,
+        marks: tuple[int, ...] = (),
     ) -> None:
+        self.parsed = parsed
+        self.target = target
+        """The table that a write changes."""
+        self.marks = marks
+        """Its parameters that are the key of the one row that it changes."""
         self.columns = columns
         self.origins = origins
         self.more = more
         """Tables of whose rows the result tells a part, and what asks for the rest."""
         self.doubt = doubt
-        self.covered = tuple(_covered(origins))
-        """Tables whose rows are in the result with all their columns, and where."""
+        covered = list(_covered(origins))
+        self.keyed = tuple((table, tuple(places[name] for name in table.key)) for table, places in covered if table.key)
+        """Tables whose rows are in the result with all their columns, and where their keys are."""
 
 
 def _covered(origins: Origins) -> Iterator[tuple[Table, dict[str, int]]]:
@@ -92,7 +106,10 @@ def _covered(origins: Origins) -> Iterator[tuple[Table, dict[str, int]]]:
             yield table, places
 
 
-NOTHING_READ = Reading((), ())
+NOTHING_READ = Reading(Parsed("other"))
+
+Plain = tuple[Reading, str, "tuple[Any, ...]", "Rows | None", float, float, "int | None"]
+"""A statement of which all is known that is to be known: its reading, text, parameters, rows, begin, end, row count."""
 
 
 class Statement:
@@ -110,8 +127,10 @@ class Statement:
     doubt = ""
     """Why the rows that it touched are not known."""
 
-    def __init__(self, seq: int, text: str, parameters: Any, parsed: Parsed) -> None:
-        self.seq = seq
+    seq = 0
+    """Its number among those of its request."""
+
+    def __init__(self, text: str, parameters: Any, parsed: Parsed) -> None:
         self.text = text
         self.parameters = parameters
         self.parsed = parsed
@@ -124,6 +143,15 @@ class Statement:
         self.before: Rows | None = None
         """All columns of the rows that a write was about to change."""
         self.started, self.ended = time.perf_counter(), 0.0
+
+    @classmethod
+    def of(cls, plain: Plain) -> Statement:
+        reading, text, parameters, result, started, ended, row_count = plain
+        made = cls(text, parameters, reading.parsed)
+        made.reading, made.target, made.known = reading, reading.target, reading.target is not None
+        made.result, made.row_count = result, row_count
+        made.started, made.ended = started, ended
+        return made
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -168,9 +196,19 @@ class Log:
         self.address = address
         self.version = version
         self.room = room
-        self.statements: list[Statement] = []
+        self.noted: list[Statement | Plain] = []
         self.cut = False
-        self._sequence = itertools.count()
+
+    @property
+    def statements(self) -> list[Statement]:
+        """In their order; what is plain is made one when somebody asks, which is seldom."""
+        found: list[Statement] = []
+        for seq, each in enumerate(self.noted):
+            made = Statement.of(each) if isinstance(each, tuple) else each
+            made.seq = seq
+            self.noted[seq] = made
+            found.append(made)
+        return found
 
     def names(self) -> list[str]:
         """The tables that its statements touched."""
@@ -180,38 +218,45 @@ class Log:
 
     def statement(self, text: str, parameters: Any, parsed: Parsed) -> Statement | None:
         """A new statement, None when there are too many."""
-        seq, room, size = next(self._sequence), self.room, len(text) + 64
-        if room is not None and room.used + size <= room.granted:
-            room.used += size
-        elif room is not None and room.take(size) < size:
-            self.cut = True
-            return None
-        if seq >= STATEMENTS_LIMIT:
-            self.cut = True
+        if not self.takes(text):
             return None
         if type(parameters) is not tuple:
             parameters = dict(parameters) if isinstance(parameters, Mapping) else parameters and tuple(parameters)
-        made = Statement(seq, text, parameters, parsed)
-        self.statements.append(made)
+        made = Statement(text, parameters, parsed)
+        self.noted.append(made)
         return made
+
+    def takes(self, text: str) -> bool:
+        """Whether there is room for one more statement; it is taken."""
+        room, size = self.room, len(text) + 64
+        if len(self.noted) < STATEMENTS_LIMIT:
+            if room is None:
+                return True
+            if room.used + size <= room.granted:
+                room.used += size
+                return True
+            if room.take(size) == size:
+                return True
+        self.cut = True
+        return False
 
     def doubt(self, words: str) -> None:
         """Notes that a part of the state is not known."""
         self.doubts[words] = None
 
-    def knows(self, table: Table, key: Mapping[str, Any]) -> bool:
-        """Whether the row with this key has been read whole before."""
-        if len(key) != len(table.key) or not key or any(name not in key for name in table.key):
-            return False
-        for each in self.statements:
-            for read, rows in each.whole:
-                if read is table and rows.has({table.names.index(name): str(value) for name, value in key.items()}):
-                    return True
-            for read, places in each.reading.covered:
-                if read is table and each.result is not None:
-                    if each.result.has({places[name]: str(value) for name, value in key.items()}):
+    def knows(self, table: Table, key: list[str]) -> bool:
+        """Whether the row with this key, values as text in the order of the table's, has been read whole before."""
+        for each in self.noted:
+            if isinstance(each, tuple):
+                reading, result = each[0], each[3]
+            else:
+                for read, rows in each.whole:
+                    if read is table and rows.has(tuple(map(table.names.index, table.key)), key):
                         return True
-                    break
+                reading, result = each.reading, each.result
+            for read, places in reading.keyed:
+                if read is table and result is not None and result.has(places, key):
+                    return True
         return False
 
 

@@ -46,11 +46,12 @@ class Fetched:
         else:
             self._head = None
 
-    def has(self, wanted: dict[int, str]) -> bool:
+    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
+        asked = list(zip(places, wanted, strict=True))
         if self._head is not None:
-            return any(all(str(row[place]) == value for place, value in wanted.items()) for row in self._head)
+            return any(all(str(row[place]) == value for place, value in asked) for row in self._head)
         return any(
-            all(str(_text(result, row, place)) == value for place, value in wanted.items())
+            all(str(_text(result, row, place)) == value for place, value in asked)
             for result in self._results
             for row in range(min(result.ntuples, self.limit))
         )
@@ -251,8 +252,8 @@ def _before(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Ste
 
 
 def _is_known(log: Log, noted: Statement, table: Table) -> bool:
-    keys = noted.parsed.by_key
-    return bool(keys) and log.knows(table, {n: argument(noted.parameters, m, noted.text) for n, m in keys.items()})
+    marks = noted.parsed.key_marks(table.key)
+    return bool(marks) and log.knows(table, [str(argument(noted.parameters, mark, noted.text)) for mark in marks])
 
 
 def _in_the_way(cursor: Any, noted: Statement, columns: tuple[str, ...], run: Any) -> Steps:
@@ -322,7 +323,7 @@ def _worked_out(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
                 more.append((table, found.whole[alias]))
             elif table is None or not told.get(table, set()) >= set(table.key):
                 doubt = f"rows behind: {noted.text[:120]}"
-    return Reading(noted.columns, tuple(origins), tuple(more), doubt)
+    return Reading(found, noted.columns, tuple(origins), tuple(more), doubt)
 
 
 def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:
@@ -351,7 +352,7 @@ class Later:
         self._asked = (f"{info.dsn} connect_timeout=2", info.password, text, values)
         self._rows: list[tuple[Any, ...]] | None = None
 
-    def has(self, wanted: dict[int, str]) -> bool:
+    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
         return False
 
     def rows(self) -> list[tuple[Any, ...]]:

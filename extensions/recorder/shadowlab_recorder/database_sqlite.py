@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from time import perf_counter
 from typing import Any
 
-from shadowlab_recorder.catalog_sqlite import catalog_of, changes, place_of
-from shadowlab_recorder.database import ROWS_LIMIT, Log, Statement, many
+from shadowlab_recorder.catalog_sqlite import catalog_of, changes, place_of, plain_reading
+from shadowlab_recorder.database import ROWS_LIMIT, Log, Reading, Statement, many
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.room import Room
 from shadowlab_recorder.rows_sqlite import Fetched
 from shadowlab_recorder.sql import argument, arguments, parsed
-from shadowlab_recorder.tape import Tape, current, running
+from shadowlab_recorder.tape import Tape, current, recall
 
 _row_factory: Any = sqlite3.Cursor.row_factory  # the C member, which ours hides
-_ENDS = {what: parsed(what) for what in ("commit", "rollback")}
+_ENDS = {what: Reading(parsed(what)) for what in ("commit", "rollback")}
+Begun = tuple[Reading, str, tuple[Any, ...], "Fetched | None", float]
+"""What is known of a `Plain` statement before it is executed."""
 
 
 def watch() -> None:
@@ -70,15 +72,15 @@ def listening_connection(base: Any) -> type:
             return self.cursor().executescript(*args)
 
         def commit(self) -> None:
-            tape = running.get()
+            tape = recall()
             if tape is not None and not tape.closed and self.in_transaction:
-                quietly(_transaction, self, tape, "commit")
+                _transaction(self, tape, "commit")
             base.commit(self)
 
         def rollback(self) -> None:
-            tape = running.get()
+            tape = recall()
             if tape is not None and not tape.closed and self.in_transaction:
-                quietly(_transaction, self, tape, "rollback")
+                _transaction(self, tape, "rollback")
             base.rollback(self)
 
     return _named_as(base, Connection)
@@ -108,7 +110,7 @@ def listening_cursor(base: Any) -> type:
 
         def execute(self, sql: str, parameters: Any = None, /) -> Any:
             given = () if parameters is None else (parameters,)
-            tape = running.get()
+            tape = recall()
             if self._shadowlab_rows is not None:
                 self._shadowlab_rows = None
             if tape is None or tape.closed:
@@ -126,7 +128,9 @@ def listening_cursor(base: Any) -> type:
                 quietly(_broke, noted, error, self, tape)
                 raise
             try:
-                if noted is not None:
+                if isinstance(noted, tuple) and (log := tape.log) is not None:
+                    log.noted.append((*noted, perf_counter(), self.rowcount if noted[3] is None else None))
+                elif isinstance(noted, Statement):
                     _done(noted, self)
             except Exception as error:
                 said(error, "execute")
@@ -154,10 +158,13 @@ def listening_cursor(base: Any) -> type:
             return self
 
         def fetchone(self) -> Any:
-            row = fetch_one(self)
-            if row is None or self._shadowlab_rows is None is self._shadowlab_factory:
+            row, kept = fetch_one(self), self._shadowlab_rows
+            if type(row) is not tuple:
                 return row
-            return _given(self, row)
+            if kept is not None:
+                kept.add(row)
+            factory = self._shadowlab_factory
+            return row if factory is None else factory(self, row)
 
         def fetchmany(self, *size: Any, **named: Any) -> Any:
             return _all_given(self, base.fetchmany(self, *size, **named))
@@ -201,9 +208,12 @@ def _log(connection: Any, tape: Tape) -> Log | None:
 
 
 def _transaction(connection: Any, tape: Tape, what: str) -> None:
-    log = _log(connection, tape)
-    if log is not None:
-        log.statement(what, (), _ENDS[what])
+    try:
+        log = _log(connection, tape)
+        if log is not None and log.takes(what):
+            log.noted.append((_ENDS[what], what, (), None, 0.0, 0.0, None))
+    except Exception as error:
+        said(error, what)
 
 
 def _unrecorded(cursor: Any, sql: str) -> None:
@@ -224,13 +234,21 @@ def _script(cursor: Any, script: str) -> None:
         log.doubt(f"a script of several statements: {script[:120]}")
 
 
-def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | None:
+def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | Begun | None:
     """Notes a statement, and the rows that it is about to change."""
-    connection, log = cursor.connection, tape.log
+    connection, log, now = cursor.connection, tape.log, perf_counter()
     if log is None or log.address != connection._shadowlab_address:
         log = _log(connection, tape)
         if log is None:
             return None
+    reading = plain_reading(connection, sql, now)
+    if reading is not None and type(parameters) is tuple:
+        if reading.target is None:
+            if log.takes(sql):
+                rows = cursor._shadowlab_rows = Fetched(log.room)
+                return (reading, sql, parameters, rows, now)
+        elif log.knows(reading.target, [str(parameters[mark]) for mark in reading.marks]) and log.takes(sql):
+            return (reading, sql, parameters, None, now)
     found = parsed(sql)
     kind = found.kind
     if kind == "other":
@@ -247,7 +265,7 @@ def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | No
     elif kind in ("insert", "update", "delete"):
         _note_write(cursor, noted, log)
         if noted.before is not None:
-            noted.started = time.perf_counter()
+            noted.started = perf_counter()
     return noted
 
 
@@ -263,15 +281,18 @@ def _note_write(cursor: Any, noted: Statement, log: Log) -> None:
         noted.result = cursor._shadowlab_rows = Fetched(log.room)
         if found.conflict:
             noted.before = _conflicting(cursor, noted, table.key, log.room)
-    elif found.by_key and log.knows(table, _key(noted)):
+    elif (marks := found.key_marks(table.key)) and log.knows(table, _values(noted, marks)):
         noted.known = True
     elif found.rows is not None:
         noted.before = _select(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks), log.room)
 
 
-def _key(noted: Statement) -> dict[str, Any]:
-    """The row that WHERE names, by the columns that it names."""
-    return {name: argument(noted.parameters, mark, noted.text) for name, mark in noted.parsed.by_key.items()}
+def _values(noted: Statement, marks: tuple[int, ...]) -> list[str]:
+    """The parameters at these marks, as text."""
+    given = noted.parameters
+    if type(given) is tuple:
+        return list(map(str, map(given.__getitem__, marks)))
+    return [str(argument(given, mark, noted.text)) for mark in marks]
 
 
 def _select(cursor: Any, text: str, parameters: Any, room: Room | None) -> Fetched:
@@ -302,8 +323,18 @@ def _done(noted: Statement, cursor: Any) -> None:
         noted.named = tuple(each[0] for each in cursor.description)
     else:
         noted.result = cursor._shadowlab_rows = None
+        if noted.known:
+            _remember(noted, cursor.connection)
     if found.kind == "insert" and noted.result is None:
         noted.first_id = cursor.lastrowid
+
+
+def _remember(noted: Statement, connection: Any) -> None:
+    """The next time, this write to a row that was read before need not be worked out."""
+    catalog, found = catalog_of(connection), noted.parsed
+    table = catalog.table(connection, found.tables[0][0])
+    if table is not None and table is noted.target:
+        catalog.remember(noted.text, Reading(found, target=table, marks=found.key_marks(table.key)))
 
 
 def _read_more(noted: Statement, cursor: Any) -> None:
@@ -315,9 +346,13 @@ def _read_more(noted: Statement, cursor: Any) -> None:
         noted.whole = (*noted.whole, (table, rows))
 
 
-def _broke(noted: Statement | None, error: Exception, cursor: Any, tape: Tape) -> None:
+def _broke(noted: Statement | Begun | None, error: Exception, cursor: Any, tape: Tape) -> None:
     if noted is None:
         return
+    if isinstance(noted, tuple):
+        noted = Statement.of((*noted, 0.0, None))
+        if tape.log is not None:
+            tape.log.noted.append(noted)
     noted.touch()
     code = getattr(error, "sqlite_errorname", None)
     noted.error = {"type": f"sqlite3.{type(error).__qualname__}", "message": str(error)[:500], "code": code}

@@ -8,7 +8,7 @@ import sys
 from collections.abc import ItemsView, ValuesView
 from typing import Any
 
-from shadowlab_recorder.tape import Tape, running
+from shadowlab_recorder.tape import Tape, recall
 
 _Environ: Any = type(os.environ)
 _OURS = ("opentelemetry.", "shadowlab_recorder.")
@@ -61,7 +61,7 @@ def _found(watched: Any, name: Any) -> Any:
         if len(_keys) < _KEYS_LIMIT:
             _keys[name] = key
     found = watched._data.get(key)
-    tape = running.get()
+    tape = recall()
     if tape is not None and not tape.closed and tape.environment_read.get(name) not in (True, found is not None):
         _note(tape, name, found is not None)
     return found

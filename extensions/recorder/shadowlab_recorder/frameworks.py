@@ -12,7 +12,7 @@ from typing import Any
 from shadowlab_recorder import spans, tape
 from shadowlab_recorder.quiet import quietly
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import running
+from shadowlab_recorder.tape import recall
 
 Scope = MutableMapping[str, Any]
 
@@ -39,7 +39,7 @@ class Probe:
         self.recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        now = running.get()
+        now = recall()
         if now is None or now.closed or scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
-from shadowlab_recorder.quiet import log
+from shadowlab_recorder.quiet import log, said
 from shadowlab_recorder.raised import message
 from shadowlab_recorder.tape import Exchange, RawHeaders, Tape, current
 
@@ -65,12 +65,15 @@ class Whole(Exchange):
 
     def came(self, content: bytes) -> None:
         """The answer's body was read at once."""
-        if self.fits(content):
-            self.content = content
-        else:
-            self.body.add(content)
-            self.body.ended = True
-        self.ended = time.monotonic()
+        try:
+            if self.fits(content):
+                self.content = content
+            else:
+                self.body.add(content)
+                self.body.ended = True
+            self.ended = time.monotonic()
+        except Exception as error:
+            said(error, "an answer")
 
 
 def begin(client: str, method: str, url: str, headers: RawHeaders, body: bytes | None = b"") -> Exchange | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncIterator, Iterator
+from time import monotonic
 from typing import Any
 
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.outbound import Whole, broke
 from shadowlab_recorder.quiet import quietly, said
-from shadowlab_recorder.tape import Tape, running
+from shadowlab_recorder.tape import Tape, recall
 
 
 def watch(httpx: Any) -> None:
@@ -29,7 +30,7 @@ def _wrap_transports(httpx: Any) -> None:
 
     @functools.wraps(sync_handle)
     def handle_request(self: Any, request: Any) -> Any:
-        tape = running.get()
+        tape = recall()
         if tape is None or tape.closed:
             return sync_handle(self, request)
         exchange = _begin(httpx, tape, request, tee)
@@ -42,7 +43,7 @@ def _wrap_transports(httpx: Any) -> None:
 
     @functools.wraps(async_handle)
     async def handle_async_request(self: Any, request: Any) -> Any:
-        tape = running.get()
+        tape = recall()
         if tape is None or tape.closed:
             return await async_handle(self, request)
         exchange = _begin(httpx, tape, request, tee)
@@ -64,7 +65,7 @@ def _wrap_reading(kind: Any) -> None:
 
     @functools.wraps(read)
     def noted_read(self: Any) -> Any:
-        exchange = quietly(_unread, self)
+        exchange = _unread(self)
         if exchange is None:
             return read(self)
         try:
@@ -72,12 +73,12 @@ def _wrap_reading(kind: Any) -> None:
         except Exception as error:
             quietly(broke, exchange, error)
             raise
-        quietly(exchange.came, content)
+        exchange.came(content)
         return content
 
     @functools.wraps(aread)
     async def noted_aread(self: Any) -> Any:
-        exchange = quietly(_unread, self)
+        exchange = _unread(self)
         if exchange is None:
             return await aread(self)
         try:
@@ -85,7 +86,7 @@ def _wrap_reading(kind: Any) -> None:
         except Exception as error:
             quietly(broke, exchange, error)
             raise
-        quietly(exchange.came, content)
+        exchange.came(content)
         return content
 
     kind.read, kind.aread = noted_read, noted_aread
@@ -93,13 +94,21 @@ def _wrap_reading(kind: Any) -> None:
 
 def _unread(response: Any) -> Sent | None:
     """The exchange of a response of which nothing was read yet, and whose bytes are the body as it is on the wire."""
-    exchange = getattr(getattr(getattr(response, "stream", None), "_stream", None), "shadowlab_exchange", None)
-    if exchange is None or exchange.whole or response.is_stream_consumed or response.is_closed:
+    if recall() is None:
         return None
-    for header in exchange.answer:
-        if header[-2].lower() == b"content-encoding":
+    try:
+        bound = response.stream
+        tee: Any = getattr(bound, "_stream", None)
+        exchange = getattr(tee, "shadowlab_exchange", None)
+        if exchange is None or response.is_stream_consumed or response.is_closed:
             return None
-    exchange.whole = True
+        for header in exchange.answer:
+            if header[1] == b"content-encoding":
+                return None
+        bound._stream = tee.inner  # there is nothing more for an ear to hear
+    except Exception as error:
+        said(error, "read")
+        return None
     return exchange  # type: ignore[no-any-return]  # httpx is Any here
 
 
@@ -107,13 +116,12 @@ class Sent(Whole):
     """An exchange of httpx."""
 
     client = "httpx"
-    whole = False
-    """Whether the answer's body comes, or came, in one piece."""
 
 
 def _kept(headers: Any) -> tuple[Any, ...]:
-    """Headers as they are now: name, name in lower case and value of each, if httpx tells; most are never looked at."""
-    return tuple(getattr(headers, "_list", None) or headers.raw)
+    """Headers as they are now: name, name in lower case and value of each; most are never looked at."""
+    told = getattr(headers, "_list", None)
+    return tuple(((name, name.lower(), value) for name, value in headers.raw) if told is None else told)
 
 
 def _begin(httpx: Any, tape: Tape, request: Any, tee: Any) -> Sent | None:
@@ -140,9 +148,9 @@ def _begin(httpx: Any, tape: Tape, request: Any, tee: Any) -> Sent | None:
 def _answered(exchange: Sent, response: Any, tee: Any) -> Any:
     """The response with an ear at its stream: every piece still reaches the caller as it comes."""
     try:
-        exchange.status = int(response.status_code)
+        exchange.status = response.status_code
         exchange.answer = _kept(response.headers)
-        exchange.touch()
+        exchange.ended = monotonic()
         response.stream = tee(response.stream, None, exchange)
     except Exception as error:
         said(error, "an answer")
@@ -154,22 +162,14 @@ def _tee(httpx: Any) -> Any:
 
     class Tee(httpx.SyncByteStream, httpx.AsyncByteStream):  # type: ignore[misc]  # httpx is Any here
         def __init__(self, stream: Any, body: Body | None, exchange: Sent | None) -> None:
-            self._stream = stream
+            self.inner = stream
             self._body = body
             self.shadowlab_exchange = exchange
 
         def __iter__(self) -> Iterator[bytes]:
-            exchange = self.shadowlab_exchange
-            return iter(self._stream) if exchange is not None and exchange.whole else self._pieces()
-
-        def __aiter__(self) -> AsyncIterator[bytes]:
-            exchange = self.shadowlab_exchange
-            return self._stream.__aiter__() if exchange is not None and exchange.whole else self._async_pieces()
-
-        def _pieces(self) -> Iterator[bytes]:
             body = self._heard()
             try:
-                for piece in self._stream:
+                for piece in self.inner:
                     body.add(piece)
                     yield piece
                 self._end(body)
@@ -177,10 +177,10 @@ def _tee(httpx: Any) -> Any:
                 quietly(broke, self.shadowlab_exchange, error)
                 raise
 
-        async def _async_pieces(self) -> AsyncIterator[bytes]:
+        async def __aiter__(self) -> AsyncIterator[bytes]:
             body = self._heard()
             try:
-                async for piece in self._stream:
+                async for piece in self.inner:
                     body.add(piece)
                     yield piece
                 self._end(body)
@@ -189,10 +189,10 @@ def _tee(httpx: Any) -> Any:
                 raise
 
         def close(self) -> None:
-            self._stream.close()
+            self.inner.close()
 
         async def aclose(self) -> None:
-            await self._stream.aclose()
+            await self.inner.aclose()
 
         def _heard(self) -> Body:
             if self._body is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections import OrderedDict
 from typing import Any
 
 from shadowlab_recorder.outbound import Whole, broke
 from shadowlab_recorder.quiet import quietly, said
-from shadowlab_recorder.tape import Tape, running
+from shadowlab_recorder.tape import Tape, recall
 
 
 def watch(module: Any) -> None:
@@ -18,7 +19,7 @@ def watch(module: Any) -> None:
 
     @functools.wraps(make_request)
     def _make_request(self: Any, conn: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
-        tape = running.get()
+        tape = recall()
         if tape is None or tape.closed:
             return make_request(self, conn, method, url, *args, **kwargs)
         body, headers = kwargs.get("body", args[0] if args else None), kwargs.get("headers", args[1:2] and args[1])
@@ -45,7 +46,7 @@ def watch(module: Any) -> None:
             raise
         if exchange.plain and len(piece) == exchange.length and not exchange.in_pieces:
             exchange.over = True
-            quietly(exchange.came, piece)
+            exchange.came(piece)
         else:
             quietly(_noted, exchange, piece, amt)
         return piece
@@ -91,9 +92,8 @@ def _begin(tape: Tape, pool: Any, method: str, url: str, body: Any, headers: Any
         seq = tape.turn()
         if seq is None:
             return None
-        asked = tuple(headers.items()) if headers else ()
-        exchange = Sent(seq, method, (pool.scheme, pool.host, pool.port, url), asked, tape)
-        exchange.client = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
+        exchange = Sent(seq, method, (pool.scheme, pool.host, pool.port, url), _kept(headers), tape)
+        exchange.client = getattr(pool, "_shadowlab_client", None) or _client(pool)
         tape.outbound.append(exchange)
         if body is None or type(body) is bytes:
             exchange.went(body or b"")
@@ -110,8 +110,20 @@ def _begin(tape: Tape, pool: Any, method: str, url: str, body: Any, headers: Any
     return exchange
 
 
+def _kept(headers: Any) -> tuple[Any, ...]:
+    """Headers as they are now: those of requests, which lists them slowly, are asked for the pairs underneath."""
+    store = getattr(headers, "_store", None)
+    return tuple(store.values() if type(store) is OrderedDict else headers.items()) if headers else ()
+
+
+def _client(pool: Any) -> str:
+    """Who asks the pool: a session of requests has pools of its own."""
+    pool._shadowlab_client = told = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
+    return told
+
+
 def _from_requests() -> bool:
-    frame: Any = sys._getframe(3)
+    frame: Any = sys._getframe(4)
     for _ in range(6):
         if frame is None:
             return False
@@ -122,10 +134,11 @@ def _from_requests() -> bool:
 
 
 def _answered(exchange: Sent, response: Any, method: str) -> None:
+    headers = response.headers
     exchange.status = response.status
-    exchange.answer = tuple(response.headers.items())
+    exchange.answer = tuple(headers.iteritems())  # its items() go through all of them twice
     exchange.touch()
-    coded = any(pair[0].lower() == "content-encoding" for pair in exchange.answer)
+    coded = "content-encoding" in headers
     exchange.length = response.length_remaining
     exchange.plain = not coded and not response.chunked and exchange.length is not None
     response._shadowlab = exchange

@@ -37,10 +37,9 @@ class Fetched:
         else:
             self.cut = True
 
-    def has(self, wanted: dict[int, str]) -> bool:
-        places = list(wanted.items())
+    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
         for row in self.kept:
-            for place, value in places:
+            for place, value in zip(places, wanted, strict=True):
                 if str(row[place]) != value:
                     break
             else:

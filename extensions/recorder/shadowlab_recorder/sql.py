@@ -75,6 +75,11 @@ class Parsed:
     conflict: bool = False
     """Whether an insert may change a row that is there."""
 
+    def key_marks(self, key: tuple[str, ...]) -> tuple[int, ...]:
+        """The parameters that WHERE holds these columns equal to, if it names them and nothing else; else none."""
+        named = self.by_key
+        return tuple(map(named.__getitem__, key)) if named.keys() == set(key) else ()
+
 
 @lru_cache(maxsize=2048)
 def parsed(statement: str) -> Parsed:

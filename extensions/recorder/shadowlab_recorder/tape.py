@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadowlab_recorder import spans
 from shadowlab_recorder.body import Body
+from shadowlab_recorder.database import Log
 from shadowlab_recorder.later import later
 from shadowlab_recorder.raised import failure
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import SpanContext
 
-    from shadowlab_recorder.database import Log
     from shadowlab_recorder.messages import Message
     from shadowlab_recorder.room import Limits, Room
     from shadowlab_recorder.snapshot import Held, Image
@@ -32,7 +32,9 @@ OUTBOUND_LIMIT = 200
 """Exchanges kept of one request; a request that makes more is not replayable and says so."""
 
 running: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
-"""The tape of the request that this code runs for; it may be closed. What every request passes looks here by itself."""
+"""The tape of the request that this code runs for; it may be closed."""
+recall = running.get
+"""Gives it. What every request passes looks here by itself: a name that is bound once need not be looked up again."""
 
 
 class Exchange:
@@ -258,8 +260,6 @@ class Tape:
     def database(self, dialect: str, address: str, version: str | None) -> Log | None:
         """The log of the database that the request speaks to; None for a second one, which is only named."""
         if self.log is None:
-            from shadowlab_recorder.database import Log
-
             self.log = Log(dialect, address, version, self.room)
         if self.log.address != address:
             self.log.others.add(dialect)
@@ -285,7 +285,7 @@ class Tape:
 
 def current() -> Tape | None:
     """The tape of the request that this code runs for, None outside of a request."""
-    tape = running.get()
+    tape = recall()
     return None if tape is None or tape.closed else tape
 
 

@@ -13,7 +13,7 @@ from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.room import Limits
-from shadowlab_recorder.tape import RawHeaders, Tape, running
+from shadowlab_recorder.tape import RawHeaders, Tape, recall, running
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -38,7 +38,7 @@ class RecordedWsgiApp:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         app, recorder = self.app, self.recorder
         # A tape that runs already is this request's own: Flask's `wsgi_app` is recorded, and so is what is around it.
-        around = running.get()
+        around = recall()
         if recorder.off or not (around is None or around.closed):
             return app(environ, start_response)
         try:
