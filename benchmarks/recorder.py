@@ -1,11 +1,13 @@
-"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about three minutes).
+"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about six minutes).
 
 Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms on this machine. Each
-arrangement is a process of its own; laps take turns in a drawn order, so that a busy machine is busy for all of them,
-and a lap is compared with the bare one of its turn. Two processes of the same program differ by a few parts in a
-hundred, by where their memory lies: so all are started anew several times, and the intervals are of draws of starts
-and, within them, of turns. Processor time is what getrusage tells of the service's process: its writer thread
-included, until all recordings are on the disk. One arrangement is the floor: wrappers that only keep references.
+arrangement is a process of its own, and all of a start are forks of one, which has loaded the libraries: their memory
+lies alike. Where it lies, and the seed of hashes, are drawn anew for each start. Within a start short laps take turns
+in a drawn order on one core, whom they ask is on another, and a lap is compared with the bare one of its turn. One
+more bare arrangement shows what such a comparison finds where there is nothing to find; another one is the floor:
+wrappers that only keep references. Processor time is the clock of the service's process, system time and its writer
+thread included, until all recordings are on the disk. Means are without the outermost tenth of turns on either side;
+intervals are of draws of starts and, within them, of turns.
 """
 
 import argparse
@@ -14,7 +16,6 @@ import contextlib
 import multiprocessing
 import os
 import random
-import resource
 import statistics
 import sys
 import tempfile
@@ -28,20 +29,28 @@ import recorder_services as services
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 REQUEST_MS = 3.0
-STARTS, TURNS, A_LAP = 6, 14, 20
+STARTS, TURNS, WARM, A_LAP = 12, 30, 6, 5
+TRIMMED = 0.1
 A_MINUTE = 10_000
 FLOODED_S = 12
 CONCURRENT = 200
+CORES = os.sched_getaffinity(0)
 
 # How `record` is called, and what part of the requests fails.
 ARRANGEMENTS = {
     "bare": (None, 0.0),
+    "bare, once more": (None, 0.0),
     "floor of any wrapper": (None, 0.0),
     "nothing fails, controls off": ({"share": 0.0}, 0.0),
     "1 in 20 kept, 1 in 50 fails": ({"share": 0.05}, 0.02),
     "every request is written": ({"share": 0.0, "mirror": True}, 0.0),
 }
 COMPARED = tuple(ARRANGEMENTS)[:-1]
+
+
+def pinned(core):
+    """This process on one of the cores that it may use, counted from either end."""
+    os.sched_setaffinity(0, {sorted(CORES)[core]})
 
 
 def worker(pipe, shape, name, folder, peer, burn):
@@ -105,8 +114,7 @@ def worker(pipe, shape, name, folder, peer, burn):
 
 
 def processor_ms():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return (used.ru_utime + used.ru_stime) * 1000
+    return time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID) / 1e6
 
 
 def peak_mb():
@@ -116,10 +124,10 @@ def peak_mb():
 
 
 @contextlib.contextmanager
-def served(shape, name, folder, peer, burn=0):
+def served(shape, name, folder, peer, burn=0, way="spawn"):
     """A worker in a process of its own, as a function that takes what to do."""
-    pipe, theirs = multiprocessing.Pipe()
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(way)
+    pipe, theirs = context.Pipe()
     process = context.Process(target=worker, args=(theirs, shape, name, folder, peer, burn), daemon=True)
     process.start()
 
@@ -130,6 +138,22 @@ def served(shape, name, folder, peer, burn=0):
     yield do
     pipe.send("stop")
     process.join(10)
+
+
+def started(pipe, seed, *given):
+    """One start: forks a worker for each arrangement when the libraries are loaded; sends their laps, turn by turn."""
+    shape, names, folder, peer, burn = given
+    services.load(shape)
+    pinned(-1)
+    chance = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        forks = {
+            name: stack.enter_context(served(shape, name, folder, peer, burn, "fork"))
+            for name in chance.sample(names, len(names))
+        }
+        pinned(0)
+        turns = [{name: forks[name]("lap") for name in chance.sample(names, len(names))} for _ in range(WARM + TURNS)]
+    pipe.send(turns[WARM:])
 
 
 def steps(shape, folder, peer):
@@ -179,29 +203,28 @@ def p99_difference(turns):
 
 def more_cpu(turns):
     """Microseconds a request more than the bare one of the same turn."""
-    return statistics.median(1000 * (lap["cpu_ms"] - bare["cpu_ms"]) / A_LAP for bare, lap in turns)
+    each = sorted(1000 * (lap["cpu_ms"] - bare["cpu_ms"]) / A_LAP for bare, lap in turns)
+    outer = int(len(each) * TRIMMED)
+    return statistics.fmean(each[outer : len(each) - outer])
 
 
-def measured(shape, names, folder, peer, burn):
-    """Laps of each arrangement by start and turn."""
-    laps = {name: [] for name in names}
-    for start in range(STARTS):
-        with contextlib.ExitStack() as stack:
-            do = {name: stack.enter_context(served(shape, name, folder, peer, burn)) for name in names}
-            for warm in list(do.values()) * 4:
-                warm("lap")
-            for found in laps.values():
-                found.append([])
-            for turn in range(TURNS):
-                for name in random.Random(start * TURNS + turn).sample(names, len(names)):
-                    laps[name][-1].append(do[name]("lap"))
-    return laps
+def measured(*given):
+    """The turns of each start: what each arrangement's lap was."""
+    context, found = multiprocessing.get_context("spawn"), []
+    for seed in range(STARTS):
+        os.environ["PYTHONHASHSEED"] = str(seed + 1)  # the same for all arrangements of this start
+        pipe, theirs = context.Pipe()
+        process = context.Process(target=started, args=(theirs, seed, *given))
+        process.start()
+        found.append(pipe.recv())
+        process.join()
+    return found
 
 
 def costs(shape, folder, peer):
     """Processor time and latency of the usual request, in turns."""
-    laps = measured(shape, COMPARED, folder, peer, steps(shape, folder, peer))
-    flat = {name: [lap for start in starts for lap in start] for name, starts in laps.items()}
+    starts = measured(shape, COMPARED, folder, peer, steps(shape, folder, peer))
+    flat = {name: [turn[name] for turns in starts for turn in turns] for name in COMPARED}
     bare = statistics.median(lap["cpu_ms"] / A_LAP for lap in flat["bare"])
     for name, found in flat.items():
         quarter, middle, three = statistics.quantiles(lap["cpu_ms"] / A_LAP for lap in found)
@@ -210,7 +233,7 @@ def costs(shape, folder, peer):
         if name == "bare":
             print(f"{line} | | {latest:.1f} | |", flush=True)
             continue
-        turns = [list(zip(a, b, strict=True)) for a, b in zip(laps["bare"], laps[name], strict=True)]
+        turns = [[(turn["bare"], turn[name]) for turn in turns] for turns in starts]
         micros, least, most = interval(turns, more_cpu)
         share = [each / 10 / bare for each in (micros, least, most)]
         line += (
@@ -304,6 +327,7 @@ def main():
         context = multiprocessing.get_context("fork")
         serving = context.Process(target=server.serve_forever, daemon=True)
         serving.start()
+        os.sched_setaffinity(serving.pid, {min(CORES)})
         folder, peer = Path(made), f"http://127.0.0.1:{server.server_port}/"
         if "costs" in asked:
             print(f"| service ({STARTS} starts of {TURNS} turns of {A_LAP}) | arrangement |", end="")

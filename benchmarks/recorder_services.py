@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import io
 import json
 import sqlite3
@@ -104,6 +105,14 @@ def flask_service(database, peer, burn):
         return {"rate": rate, "total": total}
 
     return app
+
+
+def load(shape):
+    """Imports what this service will need."""
+    sys.modules.setdefault("sniffio", None)
+    names = ("flask", "requests") if shape.startswith("Flask") else ("fastapi", "httpx", "sqlalchemy.dialects.sqlite")
+    for name in names:
+        importlib.import_module(name)
 
 
 SHAPES = {
