@@ -334,7 +334,8 @@ def test_a_sandbox_that_is_not_there_is_refused(
 
 def started(*words: str | Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "shadowlab", *map(str, words)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
 
 
 def running_now() -> dict[tuple[int, int], int]:
@@ -376,6 +377,20 @@ def test_an_interrupted_replay_leaves_no_process_and_no_trace(told: Told, tmp_pa
     while seen & running_now().keys():  # they are being killed
         time.sleep(0.05)
     assert contents(case) == before
+
+
+def test_an_interrupted_ingest_does_not_wait_for_who_feeds_it(tmp_path: Path) -> None:
+    case = tmp_path / "case"
+    running = started("ingest", case, "-")
+    assert running.stdin
+    line = json.dumps(otlp.traces([otlp.span(1)])) + "\n"
+    running.stdin.write(line * (1 + (1 << 20) // len(line)))  # more than a pipe holds: it is being read
+    running.stdin.flush()
+    running.send_signal(signal.SIGINT)
+    assert running.wait(timeout=120) == 130
+    assert running.stderr
+    assert "interrupted" in running.stderr.read()
+    running.stdin.close()
 
 
 def written(case: Path, what: str) -> set[tuple[Path, int]]:

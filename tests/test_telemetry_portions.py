@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +12,19 @@ from pathlib import Path
 import pytest
 
 from shadowlab.telemetry.ahead import ahead
-from shadowlab.telemetry.inputs import Hashed, Unpacked
+from shadowlab.telemetry.inputs import Hashed, Piped, Unpacked
 from shadowlab.telemetry.readers import otlp_json, otlp_protobuf
 from shadowlab.telemetry.readers.base import Faults
 from shadowlab.telemetry.readers.json_lines import JsonLines
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
+
+
+def nothing() -> None:
+    """There is nothing to stop."""
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
 
 
 def _lines(count: int) -> list[bytes]:
@@ -62,7 +71,7 @@ def test_no_more_than_one_is_made_ahead() -> None:
                 third.set()
             yield number
 
-    with ahead(making()) as items:
+    with ahead(making(), nothing) as items:
         assert next(items) == 0
         assert next(items) == 1
         assert third.wait(timeout=600)
@@ -75,13 +84,57 @@ def test_what_fails_while_it_is_made_fails_where_it_is_asked_for() -> None:
         yield "good"
         raise OSError("no disk")
 
-    with ahead(making()) as items:
+    with ahead(making(), nothing) as items:
         assert next(items) == "good"
         with pytest.raises(OSError, match="no disk"):
             next(items)
 
 
 def test_who_leaves_early_leaves_no_thread_behind() -> None:
-    with ahead(iter(range(100))) as items:
+    with ahead(iter(range(100)), nothing) as items:
         next(items)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+    assert not threads()
+
+
+def test_what_waits_for_a_producer_is_stopped_by_who_leaves_with_an_error() -> None:
+    source, producer = os.pipe()
+    piped = Piped(source)
+
+    def making() -> Iterator[bytes]:
+        while block := piped.read(4):
+            yield block
+
+    os.write(producer, b"told")  # and no more, and the other end stays open
+
+    def leave() -> None:
+        with ahead(making(), piped.stop) as items:
+            assert next(items) == b"told"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        leave()
+    assert not threads()
+    piped.close()
+    os.close(source)
+    os.close(producer)
+
+
+@pytest.mark.parametrize("size", [-1, 3, 5 << 20])
+def test_a_pipe_is_read_whole_in_whatever_pieces_it_comes(size: int) -> None:
+    told = os.urandom(3 << 20)
+    source, producer = os.pipe()
+    piped = Piped(source)
+    feeding = threading.Thread(target=lambda: (os.write(producer, b"--"), _write_all(producer, told)))
+    feeding.start()
+    first = piped.read(size)
+    assert first == (b"--" + told)[: size if size > 0 else None]
+    assert first + piped.read() == b"--" + told
+    assert piped.read(1) == b""
+    feeding.join()
+    piped.close()
+    os.close(source)
+
+
+def _write_all(descriptor: int, told: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(told)

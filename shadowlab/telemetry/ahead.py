@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -11,10 +11,17 @@ T = TypeVar("T")
 
 
 @contextmanager
-def ahead(items: Iterator[T]) -> Iterator[Iterator[T]]:
-    """The same items in their order, one made ahead of who asks. Leaving waits for the one that is being made."""
+def ahead(items: Iterator[T], stop: Callable[[], None]) -> Iterator[Iterator[T]]:
+    """The same items in their order, one made ahead of who asks.
+
+    Leaving waits for the one that is being made; `stop` lets it end early, and is called where an error leaves.
+    """
     with ThreadPoolExecutor(1, "ahead") as pool:
-        yield _stepped(pool, items)
+        try:
+            yield _stepped(pool, items)
+        except BaseException:
+            stop()
+            raise
 
 
 def _stepped(pool: Executor, items: Iterator[T]) -> Iterator[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -96,7 +97,7 @@ def opened(given: Input) -> Iterator[BinaryIO]:
 
 def _open(place: str) -> BinaryIO:
     if place == "-":
-        return cast(BinaryIO, os.fdopen(os.dup(sys.stdin.fileno()), "rb"))
+        return cast(BinaryIO, Piped(sys.stdin.fileno()))
     if "://" in place:
         import fsspec
 
@@ -107,6 +108,37 @@ def _open(place: str) -> BinaryIO:
         except Exception as exc:  # every backend has errors of its own
             raise errors.TelemetryError(f"cannot be opened: {exc}") from exc
     return open(place, "rb")
+
+
+class Piped:
+    """A descriptor that another program may keep open for as long as it likes; `stop` ends a read that waits for it."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._from = os.dup(descriptor)
+        self._stopped, self._stop = os.pipe()
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file's `read`; raises `InterruptedError` once it was stopped."""
+        blocks = []
+        while size and (block := self._arrived(_BLOCK if size < 0 else min(size, _BLOCK))):
+            blocks.append(block)
+            size -= len(block) if size > 0 else 0
+        return b"".join(blocks)
+
+    def _arrived(self, most: int) -> bytes:
+        ready, _, _ = select.select([self._stopped, self._from], [], [])
+        if self._stopped in ready:
+            raise InterruptedError("stopped before its end")
+        return os.read(self._from, most)
+
+    def stop(self) -> None:
+        """Let no read wait any longer, whichever thread it is in."""
+        os.write(self._stop, b"x")
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for descriptor in (self._from, self._stopped, self._stop):
+            os.close(descriptor)
 
 
 @dataclass(slots=True)
@@ -135,6 +167,11 @@ class Hashed:
         self._hash.update(block)
         self.size += len(block)
         return block
+
+    def stop(self) -> None:
+        """End a read that waits in another thread, where what it waits for may never come."""
+        if isinstance(self.stream, Piped):
+            self.stream.stop()
 
     def sha256(self) -> str:
         """Of everything, the rest of the stream included."""
@@ -168,6 +205,10 @@ class Unpacked:
     def taken(self) -> int:
         """Packed bytes that were read so far."""
         return self._packed.size
+
+    def stop(self) -> None:
+        """End a read that waits in another thread."""
+        self._packed.stop()
 
     def peek(self, size: int) -> bytes:
         """The next bytes, without taking them; fewer at the end, or before damage that `read` will raise."""

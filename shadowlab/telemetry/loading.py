@@ -138,7 +138,7 @@ class Loading:
         import duckdb
 
         found = 0
-        with ahead(reader.portions(stream, self._spool, faults)) as portions:
+        with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
                 if self._staged() > _APPEND_AT:
                     self._append()
