@@ -133,12 +133,12 @@ def revision(inv: Opened, ids: Sequence[str], wanted: str | None) -> str:
     return inv.source.revision(named or "HEAD")
 
 
-def recorded(inv: Opened, store: Store) -> dict[str, tuple[str, ...]]:
-    """Trace id to the ids of its failing recordings."""
+def recorded(inv: Opened, store: Store, *, failed: bool = True) -> dict[str, tuple[str, ...]]:
+    """Trace id to the ids of its failing recordings, or of those that passed."""
     from shadowlab.replay import links
 
     by_trace: dict[str, tuple[str, ...]] = {}
-    for id, trace in links.traces(store, [tape for tape in inv.recordings if tape.failed]).items():
+    for id, trace in links.traces(store, [tape for tape in inv.recordings if tape.failed == failed]).items():
         by_trace[trace] = (*by_trace.get(trace, ()), id)
     return by_trace
 

@@ -106,6 +106,7 @@ class Investigation(Experiments):
                 window=times.window(window),
                 top=top,
                 recorded=choice.recorded(self, store),
+                passed=lambda: choice.recorded(self, store, failed=False),
                 source_frames=choice.frames(self),
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,

@@ -153,7 +153,12 @@ def _(result: Triage) -> str:
     ]
     starts = f"\n\nwhere it starts\n{grid(blamed[:5])}" if blamed else ""
     notes = "".join(f"\nnote: {note}" for note in result.notes)
-    return f"{result!r}\n\nburn rates\n{grid(burns)}\n\nsuspects\n{grid(list(result.rows()))}{starts}{notes}"
+    late = "".join(
+        "\n  ".join((f"\n\ntoo slow for {o.name}, {counted(len(o.recordings), 'recording')}", *o.exemplars))
+        for o in result.objectives
+        if o.exemplars
+    )
+    return f"{result!r}\n\nburn rates\n{grid(burns)}{late}\n\nsuspects\n{grid(list(result.rows()))}{starts}{notes}"
 
 
 def _rate(rate: float | None) -> str:

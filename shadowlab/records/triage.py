@@ -49,6 +49,13 @@ class Objective:
     """Whether the window that triggers spent enough of the budget to raise an incident."""
     trigger: str = ""
     """The rule that raises it, in words."""
+    exemplars: tuple[str, ...] = ()
+    """Where latency burns: trace ids of slow requests of the window in different shapes, recorded ones first, then the
+    slowest. Empty where failures burn: suspects have theirs."""
+    controls: tuple[str, ...] = ()
+    """Trace ids of quick requests of the same operation, each the nearest in shape to one exemplar."""
+    recordings: tuple[str, ...] = ()
+    """Ids of the recordings of these exemplars that are in the case."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from shadowlab.triage import (
     remembered,
     services,
     slo,
+    slow,
     suspects,
 )
 from shadowlab.triage.facts import Facts
@@ -47,6 +48,7 @@ def triage(
     window: timedelta = timedelta(minutes=30),
     top: int = 5,
     recorded: Mapping[str, tuple[str, ...]] | None = None,
+    passed: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
     source_frames: Sequence[str] = (),
     trigger: slo.Trigger | None = None,
     told_changes: Sequence[Change] = (),
@@ -56,9 +58,9 @@ def triage(
 ) -> tuple[Triage, Any]:
     """What burns and why, over the `window` that ends `at` (None: the newest timestamp), with at most `top` suspects.
 
-    `recorded` maps trace ids to recordings; `source_frames` are path prefixes of the service's own production frames;
-    `trigger` takes the place of every objective's own; `told_changes` come from `changes.load`, `corrections` from
-    people. Also gives a table (`error_id`, `fingerprint`, and what they were read from) of every error of the case,
+    `recorded` maps trace ids to failing recordings, `passed` gives those that passed and is asked when latency burns;
+    `source_frames` are path prefixes of the service's own production frames; `trigger` takes the place of every
+    objective's own; `told_changes` come from `changes.load`, `corrections` from people. Also gives a table (`error_id`, `fingerprint`, and what they were read from) of every error of the case,
     whatever the window, for `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as
     `known`, is not read again. `archive` is the larger store that the case was pulled from; objectives are measured
     there.
@@ -102,6 +104,7 @@ def triage(
         off = clocks.clocks(con)
         look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
         prepare(con, store, look, bad)
+        measured = slow.slowest(con, look, specs, measured, bad, passed)
         blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
         found = suspects.suspects(con, store, look, top=top, each=pool.map)
         blamed = blaming.result()

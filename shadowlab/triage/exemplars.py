@@ -29,6 +29,29 @@ def choose(
     return chosen, _neighbours([failing[trace][0] for trace in chosen], {t: s for t, (s, _) in passing.items()})
 
 
+def slowest(
+    drawn: Drawn, ranked: Sequence[int], slow: Collection[int], *, most: int = MOST
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Trace ids of slow requests, and of a quick neighbour for each; `ranked` and `slow` are traces by their hashes.
+
+    In the order of `ranked`, each that shows an attribute pair which none before it has, and three at the least.
+    """
+    named = dict(zip(drawn.order.tolist(), drawn.traces, strict=True))
+    failing, passing = (_shapes(drawn, kind) for kind in (True, False))
+    order = [trace for tid in dict.fromkeys(ranked) if (trace := named.get(tid)) in failing and trace is not None]
+    chosen: list[str] = []
+    covered: set[int] = set()
+    for trace in order:
+        if failing[trace][0] - covered and len(chosen) < most:
+            chosen.append(trace)
+            covered |= failing[trace][0]
+    chosen += [trace for trace in order if trace not in chosen][: max(0, _LEAST - len(chosen))]
+    shown = sorted(chosen, key=order.index)
+    late = {named[tid] for tid in slow if tid in named}
+    quick = {trace: shape for trace, (shape, _) in passing.items() if trace not in late}
+    return tuple(shown), _neighbours([failing[trace][0] for trace in shown], quick)
+
+
 def _shapes(drawn: Drawn, failing: bool) -> dict[str, tuple[Shape, int]]:
     """Of each trace with such a request: the request's shape, and when it ended."""
     import numpy as np

@@ -22,6 +22,7 @@ def html(triage: Triage) -> str:
     parts = [
         f"<p>{head}</p>",
         _table(burning, _burning(triage)) + _quiet(triage),
+        _table(("too slow", "slow traces", "quick ones beside them", ""), _slow(triage)),
         strip.errors_over_time(triage),
         "".join(f"<li>{suspect_html(s)}</li>" for s in triage.suspects).join(("<ol>", "</ol>")),
         f"<div>{service_map(triage).svg}</div>" if triage.edges else "",
@@ -41,8 +42,7 @@ def suspect_html(suspect: Suspect) -> str:
                       f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC"),
         ("whom", escape(_struck(suspect))),
         ("follows", _change(suspect.change)),
-        ("exemplars", " ".join(f"<code>{escape(t[:16])}</code>" for t in suspect.exemplars)
-                      + (f", {len(suspect.recordings)} recordings" if suspect.recordings else ", no recording")),
+        ("exemplars", f"{_ids(suspect.exemplars)}, {_recorded(suspect.recordings)}"),
         ("why", escape(suspect.why)),
     ]  # fmt: skip
     head = f"<b>{escape(suspect.title)}</b> <code>{escape(suspect.fingerprint)}</code>"
@@ -79,6 +79,20 @@ def _foremost(objectives: Sequence[Objective]) -> Sequence[Objective]:
 def _quiet(triage: Triage) -> str:
     more = len(triage.objectives) - len(_foremost(triage.objectives))
     return f"<p>{_count(more, 'more objective')} below these.</p>" if more else ""
+
+
+def _slow(triage: Triage) -> Iterable[Sequence[str]]:
+    for o in triage.objectives:
+        if o.exemplars:
+            yield escape(o.name), _ids(o.exemplars), _ids(o.controls), _recorded(o.recordings)
+
+
+def _ids(traces: Sequence[str]) -> str:
+    return " ".join(f"<code>{escape(trace[:16])}</code>" for trace in traces)
+
+
+def _recorded(recordings: Sequence[str]) -> str:
+    return f"{len(recordings)} recordings" if recordings else "no recording"
 
 
 def _logs(triage: Triage) -> Iterable[Sequence[str]]:

@@ -29,7 +29,24 @@ def objectives(triage: Triage) -> Page:
             spent = f"{window.budget_spent:.2%}"
             rows.append((o.name, f"{o.target:.4g} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
     columns = ("objective", "target", "window", "burn rate", "bad requests", "of the budget", "alert")
-    return grid(columns, rows, alt="objectives")
+    rates = grid(columns, rows, alt="objectives")
+    slow = _slow(triage)
+    return Page(f"{rates.html}{slow.html}", rates.alt) if slow else rates
+
+
+def _slow(triage: Triage) -> Page | None:
+    """Traces of the objectives that burn for their latency."""
+    rows: list[Sequence[object]] = [
+        (
+            o.name,
+            *(tuple(name(trace[:16]) for trace in traces) for traces in (o.exemplars, o.controls)),
+            len(o.recordings),
+        )
+        for o in triage.objectives
+        if o.exemplars
+    ]
+    columns = ("too slow", "slow traces", "quick ones beside them", "recordings")
+    return grid(columns, rows, alt="slow traces") if rows else None
 
 
 def _alert(word: str | None) -> Markup:
