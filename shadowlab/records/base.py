@@ -53,7 +53,7 @@ def _usual(value: object) -> bool:
     return True
 
 
-SCHEMA = 2
+SCHEMA = 3
 """Goes up by one whenever a record gains a field or a value; a kept record without a number is of schema 1."""
 
 
