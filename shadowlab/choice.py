@@ -143,11 +143,16 @@ def recorded(inv: Opened, store: Store, *, failed: bool = True) -> dict[str, tup
     return by_trace
 
 
-def frames(inv: Opened) -> tuple[str, ...]:
-    """Path prefixes of production frames, where the source is known."""
+def frames(inv: Opened) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Path prefixes of production frames, and notes: of a source that is known and cannot be read there are none."""
     if not inv.case.settings().get("source"):
-        return ()
-    return inv.source.service("HEAD").frames
+        return (), ()
+    try:
+        source = inv.source
+    except errors.SourceError as exc:
+        told = "its source says which frames are the service's own, and nobody else does; name it with --source"
+        return (), (f"{exc.args[0]}: {told}",)
+    return source.service("HEAD").frames, ()
 
 
 def candidate(proposal: Proposal, wanted: Proposal | Candidate | int | None) -> Candidate:

@@ -96,6 +96,7 @@ class Investigation(Experiments):
         evidence = self._evidence()
         place = Path(slo) if slo else self.case.objectives
         objectives = triage.slo.load(place) if slo or place.exists() else None
+        frames, notes = choice.frames(self)
         known = triage.Corrections.read(self.case.settings().get("corrections"))
         corrections = known.with_more(merge, split)
         with archives.connected(self.telemetry) as archive, telemetry.store(self.case) as store:
@@ -107,7 +108,7 @@ class Investigation(Experiments):
                 top=top,
                 recorded=choice.recorded(self, store),
                 passed=lambda: choice.recorded(self, store, failed=False),
-                source_frames=choice.frames(self),
+                source_frames=frames,
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,
                 known=telemetry.known_fingerprints(store),
@@ -118,7 +119,7 @@ class Investigation(Experiments):
         telemetry.set_fingerprints(self.case, fingerprints)
         if slo:
             self.case.put(self.case.objectives.name, place.read_bytes())
-        found = changed(found, parents=self._parents(Ingest))
+        found = changed(found, parents=self._parents(Ingest), notes=(*found.notes, *notes))
         return self._keep("triage", found, evidence, window=times.spoken(found.window), at=str(at), top=top)
 
     def replay(

@@ -185,7 +185,7 @@ def assess(inv: Investigation, orders: Orders, known: Any = None) -> tuple[Triag
             window=orders.window,
             top=1,
             recorded={},
-            source_frames=choice.frames(inv),
+            source_frames=choice.frames(inv)[0],
             known=known if known is not None else telemetry.known_fingerprints(store),
         )
 
