@@ -161,6 +161,14 @@ def test_errors_without_a_stack_are_told_apart_by_operation_and_code(tmp_path: P
     assert len(set(fingerprints(story, tmp_path).values())) == 4
 
 
+def test_an_error_without_words_is_said_to_have_no_message(tmp_path: Path):
+    story = Story()
+    story.span(1.0, error=True)["status"] = {"code": 2}
+    (suspect,) = triaged(story, tmp_path).suspects
+    assert "and no message, reached by 1 path" in suspect.why
+    assert "(none)" not in suspect.why
+
+
 def test_any_order_gives_the_same_groups_and_the_same_record(tmp_path: Path):
     def tell(order: list[int], folder: Path):
         story = Story()

@@ -178,8 +178,9 @@ def _title(row: Mapping[str, Any]) -> str:
 
 def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | None) -> str:
     where = f"operation {row['own'][2:]}" if row["own"].startswith("@ ") else f"function {row['own']}"
-    told = [f"one group by service {row['service']}, {row['root_type'] or 'no type'}, {where} and message "
-            f"“{row['merged'] or '(none)'}”, reached by {_count(row['paths'] or 1, 'path')}"]  # fmt: skip
+    words = f"message “{row['merged']}”" if row["merged"] else "no message"
+    told = [f"one group by service {row['service']}, {row['root_type'] or 'no type'}, {where} and {words}, "
+            f"reached by {_count(row['paths'] or 1, 'path')}"]  # fmt: skip
     if row["broken"]:
         told.append(f"it breaks {row['broken']:,.0f} requests of the objectives, {row['burned']:.1f}x what they allow")
     else:
