@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from story import Story, triaged
 
 from shadowlab.errors import ObjectiveError
 from shadowlab.triage import slo
@@ -38,6 +39,23 @@ def test_an_openslo_document_is_read(tmp_path: Path):
     assert (spec.name, spec.service, spec.operation, spec.target) == ("orders", "shop", "POST /orders", 0.99)
     assert spec.period == timedelta(days=28)
     assert spec.trigger == slo.Trigger(window=timedelta(hours=1), budget=0.05)
+
+
+@pytest.mark.parametrize("window", ["duration: 28d, isRolling: false", "duration: 28d, calendar: {timeZone: UTC}"])
+def test_a_calendar_window_is_measured_as_a_rolling_one_and_a_note_says_so(tmp_path: Path, window: str):
+    story = Story()
+    story.span(1.0)
+    specs = slo.load(written(tmp_path, DOCUMENT.replace("duration: 28d, isRolling: true", window)))
+    found = triaged(story, tmp_path, objectives=specs)
+    assert (specs[0].period, found.objectives[0].period) == (timedelta(days=28), timedelta(days=28))
+    (note,) = [note for note in found.notes if "calendar window" in note]
+    assert note.startswith(
+        "orders: its budget is that of a calendar window (isRolling: false); it is measured as one of"
+    )
+
+
+def test_a_rolling_window_needs_no_note(tmp_path: Path):
+    assert slo.notes(slo.load(written(tmp_path, DOCUMENT))) == []
 
 
 def test_several_documents_and_targets_become_several_objectives(tmp_path: Path):

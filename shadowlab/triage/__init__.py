@@ -60,10 +60,10 @@ def triage(
 
     `recorded` maps trace ids to failing recordings, `passed` gives those that passed and is asked when latency burns;
     `source_frames` are path prefixes of the service's own production frames; `trigger` takes the place of every
-    objective's own; `told_changes` come from `changes.load`, `corrections` from people. Also gives a table (`error_id`, `fingerprint`, and what they were read from) of every error of the case,
-    whatever the window, for `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as
-    `known`, is not read again. `archive` is the larger store that the case was pulled from; objectives are measured
-    there.
+    objective's own; `told_changes` come from `changes.load`, `corrections` from people. Also gives a table (`error_id`,
+    `fingerprint`, and what they were read from) of every error of the case, whatever the window, for
+    `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as `known`, is not read again.
+    `archive` is the larger store that the case was pulled from; objectives are measured there.
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
@@ -128,6 +128,7 @@ def triage(
         logs=logging.result(),
         notes=(
             *_default_note(objectives, measured),
+            *slo.notes(specs),
             *burn.notes(measured, at_ns=at_ns, data=there.data),
             *there.notes,
             *(burn.skew(seen) if at is None else ()),

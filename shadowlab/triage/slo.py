@@ -26,7 +26,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from shadowlab import errors
+from shadowlab import errors, times
 from shadowlab.triage.selector import Selector, read_selector
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 30 * 86400, "Q": 90 * 86400, "Y": 365 * 86400}
@@ -62,6 +62,8 @@ class ObjectiveSpec:
     """`availability` or `latency`."""
     target: float = 0.999
     period: timedelta = timedelta(days=30)
+    calendar: bool = False
+    """Whether the document counts its budget by calendar (`isRolling: false`); it is measured as a rolling one."""
     total: Selector
     """Which spans count."""
     bad: Selector | None = None
@@ -82,6 +84,16 @@ class ObjectiveSpec:
 def default(service: str) -> ObjectiveSpec:
     """The objective of a service for which nobody wrote one: 99.9 % of its requests succeed, over 30 days."""
     return ObjectiveSpec(name=f"{service}-availability", service=service, total=Selector(service=service))
+
+
+def notes(specs: Iterable[ObjectiveSpec]) -> list[str]:
+    """What is measured otherwise than the documents say."""
+    return [
+        f"{spec.name}: its budget is that of a calendar window (isRolling: false); it is measured as one of "
+        f"{times.spoken(spec.period)} that rolls, whatever was spent since the window began"
+        for spec in specs
+        if spec.calendar
+    ]
 
 
 def load(path: str | Path) -> tuple[ObjectiveSpec, ...]:
@@ -154,6 +166,7 @@ class _Reader:
             indicator=indicator,
             target=self._target(entry),
             period=self._period(),
+            calendar=self._calendar(),
             total=total,
             good=good,
             bad=bad,
@@ -216,10 +229,16 @@ class _Reader:
             )
         return target
 
-    def _period(self) -> timedelta:
+    def _window(self) -> Any:
         windows = self.spec.get("timeWindow")
-        first = windows[0] if isinstance(windows, list) and windows else windows
-        return self._duration(_at(first, "duration") or "30d", "timeWindow.duration")
+        return windows[0] if isinstance(windows, list) and windows else windows
+
+    def _period(self) -> timedelta:
+        return self._duration(_at(self._window(), "duration") or "30d", "timeWindow.duration")
+
+    def _calendar(self) -> bool:
+        rolling = _at(self._window(), "isRolling")
+        return rolling is False or (rolling is None and _at(self._window(), "calendar") is not None)
 
     def _slices(self, entry: Mapping[str, Any]) -> Slices | None:
         method = str(self.spec.get("budgetingMethod", "Occurrences"))
