@@ -22,9 +22,9 @@ from shadowlab.telemetry.segments import Origin, Segment
 from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
-_APPEND_AT: Final = 122_880
-"""Staged rows that are moved into the segment at once, a row group: DuckDB takes over whole what commits as many, and
-copies fewer. Many small files share one turn."""
+_APPEND_AT: Final = 240_000
+"""Staged rows that are moved into the segment at once: two row groups nearly, since DuckDB reads each in a thread of
+its own, takes over whole what commits as one, and copies fewer. Many small files share one turn."""
 _PUBLISH_AT: Final = 4_000_000
 """Rows after which a segment is closed at the next end of a file."""
 
