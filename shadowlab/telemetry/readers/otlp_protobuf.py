@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _BLOCK: Final = 1 << 20
 """Bytes read at once, or as many as the request at hand still needs."""
 _PORTION: Final = 80 << 20
+_FIRST: Final = 16 << 20
+"""Bytes of the first portion: nothing else is done while it is decoded."""
 _SLICES: Final = 32
 _SPELLED_OUT: Final = 4 << 20
 """Bytes of the largest request that is read as JSON, which takes a hundred times as much memory."""
@@ -53,14 +55,14 @@ class OtlpProtobuf:
     def portions(self, stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
         """Requests of one signal, some at a time."""
         waiting: dict[str, list[tuple[int, bytes]]] = {name: [] for name in _STATEMENTS}
-        size, signal = 0, "span"
+        size, most, signal = 0, _FIRST, "span"
         for number, message in enumerate(_messages(stream, faults), 1):
             signal = wire.signal(message) or signal
             waiting[signal].append((number, message))
             size += len(message)
-            if size > _PORTION:
+            if size > most:
                 yield from _portions(waiting, spool, faults)
-                size = 0
+                size, most = 0, _PORTION
         yield from _portions(waiting, spool, faults)
 
 
