@@ -11,7 +11,6 @@ from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.room import Limits
 from shadowlab_recorder.tape import Tape, recall, running
 
 Message = MutableMapping[str, Any]
@@ -48,26 +47,21 @@ class RecordedApp:
         if scope["type"] != "http" or recorder.off or not (around is None or around.closed):
             return await app(scope, receive, send)
         try:
-            now = recorder.begin(Asked(scope, recorder.limits))
+            now, tee_receive, tee_send = _taped(scope, recorder, receive, send)
         except Exception as error:
             said(error, "start")
             return await app(scope, receive, send)
-        tee_receive, tee_send = _ears(now, recorder, receive, send)
-        token = running.set(now)
+        token, answered = running.set(now), False
         try:
             await app(scope, tee_receive, tee_send)
+            answered = True
         except Exception as error:
             now.fail(error)
             raise
-        else:
-            if now.failed and (now.status or 0) < 500:
-                now.error = None  # a middleware made good for it
         finally:
             running.reset(token)
-            if now.passed and now.held is None:
-                now.close()
-            else:
-                quietly(recorder.finish, now)
+            if not now.passed():
+                quietly(recorder.finish, now, answered)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -83,12 +77,9 @@ class Asked(Tape):
     path = later(lambda tape: _path(tape.raw_path))
     query = later(lambda tape: tape.raw_query.decode("latin-1"))
 
-    def __init__(self, scope: Scope, limits: Limits) -> None:
-        self.method = scope["method"]
-        self.raw_path = scope.get("raw_path") or scope["path"]
-        self.raw_query = scope.get("query_string", b"")
-        self.request_headers = list(scope.get("headers", ()))
-        self._begin(limits)
+    raw_path: bytes | str
+    raw_query: bytes
+    __init__ = Tape._begin
 
 
 def _path(told: bytes | str) -> str:
@@ -96,9 +87,16 @@ def _path(told: bytes | str) -> str:
     return quote(told) if isinstance(told, str) else told.decode("latin-1").partition("?")[0]
 
 
-def _ears(now: Asked, recorder: Recorder, receive: Receive, send: Send) -> tuple[Receive, Send]:
-    """`receive` and `send` that keep what goes by."""
-    small = recorder.limits.small
+def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tuple[Asked, Receive, Send]:
+    """A tape of this request, and `receive` and `send` that keep what goes by."""
+    limits = recorder.limits
+    now, small = Asked(limits), limits.small
+    now.method = scope["method"]
+    now.raw_path = scope.get("raw_path") or scope["path"]
+    now.raw_query = scope.get("query_string", b"")
+    now.request_headers = list(scope.get("headers", ()))
+    if recorder.chooses:
+        recorder.begin(now)
 
     async def tee_receive() -> Message:
         message = await receive()
@@ -140,7 +138,7 @@ def _ears(now: Asked, recorder: Recorder, receive: Receive, send: Send) -> tuple
             said(error, "send")
         return send(message)
 
-    return tee_receive, tee_send
+    return now, tee_receive, tee_send
 
 
 def _add(body: Body, message: Message) -> None:

@@ -200,16 +200,9 @@ def _given(cursor: Any, row: Any) -> Any:
     return row if factory is None else factory(cursor, row)
 
 
-def _log(connection: Any, tape: Tape) -> Log | None:
-    log = tape.log
-    if log is not None and log.address == connection._shadowlab_address:
-        return log
-    return tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
-
-
 def _transaction(connection: Any, tape: Tape, what: str) -> None:
     try:
-        log = _log(connection, tape)
+        log = tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
         if log is not None and log.takes(what):
             log.noted.append((_ENDS[what], what, (), None, 0.0, 0.0, None))
     except Exception as error:
@@ -229,7 +222,9 @@ def _is_pragma(sql: str) -> bool:
 def _script(cursor: Any, script: str) -> None:
     changes(cursor.connection)
     tape = current()
-    log = _log(cursor.connection, tape) if tape is not None else None
+    if tape is None:
+        return
+    log = tape.database("sqlite", cursor.connection._shadowlab_address, sqlite3.sqlite_version)
     if log is not None:
         log.doubt(f"a script of several statements: {script[:120]}")
 
@@ -238,7 +233,7 @@ def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | Be
     """Notes a statement, and the rows that it is about to change."""
     connection, log, now = cursor.connection, tape.log, perf_counter()
     if log is None or log.address != connection._shadowlab_address:
-        log = _log(connection, tape)
+        log = tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
         if log is None:
             return None
     reading = plain_reading(connection, sql, now)

@@ -13,10 +13,10 @@ from shadowlab_recorder.tape import Tape, recall
 _Environ: Any = type(os.environ)
 _OURS = ("opentelemetry.", "shadowlab_recorder.")
 """Instrumentation: what it reads, the service did not ask for."""
-_theirs: dict[int, Any] = {}
-"""Code of it that has been seen to read, by its id."""
+_askers: dict[int, tuple[Any, bool]] = {}
+"""Code that has been seen to read for itself, by its id, and whether it is the service's."""
 _keys: dict[str, Any] = {}
-"""Names, and how the process spells them."""
+"""Names that are kept, and how the process spells them."""
 _KEYS_LIMIT = 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 
@@ -58,27 +58,31 @@ def _found(watched: Any, name: Any) -> Any:
     key = _keys.get(name)
     if key is None:
         key = watched.encodekey(name)
-        if len(_keys) < _KEYS_LIMIT:
+        if len(_keys) < _KEYS_LIMIT and _NAME.fullmatch(name):
             _keys[name] = key
     found = watched._data.get(key)
     tape = recall()
-    if tape is not None and not tape.closed and tape.environment_read.get(name) not in (True, found is not None):
-        _note(tape, name, found is not None)
+    if tape is not None and not tape.closed:
+        asks = sys._getframe(2)
+        known = _askers.get(id(asks.f_code))
+        read, is_set = tape.environment_read, found is not None
+        if (known is None or known[1]) and read.get(name) not in (True, is_set):
+            if known is None or name not in _keys:
+                _note(tape, name, is_set, asks)
+            else:
+                read[name] = is_set
     return found
 
 
-def _note(tape: Tape, name: str, is_set: bool) -> None:
-    frame: Any = sys._getframe(3)
-    if id(frame.f_code) in _theirs:
-        return
-    asks = frame
+def _note(tape: Tape, name: str, is_set: bool, asks: Any) -> None:
+    frame = asks
     while (module := frame.f_globals.get("__name__")) in ("os", "collections.abc") and frame.f_back is not None:
         frame = frame.f_back
-    if not str(module).startswith(_OURS):
-        if _NAME.fullmatch(name):
-            tape.environment_read[name] = is_set
-    elif frame is asks:
-        _theirs[id(frame.f_code)] = frame.f_code
+    services = not str(module).startswith(_OURS)
+    if services and _NAME.fullmatch(name):
+        tape.environment_read[name] = is_set
+    if frame is asks and len(_askers) < _KEYS_LIMIT:
+        _askers[id(frame.f_code)] = (frame.f_code, services)
 
 
 def watch() -> None:

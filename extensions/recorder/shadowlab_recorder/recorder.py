@@ -39,6 +39,8 @@ class Recorder:
         self.limits = Limits(settings.body_limit, settings.request_bytes, settings.memory_bytes)
         self._memory = self.limits.house
         self._watches = settings.mirror or settings.slow_ms is not None
+        self.chooses = bool(settings.share or self._watches or settings.snapshot is not None)
+        """Whether there is anything that `begin` does."""
         self._writer = Writer(
             settings.directory,
             self._document,
@@ -86,11 +88,16 @@ class Recorder:
             spans.notice(tape)
             spans.link(tape)
 
-    def finish(self, tape: Tape) -> None:
-        """Closes the tape and hands it to the writer if it is to be kept."""
+    def finish(self, tape: Tape, answered: bool = False) -> None:
+        """Closes the tape and hands it to the writer if it is to be kept.
+
+        `answered`: no exception came out, so that one which was seen inside was made good for by a lesser status.
+        """
         if tape.closed:
             return
         try:
+            if answered and tape.failed and (tape.status or 0) < 500:
+                tape.error = None
             if (tape.watched or tape.failed) and self.wanted(tape):
                 self._keep(tape)
             elif tape.held is not None:

@@ -16,9 +16,13 @@ class Room:
         self.limit = limit
         self.used = 0
         self._outer = outer
-        self.granted = 0 if outer is not None else limit
+        self.granted = limit
         """Up to here nobody has to be asked; who takes often looks for himself: a call more would be felt."""
         self._lock: threading.Lock = threading.Lock() if outer is None else outer._lock
+        if outer is not None:  # who makes a room is about to take
+            with self._lock:
+                self.granted = max(min(_PORTION, limit, outer.limit - outer.used), 0)
+                outer.used += self.granted
 
     def take(self, wanted: int) -> int:
         """How many of the wanted bytes there are; they are taken."""
@@ -62,6 +66,3 @@ class Limits:
         self.lock = threading.Lock()
         self.small = min(body, request // 4, memory >> 12, 4096)
         """A body of so many bytes, in one piece, is counted only when its request holds more than that."""
-
-    def room(self) -> Room:
-        return Room(self.request, self.house)

@@ -14,6 +14,7 @@ from shadowlab_recorder.body import Body
 from shadowlab_recorder.database import Log
 from shadowlab_recorder.later import later
 from shadowlab_recorder.raised import failure
+from shadowlab_recorder.room import Room
 
 if TYPE_CHECKING:
     from random import Random
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
     from shadowlab_recorder.messages import Message
-    from shadowlab_recorder.room import Limits, Room
+    from shadowlab_recorder.room import Limits
     from shadowlab_recorder.snapshot import Held, Image
 
 RawHeaders = list[tuple[Any, Any]]
@@ -163,7 +164,7 @@ class Tape:
         """What its bodies and rows are taken from."""
         if self._room is None:
             with self.limits.lock:
-                self._room = self._room or self.limits.room()
+                self._room = self._room or Room(self.limits.request, self.limits.house)
         return self._room
 
     def _whole(self, content: bytes | None) -> Body:
@@ -209,12 +210,6 @@ class Tape:
         if self._raised is not None:
             raised, self._raised = self._raised, None
             self._error = failure(*raised)
-
-    @property
-    def passed(self) -> bool:
-        """Whether it ended well, and need not be looked at any more."""
-        status = self.status
-        return not self.watched and status is not None and status < 500 and self._raised is None is self._error
 
     @property
     def failed(self) -> bool:
@@ -270,6 +265,16 @@ class Tape:
         """Bytes that it holds, roughly."""
         held = self.request_body.kept + self.response_body.kept
         return 4096 + max(held, self.room.used) + (len(self.snapshot.data) if self.snapshot else 0)
+
+    def passed(self) -> bool:
+        """Closes it, if it ended well and nobody need look at it any more; False if somebody must."""
+        status = self.status
+        if self.watched or status is None or status >= 500 or self._raised is not None:
+            return False
+        if self._error is not None or self.held is not None:
+            return False
+        self.close()
+        return True
 
     def close(self) -> None:
         """Nothing is noted from now on; what it held is given back, and what would hold it is let go of."""

@@ -12,7 +12,6 @@ from shadowlab_recorder import spans
 from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.room import Limits
 from shadowlab_recorder.tape import RawHeaders, Tape, recall, running
 
 Environ = dict[str, Any]
@@ -42,7 +41,10 @@ class RecordedWsgiApp:
         if recorder.off or not (around is None or around.closed):
             return app(environ, start_response)
         try:
-            now = recorder.begin(Asked(environ, recorder.limits))
+            now = Asked(recorder.limits)
+            now.method, now.environ = environ["REQUEST_METHOD"], environ.copy()
+            if recorder.chooses:
+                recorder.begin(now)
             environ["wsgi.input"] = _Input(environ["wsgi.input"], now)
         except Exception as error:
             said(error, "start")
@@ -67,10 +69,8 @@ class Asked(Tape):
     query = later(lambda tape: tape.environ.get("QUERY_STRING", ""))
     request_headers = later(lambda tape: _headers(tape.environ))
 
-    def __init__(self, environ: Environ, limits: Limits) -> None:
-        self.method = environ["REQUEST_METHOD"]
-        self.environ = environ.copy()
-        self._begin(limits)
+    environ: Environ
+    __init__ = Tape._begin
 
 
 def _listening(now: Tape, recorder: Recorder, start_response: StartResponse) -> StartResponse:
@@ -135,15 +135,15 @@ class _Answer:
         quietly(_close, now, self._recorder, True)
 
     def close(self) -> None:
-        token = running.set(self._now)
+        now, close = self._now, getattr(self._result, "close", None)
+        token = None if now.closed else running.set(now)
         try:
-            close = getattr(self._result, "close", None)
             if close is not None:
                 close()
         finally:
-            running.reset(token)
-            if not self._now.closed:
-                quietly(_close, self._now, self._recorder, False)
+            if token is not None:
+                running.reset(token)
+                quietly(_close, now, self._recorder, False)
 
 
 class _Input:
@@ -205,13 +205,9 @@ def _keep(now: Tape, piece: bytes) -> None:
 
 
 def _close(now: Tape, recorder: Recorder, ended: bool) -> None:
-    if ended and now.failed and (now.status or 500) < 500:
-        now.error = None  # something made good for it
-    if ended and now.passed and now.held is None:
-        now.close()
-        return
-    now.response_body.ended = ended
-    recorder.finish(now)
+    if not (ended and now.passed()):
+        now.response_body.ended = ended
+        recorder.finish(now, ended and now.status is not None)
 
 
 def _failed(now: Tape, error: BaseException) -> None:
