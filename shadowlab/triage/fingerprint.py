@@ -61,9 +61,9 @@ told AS (SELECT eid, {_CHAINED} AS chained, CASE WHEN chained THEN stack ELSE ba
 once AS (SELECT shape, chained, list(eid) AS eids FROM told GROUP BY ALL)
 SELECT unnest(eids) AS eid, CASE WHEN m = '' THEN shape ELSE m END AS shape FROM ({mask.masked(_ONCE, _PLACES)})"""
 
-# (1) of each error that no earlier triage signed: its reading, masked
-_PARTS = f"""
-CREATE TABLE parts AS
+# (1) of each error that no earlier triage signed: its reading, masked; few differ, so each is kept once, under a hash
+_READ = f"""
+CREATE TABLE read AS
 SELECT fresh.eid, s.path, s.causes,
        coalesce(nullif(CASE WHEN s.wrapped THEN s.root_type END, ''), c.code, nullif(fresh.exception_type, ''), '')
            AS root_type,
@@ -76,37 +76,41 @@ LEFT JOIN stacks s USING (shape)
 LEFT JOIN texts thrown ON thrown.text = fresh.exception_message
 LEFT JOIN texts root ON s.wrapped AND root.text = s.root_message
 LEFT JOIN texts operations ON operations.text = fresh.operation
-LEFT JOIN codes c ON c.sid = fresh.sid AND fresh.stack IS NULL
-UNION ALL
-SELECT eid, {", ".join(f"k.{name}" for name in ("path", "causes", "root_type", "template", "root_template", "own"))}
-FROM err JOIN kept k USING (error_id)"""
+LEFT JOIN codes c ON c.sid = fresh.sid AND fresh.stack IS NULL"""
+_READING = "path, causes, root_type, template, root_template, own"
+_ADDED = f"""
+INSERT INTO readings
+SELECT * FROM (SELECT DISTINCT hash({_READING}) AS reading, {_READING} FROM read) ANTI JOIN readings USING (reading)"""
+_PARTS = f"""
+CREATE TABLE parts AS
+SELECT eid, hash({_READING}) AS reading FROM read UNION ALL SELECT eid, reading FROM err JOIN kept USING (error_id)"""
 
+# (2) what a reading means in a service, with the groups that all errors of the case make together
+_HELD = "CREATE TABLE held AS SELECT DISTINCT service, reading FROM parts JOIN err USING (eid)"
 _DISTINCT = """
-SELECT service, root_type, root_template, own, count(*) AS events FROM parts JOIN err USING (eid)
-GROUP BY ALL ORDER BY ALL"""
-
-# (2) with the groups that all errors of the case make together
-_SIGNED = """
-CREATE TABLE signed AS
+SELECT DISTINCT service, root_type, root_template, own FROM held JOIN readings USING (reading) ORDER BY ALL"""
+_MEANT = """
+CREATE TABLE meant AS
 WITH plain AS (
-    SELECT err.eid, err.sid, err.tid, err.trace_id, err.span_id, err.service, err.operation, err.at_ns,
-           err.exception_type AS type, parts.* EXCLUDE (eid), named.merged,
-           list_contains($split, named.fingerprint) AS parted,
+    SELECT held.service, held.reading, named.merged, list_contains($split, named.fingerprint) AS parted,
            CASE WHEN list_contains($split, named.fingerprint)
                 THEN left(sha256(named.fingerprint || coalesce(path, '')), 16) ELSE named.fingerprint END AS fingerprint
-    FROM err JOIN parts USING (eid)
-    JOIN named ON coalesce(named.service, '') = coalesce(err.service, '') AND named.root_type = parts.root_type
-     AND named.root_template = parts.root_template AND named.own = parts.own)
+    FROM held JOIN readings r USING (reading)
+    JOIN named ON coalesce(named.service, '') = coalesce(held.service, '') AND named.root_type = r.root_type
+     AND named.root_template = r.root_template AND named.own = r.own)
 SELECT plain.* EXCLUDE (fingerprint, parted), coalesce(c.new, plain.fingerprint) AS fingerprint,
        parted OR c.new IS NOT NULL OR plain.fingerprint IN (SELECT new FROM corrected) AS by_hand
 FROM plain LEFT JOIN corrected c ON c.old = plain.fingerprint"""
+_SIGNED = """
+CREATE TABLE signed AS
+SELECT eid, sid, tid, err.service, at_ns, reading, fingerprint FROM err JOIN parts USING (eid)
+JOIN meant USING (reading) WHERE meant.service IS NOT DISTINCT FROM err.service"""
 
 # (3) what the case keeps, so that no error is read twice
-_KEPT = """
-SELECT error_id, fingerprint, path, causes, root_type, template, root_template, own, $rules AS rules,
-       $placing::INTEGER AS placed_by, r.request, r.name AS request_name, n.holder, e.end_ns AS ended,
+_KEPT = f"""
+SELECT error_id, fingerprint, {_READING}, $rules AS rules, $placing::INTEGER AS placed_by, r.request, r.name AS request_name, n.holder, e.end_ns AS ended,
        s.* EXCLUDE (tid)
-FROM signed JOIN err USING (eid) JOIN requests r USING (eid) LEFT JOIN nearest n ON n.sid = err.sid
+FROM signed JOIN err USING (eid) JOIN readings USING (reading) JOIN requests r USING (eid) LEFT JOIN nearest n ON n.sid = err.sid
 LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.tid = err.tid"""
 
 
@@ -148,7 +152,8 @@ class Corrections:
 
 
 def remember(con: Any, prefixes: Sequence[str] = (), known: Any = None) -> Any:
-    """Make table `kept` in a scene, of errors that need not be read again; gives each `error_id` (an Arrow column).
+    """Make table `kept` in a scene, of errors that need not be read again, and `readings`, what was read of them, each
+    different one once; gives each `error_id` (an Arrow column).
 
     `known` is what `kept` gave before (an Arrow table); of it counts what was read by these rules.
     """
@@ -156,14 +161,16 @@ def remember(con: Any, prefixes: Sequence[str] = (), known: Any = None) -> Any:
 
     old = _typed([], _KEPT_TYPES) if known is None else known.select(list(_KEPT_TYPES))
     old = old.filter(pc.equal(old.column("rules"), _rules(prefixes)))
-    keep(con, "kept", old)
+    keep(con, "kept", old, f"error_id, hash({_READING}) AS reading")
+    keep(con, "readings", old, f"DISTINCT hash({_READING}) AS reading, {_READING}")
     return old.column("error_id")
 
 
 def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | None = None) -> None:
-    """Make table `signed` in a scene: a row each error with `fingerprint`, `path`, its type, template and own function.
+    """Make table `signed` in a scene: a row each error with its `fingerprint` and its `reading`.
 
-    Reads tables `kept` (see `remember`) and `fresh`. The groups depend on the set of errors alone: neither their order
+    Tables `readings` and `meant` say what was read, and what that means in a service. Reads table `kept` (see
+    `remember`) and `fresh`. The groups depend on the set of errors alone: neither their order
     nor what came first changes them.
     """
     _read_stacks(con, tuple(prefixes))
@@ -175,13 +182,15 @@ def identify(con: Any, prefixes: Sequence[str] = (), corrections: Corrections | 
         UNION SELECT operation FROM fresh LEFT JOIN shaped USING (eid) LEFT JOIN stacks USING (shape)
         WHERE coalesce(own, '') = ''""")
     con.execute(f"CREATE TABLE texts AS {mask.query('messages')}")
-    con.execute(_PARTS)
+    for query in (_READ, _ADDED, _PARTS, _HELD):
+        con.execute(query)
     keep(con, "named", _typed(_named(dicts(con, _DISTINCT)), _NAMED))
     told = corrections or Corrections()
     into = {old: group[0] for group in told.merge for old in group[1:]}
     con.execute("CREATE TABLE corrected AS SELECT unnest($old) AS old, unnest($new) AS new",
                 {"old": list(into), "new": list(into.values())})  # fmt: skip
-    con.execute(_SIGNED, {"split": list(told.split)})
+    con.execute(_MEANT, {"split": list(told.split)})
+    con.execute(_SIGNED)
 
 
 def kept(con: Any, prefixes: Sequence[str] = ()) -> Any:

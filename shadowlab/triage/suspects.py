@@ -21,14 +21,14 @@ Each = Callable[..., Iterable[Suspect]]
 # passed on count for their root only. Words are looked for in the few that are shown.
 _RANKED = """
 WITH roots AS (
-    SELECT s.eid, s.fingerprint, s.at_ns, s.trace_id, s.tid, coalesce(w.weight, 1) AS weight
+    SELECT s.eid, s.fingerprint, s.at_ns, s.tid, coalesce(w.weight, 1) AS weight
     FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
     WHERE s.at_ns <= $high),
 burned AS (
     SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
     FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint),
 struck AS (
-    SELECT fingerprint, count(DISTINCT trace_id) AS traces, count(DISTINCT user_id) AS users,
+    SELECT fingerprint, count(DISTINCT tid) AS traces, count(DISTINCT user_id) AS users,
            count(DISTINCT tenant) AS tenants
     FROM roots LEFT JOIN who USING (tid) WHERE at_ns > $low GROUP BY fingerprint),
 counted AS (
@@ -44,11 +44,13 @@ ranked AS (
     LIMIT $top),
 described AS (
     SELECT s.fingerprint, mode(s.service ORDER BY s.service) AS service, mode(r.name ORDER BY r.name) AS operation,
-           mode(s.type ORDER BY s.type) AS type, mode(s.root_type ORDER BY s.root_type) AS root_type,
-           mode(s.own ORDER BY s.own) AS own, mode(s.merged ORDER BY s.merged) AS merged,
-           mode(s.template ORDER BY s.template) AS template, count(DISTINCT s.path) AS paths,
-           bool_or(s.by_hand) AS by_hand
+           mode(e.exception_type ORDER BY e.exception_type) AS type, mode(t.root_type ORDER BY t.root_type) AS root_type,
+           mode(t.own ORDER BY t.own) AS own, mode(m.merged ORDER BY m.merged) AS merged,
+           mode(t.template ORDER BY t.template) AS template, count(DISTINCT t.path) AS paths,
+           bool_or(m.by_hand) AS by_hand
     FROM signed s SEMI JOIN ranked USING (fingerprint) SEMI JOIN roots USING (eid) JOIN requests r ON r.eid = s.eid
+    JOIN err e ON e.eid = s.eid JOIN readings t ON t.reading = s.reading
+    JOIN meant m ON m.reading = s.reading AND m.service IS NOT DISTINCT FROM s.service
     GROUP BY s.fingerprint),
 passed AS (
     SELECT r.fingerprint, count(*) AS passed_on
@@ -59,19 +61,19 @@ FROM ranked JOIN described d USING (fingerprint) LEFT JOIN passed p USING (finge
 ORDER BY round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC, fingerprint"""
 
 _EVENTS = """
-SELECT s.fingerprint, s.trace_id, r.request, r.name, s.at_ns, hash(s.trace_id, r.request) AS sid FROM signed s
-JOIN charged c ON c.eid = s.eid AND c.root = s.eid JOIN requests r ON r.eid = s.eid
+SELECT s.fingerprint, e.trace_id, r.request, r.name, s.at_ns, hash(e.trace_id, r.request) AS sid FROM signed s
+JOIN charged c ON c.eid = s.eid AND c.root = s.eid JOIN requests r ON r.eid = s.eid JOIN err e ON e.eid = s.eid
 WHERE s.fingerprint IN (SELECT unnest($told)) AND s.at_ns <= $high
-ORDER BY s.fingerprint, s.at_ns DESC, s.trace_id, s.eid"""
+ORDER BY s.fingerprint, s.at_ns DESC, e.trace_id, s.eid"""
 
 _STACK = """
 SELECT err.error_id, err.at_ns FROM signed s JOIN err USING (eid)
-WHERE s.fingerprint = ? AND s.trace_id = ? AND err.stacked ORDER BY s.at_ns, s.eid LIMIT 1"""
+WHERE s.fingerprint = ? AND err.trace_id = ? AND err.stacked ORDER BY s.at_ns, s.eid LIMIT 1"""
 _STACK_OF = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
 """The time is asked for so that no more is read; nothing but events has a stack."""
 
 _TORN = """
-SELECT DISTINCT s.trace_id FROM above a JOIN signed s ON s.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
+SELECT DISTINCT err.trace_id FROM above a JOIN err ON err.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
 WHERE t.sid IS NULL"""
 
 
