@@ -20,7 +20,8 @@ CREATE TABLE last AS SELECT sid, max_by(eid, (at_ns, eid)) AS eid FROM signed GR
 _FAILING = """
 SELECT last.sid, nearest.holder, signed.eid, coalesce(ends.end_ns, signed.at_ns) AS end_ns, exception_type AS type,
        template, root_type, causes, fingerprint
-FROM last JOIN signed USING (eid) JOIN err USING (eid) JOIN readings USING (reading) LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN ends ON ends.sid = last.sid
+FROM last JOIN signed USING (eid) JOIN err USING (eid) JOIN readings USING (reading)
+LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN ends ON ends.sid = last.sid
 WHERE nearest.holder IS NOT NULL OR last.sid IN (SELECT holder FROM nearest)
 ORDER BY signed.eid"""
 _SPANS = "SELECT fingerprint, count(*) AS spans FROM last JOIN signed USING (eid) GROUP BY fingerprint"

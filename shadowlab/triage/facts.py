@@ -13,8 +13,10 @@ from types import MappingProxyType
 from typing import Any
 
 from shadowlab.triage.scene import Store, array, ask_alone
-from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, joined
+from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, joined
 
+_MOST_STACKS = 100
+"""Of a part, which are kept."""
 _SPARE = 1_000
 """Traces whose texts are kept though nobody asked for them last."""
 Params = Mapping[str, Any]
@@ -24,6 +26,8 @@ Question = tuple[str, Params]
 _NAMED_BESIDE = """
 SELECT hash(trace_id) AS tid FROM events WHERE trace_id IS NOT NULL
 UNION SELECT hash(trace_id) FROM logs WHERE trace_id IS NOT NULL"""
+_STACK = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
+"""The time is asked for so that no more is read; nothing but events has a stack."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,15 @@ class Facts:
                 part.notes[name] = self.ask(number, query)
         return [part.notes[name] for part in self.parts]
 
+    def stack(self, part: int, error: int, at_ns: int) -> str:
+        """The stack of an error that has one, by its place among the parts, its id and its time; kept for a while."""
+        stacks: dict[int, str] = self.parts[part].notes.setdefault("stacks", {})
+        if error not in stacks:
+            if len(stacks) >= _MOST_STACKS:
+                stacks.clear()
+            stacks[error] = self.ask(part, _STACK, {"error": error, "at": at_ns}).column("stack")[0].as_py()
+        return stacks[error]
+
     def words(self, column: str, op: Any) -> Any:
         """A column of the operations of some spans, as an Arrow array of texts."""
         import pyarrow as pa
@@ -154,6 +167,7 @@ class Facts:
         query: str,
         traces: Any,
         *,
+        spare: Any = (),
         coded: Sequence[str] = (),
         beside: bool = False,
         params: Params = _NO_PARAMS,
@@ -162,7 +176,8 @@ class Facts:
 
         It asks for `tid`, the hash of a trace, of those among `$traces`; their spans begin from `$first` to `$last`.
         Texts of columns that are `coded` come as dictionaries. A part without a span of a trace is asked about it only
-        when the query reads events and logs `beside` spans.
+        when the query reads events and logs `beside` spans. Where it must be asked, `spare` traces are asked for too,
+        which may be next.
         """
         import numpy as np
         import pyarrow as pa
@@ -177,11 +192,12 @@ class Facts:
         known = self.asked("beside", _NAMED_BESIDE) if beside else [()] * len(self.parts)
         own = [np.union1d(part.traces.tid, array(more["tid"])) if len(more) else part.traces.tid
                for part, more in zip(self.parts, known, strict=True)]  # fmt: skip
-        of_parts = [np.intersect1d(traces, tid, assume_unique=True) for tid in own]
-        return pa.concat_tables([self._told(n, name, (query, params), ask, here) for n, here in enumerate(of_parts)])
+        near, wide = np.sort(traces), np.union1d(traces, np.asarray(spare, dtype=np.uint64))
+        of_parts = [(near[among(near, tid)], wide[among(wide, tid)]) for tid in own]
+        return pa.concat_tables([self._told(n, name, (query, params), ask, *of) for n, of in enumerate(of_parts)])
 
-    def _told(self, number: int, name: str, question: Question, ask: Callable[..., Any], here: Any) -> Any:
-        """What one part says of the traces that are in it; only those are asked for that were not before."""
+    def _told(self, number: int, name: str, question: Question, ask: Callable[..., Any], here: Any, wide: Any) -> Any:
+        """What one part says of the traces `here`, which are in it; only those are asked for that were not before."""
         import numpy as np
         import pyarrow as pa
 
@@ -189,14 +205,14 @@ class Facts:
         asked, known, table = part.notes.get(name, (question, np.zeros(0, dtype=np.uint64), None))
         if asked != question:
             known, table = np.zeros(0, dtype=np.uint64), None
-        fresh = np.setdiff1d(here, known, assume_unique=True)
-        if table is None or len(fresh):
-            of = np.flatnonzero(np.isin(part.traces.tid, fresh))
+        if table is None or not among(here, known).all():
+            fresh = wide[~among(wide, known)]
+            of = part.traces.tid.searchsorted(fresh[among(fresh, part.traces.tid)])
             ends = {"first": int(part.traces.start_ns[of].min(initial=2**62)),
                     "last": int(part.traces.end_ns[of].max(initial=NEVER))}  # fmt: skip
             more = ask(number, {"traces": fresh.tolist(), **ends, **question[1]})
             known, table = np.union1d(known, fresh), more if table is None else pa.concat_tables([table, more])
-        own = table.filter(pa.array(np.isin(array(table.column("tid")), here))) if len(here) < len(known) else table
+        own = table.filter(pa.array(among(array(table.column("tid")), here))) if len(here) < len(known) else table
         if len(known) > 2 * len(here) + _SPARE:
             known, table = here, own
         part.notes[name] = question, known, table

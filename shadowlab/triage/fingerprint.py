@@ -62,7 +62,7 @@ once AS (SELECT shape, chained, list(eid) AS eids FROM told GROUP BY ALL)
 SELECT unnest(eids) AS eid, CASE WHEN m = '' THEN shape ELSE m END AS shape FROM ({mask.masked(_ONCE, _PLACES)})"""
 
 # (1) of each error that no earlier triage signed: its reading, masked; few differ, so each is kept once, under a hash
-_READ = f"""
+_READ = """
 CREATE TABLE read AS
 SELECT fresh.eid, s.path, s.causes,
        coalesce(nullif(CASE WHEN s.wrapped THEN s.root_type END, ''), c.code, nullif(fresh.exception_type, ''), '')
@@ -108,10 +108,10 @@ JOIN meant USING (reading) WHERE meant.service IS NOT DISTINCT FROM err.service"
 
 # (3) what the case keeps, so that no error is read twice
 _KEPT = f"""
-SELECT error_id, fingerprint, {_READING}, $rules AS rules, $placing::INTEGER AS placed_by, r.request, r.name AS request_name, n.holder, e.end_ns AS ended,
-       s.* EXCLUDE (tid)
-FROM signed JOIN err USING (eid) JOIN readings USING (reading) JOIN requests r USING (eid) LEFT JOIN nearest n ON n.sid = err.sid
-LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.tid = err.tid"""
+SELECT error_id, fingerprint, {_READING}, $rules AS rules, $placing::INTEGER AS placed_by, r.request,
+       r.name AS request_name, n.holder, e.end_ns AS ended, s.* EXCLUDE (tid)
+FROM signed JOIN err USING (eid) JOIN readings USING (reading) JOIN requests r USING (eid)
+LEFT JOIN nearest n ON n.sid = err.sid LEFT JOIN ends e ON e.sid = err.sid LEFT JOIN shapes s ON s.tid = err.tid"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

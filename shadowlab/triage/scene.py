@@ -78,14 +78,18 @@ class Store(Protocol):
 
 @contextmanager
 def scene(seen: Facts) -> Iterator[Any]:
-    """A DuckDB connection with the case's errors in table `err`, `eid` in a fixed order; gone when the block ends."""
+    """A DuckDB connection with the case's errors in table `err`, `eid` in a fixed order, `part` the place of the facts
+    that each is from; gone when the block ends."""
     import duckdb
+    import numpy as np
     import pyarrow as pa
 
     with duckdb.connect() as con:
         con.execute(f"SET memory_limit = '{MEMORY}'")
         con.execute("SET enable_external_access = false")
-        told = pa.concat_tables(seen.asked("errors", _ERRORS))
+        parts = [table.append_column("part", pa.array(np.full(len(table), n, dtype=np.int32)))
+                 for n, table in enumerate(seen.asked("errors", _ERRORS))]  # fmt: skip
+        told = pa.concat_tables(parts)
         con.register("told", told)
         con.execute("""
             CREATE TABLE err AS

@@ -20,7 +20,7 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.look import Look
 from shadowlab.triage.scene import Store, dicts
 from shadowlab.triage.slo import ObjectiveSpec
-from shadowlab.triage.spans import BELOW
+from shadowlab.triage.spans import BELOW, among
 from shadowlab.triage.tallies import Tally
 
 ALPHA = 0.001
@@ -111,8 +111,8 @@ def sample(seen: Facts, *, low_ns: int, high_ns: int) -> Any:
     )
     spans = seen.begun(first_ns - LONGEST, high_ns)
     spans = spans.take(np.flatnonzero(spans.tid <= max([*late[-1:], *early[-1:]], default=0)))
-    is_late = _among(spans.tid, late)
-    rows = np.flatnonzero(is_late | _among(spans.tid, early))
+    is_late = among(spans.tid, late)
+    rows = np.flatnonzero(is_late | among(spans.tid, early))
     rows = rows[np.unique(spans.sid[rows], return_index=True)[1]]
     spans, is_late = spans.take(rows), is_late[rows]
     told = {"sid": spans.sid, "tid": spans.tid, "start_ns": spans.start_ns, "end_ns": spans.at_ns, "late": is_late}
@@ -127,15 +127,6 @@ def _least(tid: Any) -> Any:
     import numpy as np
 
     return np.sort(np.partition(tid, _SAMPLE)[:_SAMPLE] if len(tid) > _SAMPLE else tid)
-
-
-def _among(tid: Any, traces: Any) -> Any:
-    """Which are among these traces, which are in order (booleans)."""
-    import numpy as np
-
-    if not len(traces):
-        return np.zeros(len(tid), dtype=bool)
-    return traces[np.minimum(traces.searchsorted(tid), len(traces) - 1)] == tid
 
 
 def blame(

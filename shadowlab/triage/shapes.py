@@ -88,8 +88,9 @@ def draw(con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns
     chosen = [_chosen(seen, spans, group) for group in groups]
     if not chosen:
         return []
-    traces = np.unique(np.concatenate([spare for _, _, spare in chosen]))
-    said, own, words = _texts(con, seen, groups, traces, low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
+    traces = np.unique(np.concatenate([requests.tid for requests, _, _ in chosen]))
+    spare = np.unique(np.concatenate([more for _, _, more in chosen]))
+    said, own, words = _texts(con, seen, groups, (traces, spare), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
     return [_drawn(group, requests, failing, said, own, words)
             for group, (requests, failing, _) in zip(groups, chosen, strict=True)]  # fmt: skip
 
@@ -134,20 +135,23 @@ class _Told:
 
 
 def _texts(
-    con: Any, seen: Facts, groups: Sequence[Group], traces: Any, *, low_ns: int, high_ns: int
+    con: Any, seen: Facts, groups: Sequence[Group], chosen: tuple[Any, Any], *, low_ns: int, high_ns: int
 ) -> tuple[_Told, tuple[_Told, Mapping[int, str]], tuple[Words, list[str]]]:
-    """What is told of the traces, and of the requests in them with the text of each trace's id; and the words."""
+    """What is told of the chosen traces, and of the requests in them with the text of each trace's id; and the words.
+
+    Of the second are those that may be chosen next.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
     more = _LOGGED * seen.within("log", low_ns, high_ns) + _FLAGS * seen.flags
-    said = seen.told(
-        "said", _SAID.replace("{more}", more), traces, coded=("service", "key", "value"), beside=bool(more)
-    )
+    traces, spare = chosen
+    asked, coded = _SAID.replace("{more}", more), ("key", "value")
+    said = seen.told("said", asked, traces, spare=spare, coded=("service", *coded), beside=bool(more))
     operations = sorted({(group.service, group.name) for group in groups})
     named = dict(zip(("services", "names"), map(list, zip(*operations, strict=True)), strict=True))
-    own = seen.told("drawn", _REQUESTS, traces, coded=("trace_id", "key", "value"), params=named)
+    own = seen.told("drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), params=named)
     in_time = pc.and_(pc.greater(said["at_ns"], low_ns), pc.less_equal(said["at_ns"], high_ns))
     said = said.filter(in_time)
     both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks]) for name in ("key", "value")}
@@ -200,7 +204,8 @@ def _drawn(
     key, value, rid = (np.concatenate(each) for each in
                        ((named, own[0].key[mine]), (said.value[rows], own[0].value[mine]), (rid, of)))  # fmt: skip
     many = len(told.values)
-    once = np.unique((key * many + value) * (len(failing) + 1) + rid)
+    told_twice = np.sort((key * many + value) * (len(failing) + 1) + rid)
+    once = told_twice[np.diff(told_twice, prepend=-1) != 0]
     rid, pair = once % (len(failing) + 1), once // (len(failing) + 1)
     traces = [own[1].get(tid) for tid in requests.tid.tolist()]
     spoken = Words(keys, told.values, told.numbers)

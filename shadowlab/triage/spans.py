@@ -118,3 +118,12 @@ def joined(kind: type[Rows], told: Sequence[Rows]) -> Rows:
     if len(told) == 1:
         return told[0]
     return kind(*(np.concatenate([getattr(one, each.name) for one in told]) for each in fields(kind)))
+
+
+def among(tid: Any, traces: Any) -> Any:
+    """Which are among these traces, which are in order (booleans)."""
+    import numpy as np
+
+    if not len(traces):
+        return np.zeros(len(tid), dtype=bool)
+    return traces[np.minimum(traces.searchsorted(tid), len(traces) - 1)] == tid

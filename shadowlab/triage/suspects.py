@@ -10,6 +10,7 @@ from shadowlab.triage import changes, contrast, exemplars, frames, shapes, stack
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT
 from shadowlab.triage.drawn import Drawn
+from shadowlab.triage.facts import Facts
 from shadowlab.triage.look import Look
 from shadowlab.triage.onset import Onset, onset
 from shadowlab.triage.scene import Store, array, dicts
@@ -44,10 +45,10 @@ ranked AS (
     LIMIT $top),
 described AS (
     SELECT s.fingerprint, mode(s.service ORDER BY s.service) AS service, mode(r.name ORDER BY r.name) AS operation,
-           mode(e.exception_type ORDER BY e.exception_type) AS type, mode(t.root_type ORDER BY t.root_type) AS root_type,
-           mode(t.own ORDER BY t.own) AS own, mode(m.merged ORDER BY m.merged) AS merged,
-           mode(t.template ORDER BY t.template) AS template, count(DISTINCT t.path) AS paths,
-           bool_or(m.by_hand) AS by_hand
+           mode(e.exception_type ORDER BY e.exception_type) AS type,
+           mode(t.root_type ORDER BY t.root_type) AS root_type, mode(t.own ORDER BY t.own) AS own,
+           mode(m.merged ORDER BY m.merged) AS merged, mode(t.template ORDER BY t.template) AS template,
+           count(DISTINCT t.path) AS paths, bool_or(m.by_hand) AS by_hand
     FROM signed s SEMI JOIN ranked USING (fingerprint) SEMI JOIN roots USING (eid) JOIN requests r ON r.eid = s.eid
     JOIN err e ON e.eid = s.eid JOIN readings t ON t.reading = s.reading
     JOIN meant m ON m.reading = s.reading AND m.service IS NOT DISTINCT FROM s.service
@@ -67,10 +68,8 @@ WHERE s.fingerprint IN (SELECT unnest($told)) AND s.at_ns <= $high
 ORDER BY s.fingerprint, s.at_ns DESC, e.trace_id, s.eid"""
 
 _STACK = """
-SELECT err.error_id, err.at_ns FROM signed s JOIN err USING (eid)
+SELECT err.part, err.error_id, err.at_ns FROM signed s JOIN err USING (eid)
 WHERE s.fingerprint = ? AND err.trace_id = ? AND err.stacked ORDER BY s.at_ns, s.eid LIMIT 1"""
-_STACK_OF = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
-"""The time is asked for so that no more is read; nothing but events has a stack."""
 
 _TORN = """
 SELECT DISTINCT err.trace_id FROM above a JOIN err ON err.sid = a.sid LEFT JOIN tree t ON t.sid = a.ancestor
@@ -136,7 +135,7 @@ def _suspect(
         controls=controls,
         exception_type=row["type"] or None,
         exception_message=row["template"] or None,
-        frames=_frames(con, store, row["fingerprint"], shown, look.prefixes),
+        frames=_frames(con, look.seen, row["fingerprint"], shown, look.prefixes),
         recordings=tuple(dict.fromkeys(id for trace in all_traces for id in look.recorded.get(trace, ()))),
         contrast=apart,
         change=change,
@@ -160,12 +159,11 @@ def _change(
 
 
 def _frames(
-    con: Any, store: Store, fingerprint: str, shown: Sequence[str], prefixes: tuple[str, ...]
+    con: Any, seen: Facts, fingerprint: str, shown: Sequence[str], prefixes: tuple[str, ...]
 ) -> tuple[Any, ...]:
     for trace in shown:
         found = con.execute(_STACK, [fingerprint, trace]).fetchall()
-        told = [store.sql(_STACK_OF, {"error": error, "at": at_ns}).rows() for error, at_ns in found]
-        stack = stacks.parse(told[0][0]["stack"]) if told else None
+        stack = stacks.parse(seen.stack(*found[0])) if found else None
         if stack:
             return frames.shown(stack.frames, prefixes)
     return ()
