@@ -30,7 +30,7 @@ WITH settled AS (
                     AND p.trace_last IS NOT DISTINCT FROM s.trace_last) IS TRUE)
 SELECT eid FROM err
 WHERE tid IS NULL OR tid NOT IN (SELECT tid FROM settled WHERE tid IS NOT NULL)
-   OR tid IN (SELECT tid FROM err WHERE at_ns > $low AND at_ns <= $high) OR tid IN (SELECT unnest($traces))"""
+   OR tid IN (SELECT tid FROM err WHERE at_ns > $low AND at_ns <= $high) OR tid IN (SELECT tid FROM told)"""
 
 # (2) the request that an error happened in: the nearest entry span of its service, else its own span
 _REQUESTS = """
@@ -65,13 +65,16 @@ def look_near(con: Any, seen: Facts, known: Any, traces: Sequence[int], *, low_n
 
     `known` is what `fingerprint.kept` gave before (an Arrow table, None for nothing); `traces` are read too.
     """
+    import pyarrow as pa
+
     keep(con, "shapes", _shapes(con, seen))
     if known is None or not set(COLUMNS) <= set(known.column_names):
         con.execute(f"CREATE TABLE placed AS {_nothing()}")
     else:
         keep(con, "placed", known.select(COLUMNS))
         con.execute("DELETE FROM placed WHERE placed_by IS DISTINCT FROM ?", [VERSION])
-    con.execute(_NEAR, {"low": low_ns, "high": high_ns, "traces": list(traces)})
+    keep(con, "told", pa.table({"tid": pa.array(traces, pa.uint64())}))
+    con.execute(_NEAR, {"low": low_ns, "high": high_ns})
     found = con.execute("SELECT DISTINCT tid FROM err SEMI JOIN near USING (eid) WHERE tid IS NOT NULL")
     return [trace for (trace,) in found.fetchall()]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,47 +20,43 @@ Each = Callable[..., Iterable[Suspect]]
 """`map`, or a pool's."""
 
 # Groups by blast radius: what they burn, whom they strike, from how far they are seen, how often. Errors that were
-# passed on count for their root only. Words are looked for in the few that are shown.
-_RANKED = """
-WITH roots AS (
-    SELECT s.eid, s.fingerprint, s.at_ns, s.tid, coalesce(w.weight, 1) AS weight
-    FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
-    WHERE s.at_ns <= $high),
-burned AS (
+# passed on count for their root only. Words are looked for in the few that are shown. Tables in between are planned
+# once, where one statement would plan them wherever it names them.
+_CAUSING = """
+CREATE TABLE causing AS
+SELECT s.eid, s.fingerprint, s.at_ns, s.tid, coalesce(w.weight, 1) AS weight
+FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
+WHERE s.at_ns <= $high"""
+_ORDER = """round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC,
+    fingerprint"""
+_RANKED = f"""
+CREATE TABLE ranked AS
+WITH burned AS (
     SELECT s.fingerprint, sum(b.weight / b.allowed) AS share, sum(b.weight) AS requests
     FROM breaks b JOIN signed s ON s.eid = b.cause_eid GROUP BY s.fingerprint),
 struck AS (
     SELECT fingerprint, count(DISTINCT tid) AS traces, count(DISTINCT user_id) AS users,
            count(DISTINCT tenant) AS tenants
-    FROM roots LEFT JOIN who USING (tid) WHERE at_ns > $low GROUP BY fingerprint),
+    FROM causing LEFT JOIN who USING (tid) WHERE at_ns > $low GROUP BY fingerprint),
 counted AS (
     SELECT fingerprint, round(sum(weight) FILTER (at_ns > $low))::BIGINT AS events, round(sum(weight))::BIGINT AS ever,
            min(at_ns) AS first_ns, max(at_ns) AS last_ns
-    FROM roots GROUP BY fingerprint HAVING count(*) FILTER (at_ns > $low) > 0),
-ranked AS (
-    SELECT c.*, s.traces, s.users, s.tenants, coalesce(f.services, []) AS seen_from,
-           coalesce(b.share, 0) AS burned, coalesce(b.requests, 0) AS broken
-    FROM counted c JOIN struck s USING (fingerprint) LEFT JOIN burned b USING (fingerprint)
-    LEFT JOIN seen_from f USING (fingerprint)
-    ORDER BY round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC, fingerprint
-    LIMIT $top),
-described AS (
-    SELECT s.fingerprint, mode(s.service ORDER BY s.service) AS service, mode(r.name ORDER BY r.name) AS operation,
-           mode(e.exception_type ORDER BY e.exception_type) AS type,
-           mode(t.root_type ORDER BY t.root_type) AS root_type, mode(t.own ORDER BY t.own) AS own,
-           mode(m.merged ORDER BY m.merged) AS merged, mode(t.template ORDER BY t.template) AS template,
-           count(DISTINCT t.path) AS paths, bool_or(m.by_hand) AS by_hand
-    FROM signed s SEMI JOIN ranked USING (fingerprint) SEMI JOIN roots USING (eid) JOIN requests r ON r.eid = s.eid
-    JOIN err e ON e.eid = s.eid JOIN readings t ON t.reading = s.reading
-    JOIN meant m ON m.reading = s.reading AND m.service IS NOT DISTINCT FROM s.service
-    GROUP BY s.fingerprint),
-passed AS (
-    SELECT r.fingerprint, count(*) AS passed_on
-    FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
-    WHERE c.root <> c.eid AND p.at_ns > $low AND p.at_ns <= $high GROUP BY r.fingerprint)
-SELECT ranked.*, d.* EXCLUDE (fingerprint), coalesce(p.passed_on, 0) AS passed_on
-FROM ranked JOIN described d USING (fingerprint) LEFT JOIN passed p USING (fingerprint)
-ORDER BY round(burned, 9) DESC, users DESC, tenants DESC, len(seen_from) DESC, events DESC, ever DESC, fingerprint"""
+    FROM causing GROUP BY fingerprint HAVING count(*) FILTER (at_ns > $low) > 0)
+SELECT c.*, s.traces, s.users, s.tenants, coalesce(f.services, []) AS seen_from,
+       coalesce(b.share, 0) AS burned, coalesce(b.requests, 0) AS broken
+FROM counted c JOIN struck s USING (fingerprint) LEFT JOIN burned b USING (fingerprint)
+LEFT JOIN seen_from f USING (fingerprint)
+ORDER BY {_ORDER}
+LIMIT $top"""
+_SAID = """
+SELECT s.fingerprint, s.service, r.name AS operation, e.exception_type AS type, t.root_type, t.own, m.merged,
+       t.template, t.path, m.by_hand, count(*) AS errors
+FROM signed s SEMI JOIN ranked USING (fingerprint) SEMI JOIN causing USING (eid) JOIN requests r ON r.eid = s.eid
+JOIN err e ON e.eid = s.eid JOIN readings t ON t.reading = s.reading
+JOIN meant m ON m.reading = s.reading AND m.service IS NOT DISTINCT FROM s.service GROUP BY ALL"""
+_PASSED_ON = """
+SELECT r.fingerprint, count(*) AS errors FROM charged c JOIN signed r ON r.eid = c.root JOIN signed p ON p.eid = c.eid
+WHERE c.root <> c.eid AND p.at_ns > $low AND p.at_ns <= $high GROUP BY r.fingerprint"""
 
 _EVENTS = """
 SELECT s.fingerprint, e.trace_id, r.request, r.name, s.at_ns, hash(e.trace_id, r.request) AS sid FROM signed s
@@ -78,7 +75,7 @@ WHERE t.sid IS NULL"""
 
 def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) -> tuple[Suspect, ...]:
     """The groups with errors in the window, most burned budget first; `each` may look at several at once."""
-    rows = dicts_named(con, _RANKED, {"low": look.low_ns, "high": look.high_ns, "top": top})
+    rows = _ranked(con, look, top)
     torn = {row["trace_id"] for row in dicts(con, _TORN)}
     events = _events(con, look, rows)
     groups = [_group(look, row, events[row["fingerprint"]]) for row in rows]
@@ -92,6 +89,41 @@ def suspects(con: Any, store: Store, look: Look, *, top: int, each: Each = map) 
         return _suspect(own, store, look, row, told, seen, failing, torn)
 
     return tuple(each(suspect, rooms, rows, drawn))
+
+
+def _ranked(con: Any, look: Look, top: int) -> list[dict[str, Any]]:
+    """What is counted of the first groups, and what most of each group's errors say."""
+    con.execute(_CAUSING, {"high": look.high_ns})
+    con.execute(_RANKED, {"low": look.low_ns, "top": top})
+    said: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in dicts(con, _SAID):
+        said[row["fingerprint"]].append(row)
+    passed = dict(con.execute(_PASSED_ON, {"low": look.low_ns, "high": look.high_ns}).fetchall())
+    return [
+        {**row, **_described(said[row["fingerprint"]]), "passed_on": passed.get(row["fingerprint"], 0)}
+        for row in dicts(con, f"SELECT * FROM ranked ORDER BY {_ORDER}")
+    ]
+
+
+_WORDS = ("service", "operation", "type", "root_type", "own", "merged", "template")
+
+
+def _described(said: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What most of a group's errors say, by how many ways they are reached, and whether somebody made the group."""
+    paths = {row["path"] for row in said} - {None}
+    return {name: _usual(said, name) for name in _WORDS} | {
+        "paths": len(paths),
+        "by_hand": any(row["by_hand"] for row in said),
+    }
+
+
+def _usual(said: Sequence[Mapping[str, Any]], name: str) -> str | None:
+    """The word that most errors have; the first in order of equally common ones."""
+    counts: dict[str, int] = defaultdict(int)
+    for row in said:
+        if row[name] is not None:
+            counts[row[name]] += row["errors"]
+    return min(counts, key=lambda word: (-counts[word], word), default=None)
 
 
 def _events(con: Any, look: Look, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -205,10 +237,3 @@ def _why(row: Mapping[str, Any], apart: Sequence[Contrast], change: Change | Non
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def dicts_named(con: Any, query: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows of a query with named parameters, as mappings."""
-    found = con.execute(query, dict(params))
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
