@@ -32,11 +32,17 @@ _PERSON_KEY: Final = (
 )
 POLICIES: Final = {"default": SECRET_KEY, "strict": f"{SECRET_KEY}|{_PERSON_KEY}"}
 """Names of values that are replaced as a whole: secrets; under `strict` what names a person or a device too."""
-_BEFORE: Final = (
-    r"(?i:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|authorization|cookie)"
-    r"[\"']?[ \t]*[=:][ \t]*[\"']?(?:(?i:bearer|basic|digest|token)[ \t]+)?"
+_NAMED: Final = r"(?i:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|authorization|cookie)"
+_BEFORE_ASSIGNED: Final = _NAMED + r"[\"']?[ \t]*[=:][ \t]*[\"']?(?:(?i:bearer|basic|digest|token)[ \t]+)?"
+_OPTION: Final = r"--(?:[A-Za-z0-9]+[_-])*" + _NAMED
+_BEFORE_WORD: Final = _OPTION + r"[ \t]+[\"']?"  # the next word of a command line
+_BEFORE_ELEMENT: Final = _OPTION + r"\"[ \t]*,[ \t]*\""  # the next element of a list of arguments, in JSON
+_BEFORE: Final = f"(?:{_BEFORE_ASSIGNED}|{_BEFORE_WORD}|{_BEFORE_ELEMENT})"
+_ENDS: Final = r" \t\r\n\"'&;,)}\]"
+_ASSIGNED: Final = (
+    f"(?:{_BEFORE_ASSIGNED}[^{_ENDS}]+|{_BEFORE_WORD}[^{_ENDS}-][^{_ENDS}]*"
+    rf"|{_BEFORE_ELEMENT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*)"
 )
-_ASSIGNED: Final = _BEFORE + r"[^ \t\r\n\"'&;,)}\]]+"
 _BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
 _URL_PASSWORD: Final = _BEFORE_URL_PASSWORD + r"[^/ \t\r\n@\"']+"
 _TOKEN: Final = (

@@ -59,6 +59,28 @@ def test_a_secret_within_text_is_replaced_by_its_pseudonym(secret, rule):
     assert redactor.replaced[rule] == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "secret"),
+    [
+        ("mysql --password hunter2 -h db", "hunter2"),
+        ("run --db-password 'hunter2' now", "hunter2"),
+        ("curl --auth-token abc", "abc"),
+        ('["curl","--token","ab \\"c","-v"]', 'ab \\"c'),
+    ],
+)
+def test_what_follows_an_option_for_a_secret_is_replaced(said, secret, con):
+    redactor = privacy.Redactor(KEY)
+    told = said.replace(secret, redactor.pseudonym("secret", secret))
+    assert redactor.text(said) == _sql(con, "process.command_line", said) == told
+
+
+@pytest.mark.parametrize(
+    "said", ["--token --verbose", "--password-file /etc/key", '["--token","-v"]', "a two-token rule"]
+)
+def test_an_option_without_a_secret_stays(said, con):
+    assert privacy.Redactor(KEY).text(said) == _sql(con, "process.command_line", said) == said
+
+
 @pytest.mark.parametrize("plain", STAYS)
 def test_ids_routes_and_numbers_stay(plain):
     assert privacy.Redactor(KEY).value("some.key", plain) == plain

@@ -137,6 +137,25 @@ def test_secrets_and_people_are_replaced_and_equal_values_stay_equal(case, tmp_p
     assert not any(secret in everything for secret in (b"ann@example.org", b"abcdef123456", b"4111 1111"))
 
 
+def test_people_beside_the_attributes_are_replaced_too(case, tmp_path):
+    told = {**otlp.span(1), "traceState": "shop=ann@example.org"}
+    told["links"] = [{"traceId": told["traceId"], "spanId": told["spanId"], "traceState": "shop=ann@example.org"}]
+    spans, logs = otlp.traces([told]), otlp.logs([{**otlp.log("quiet"), "eventName": "hello ann@example.org"}])
+    for scope in (spans["resourceSpans"][0]["scopeSpans"][0], logs["resourceLogs"][0]["scopeLogs"][0]):
+        scope["scope"] = {"name": "of ann@example.org"}
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", spans, logs)]).redacted == 4
+    assert str(asked(case, "SELECT trace_state FROM spans")[0]["trace_state"]).startswith("shop=<email:")
+    assert not any(b"ann@example.org" in p.read_bytes() for p in case.telemetry.iterdir())
+
+
+def test_the_secret_after_an_option_of_a_command_is_replaced(case, tmp_path):
+    words = {"arrayValue": {"values": [{"stringValue": word} for word in ("mysql", "--password", "hunter2")]}}
+    told = otlp.span(1, process__command_line="mysql --password hunter2")
+    told["attributes"].append({"key": "process.command_args", "value": words})
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]))]).redacted == 2
+    assert not any(b"hunter2" in p.read_bytes() for p in case.telemetry.iterdir())
+
+
 def test_redaction_can_be_switched_off(case, tmp_path):
     path = otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1, user__email="ann@example.org")]))
     done = telemetry.ingest(case, [path], redact=None)

@@ -13,7 +13,11 @@ from shadowlab.telemetry.segment import SIGNALS
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_TEXTS: Final = {"span": ("name", "status_message"), "log": ("body",), "metric_point": ("description",)}
+_TEXTS: Final = {
+    "span": ("name", "status_message", "trace_state", "scope_name"),
+    "log": ("body", "event_name", "scope_name"),
+    "metric_point": ("description", "scope_name"),
+}
 _NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
     "span": {
         "events": ("at_ns", "name", "attributes", "dropped"),
@@ -119,7 +123,7 @@ def _count_script(signal: str, parts: Mapping[str, str], left_out: int) -> str:
         **parts,
         "hot": f"SELECT said, count(*) AS n FROM ({pairs}) JOIN {signal}_redacted USING (k, v) GROUP BY said",
         "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
-        "event_name": _REDACTED_NAME if _REDACTED_NAME in parts.get("events", "") else "NULL",
+        "name_of_event": _REDACTED_NAME if _REDACTED_NAME in parts.get("events", "") else "NULL",
         "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",
         "only": _where(*new),
         "only_events": _where("s.events IS NOT NULL", *new),
@@ -164,9 +168,10 @@ def _nested(con: DuckDBPyConnection, table: str, column: str, fields: Sequence[s
     told = {}
     if _one(con, f"SELECT count(*) FROM ({pairs}) WHERE secret_key(a.k) OR has_secret(a.v)"):
         told["attributes"] = "redacted_pairs(e.attributes)"
-    names = f"SELECT DISTINCT e.name AS v FROM ({entries})"
-    if "name" in fields and _one(con, f"SELECT count(*) FROM ({names}) WHERE has_secret(v)"):
-        told["name"] = _REDACTED_NAME  # people write sentences there
+    for field in {"name", "trace_state"}.intersection(fields):  # people write sentences there
+        texts = f"SELECT DISTINCT e.{field} AS v FROM ({entries})"
+        if _one(con, f"SELECT count(*) FROM ({texts}) WHERE has_secret(v)"):
+            told[field] = f"redacted_text(e.{field})"
     again = ", ".join(f"'{field}': {told.get(field, f'e.{field}')}" for field in fields)
     return f"list_transform({column}, lambda e: {{{again}}})" if told else column
 

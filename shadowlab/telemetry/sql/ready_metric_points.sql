@@ -1,6 +1,7 @@
 -- Staged metric points as the segment keeps them: redacted, with the hash that is their identity.
 WITH redacted AS (
-    SELECT s.rowid AS pos, o.resource_id, o.resource_ix, o.service, s.* EXCLUDE (raw, odd, shape, keys, vals, types, description, exemplars), {description} AS description,
+    SELECT s.rowid AS pos, o.resource_id, o.resource_ix, o.service, s.* EXCLUDE (raw, odd, shape, keys, vals, types, scope_name, description, exemplars),
+        {scope_name} AS scope_name, {description} AS description,
         CASE WHEN exemplars IS NOT NULL THEN list_transform({exemplars}, lambda e: {'at_ns': e.at_ns, 'value': e.value,
             'trace_id': e.trace_id, 'span_id': e.span_id, 'attributes': map_of(e.attributes)}) END AS exemplars,
         o.service_version, {map} AS attributes, types AS attribute_types, s.shape, {extra} AS extra
