@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -54,13 +55,16 @@ _TOKEN: Final = (
     r"|\bnpm_[A-Za-z0-9]{30,}|\bhf_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----"
 )
-_EMAIL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+_LOCAL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]"
+_EMAIL: Final = _LOCAL + r"+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
 _CARD: Final = (
     r"\b(?:4[0-9]{3}|5[1-5][0-9]{2}|2[2-7][0-9]{2}|6011|65[0-9]{2}|35[2-8][0-9])(?:[ -]?[0-9]{4}){3}\b"
     r"|\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b"
 )
 _FRACTION: Final = r"[0-9]+\.[2-6][0-9]{14,15}\b"  # 0.4111111111111111 is a number, not a card
 _ANY: Final = f"(?:{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
+_FURTHER_ON: Final = _ANY.replace(_EMAIL, f"(?<!{_LOCAL}){_EMAIL}")
+"""The same for `re`, which would try an address from each character of a long word; it starts where the word does."""
 _PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
 
 
@@ -87,7 +91,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Text with tokens, passwords, card numbers and e-mail addresses replaced."""
-        found = {match[0] for match in re.finditer(_ANY, text)}
+        found = set(_secrets(text))
         for secret in sorted(found, key=lambda word: (-len(word), word)):
             text = text.replace(secret, self._replacement(secret))
         return text
@@ -114,6 +118,14 @@ class Redactor:
         if re.fullmatch(_EMAIL, found):
             return self.pseudonym("email", found)
         return self.pseudonym("card", found) if re.fullmatch(_CARD, found) and _luhn(found) else found
+
+
+def _secrets(text: str) -> Iterator[str]:
+    """What `_ANY` matches in a text, each where the last one ended or further on."""
+    at = 0
+    while found := re.compile(_ANY).match(text, at) or re.compile(_FURTHER_ON).search(text, at):
+        yield found[0]
+        at = found.end()
 
 
 def masked(text: str) -> str:

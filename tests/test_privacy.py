@@ -169,6 +169,23 @@ def test_no_secret_survives_whatever_stands_around_it(secret, before, after):
     assert secret not in privacy.Redactor(KEY).text(f"{before} {secret} {after}")
 
 
+@pytest.mark.parametrize("word", ["a", "ab-cd_", "--a-", "token"])
+def test_a_long_word_takes_no_longer_than_it_is(word: str) -> None:
+    """From each of its characters to its end it would take an hour."""
+    told = word * (1_000_000 // len(word))
+    assert (
+        privacy.Redactor(KEY).text(f"{told} ann@example.org")
+        == f"{told} {privacy.Redactor(KEY).text('ann@example.org')}"
+    )
+
+
+@pytest.mark.parametrize("before", ["AKIAIOSFODNN7EXAMPLE", "4111111111111111", "bob@example.org"])
+def test_an_address_that_follows_another_secret_in_one_word_is_replaced(before: str, con) -> None:
+    text = f"{before}.-ann@example.org"
+    assert "ann" not in (redacted := privacy.Redactor(KEY).text(text))
+    assert con.execute("SELECT redacted_text($v)", {"v": text}).fetchone() == (redacted,)
+
+
 def test_the_strict_policy_replaces_who_it_was_and_keeps_the_rest():
     strict = duckdb.connect()
     for name, value in privacy.key_variables(KEY).items():
