@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from shadowlab_recorder import commands, database, database_unseen, protobuf
+from shadowlab_recorder import commands, database, database_told, database_unseen, protobuf
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
@@ -68,7 +68,7 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
         "truncated": truncated(tape),
     }
     if tape.log is not None:
-        made["database"] = database.document(tape.log, clean.cell, clean.text)
+        made["database"] = database_told.document(tape.log, clean.cell, clean.text)
     if tape.files:
         made["files"] = [_file(path, body, clean) for path, body in tape.files.values()]
     if tape.draws_size:
