@@ -5,13 +5,18 @@ import json
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import otlp
 import pytest
 from asking import asked
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
+from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from shadowlab import telemetry
-from shadowlab.case import open_case
+from shadowlab.case import Case, open_case
 
 
 def test_links_keep_their_attributes_and_state(case, tmp_path):
@@ -24,6 +29,54 @@ def test_links_keep_their_attributes_and_state(case, tmp_path):
     assert first["attributes"] == {"why": "retry", "n": "3"}
     assert (first["trace_state"], first["attribute_types"], first["dropped_attributes"]) == ("a=1", "si", 2)
     assert (second["linked_trace_id"], second["dropped_attributes"]) == ("e" * 32, None)
+
+
+def _scoped(document: dict[str, Any], *told: dict[str, Any] | None) -> dict[str, Any]:
+    """The same request with a scope for each of these attributes, all with the same records."""
+    (signal, [block]) = next(iter(document.items()))
+    (name,) = (key for key in block if key.startswith("scope"))
+    (one,) = block[name]
+    scopes = [{**one, "scope": {**one["scope"], **({"attributes": otlp.attributes(t)} if t else {})}} for t in told]
+    return {signal: [{**block, name: scopes}]}
+
+
+def _in_every_way(case: Case, folder: Path, documents: list[dict[str, Any]], way: str) -> None:
+    if way == "protobuf":
+        kinds = {"resourceSpans": TracesData, "resourceLogs": LogsData, "resourceMetrics": MetricsData}
+        for n, each in enumerate(documents):
+            hexed = json.loads(json.dumps(each), object_hook=lambda told: told | {
+                key: base64.b64encode(bytes.fromhex(told[key])).decode()
+                for key in ("traceId", "spanId", "parentSpanId") if key in told})  # fmt: skip
+            (folder / f"{n}.pb").write_bytes(ParseDict(hexed, kinds[next(iter(each))]()).SerializeToString())
+        telemetry.ingest(case, [folder])
+        return
+    if way == "older spelling":
+        documents = json.loads(
+            json.dumps(documents).replace('"spanId"', '"span_id"').replace('"timeUnixNano"', '"time_unix_nano"')
+        )
+    if way == "each alone":
+        for n, each in enumerate(documents):
+            otlp.lines(folder / f"{n}.jsonl", each)
+    else:
+        otlp.lines(folder / "all.jsonl", *documents)
+    telemetry.ingest(case, [folder])
+
+
+@pytest.mark.parametrize("way", ["each alone", "all in one", "older spelling", "protobuf"])
+def test_what_a_scope_says_of_itself_tells_its_records_apart(case: Case, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    gauge = {"name": "g", "gauge": {"dataPoints": [{"timeUnixNano": str(otlp.START), "asDouble": 0.5}]}}
+    plain = [otlp.traces([otlp.span(1)]), otlp.logs([otlp.log("said")]), otlp.metrics([gauge])]
+    about = [None, {"plugin": "a", "level": 3}, {"plugin": "b", "api_key": "hunter2"}, {"plugin": "a", "level": 3}]
+    _in_every_way(case, folder, [_scoped(each, *about) for each in plain], way)
+    for table in ("spans", "logs", "metric_points"):
+        found = asked(case, f"""SELECT service, resource_attributes['otel.scope.plugin'] AS plugin,
+            resource_attributes['otel.scope.level'] AS level, resource_attributes['otel.scope.api_key'] AS hidden
+            FROM {table} ORDER BY plugin NULLS FIRST""")  # fmt: skip
+        assert [(row["service"], row["plugin"], row["level"]) for row in found] == [
+            ("shop", None, None), ("shop", "a", "3"), ("shop", "b", None)], table  # fmt: skip
+        assert found[2]["hidden"].startswith("<secret:")
 
 
 def test_bytes_and_nested_values_are_told_apart_from_text(case, tmp_path):

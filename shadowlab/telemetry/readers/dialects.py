@@ -69,8 +69,7 @@ def _blocks(signal: str, blocks: list[Any], fault: Fault) -> Iterator[dict[str, 
             for record in scope.get(records_name) or []:
                 number += 1
                 kept += _kept(record, functools.partial(_record, signal), _at(fault, f"{word} {number}"))
-            about = scope.get("scope") or scope.get("instrumentationLibrary")
-            scopes.append({"scope": about if isinstance(about, dict) else None, records_name: kept})
+            scopes.append({"scope": _scope(scope, fault), records_name: kept})
         yield {"resource": {"attributes": _resource(block, fault)}, scopes_name: scopes}
 
 
@@ -105,6 +104,17 @@ def _resource(block: dict[str, Any], fault: Fault) -> list[dict[str, Any]]:
     except Unkeepable as exc:
         fault("resource", f"{exc}; its records are kept without it")
         return []
+
+
+def _scope(holder: dict[str, Any], fault: Fault) -> dict[str, Any] | None:
+    about = holder.get("scope") or holder.get("instrumentationLibrary")
+    if not isinstance(about, dict):
+        return None
+    try:
+        return {**about, "attributes": _attributes(about.get("attributes"))}
+    except Unkeepable as exc:
+        fault("scope", f"{exc}; its records are kept without its attributes")
+        return {**about, "attributes": []}
 
 
 def _record(signal: str, record: dict[str, Any], fault: Fault) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _KV: Final = (
 )
 _ANY: Final = _KV.removeprefix("STRUCT(key VARCHAR, value ").removesuffix(")[]")
 _RESOURCE: Final = f"resource STRUCT(attributes {_KV})"
-_SCOPE: Final = "scope STRUCT(name VARCHAR, version VARCHAR)"
+_SCOPE: Final = f"scope STRUCT(name VARCHAR, version VARCHAR, attributes {_KV})"
 _SPAN: Final = f"""STRUCT(traceId VARCHAR, spanId VARCHAR, parentSpanId VARCHAR, traceState VARCHAR, flags VARCHAR,
     name VARCHAR, kind VARCHAR, startTimeUnixNano VARCHAR, endTimeUnixNano VARCHAR, attributes {_KV},
     events STRUCT(timeUnixNano VARCHAR, name VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR)[],
@@ -46,7 +46,8 @@ _METRIC: Final = f"""STRUCT(name VARCHAR, description VARCHAR, unit VARCHAR,
     exponentialHistogram STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR),
     summary STRUCT(dataPoints {_POINT}))"""
 _OUTLINE: Final = {
-    name: f"STRUCT({_RESOURCE}, {old} JSON)[]" for name, (_, old, _) in dialects.SIGNALS.items()
+    name: f"STRUCT({_RESOURCE}, {scopes} STRUCT({_SCOPE})[], {old} JSON)[]"
+    for name, (scopes, old, _) in dialects.SIGNALS.items()
 }  # fmt: skip
 _BLOCKS: Final = {
     "resourceSpans": f"{_RESOURCE}, scopeSpans STRUCT({_SCOPE}, spans {_SPAN}[])[]",

@@ -38,8 +38,11 @@ _CARRIED: Final = """INSERT INTO stage_resources SELECT raw, any_value(resource)
 _RESOURCES: Final = {
     "span": _CARRIED,
     "log": _CARRIED,
-    "metric": """INSERT INTO stage_resources SELECT hash(r), pb_pairs(any_value(r.attributes))
-        FROM (SELECT unnest(resourceMetrics).resource AS r FROM requests_in_arrow) GROUP BY hash(r)""",
+    "metric": """INSERT INTO stage_resources
+        WITH listed AS (SELECT b.resource AS r, unnest(b.scopeMetrics).scope AS s
+                        FROM (SELECT unnest(resourceMetrics) AS b FROM requests_in_arrow)),
+             one_of_each AS (SELECT DISTINCT ON (raw) scoped(hash(r), s) AS raw, r, s FROM listed)
+        SELECT raw, list_concat(pb_pairs(r.attributes), of_scope(pb_pairs(s.attributes))) FROM one_of_each""",
 }
 
 

@@ -2,7 +2,7 @@ INSERT INTO stage_metric_points BY NAME
 -- Points of five kinds; each has the fields of its own, and the union by name those of all.
 WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
      scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeMetrics) AS s FROM requests),
-     metrics AS (SELECT raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
+     metrics AS (SELECT scoped(raw, s.scope) AS raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
      of_gauge AS (
         SELECT raw, scope, m, 'gauge' AS kind, NULL AS temporality, NULL AS monotonic, unnest(m.gauge.dataPoints) AS p FROM metrics),
      of_sum AS (

@@ -8,6 +8,9 @@ CREATE MACRO redacted_pairs(pairs) AS list_transform(pairs, lambda a: {'k': a.k,
 CREATE MACRO map_of(pairs) AS map_from_entries(list_transform(list_filter(pairs, lambda a, i:
     list_position(list_transform(pairs, lambda b: b.k), a.k) = i), lambda a: {'k': a.k, 'v': a.v}));
 CREATE MACRO types_of(pairs) AS array_to_string(list_transform(pairs, lambda a: a.t), '');
+-- What a scope says of itself is told with the resource; two scopes that differ are told apart by what `raw` leads to.
+CREATE MACRO scoped(raw, scope) AS CASE WHEN len(scope.attributes) > 0 THEN hash(raw, scope.attributes) ELSE raw END;
+CREATE MACRO of_scope(pairs) AS list_transform(pairs, lambda a: {'k': 'otel.scope.' || a.k, 'v': a.v, 't': a.t});
 CREATE MACRO was_redacted(v) AS coalesce(
     contains(v, '<') AND regexp_matches(v, '<(?:secret|token|email|card):[0-9a-f]{12}>'), false);
 CREATE MACRO redacted_in(pairs) AS coalesce(len(list_filter(pairs, lambda a: was_redacted(a.v))), 0);
