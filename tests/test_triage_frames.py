@@ -226,7 +226,9 @@ def test_a_text_without_frames_gives_none():
      "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000,
      "thread 'a' panicked at '" + "x', " * 14_000, "a:1:in 'b': (" * 4_000 + "\n" + "a:1:in 'b': x (y) " * 100,
      ' File "a", line 1, in a\n' + (" " * 30_000 + "+-+- 1 -\n") * 2, "#0 a(1): " + "{a}" * 20_000,
-     "E\n at a:1:1\n" + "[errors]: [\n   x" * 4_000, "X\n   at a.b()" + "\n ---> (Inner Exception #1) " * 2_000],
+     "E\n at a:1:1\n" + "[errors]: [\n   x" * 4_000,
+     " 1: from a:1:in 'b'\n" * 1_500 + "a:1:in 'b': x (y)\n" * 1_500,
+     "X\n   at a.b()" + "\n ---> (Inner Exception #1) " * 2_000],
 )  # fmt: skip
 def test_hostile_text_is_read_in_little_time(text: str):
     began = time.process_time()

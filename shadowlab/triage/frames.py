@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shadowlab.records import Frame
 
-VERSION = 2
+VERSION = 3
 """Of how stacks are read; what an earlier one read is read again."""
 
 

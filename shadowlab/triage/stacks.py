@@ -44,6 +44,8 @@ _NET_OTHERS = re.compile(r"\n[ \t]*---> \(Inner Exception #\d+\).*?(?:<---|\Z)",
 """What an aggregate holds, printed once more; the first of it is its cause above."""
 _RUBY = re.compile(r"^[ \t]*(?:from |\d+: from )?([^\s:][^:\n]*):(\d+):in [`']([^'\n]+)'", re.MULTILINE)
 _RUBY_HEAD = re.compile(r"\A[^\n]*?:in [`'][^'\n]+': ([^\n]*) \(([\w:]+)\)$", re.MULTILINE)
+_RUBY_THROWN = re.compile(r"\S[^\n]*:in [`'][^'\n]+': ")
+_RUBY_NUMBERED = re.compile(r"^[ \t]+\d+: from ", re.MULTILINE)
 _PHP = re.compile(r"^#\d+ (?:(\[internal function\])|(\{main\})|([^\n(]+)\((\d+)\)):? ?([^\n]*)", re.MULTILINE)
 _PHP_CALL = re.compile(r"(?:\{[^}\n]*\}|[^({\n])*")
 _PHP_HEAD = re.compile(
@@ -143,6 +145,8 @@ def _dotnet_lines(text: str) -> tuple[Line, ...]:
 
 def ruby(text: str) -> Iterator[Raised]:
     """`full_message` or a bare backtrace; a cause follows with a head of its own."""
+    if _RUBY_NUMBERED.search(text):
+        text = _ruby_turned(text)
     sections = re.split(r"\n(?=[^\s][^\n]*:in [`'][^'\n]+': )", text)
     for section in sections:
         head = _RUBY_HEAD.match(section[:8_000])
@@ -152,6 +156,21 @@ def ruby(text: str) -> Iterator[Raised]:
         else:
             kind, message = head_of(section.split("\n")[0]) if not _RUBY.match(section) else ("", "")
             yield Raised(kind, message, tuple(reversed(frames)))
+
+
+def _ruby_turned(text: str) -> str:
+    """A text whose thrown exception comes last, each below its calls (`order: :bottom`), in the usual order."""
+    parts: list[list[str]] = []
+    calls: list[str] = []
+    for line in text.splitlines():
+        if _RUBY_NUMBERED.match(line):
+            calls.append(line)
+        elif _RUBY_THROWN.match(line):
+            parts.append([line, *reversed(calls)])
+            calls = []
+        elif parts:
+            parts[-1].append(line)
+    return "\n".join(line for part in reversed(parts) for line in part)
 
 
 def php(text: str) -> Iterator[Raised]:

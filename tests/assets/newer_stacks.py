@@ -208,6 +208,19 @@ second line
         [("NoMethodError", "undefined method 'price' for nil")],
         "Shop::Cart#add",
     ),
+    "ruby, the thrown one last": (
+        """Traceback (most recent call last):
+\t 3: from /srv/shop/app.rb:20:in `<main>'
+\t 2: from /srv/shop/app.rb:12:in `block (2 levels) in call'
+\t 1: from /srv/shop/db.rb:4:in `transaction'
+/srv/shop/db.rb:9:in `insert': duplicate (key) 5 (ArgumentError)
+\t 2: from /srv/shop/app.rb:20:in `<main>'
+\t 1: from /srv/shop/app.rb:12:in `call'
+/srv/shop/cart.rb:9:in `add': wrapped (Refused)""",
+        "ruby",
+        [("Refused", "wrapped"), ("ArgumentError", "duplicate (key) 5")],
+        "db:insert",
+    ),
     "php, a closure that the engine calls": (
         """PHP Fatal error:  Uncaught LogicException: in closure 1 in /srv/shop/src/Cart.php:6
 Stack trace:
