@@ -91,23 +91,27 @@ def shifts(store: Store, seen: Facts, *, first_ns: int, last_ns: int) -> list[Sh
     """Every deploy, rollback and flag change between two stamps, oldest first."""
     params = {"first": first_ns, "last": last_ns, "width": max(1, (last_ns - first_ns) // _SLICES)}
     runs: dict[tuple[str, str | None], list[Mapping[str, Any]]] = defaultdict(list)
-    for service in sorted({op.service for op in seen.operations if op.service}):
-        runs[service, None] = _versions(seen, service, **params)
+    versions: dict[str, set[Version]] = defaultdict(set)
+    for op in seen.operations:
+        if op.service and (op.version, op.revision) != (None, None):
+            versions[op.service].add((op.version, op.revision))
+    for service in sorted(name for name, known in versions.items() if len(known) > 1):
+        runs[service, None] = _versions(seen, service, versions[service], **params)
     for row in store.sql(_FLAGS, params).rows() if seen.flags else ():
         runs[row["service"], row["flag"]].append(row)
     found = [s for (service, flag), rows in runs.items() if service and rows for s in _shifts(service, flag, rows)]
     return sorted(found, key=lambda s: (s.first_ns, s.service, s.flag or "", str(s.after)))
 
 
-def _versions(seen: Facts, service: str, *, first: int, last: int, width: int) -> list[Mapping[str, Any]]:
-    """When a service of several versions showed which, by slice of time; () for a service of one."""
+def _versions(
+    seen: Facts, service: str, versions: Iterable[Version], *, first: int, last: int, width: int
+) -> list[Mapping[str, Any]]:
+    """When a service of several versions showed which, by slice of time."""
     import numpy as np
 
-    words = [(op.version, op.revision) if op.service == service else (None, None) for op in seen.operations]
-    known = sorted({each for each in words if each != (None, None)}, key=lambda each: (each[0] or "", each[1] or ""))
-    if len(known) < 2:
-        return []
-    of = np.array([known.index(each) if each in known else -1 for each in words])
+    known = sorted(versions, key=lambda each: (each[0] or "", each[1] or ""))
+    place = {version: n for n, version in enumerate(known)}
+    of = np.array([place.get((op.version, op.revision), -1) if op.service == service else -1 for op in seen.operations])
     spans = seen.of(of >= 0)
     known_from, until = spans.start_ns.searchsorted([NEVER, last], side="right")
     start_ns, version = (each[known_from:until] for each in (spans.start_ns, of[spans.op]))
@@ -172,13 +176,13 @@ def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int
     service, name = operation
     spans = seen.of(seen.among(lambda op: op.service == service and op.name == name))
     spans = spans.take(np.flatnonzero(spans.at_ns <= last_ns))
-    versions = list(dict.fromkeys((op.version, op.revision) for op in seen.operations))
-    of = np.array([versions.index((op.version, op.revision)) for op in seen.operations])
+    place: dict[Version, int] = {}
+    of = np.array([place.setdefault((op.version, op.revision), len(place)) for op in seen.operations])
     return Requests(
         start_ns=spans.start_ns,
         failing=np.isin(spans.sid, array(failing)),
         tid=spans.tid,
-        versions=tuple(versions),
+        versions=tuple(place),
         version=of[spans.op],
     )
 

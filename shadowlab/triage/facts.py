@@ -148,11 +148,13 @@ class Facts:
     def stack(self, part: int, error: int, at_ns: int) -> str:
         """The stack of an error that has one, by its place among the parts, its id and its time; kept for a while."""
         stacks: dict[int, str] = self.parts[part].notes.setdefault("stacks", {})
-        if error not in stacks:
+        stack = stacks.get(error)
+        if stack is None:
             if len(stacks) >= _MOST_STACKS:
-                stacks.clear()
-            stacks[error] = self.ask(part, _STACK, {"error": error, "at": at_ns}).column("stack")[0].as_py()
-        return stacks[error]
+                stacks.clear()  # another thread may be about to read what it has put there
+            table = self.ask(part, _STACK, {"error": error, "at": at_ns})
+            stack = stacks[error] = str(table.column("stack")[0].as_py())
+        return stack
 
     def words(self, column: str, op: Any) -> Any:
         """A column of the operations of some spans, as an Arrow array of texts."""

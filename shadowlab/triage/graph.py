@@ -34,13 +34,14 @@ def edges(seen: Facts, *, low_ns: int, high_ns: int) -> tuple[Edge, ...]:
     caller = np.where(named[below], np.where(called < len(names), called, first), calling)
     own = named[below] & ((service[below] == first) | (service[below] == last))
     calls = ~own & (caller != service[below]) & (caller < len(names))
-    pair, weight = (caller * len(names) + service[below])[calls], spans.weight[below][calls]
+    pairs, which = np.unique((caller * len(names) + service[below])[calls], return_inverse=True)
+    weight = spans.weight[below][calls]
     failed = weight * spans.marked(ERROR)[below][calls]
-    every, failing = (np.bincount(pair, each, len(names) ** 2) for each in (weight, failed))
+    sums = (np.bincount(which, each, len(pairs)).tolist() for each in (weight, failed))
     told = []
-    for n in np.unique(pair).tolist():
-        caller_of, callee = divmod(n, len(names))
-        counts = {"calls": _whole(every[n]), "errors": _whole(failing[n])}
+    for pair, every, failing in zip(pairs.tolist(), *sums, strict=True):
+        caller_of, callee = divmod(pair, len(names))
+        counts = {"calls": _whole(every), "errors": _whole(failing)}
         told.append(Edge(caller=names[caller_of], callee=names[callee], **counts))
     return tuple(sorted(told, key=lambda e: (-e.calls, e.caller, e.callee))[:MOST])
 

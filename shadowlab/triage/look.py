@@ -150,10 +150,13 @@ def _of_services(seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, hi
     spans = seen.requests
     in_time = (spans.at_ns > low_ns) & (spans.at_ns <= high_ns) & (spans.start_ns > low_ns - LONGEST)
     spans = spans.take(np.flatnonzero(in_time))
+    place = {service: n for n, service in enumerate({spec.service for spec in specs})}
+    service_of = np.array([place.get(op.service or "", -1) for op in seen.operations], dtype=np.int32)[spans.op]
     told = []
     for n, spec in enumerate(specs):
-        own = seen.run_by(spec.service)[spans.op] if spec.whole else slice(0, 0)
-        of = spans.take(own)
+        if not spec.whole:
+            continue
+        of = spans.take(np.flatnonzero(service_of == place[spec.service]))
         bad = of.take(of.marked(BAD))
         allowed = max(1.0, float(of.weight.sum()) * (1 - spec.target))
         columns = {"spec": np.full(len(bad.sid), n, dtype=np.int32), "tid": bad.tid, "sid": bad.sid}

@@ -11,7 +11,10 @@ from shadowlab.telemetry import questions
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.scene import Rows, Store
 from shadowlab.triage.selector import Condition
-from shadowlab.triage.spans import BAD
+from shadowlab.triage.spans import BAD, Spans
+
+_MOST_SLOTS = 1 << 20
+"""Slots of services that are summed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,25 @@ def of_facts(seen: Facts, services: Collection[str], end_ns: int, ages: Sequence
     import numpy as np
 
     step_ns, oldest = math.gcd(*ages), max(ages)
-    listed = sorted(services)
+    slots = -(-oldest // step_ns)
+    spans = seen.requests
+    spans = spans.take(np.flatnonzero((spans.at_ns > end_ns - oldest) & (spans.at_ns <= end_ns)))
+    listed, some = sorted(services), max(1, _MOST_SLOTS // slots)
+    told: dict[str, Tally] = {}
+    for at in range(0, len(listed), some):
+        told |= _summed(seen, spans, listed[at : at + some], end_ns, step_ns, slots)
+    return told
+
+
+def _summed(
+    seen: Facts, spans: Spans, listed: Sequence[str], end_ns: int, step_ns: int, slots: int
+) -> dict[str, Tally]:
+    """Tallies of some services, all their slots at once."""
+    import numpy as np
+
     place = {service: n for n, service in enumerate(listed)}
     of = np.array([place.get(op.service or "", -1) for op in seen.operations], dtype=np.int64)
-    spans = seen.requests
-    own = np.flatnonzero((spans.at_ns > end_ns - oldest) & (spans.at_ns <= end_ns) & (of[spans.op] >= 0))
-    spans = spans.take(own)
-    slots = -(-oldest // step_ns)
+    spans = spans.take(np.flatnonzero(of[spans.op] >= 0))
     key = of[spans.op] * slots + (end_ns - spans.at_ns) // step_ns
     seen_of = np.bincount(key, minlength=slots * len(listed)).reshape(-1, slots)
     sums = (np.bincount(key, each, slots * len(listed)).reshape(-1, slots)
