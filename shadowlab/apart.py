@@ -27,7 +27,10 @@ def verify_notebook(notebook: str | os.PathLike[str], *, signers: Sequence[str] 
 
 
 def pack(case: str | os.PathLike[str], out: str | os.PathLike[str]) -> Path:
-    """Write a case, keys left out, as one file; the same bytes when packed twice."""
+    """Write a case, keys left out, as one file; the same bytes when packed twice.
+
+    Raises `CaseError` when the file is there and holds anything else than this case as it was before.
+    """
     from shadowlab.audit import archive
 
     return archive.pack(open_case(case, create=False), Path(out))

@@ -191,6 +191,35 @@ def test_packing_twice_gives_the_same_bytes_and_no_key(case: Case, tmp_path: Pat
     assert archive.pack(again, tmp_path / "3.tgz").read_bytes() == first.read_bytes()
 
 
+def test_packing_again_replaces_the_case_as_it_was(case: Case, tmp_path: Path) -> None:
+    before = archive.pack(case, tmp_path / "case.tgz").read_bytes()
+    ledger.append(case, verb="rollout", at=NOON, arguments={}, version="1")
+    assert archive.pack(case, tmp_path / "case.tgz").read_bytes() != before
+    assert verify.verify(archive.unpack(tmp_path / "case.tgz", tmp_path / "again")).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("what", ["other case", "newer", "text", "folder", "link to nothing"])
+def test_packing_replaces_nothing_else(case: Case, tmp_path: Path, what: str) -> None:
+    place = tmp_path / "case.tgz"
+    match what:
+        case "text":
+            place.write_text("precious")
+        case "folder":
+            place.mkdir()
+        case "link to nothing":
+            place.symlink_to(tmp_path / "gone")
+        case _:
+            if what == "newer":
+                shutil.copytree(case.path, tmp_path / "other")
+            other = open_case(tmp_path / "other")
+            ledger.append(other, verb="rollout", at=NOON, arguments={}, version="1")
+            archive.pack(other, place)
+    before = place.read_bytes() if place.is_file() else None
+    with pytest.raises(errors.CaseError, match=r"case.tgz is there already and is no older pack of .*/case"):
+        archive.pack(case, place)
+    assert (place.read_bytes() if place.is_file() else None) == before
+
+
 @pytest.mark.parametrize("name", ["../evil", "/etc/evil", "records/../../evil", "unheard/of"])
 def test_an_archive_cannot_write_outside_of_its_folder(tmp_path: Path, name: str) -> None:
     import tarfile

@@ -371,6 +371,11 @@ def test_the_command_writes_a_recording_for_others(case: Case, tmp_path: Path) -
     assert ran.exit_code == 0
     assert json.loads(ran.stdout)["files"] == [str(tmp_path / "one.zip"), str(tmp_path / "tape.yaml")]
     assert tapes.recognised(tmp_path / "tape.yaml") == "vcr"
+    (tmp_path / "tape.yaml").unlink()
+    again = CliRunner().invoke(cli.main, ["export", str(case.path), kept.id, "--zip", *to])
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "one.zip is there already" in again.stderr
+    assert not (tmp_path / "tape.yaml").exists()
     assert CliRunner().invoke(cli.main, ["export", str(case.path), kept.id]).exit_code == 2
     assert CliRunner().invoke(cli.main, ["export", str(case.path)]).exit_code == 2
 

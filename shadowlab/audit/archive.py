@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import os
 import shutil
 import tarfile
@@ -28,11 +29,13 @@ _TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 
 
 def pack(case: Case, out: Path) -> Path:
-    """Write the whole case, keys left out, to `out`; raises `CaseError` when `out` cannot be written.
+    """Write the whole case, keys left out, to `out`, which is new or holds this case as it was before.
 
-    It holds the writer's place meanwhile, so that what is packed is one state; on a medium that cannot be written
-    nobody else writes either.
+    Raises `CaseError` when `out` holds anything else or cannot be written. The writer's place is held meanwhile, so
+    that what is packed is one state; on a medium that cannot be written nobody else writes either.
     """
+    if os.path.lexists(out) and not _is_older(out, case):
+        raise errors.CaseError(f"{out} is there already and is no older pack of {case.path}", hint="name a new file")
     beside = out.with_name(f".{out.name}.part")
     alone = case.writing("pack") if os.access(case.path, os.W_OK) else contextlib.nullcontext()
     try:
@@ -88,6 +91,19 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
 
 def _unwritable(folder: Path, exc: OSError) -> errors.CaseError:
     return errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder")
+
+
+def _is_older(file: Path, case: Case) -> bool:
+    """Whether a file holds this case as it was before: what its ledger says is how the case's own begins."""
+    place = case.path / "ledger.jsonl"
+    own, told = place.read_bytes() if place.exists() else b"", {}
+    try:
+        with tarfile.open(file, mode="r|gz") as tar:
+            for entry in itertools.islice(tar, 3):  # sorted: case.json, the ledger's head, the ledger
+                told[entry.name] = (tar.extractfile(entry) or io.BytesIO()).read(len(own) + 1)
+    except (OSError, EOFError, tarfile.TarError, zlib.error):
+        return False
+    return "case.json" in told and own.startswith(told.get("ledger.jsonl", b""))
 
 
 def _contents(case: Case) -> Iterator[Path]:

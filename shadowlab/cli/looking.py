@@ -82,8 +82,8 @@ def show(inv: Any, what: str | None) -> Any:
 @CASE
 @click.argument("recording", required=False)
 @click.option("--parquet", type=FILE, metavar="DIR", help="The telemetry, by day and service; a new folder.")
-@click.option("--zip", "zipped", type=FILE, help="RECORDING with its blobs, as one file.")
-@click.option("--vcr", type=FILE, help="RECORDING's calls as a cassette that vcrpy plays.")
+@click.option("--zip", "zipped", type=FILE, help="RECORDING with its blobs, as one new file.")
+@click.option("--vcr", type=FILE, help="RECORDING's calls as a cassette that vcrpy plays; a new file.")
 @JSON
 def export(
     case: Path, recording: str | None, parquet: Path | None, zipped: Path | None, vcr: Path | None, as_json: bool
@@ -112,7 +112,10 @@ def export(
 @click.argument("file", type=FILE)
 @JSON
 def pack(case: Path, file: Path, as_json: bool) -> None:
-    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice."""
+    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice.
+
+    FILE must be new, or hold this case as it was before.
+    """
     from shadowlab import apart
 
     made = str(apart.pack(case, file))

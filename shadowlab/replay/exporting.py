@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,14 @@ class Exported:
 
 
 def export(case: Case, id: str, *, zip: Path | None = None, vcr: Path | None = None) -> Exported:
-    """Write recording `id` to the files that are named, whole or not at all.
+    """Write recording `id` to the new files that are named, whole or not at all.
 
-    Raises `RecordingError` when there is no such recording, or a file cannot be written.
+    Raises `RecordingError` when there is no such recording, or a file is there already or cannot be written.
     """
     fixture = recording.load(case, id)
+    for place in (zip, vcr):
+        if place is not None and os.path.lexists(place):
+            raise errors.RecordingError(f"{place} is there already", hint="name a new file")
     notes: tuple[str, ...] = ()
     if zip is not None:
         content = (case.recordings / f"{fixture.id}.json").read_bytes()
