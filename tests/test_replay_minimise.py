@@ -2,12 +2,13 @@ import json
 from pathlib import Path
 
 import orders
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shadowlab import replay
 from shadowlab.case import Case, open_case
-from shadowlab.replay.shrinking import fewer, smaller
+from shadowlab.replay.shrinking import fewer, parsed, smaller
 from shadowlab.source import Source
 
 ids = [f"{number:032x}" for number in range(4)]
@@ -54,6 +55,14 @@ def test_a_value_is_made_as_simple_as_may_be(numbers: list[int], texts: dict[str
         return isinstance(candidate, dict) and '{"a": 7}' in json.dumps(candidate.get("needed"))
 
     assert smaller(value, holds) == {"needed": [{"a": 7}]}
+
+
+@pytest.mark.parametrize("levels", [150, 900, 100_000])
+def test_a_value_that_is_nested_too_deep_is_not_taken_apart(levels: int) -> None:
+    with pytest.raises(ValueError, match="nested too deep"):
+        parsed("[1," * levels + "7" + "]" * levels)
+    value = parsed("[1," * 99 + "7" + "]" * 99)
+    assert json.dumps(smaller(value, lambda candidate: "7" in json.dumps(candidate))) == "[" * 99 + "7" + "]" * 99
 
 
 def test_two_trees_are_compared_recording_by_recording(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ that the search cannot slip to another failure.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,7 +21,7 @@ from shadowlab.replay.fixture import Fixture, Outbound
 from shadowlab.replay.postgres import needs
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner
-from shadowlab.replay.shrinking import LARGEST_DATABASE, fewer, fewer_of_each, fewer_rows, row_count, smaller
+from shadowlab.replay.shrinking import LARGEST_DATABASE, fewer, fewer_of_each, fewer_rows, parsed, row_count, smaller
 from shadowlab.replay.state import Row
 from shadowlab.replay.trees import tree_of
 from shadowlab.source import Source
@@ -147,8 +146,8 @@ class _Oracle:
         request = self.best.request
         text = request.content.decode("utf-8", "replace")
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
+            document = parsed(text)
+        except ValueError:
             parts = text.split("&") if "=" in text and "\n" not in text else text.splitlines(keepends=True)
             glue = "&" if "=" in text and "\n" not in text else ""
             fewer(parts, lambda left: self._holds(_with_text(self.best, glue.join(left))))
@@ -162,12 +161,15 @@ class _Oracle:
         fewer(self.best.outbound, lambda left: self._holds(_with_tape(self.best, left)))
 
     def _shrink_answers(self) -> None:
-        for at, call in enumerate(self.best.outbound):
-            try:
-                document = json.loads(call.content)
-            except (ValueError, RecursionError):
-                continue
-            smaller(document, lambda value, at=at: self._holds(_with_answer(self.best, at, value)))  # type: ignore[misc]
+        for at in range(len(self.best.outbound)):
+            self._shrink_answer(at)
+
+    def _shrink_answer(self, at: int) -> None:
+        try:
+            document = parsed(self.best.outbound[at].content)
+        except ValueError:
+            return
+        smaller(document, lambda value: self._holds(_with_answer(self.best, at, value)))
 
     def _shrink_rows(self) -> None:
         told = self.best.database

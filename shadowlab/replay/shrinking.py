@@ -6,14 +6,17 @@ first, then leaves (Misherghi and Su, "HDD: Hierarchical Delta Debugging", ICSE 
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _SIMPLEST: tuple[tuple[type, Any], ...] = ((bool, False), (int, 0), (float, 0), (str, ""), (list, []), (dict, {}))
 LARGEST_DATABASE = 2 << 20
 """Bytes: each candidate is a copy, and there may be hundreds."""
+_DEEPEST = 100
+"""Containers in containers that are taken apart."""
 
 
 def fewer(parts: Sequence[T], holds: Callable[[list[T]], bool]) -> list[T]:
@@ -31,6 +34,24 @@ def fewer(parts: Sequence[T], holds: Callable[[list[T]], bool]) -> list[T]:
     return left
 
 
+def parsed(text: str | bytes) -> Any:
+    """A JSON value to be made smaller; raises `ValueError` for what is none, or nests too deep to be taken apart."""
+    try:
+        value = json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("nested too deep") from exc
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [part for one in level for part in _parts(one)]
+    if level:
+        raise ValueError("nested too deep")
+    return value
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+
+
 def smaller(value: Any, holds: Callable[[Any], bool]) -> Any:
     """The simplest JSON value that `holds` allows: containers top-down, then leaves."""
     simplest = next((simple for kind, simple in _SIMPLEST if isinstance(value, kind)), None)
@@ -42,14 +63,25 @@ def smaller(value: Any, holds: Callable[[Any], bool]) -> Any:
         keys = fewer(list(value), lambda left: holds({key: value[key] for key in left}))
         kept = {key: value[key] for key in keys}
         for key in keys:
-            kept[key] = smaller(kept[key], lambda part, key=key: holds({**kept, key: part}))  # type: ignore[misc]
+            kept[key] = smaller(kept[key], _within(kept, key, holds))
         return kept
     if isinstance(value, list):
         items = fewer(value, holds)
         for n in range(len(items)):
-            items[n] = smaller(items[n], lambda part, n=n: holds([*items[:n], part, *items[n + 1 :]]))  # type: ignore[misc]
+            items[n] = smaller(items[n], _within(items, n, holds))
         return items
     return value
+
+
+def _within(whole: Any, place: Any, holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """What a list or mapping has to hold, asked of the part in one place of it."""
+
+    def with_part(part: Any) -> bool:
+        changed = whole.copy()
+        changed[place] = part
+        return holds(changed)
+
+    return with_part
 
 
 def fewer_rows(database: bytes, holds: Callable[[bytes], bool]) -> bytes:
@@ -63,7 +95,7 @@ def fewer_of_each(rows: Mapping[str, Sequence[T]], holds: Callable[[dict[str, li
     tables = fewer(list(whole), lambda left: holds({table: whole[table] for table in left}))
     kept = {table: whole[table] for table in tables}
     for table in tables:
-        kept[table] = fewer(kept[table], lambda left, table=table: holds({**kept, table: left}))  # type: ignore[misc]
+        kept[table] = fewer(kept[table], _within(kept, table, holds))
     return kept
 
 
