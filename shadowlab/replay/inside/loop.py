@@ -32,6 +32,14 @@ class Deadlock(RuntimeError):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop that never waits: with nothing to do, a worker gets its turn, else time jumps to the next timer."""
 
+    # asyncio's own, of which its stubs say nothing
+    _ready: collections.deque[Any]
+    _scheduled: list[asyncio.TimerHandle]
+    _selector: selectors.BaseSelector
+    _stopping: bool
+    _timer_cancelled_count: int
+    _process_events: Callable[[list[Any]], None]
+
     def __init__(self, clock: Clock, schedule: Schedule | None = None, turns: Turns | None = None) -> None:
         super().__init__(selectors.SelectSelector())
         self._turns = turns
@@ -47,27 +55,27 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._clock.monotonic_ns / 1e9
 
     def _run_once(self) -> None:
-        if not self._ready and not self._stopping:  # type: ignore[attr-defined]  # asyncio's own fields
+        if not self._ready and not self._stopping:
             self._poll(0)
-            while not self._ready:  # type: ignore[attr-defined]
+            while not self._ready:
                 self._idle()
                 self._poll(0)
                 if self._due():
                     break
-        if self._schedule is not None and self._ready:  # type: ignore[attr-defined]
+        if self._schedule is not None and self._ready:
             self._one_step(self._schedule)
         else:
             super()._run_once()  # type: ignore[misc]  # asyncio's own step
 
     def _one_step(self, schedule: Schedule) -> None:
-        ready: collections.deque[Any] = self._ready  # type: ignore[attr-defined]
+        ready = self._ready
         place = schedule.choose(ready)
         chosen = ready[place]
         del ready[place]
         held = list(ready)
         ready.clear()
         ready.append(chosen)
-        super()._run_once()  # type: ignore[misc]
+        super()._run_once()  # type: ignore[misc]  # asyncio's own step
         ready.extendleft(reversed(held))
 
     def _idle(self) -> None:
@@ -78,15 +86,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         if self.busy:
             return self._poll(None)
         foreign = sum(not thread.name.startswith(_OURS) for thread in threading.enumerate())
-        connected = len(self._selector.get_map()) > 1  # type: ignore[attr-defined]
+        connected = len(self._selector.get_map()) > 1
         if foreign or connected:
             self._poll(_ANSWER_S if connected else _GRACE_S)
-            if self._ready:  # type: ignore[attr-defined]
+            if self._ready:
                 return None
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        timers = self._scheduled
         while timers and timers[0].cancelled():
-            self._timer_cancelled_count -= 1  # type: ignore[attr-defined]
-            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]
+            self._timer_cancelled_count -= 1
+            heapq.heappop(timers)._scheduled = False  # type: ignore[attr-defined]  # a timer's own
         if timers:
             self._clock.advance(int((timers[0].when() - self.time()) * 1e9) + 1000)
         elif not foreign and not connected:
@@ -98,16 +106,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         assert self._turns is not None
         if self.waiting:
             self.waiting.popleft().set()
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        timers = self._scheduled
         left = max(timers[0].when() - self.time(), 0) if timers else None
-        self._turns.wait(lambda: bool(self._selector.select(0)), left)  # type: ignore[attr-defined]
+        self._turns.wait(lambda: bool(self._selector.select(0)), left)
 
     def _due(self) -> bool:
-        timers: list[asyncio.TimerHandle] = self._scheduled  # type: ignore[attr-defined]
+        timers = self._scheduled
         return bool(timers) and timers[0].when() <= self.time()
 
     def _poll(self, timeout: float | None) -> None:
-        self._process_events(self._selector.select(timeout))  # type: ignore[attr-defined]
+        self._process_events(self._selector.select(timeout))
 
 
 def take_turns() -> None:
