@@ -96,7 +96,7 @@ def _measured(code: str, *words: str) -> tuple[str, int]:
 
 
 _INGEST = """
-from shadowlab import telemetry, terminal
+from shadowlab import telemetry
 from shadowlab.case import open_case
 done = telemetry.ingest(open_case(sys.argv[1]), sys.argv[2:])
 print(done.spans, [r.reason for r in done.refused], [r.position + ': ' + r.reason for r in done.rejected])
