@@ -69,11 +69,6 @@ def rank(source: Source, span: Range, cuts: Sequence[Cut]) -> tuple[Touch, ...]:
     return tuple(sorted(newest_first, key=lambda touch: -touch.score))
 
 
-def changes_settings(commit: Commit) -> bool:
-    """Whether a commit changes nothing but settings files."""
-    return bool(commit.files) and all(_is_settings(file) for file in commit.files)
-
-
 def _is_settings(file: str) -> bool:
     path = PurePosixPath(file)
     return path.suffix in _SETTINGS or path.name.startswith(".env")

@@ -23,7 +23,6 @@ from .clock import REAL_SLEEP, Clock
 from .put import put
 from .schedule import Schedule
 
-_start_new = _thread.start_new_thread
 _get_ident = _thread.get_ident
 _Real = _thread.allocate_lock
 _submit = concurrent.futures.ThreadPoolExecutor.submit
