@@ -10,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from shadowlab.case import Case
 from shadowlab.cli import main
 
 README = Path(__file__).parent.parent / "README.md"
@@ -101,3 +102,15 @@ def test_a_fault_of_our_own_does_not_look_like_a_verdict(monkeypatch: pytest.Mon
     assert shown.exit_code == 70
     assert "ZeroDivisionError in" in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("verb", ["ingest", "sql"])
+def test_a_standard_input_that_is_closed_is_said(
+    case: Case, verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # what Python makes of `<&-`
+    with pytest.raises(SystemExit) as ended:
+        main([verb, str(case.path), "-"])
+    told = capsys.readouterr()
+    assert (ended.value.code, told.out) == (2, "")
+    assert "is closed\nhint: " in told.err

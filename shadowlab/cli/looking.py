@@ -67,6 +67,8 @@ def sql(
 
     if inv.telemetry or query.strip() in {f"@{name}" for name in ASKED}:
         return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
+    if query == "-" and sys.stdin is None:
+        raise errors.UsageError("standard input is closed", hint="give the query itself")
     rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
     return terminal.Rows(rows, form)
 

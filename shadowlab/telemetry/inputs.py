@@ -97,6 +97,8 @@ def opened(given: Input) -> Iterator[BinaryIO]:
 
 def _open(place: str) -> BinaryIO:
     if place == "-":
+        if sys.stdin is None:
+            raise errors.TelemetryError("cannot be read: it is closed")
         return cast(BinaryIO, Piped(sys.stdin.fileno()))
     if "://" in place:
         import fsspec
