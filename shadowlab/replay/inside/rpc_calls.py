@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-from . import rpc, rpc_server
+from . import rpc, rpc_cores
 from .put import put
 from .tape import Tape, content_of, elapsed_ns
 
@@ -33,7 +33,7 @@ def install(grpc: Any, tape: Tape, advance: Callable[[int], None]) -> None:
     put(
         _channel.Channel, subscribe=lambda self, callback, try_to_connect=None: callback(grpc.ChannelConnectivity.READY)
     )
-    rpc_server.install(cygrpc)
+    rpc_cores.install(cygrpc)
 
 
 class Calls:

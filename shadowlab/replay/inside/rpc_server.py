@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
-import threading
 from typing import Any, NamedTuple
 
 from . import rpc
 from .entry import Answer, is_server
 from .loop import VirtualLoop
-from .put import put
 from .rpc_context import Aborted, AioContext, Context
-
-_made: list[Any] = []
-"""Servers in the order in which the service made them."""
-
-
-def install(cygrpc: Any) -> None:
-    """Servers that listen to nobody, and are remembered."""
-    from grpc import _server
-    from grpc.aio import _server as aio
-
-    put(cygrpc, Server=_Core, CompletionQueue=_Core, AioServer=_AioCore)
-    for kind in (_server._Server, aio.Server):
-        put(kind, __init__=_remembering(kind.__init__))
-    put(
-        _server._Server,
-        start=lambda server: None,
-        stop=lambda server, grace=None: _set(),
-        wait_for_termination=lambda server, timeout=None: False,
-    )
+from .rpc_cores import is_async, made
 
 
 class Rpc:
@@ -56,17 +35,17 @@ class Rpc:
     async def _found(self) -> Any:
         if is_server(self._app):
             return self._app
-        made = self._app()
-        made = await made if inspect.isawaitable(made) else made
-        if is_server(made):
-            return made
-        if not _made:
+        told = self._app()
+        told = await told if inspect.isawaitable(told) else told
+        if is_server(told):
+            return told
+        if not made:
             raise LookupError("entrypoint: it is no gRPC server, and calling it made none")
-        return _made[-1]
+        return made[-1]
 
     async def _ask(self, request: dict[str, Any], body: bytes) -> Answer:
         details = _Details(request["path"], rpc.metadata(map(tuple, request["headers"])))
-        context: Context = (AioContext if _is_async(self._server) else Context)(details.invocation_metadata)
+        context: Context = (AioContext if is_async(self._server) else Context)(details.invocation_metadata)
         try:
             return context.answer(await _served(await self._handler(details), body, context), None)
         except Aborted:
@@ -76,7 +55,7 @@ class Rpc:
             return context.answer(b"", exc)
 
     async def _handler(self, details: _Details) -> Any:
-        if not _is_async(self._server):
+        if not is_async(self._server):
             state = self._server._state
             named, services = state.registered_method_handlers, state.generic_handlers
             pipeline = state.interceptor_pipeline
@@ -126,74 +105,3 @@ async def _served(handler: Any, body: bytes, context: Context) -> bytes:
     except Exception:
         context.end(rpc.INTERNAL, "Failed to serialize response!")
         raise
-
-
-class _Core:
-    """In the place of a server's core, and of its queue."""
-
-    def __init__(self, *told: Any) -> None:
-        pass
-
-    def add_http2_port(self, address: bytes, *told: Any) -> int:
-        return _port(address)
-
-    def register_method(self, name: Any) -> None:
-        """All calls come the same way."""
-
-    register_completion_queue = register_method
-
-
-class _AioCore:
-    """The same for asyncio; it keeps what it is given."""
-
-    def __init__(self, loop: Any, pool: Any, services: Any, interceptors: Any, *told: Any) -> None:
-        self.services = list(services or ())
-        self.interceptors = list(interceptors or ())
-        self.named: dict[Any, Any] = {}
-
-    def add_generic_rpc_handlers(self, services: Any) -> None:
-        self.services.extend(services)
-
-    def add_registered_method_handlers(self, named: dict[Any, Any]) -> None:
-        self.named.update(named)
-
-    def add_insecure_port(self, address: bytes) -> int:
-        return _port(address)
-
-    def add_secure_port(self, address: bytes, credentials: Any) -> int:
-        return _port(address)
-
-    def is_running(self) -> bool:
-        return False
-
-    async def start(self) -> None:
-        await asyncio.sleep(0)
-
-    async def shutdown(self, grace: Any) -> None:
-        await asyncio.sleep(0)
-
-    async def wait_for_termination(self, timeout: Any = None) -> bool:
-        return False
-
-
-def _port(address: bytes) -> int:
-    told = address.rpartition(b":")[2]
-    return int(told) or 50051 if told.isdigit() else 50051
-
-
-def _is_async(server: Any) -> bool:
-    return isinstance(getattr(server, "_server", None), _AioCore)
-
-
-def _remembering(init: Any) -> Any:
-    def remembered(server: Any, *args: Any, **kwargs: Any) -> None:
-        init(server, *args, **kwargs)
-        _made.append(server)
-
-    return remembered
-
-
-def _set() -> threading.Event:
-    ended = threading.Event()
-    ended.set()
-    return ended
