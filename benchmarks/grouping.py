@@ -6,34 +6,27 @@ import re
 import time
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from typing import Any
 
-import duckdb
 import pyarrow as pa
 from faults import Event
 
-from shadowlab.triage import fingerprint, stacks
+from shadowlab.triage import fingerprint, readings, stacks, tables
+from shadowlab.triage.coded import coded_texts
 
 
 def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
     """The fingerprint of each event, and the CPU seconds that all of them took."""
-    with duckdb.connect() as con:
-        table = pa.table({
-            "eid": range(len(told)), "error_id": range(len(told)), "sid": range(len(told)),
-            "tid": range(len(told)), "trace_id": [f"{n:032x}" for n in range(len(told))], "span_id": ["1"] * len(told),
-            "service": [e.service for e in told], "operation": ["GET /"] * len(told), "at_ns": range(len(told)),
-            "exception_type": [e.type for e in told], "exception_message": [e.message for e in told],
-            "stack": [e.stack for e in told]})  # fmt: skip
-        con.register("incoming", table)
-        con.execute("CREATE TABLE err AS FROM incoming; CREATE VIEW fresh AS FROM err")
-        codes = "error_type, grpc_status, other_code".replace(",", " VARCHAR,")
-        con.execute(f"CREATE TABLE coded (sid BIGINT, {codes} VARCHAR, http_status INTEGER)")
-        began = time.process_time()
-        fingerprint.remember(con)
-        fingerprint.identify(con)
-        spent = time.process_time() - began
-        rows: list[tuple[Any, ...]] = con.execute("SELECT fingerprint FROM signed ORDER BY eid").fetchall()
-    return [row[0] for row in rows], spent
+    table = pa.table({
+        "sid": range(len(told)), "operation": ["GET /"] * len(told), "exception_type": [e.type for e in told],
+        "exception_message": [e.message for e in told], "stack": [e.stack for e in told]})  # fmt: skip
+    texts = dict.fromkeys(("error_type", "grpc_status", "other_code"), pa.string())
+    codes = pa.schema({"sid": pa.int64(), "http_status": pa.int32(), **texts}).empty_table()
+    began = time.process_time()
+    with tables.workshop() as con:
+        read = readings.read(con, table, [codes])
+    signed = fingerprint.sign(coded_texts([e.service for e in told]), read)
+    spent = time.process_time() - began
+    return [signed.fingerprints[n] for n in signed.group.tolist()], spent
 
 
 def scores(groups: Sequence[Hashable], truth: Sequence[Hashable]) -> tuple[float, float, float]:

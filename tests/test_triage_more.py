@@ -18,7 +18,7 @@ from shadowlab.records import Triage
 from shadowlab.telemetry import questions
 from shadowlab.telemetry.questions import requests
 from shadowlab.telemetry.store import Store
-from shadowlab.triage import burn, graph, places, remembered, slo, tallies
+from shadowlab.triage import burn, graph, kin, places, remembered, slo, tallies
 
 MINUTES = 6
 Request = list[tuple[str, str, dict[str, Any]]]
@@ -115,38 +115,23 @@ def test_other_questions_to_what_is_known_are_answered_as_if_nothing_were(tmp_pa
         assert looked(case, **more) == at_once(case, **more)
 
 
-def test_only_what_is_near_or_new_is_read_again(tmp_path: Path):
+def test_only_traces_that_lie_in_several_segments_are_placed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     case = open_case(tmp_path / "case")
-    first, *later = parts(shop(9), 9)
-    taken(case, [span for part in (first, *later[:-1]) for span in part])
+    arrived = parts(shop(9), 9)
+    taken(case, [span for part in arrived[:4] for span in part])
     looked(case)
-    taken(case, later[-1])
-    read: list[int] = []
-    unfold = triage.unfold
+    taken(case, [span for part in arrived[4:] for span in part])
+    read: list[tuple[int, int]] = []
 
-    def counting(con: Any, store: Any, told: list[str]) -> None:
-        read.append(len(told))
-        unfold(con, store, told)
+    def counting(seen: Any, traces: Any) -> Any:
+        read.append((len(traces), len(seen.shared)))
+        return kin.kin(seen, traces)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(triage, "unfold", counting)
-        assert looked(case, window=timedelta(minutes=2)) == at_once(case, window=timedelta(minutes=2))
-    assert read[0] < read[1] / 2
-
-
-def test_places_that_another_version_found_are_found_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    case = open_case(tmp_path / "case")
-    taken(case, [span for request in shop(3) for span in request])
-    looked(case)
-    monkeypatch.setattr(places, "VERSION", places.VERSION + 1)
-    with telemetry.store(case) as store:
-        known = telemetry.known_fingerprints(store)
-        broken = known.set_column(
-            known.column_names.index("request"),
-            "request",
-            known.column("request").combine_chunks().fill_null("").take([0] * len(known)),
-        )
-        assert triage.triage(store, known=broken)[0] == triage.triage(store)[0]
+    monkeypatch.setattr(places, "kin", counting)
+    found = looked(case, window=timedelta(minutes=2))
+    ((again, shared),) = read
+    assert 0 < again <= shared < len(shop(9)) / 2
+    assert found == at_once(case, window=timedelta(minutes=2))
 
 
 def test_a_segment_is_read_once_however_many_triages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -14,12 +14,10 @@ from shadowlab.triage import (
     away,
     burn,
     changes,
-    charge,
     clocks,
     fingerprint,
     graph,
     logs,
-    places,
     plots,
     remembered,
     services,
@@ -29,9 +27,10 @@ from shadowlab.triage import (
 )
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.fingerprint import Corrections
-from shadowlab.triage.look import Look, broken, prepare
+from shadowlab.triage.look import Look, broken
 from shadowlab.triage.page import html, suspect_html
-from shadowlab.triage.scene import Store, keep, read_fresh, scene, unfold
+from shadowlab.triage.scene import scene
+from shadowlab.triage.tables import Store, keep, workshop
 from shadowlab.triage.timeline import timeline
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def triage(
     specs = [_triggered(spec, trigger) for spec in _specs(seen, objectives)]
     weight = WEIGHT if seen.sampled else "1::DOUBLE"
     there = away.asked(archive, specs, at_ns=at_ns, low_ns=low_ns, data=data)
-    with ThreadPoolExecutor(max_workers=2) as pool, scene(seen) as con:  # DuckDB works outside the interpreter's lock
+    with ThreadPoolExecutor(max_workers=2) as pool, workshop() as con:  # DuckDB works outside the interpreter's lock
         measuring = pool.submit(
             burn.measure,
             store,
@@ -92,28 +91,33 @@ def triage(
         calling = pool.submit(graph.edges, seen, low_ns=low_ns, high_ns=at_ns)
         logging = pool.submit(logs.groups, store, seen, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
         shifts = changes.shifts(store, seen, first_ns=data.first_ns, last_ns=at_ns)
-        read_fresh(con, seen, fingerprint.remember(con, source_frames, known))
-        fingerprint.identify(con, source_frames, corrections)
         bad = broken(store, seen, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
-        told = {*bad.column("tid").to_pylist(), *services.loud(store, seen, low_ns=low_ns, high_ns=at_ns)} - {None}
-        unfold(con, seen, places.look_near(con, seen, known, sorted(told), low_ns=low_ns, high_ns=at_ns))
-        places.place(con)
-        charge.charge(con)
+        loud = services.loud(store, seen, low_ns=low_ns, high_ns=at_ns)
+        around = scene(
+            con,
+            seen,
+            bad,
+            [trace for trace in loud if trace is not None],
+            low_ns=low_ns,
+            high_ns=at_ns,
+            prefixes=source_frames,
+            corrections=corrections,
+            known=known,
+        )
         measured, tallies = measuring.result()
         keep(con, "sampled", sampling.result())
         off = clocks.clocks(con)
-        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, weight, told_changes, off)
-        prepare(con, store, look, bad)
+        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes, off)
         measured = slow.slowest(con, look, specs, measured, bad, passed)
-        blaming = pool.submit(services.blame, con.cursor(), store, look, specs, tallies)
-        found = suspects.suspects(con, store, look, top=top, each=pool.map)
+        blaming = pool.submit(services.blame, con.cursor(), store, around, look, specs, tallies)
+        found = suspects.suspects(con, store, around, look, top=top, each=pool.map)
         blamed = blaming.result()
         changed = _changes(look, found)
         spec = _worst(specs, measured)
         start = _start(data.first_ns, low_ns, found)
         shown = {s.fingerprint for s in found}
-        slices = timeline(con, store, seen, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
-        table = fingerprint.kept(con, source_frames)
+        slices = timeline(around, store, seen, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
+        table = fingerprint.kept(around.errors, around.signed, source_frames)
     record = Triage(
         at=burn.moment(at_ns),
         window=window,
@@ -133,7 +137,7 @@ def triage(
             *there.notes,
             *(burn.skew(seen) if at is None else ()),
             *clocks.notes(off),
-            *(["spans are sampled: counts are estimates, each span counts for those it stands for"] * look.sampled),
+            *(["spans are sampled: counts are estimates, each span counts for those it stands for"] * seen.sampled),
         ),
     )
     return record, table

@@ -14,8 +14,8 @@ from shadowlab.telemetry.larger import Engine, Scope, answer
 from shadowlab.telemetry.questions import expressions
 from shadowlab.triage import burn
 from shadowlab.triage.burn import USUAL, Extent, since
-from shadowlab.triage.scene import Rows
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.tables import Rows
 from shadowlab.triage.tallies import Ask, Tally, of_services
 
 

@@ -17,9 +17,9 @@ from shadowlab.records import BurnWindow, Objective
 from shadowlab.telemetry import questions
 from shadowlab.telemetry.questions.requests import FAILED, WEIGHT
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Store
 from shadowlab.triage.selector import Condition
 from shadowlab.triage.slo import ObjectiveSpec
+from shadowlab.triage.tables import Store
 from shadowlab.triage.tallies import Asked, Tally, of_facts, tallies
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -23,8 +23,8 @@ from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
-from shadowlab.triage.scene import Store, array
 from shadowlab.triage.spans import NEVER
+from shadowlab.triage.tables import Store
 
 _SLICES = 240
 _ABSENT = 3
@@ -180,7 +180,7 @@ def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int
     of = np.array([place.setdefault((op.version, op.revision), len(place)) for op in seen.operations])
     return Requests(
         start_ns=spans.start_ns,
-        failing=np.isin(spans.sid, array(failing)),
+        failing=np.isin(spans.sid, failing),
         tid=spans.tid,
         versions=tuple(place),
         version=of[spans.op],

@@ -9,98 +9,109 @@ in the traces where something handled happened below it. Clocks of different ser
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.scene import array, keep
+from shadowlab.triage.coded import NONE, coded_texts
+from shadowlab.triage.fingerprint import Signed
+from shadowlab.triage.places import Places
+from shadowlab.triage.raised import Raised
+from shadowlab.triage.spans import NEVER
 
-# Failing spans that have a failing span above or below them, each seen by its last error.
-_LAST = """
-CREATE TABLE last AS SELECT sid, max_by(eid, (at_ns, eid)) AS eid FROM signed GROUP BY sid"""
-_FAILING = """
-SELECT last.sid, nearest.holder, signed.eid, coalesce(ends.end_ns, signed.at_ns) AS end_ns, exception_type AS type,
-       template, root_type, causes, fingerprint
-FROM last JOIN signed USING (eid) JOIN err USING (eid) JOIN readings USING (reading)
-LEFT JOIN nearest ON nearest.sid = last.sid LEFT JOIN ends ON ends.sid = last.sid
-WHERE nearest.holder IS NOT NULL OR last.sid IN (SELECT holder FROM nearest)
-ORDER BY signed.eid"""
-_SPANS = "SELECT fingerprint, count(*) AS spans FROM last JOIN signed USING (eid) GROUP BY fingerprint"
+_LONGEST = 64
+"""Spans by which an error is passed on."""
 
 
-def charge(con: Any) -> None:
-    """Make table `charged` in a scene: `eid`, and `root`, the `eid` of the error that it passes on (itself if none).
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """Which error each error passes on."""
 
-    Table `roots` says the same of each failing span's last error.
-    """
-    import pyarrow as pa
+    root: Any
+    """The place of that error, for each error; its own where it passes none on."""
+    sid: Any
+    """The failing spans, ascending."""
+    root_of: Any
+    """The place of the error at the root of each failing span's last one."""
 
-    con.execute(_LAST)
-    failing = con.sql(_FAILING).to_arrow_table()
-    eid, root = _roots(failing, dict(con.execute(_SPANS).fetchall()))
-    keep(con, "moved", pa.table({"eid": eid, "root": root}).filter(pa.array(eid != root)))
-    con.execute("""
-        CREATE TABLE roots AS
-        SELECT last.sid, last.eid AS last, coalesce(moved.root, last.eid) AS root
-        FROM last LEFT JOIN moved USING (eid)""")
-    con.execute("""
-        CREATE TABLE charged AS
-        SELECT own.eid, CASE WHEN own.fingerprint = final.fingerprint THEN roots.root ELSE own.eid END AS root
-        FROM signed own JOIN roots USING (sid) JOIN signed final ON final.eid = roots.last""")
+    @property
+    def causing(self) -> Any:
+        """Which errors are their own (booleans)."""
+        import numpy as np
+
+        return self.root == np.arange(len(self.root))
+
+    def roots(self, sid: Any) -> tuple[Any, Any]:
+        """The root of each span's last error, and whether it has one."""
+        import numpy as np
+
+        if not len(self.sid):
+            return np.zeros(len(sid), dtype=np.int64), np.zeros(len(sid), dtype=bool)
+        place = np.minimum(self.sid.searchsorted(sid), len(self.sid) - 1)
+        return self.root_of[place], self.sid[place] == sid
 
 
-def _roots(failing: Any, spans: Mapping[str, int]) -> tuple[Any, Any]:
-    """The last error of each failing span of a table, and the one at its root; as arrays of their `eid`."""
+def charge(errors: Raised, signed: Signed, places: Places) -> Charged:
+    """Charge the errors of a case."""
     import numpy as np
 
-    if not len(failing):
-        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    eid, ends = (array(failing.column(name)) for name in ("eid", "end_ns"))
-    below = _below(failing, eid, ends)
-    codes = failing.column("fingerprint").combine_chunks().dictionary_encode()
-    group, names = np.asarray(codes.indices), codes.dictionary.to_pylist()
-    held = np.bincount(group[below >= 0], minlength=len(names))
-    usual = np.array([count > 0 and 2 * count >= spans[name] for name, count in zip(names, held.tolist(), strict=True)])
+    sid, of = np.unique(errors.sid, return_inverse=True)
+    at_ns = np.where(errors.at_ns == NEVER, 2**63 - 1, errors.at_ns)
+    last = np.zeros(len(sid), dtype=np.int64)
+    in_time = np.argsort(at_ns, kind="stable")
+    last[of[in_time]] = in_time  # of several, the last one stays
+    root_of = _roots(errors, signed, places, sid, last)
+    final = last[of]
+    root = np.where(signed.group == signed.group[final], root_of[of], np.arange(len(of)))
+    return Charged(root, sid, root_of)
+
+
+def _roots(errors: Raised, signed: Signed, places: Places, sid: Any, last: Any) -> Any:
+    """The place of the error at the root of each failing span's last one."""
+    import numpy as np
+
+    below = _below(places, sid, last)
     holders = np.flatnonzero(below >= 0)
-    goes_on = np.zeros(len(eid), dtype=bool)
-    goes_on[holders] = usual[group[holders]] | _passes_on(failing, holders, below[holders])
-    at = np.arange(len(eid))
-    for _ in range(64):
+    many = len(signed.fingerprints)
+    group = signed.group[last]
+    held, spans = np.bincount(group[holders], minlength=many), np.bincount(group, minlength=many)
+    usual = (held > 0) & (2 * held >= spans)
+    goes_on = np.zeros(len(last), dtype=bool)
+    goes_on[holders] = usual[group[holders]] | _passes_on(errors, signed, last[holders], last[below[holders]])
+    at = np.arange(len(last))
+    for _ in range(_LONGEST):
         onward = goes_on[at]
         if not onward.any():
             break
         at = np.where(onward, below[at], at)
-    return eid, eid[at]
+    return last[at]
 
 
-def _below(failing: Any, eid: Any, ends: Any) -> Any:
+def _below(places: Places, sid: Any, last: Any) -> Any:
     """Of the failing spans right below each, the place of the one that ended last; -1 where there is none."""
     import numpy as np
 
-    sid = array(failing.column("sid"))
-    held = np.flatnonzero(array(failing.column("holder").is_valid()))
-    by_sid = np.argsort(sid)
-    holder = array(failing.column("holder").fill_null(0))[held]
-    found = sid[by_sid].searchsorted(holder)
-    found = np.minimum(found, max(0, len(sid) - 1))
-    there = sid[by_sid][found] == holder
-    held, above = held[there], by_sid[found[there]]
-    other = above != held
-    held, above = held[other], above[other]
-    last = np.lexsort((eid[held], ends[held]))
+    held = np.flatnonzero(places.held[last])
+    holder = places.holder[last[held]]
+    above = np.minimum(sid.searchsorted(holder), max(0, len(sid) - 1))
+    there = (sid[above] == holder) & (above != held)
+    held, above = held[there], above[there]
+    in_time = np.lexsort((last[held], places.ended_ns[last[held]]))
     below = np.full(len(sid), -1)
-    below[above[last]] = held[last]  # of several, the last one stays
+    below[above[in_time]] = held[in_time]  # of several, the last one stays
     return below
 
 
-def _passes_on(failing: Any, holders: Any, below: Any) -> Any:
-    """Which of these spans pass on what the span below them says, by what both say."""
+def _passes_on(errors: Raised, signed: Signed, own: Any, below: Any) -> Any:
+    """Which of these errors pass on what those below them say, by what both say."""
     import numpy as np
 
-    type_of, template, root_type = (failing.column(name).to_pylist() for name in ("type", "template", "root_type"))
-    causes = failing.column("causes").to_pylist()
-
-    def on(span: int, below: int) -> bool:
-        same = (type_of[span], template[span]) == (type_of[below], template[below])
-        return not type_of[span] or same or bool({type_of[below], root_type[below]}.intersection(causes[span] or ()))
-
-    return np.array([on(*pair) for pair in zip(holders.tolist(), below.tolist(), strict=True)], dtype=bool)
+    kind, words = errors.type.code, signed.readings
+    template = coded_texts([reading.template for reading in words]).code
+    same = (kind[own] == kind[below]) & (template[signed.reading[own]] == template[signed.reading[below]])
+    nothing = np.array([not word for word in errors.type.words] + [True], dtype=bool)
+    on = nothing[np.where(kind[own] == NONE, len(errors.type.words), kind[own])] | same
+    chained = np.array([bool(reading.causes) for reading in words], dtype=bool)
+    for n in np.flatnonzero(~on & chained[signed.reading[own]]).tolist():
+        said = words[signed.reading[below[n]]]
+        on[n] = bool({errors.type.text(below[n]), said.root_type}.intersection(words[signed.reading[own[n]]].causes))
+    return on

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.scene import dicts
+from shadowlab.triage.tables import dicts
 
 _LEAST_CALLS = 10
 _LEAST_NS = 500_000_000

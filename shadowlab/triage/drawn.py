@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.scene import array, keep
+from shadowlab.triage.tables import array, keep
 
 
 @dataclass(frozen=True, slots=True)

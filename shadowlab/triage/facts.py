@@ -12,8 +12,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from shadowlab.triage.scene import Store, array, ask_alone
 from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, joined
+from shadowlab.triage.tables import Store, array, ask_alone
 
 _MOST_STACKS = 100
 """Of a part, which are kept."""
@@ -50,6 +50,13 @@ class Facts:
         import numpy as np
 
         return np.fromiter(map(test, self.operations), dtype=bool, count=len(self.operations))
+
+    def ranked(self, of: Callable[[Operation], str | None]) -> Any:
+        """A number for each operation, the same for those of which `of` tells the same."""
+        import numpy as np
+
+        place: dict[str | None, int] = {}
+        return np.array([place.setdefault(of(op), len(place)) for op in self.operations], dtype=np.int64)
 
     def run_by(self, service: str) -> Any:
         """Which operations are a service's (booleans)."""
@@ -101,6 +108,14 @@ class Facts:
             np.add.reduceat(whole.spans[order], first),
             np.add.reduceat(whole.errors[order], first),
         )
+
+    @cached_property
+    def shared(self) -> Any:
+        """The traces that lie in several parts, in order."""
+        import numpy as np
+
+        every = np.sort(np.concatenate([part.traces.tid for part in self.parts]), kind="stable")
+        return np.unique(every[1:][every[1:] == every[:-1]])
 
     def each(self, name: str, make: Callable[[Part], Any]) -> list[Any]:
         """What `make` makes of each part alone, kept under a name."""

@@ -14,7 +14,7 @@ from typing import Any
 from shadowlab.records import LogGroup
 from shadowlab.triage import mask
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Store, signature
+from shadowlab.triage.tables import Store, signature
 from shadowlab.triage.words import one_each
 
 VERSION = 2

@@ -1,104 +1,95 @@
 """Where each error lies: the request that it happened in, and the failing span right above it.
 
-Both depend on the spans of its trace alone. So what an earlier triage found holds while its trace has not changed, and
-only traces that have changed, or that lie near the window, are read. A segment never changes: a trace that has as many
-spans as before, as many that fail, the same first start and last end is the same one.
+Both depend on the spans of its trace alone. A segment never changes: what its own spans say of its errors holds for as
+long as it is there, for all traces that lie in it and in no other. Only traces that lie in several are looked at anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
+from shadowlab.triage import coded
+from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import keep
-from shadowlab.triage.spans import NEVER
-
-VERSION = 1
-"""Of what is kept of a place."""
-COLUMNS = ("error_id", "placed_by", "request", "request_name", "holder", "ended", "trace_spans", "trace_failed",
-           "trace_first", "trace_last")  # fmt: skip
-
-# (1) errors whose traces must be read: such as changed, or are near the window
-_NEAR = """
-CREATE TABLE near AS
-WITH settled AS (
-    SELECT err.tid FROM err LEFT JOIN placed p USING (error_id) LEFT JOIN shapes s USING (tid)
-    GROUP BY err.tid
-    HAVING bool_and(p.placed_by IS NOT NULL AND p.trace_spans = s.trace_spans AND p.trace_failed = s.trace_failed
-                    AND p.trace_first IS NOT DISTINCT FROM s.trace_first
-                    AND p.trace_last IS NOT DISTINCT FROM s.trace_last) IS TRUE)
-SELECT eid FROM err
-WHERE tid IS NULL OR tid NOT IN (SELECT tid FROM settled WHERE tid IS NOT NULL)
-   OR tid IN (SELECT tid FROM err WHERE at_ns > $low AND at_ns <= $high) OR tid IN (SELECT tid FROM told)"""
-
-# (2) the request that an error happened in: the nearest entry span of its service, else its own span
-_REQUESTS = """
-CREATE TABLE requests AS
-WITH entries AS (
-    SELECT a.sid, arg_min({'span': t.span_id, 'name': t.name}, a.depth) AS request
-    FROM above a JOIN tree t ON t.sid = a.ancestor JOIN tree o ON o.sid = a.sid
-    WHERE t.service IS NOT DISTINCT FROM o.service AND (t.kind IN ('server', 'consumer') OR t.parent IS NULL)
-    GROUP BY a.sid)
-SELECT s.eid, coalesce(e.request.span, s.span_id) AS request, coalesce(e.request.name, s.operation) AS name
-FROM err s SEMI JOIN near USING (eid) LEFT JOIN entries e USING (sid)
-UNION ALL
-SELECT s.eid, p.request, p.request_name FROM err s ANTI JOIN near USING (eid) JOIN placed p USING (error_id)"""
-
-# (3) failing spans that have one above them, each with the nearest such; and when failing spans ended
-_NEAREST = """
-CREATE TABLE nearest AS
-SELECT a.sid, arg_min(a.ancestor, a.depth) AS holder FROM above a SEMI JOIN err ON err.sid = a.ancestor
-WHERE a.depth > 0 AND a.ancestor <> a.sid GROUP BY a.sid
-UNION ALL
-SELECT DISTINCT s.sid, p.holder FROM err s ANTI JOIN near USING (eid) JOIN placed p USING (error_id)
-WHERE p.holder IS NOT NULL"""
-_ENDS = """
-CREATE TABLE ends AS
-SELECT sid, end_ns FROM tree SEMI JOIN (SELECT sid FROM err SEMI JOIN near USING (eid)) USING (sid)
-UNION ALL
-SELECT DISTINCT s.sid, p.ended FROM err s ANTI JOIN near USING (eid) JOIN placed p USING (error_id)"""
+from shadowlab.triage.kin import NOWHERE, Kin, kin, kin_within
+from shadowlab.triage.raised import Raised
+from shadowlab.triage.spans import BELOW, NEVER, Part, among
 
 
-def look_near(con: Any, seen: Facts, known: Any, traces: Sequence[int], *, low_ns: int, high_ns: int) -> list[int]:
-    """Make table `near` in a scene, of the errors (`eid`) whose traces must be read; gives these traces' hashes.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """A row each error, as arrays."""
 
-    `known` is what `fingerprint.kept` gave before (an Arrow table, None for nothing); `traces` are read too.
-    """
-    import pyarrow as pa
-
-    keep(con, "shapes", _shapes(con, seen))
-    if known is None or not set(COLUMNS) <= set(known.column_names):
-        con.execute(f"CREATE TABLE placed AS {_nothing()}")
-    else:
-        keep(con, "placed", known.select(COLUMNS))
-        con.execute("DELETE FROM placed WHERE placed_by IS DISTINCT FROM ?", [VERSION])
-    keep(con, "told", pa.table({"tid": pa.array(traces, pa.uint64())}))
-    con.execute(_NEAR, {"low": low_ns, "high": high_ns})
-    found = con.execute("SELECT DISTINCT tid FROM err SEMI JOIN near USING (eid) WHERE tid IS NOT NULL")
-    return [trace for (trace,) in found.fetchall()]
-
-
-def _shapes(con: Any, seen: Facts) -> Any:
-    """What is kept of the shape of each trace with an error, as an Arrow table."""
-    import pyarrow as pa
-
-    traces = con.execute("SELECT DISTINCT tid FROM err WHERE tid IS NOT NULL ORDER BY tid").fetchnumpy()["tid"]
-    of = seen.traces.tid.searchsorted(traces)
-    whole = seen.traces
-    ends = {"trace_first": whole.start_ns, "trace_last": whole.end_ns}
-    told = {"trace_spans": whole.spans, "trace_failed": whole.errors, **ends}
-    columns = {name: pa.array(each[of], mask=each[of] == NEVER) for name, each in told.items()}
-    return pa.table({"tid": traces, **columns})
+    request: Any
+    """A hash of the trace's and span's ids: the nearest entry span of its service, else its own span."""
+    name: Coded
+    """The request's."""
+    held: Any
+    """Whether a failing span lies above the error's own."""
+    holder: Any
+    """The nearest such."""
+    ended_ns: Any
+    """When its own span ended; the error's own time where nobody knows."""
+    weight: Any
+    """Requests that its own span stands for."""
 
 
-def place(con: Any) -> None:
-    """Make tables `requests`, `nearest` and `ends` in a scene, of all errors."""
-    for query in (_REQUESTS, _NEAREST, _ENDS):
-        con.execute(query)
+def placed(seen: Facts, errors: Raised) -> Places:
+    """Where the errors of a case lie."""
+    import numpy as np
+
+    def own(part: Part) -> Places:
+        raised: Raised = part.notes["raised"]
+        return _placed(seen, raised, kin_within(seen, part, np.unique(raised.tid)))
+
+    parts: list[Places] = seen.each("places", own)
+    at = errors.from_parts
+    told = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Places)}
+    name = coded.joined(told.pop("name")).of(at)
+    plain = {name: np.concatenate(columns)[at] for name, columns in told.items()}
+    torn = np.flatnonzero(among(errors.tid, seen.shared))
+    if not len(torn):
+        return Places(name=name, **plain)
+    some = errors.take(torn)
+    anew = _placed(seen, some, kin(seen, np.unique(some.tid)))
+    for column, values in plain.items():
+        values[torn] = getattr(anew, column)
+    return Places(name=name.put(torn, anew.name), **plain)
 
 
-def _nothing() -> str:
-    types = ("UBIGINT", "INTEGER", "VARCHAR", "VARCHAR", "UBIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT")
-    columns = ", ".join(f"NULL::{kind} AS {name}" for name, kind in zip(COLUMNS, types, strict=True))
-    return f"SELECT {columns} WHERE false"
+def _placed(seen: Facts, errors: Raised, above: Kin) -> Places:
+    """Where some errors lie, by all spans of their traces."""
+    import numpy as np
+
+    spans, ops = above.spans, seen.operations
+    service, entered = (seen.ranked(lambda op: op.service), seen.among(lambda op: op.kind in ("server", "consumer")))
+    place = above.find(errors.sid)
+    fails = np.zeros(len(above.sid), dtype=bool)
+    fails[place[place != NOWHERE]] = True
+    own = above.row_of(place)
+    known = np.flatnonzero(own != NOWHERE)
+    request, held = np.full(len(place), NOWHERE), np.full(len(place), NOWHERE)
+    for of, at in above.up(place):
+        holds = fails[at] & (at != place[of]) & (held[of] == NOWHERE)
+        held[of[holds]] = at[holds]
+        row = above.row_of(at)
+        there = row != NOWHERE
+        of, at, row = of[there], at[there], row[there]
+        here = spans.op[row]
+        entry = entered[here] | ~spans.marked(BELOW)[row]
+        mine = entry & (own[of] != NOWHERE) & (service[here] == service[spans.op[own[of]]]) & (request[of] == NOWHERE)
+        request[of[mine]] = row[mine]
+    found = np.flatnonzero(request != NOWHERE)
+    ended, weight = errors.at_ns.copy(), np.ones(len(place))
+    ends = spans.end_ns[own[known]]
+    ended[known] = np.where(ends == NEVER, ended[known], ends)
+    weight[known] = spans.weight[own[known]]
+    sid = errors.sid.copy()
+    sid[found] = spans.sid[request[found]]
+    called = coded.coded_texts([op.called for op in ops])
+    holder = np.zeros(len(place), dtype=np.uint64)
+    has = held != NOWHERE
+    holder[has] = above.sid[held[has]]
+    name = errors.operation.put(found, called.of(spans.op[request[found]]))
+    return Places(request=sid, name=name, held=has, holder=holder, ended_ns=ended, weight=weight)

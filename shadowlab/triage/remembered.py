@@ -10,8 +10,8 @@ from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Store, array, ask_alone
 from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
+from shadowlab.triage.tables import Store, array, ask_alone
 
 _MOST_KEPT = 10_000_000
 """Spans whose facts are kept, about half a gigabyte; of more, those of the segments that were used last."""

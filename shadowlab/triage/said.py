@@ -8,13 +8,15 @@ always there. Along a trace the lowest counts: a caller that writes down what it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage import mask
 from shadowlab.triage.look import Look
-from shadowlab.triage.scene import Store, dicts, keep
+from shadowlab.triage.scene import Scene
+from shadowlab.triage.spans import BELOW
+from shadowlab.triage.tables import Store, dicts, keep
 from shadowlab.triage.words import one_each
 
 ALPHA = 0.001
@@ -60,7 +62,7 @@ _LOWEST = """
 CREATE TABLE lowest AS
 WITH RECURSIVE kin AS (SELECT sid, parent, service FROM family UNION SELECT sid, parent, service FROM sampled),
 loud AS (SELECT DISTINCT s.sid, s.tid, s.service, s.one FROM says s JOIN risen USING (service, one) WHERE s.late),
-signs AS (SELECT sid, service FROM loud WHERE sid IS NOT NULL UNION SELECT sid, coalesce(service, '') FROM err),
+signs AS (SELECT sid, service FROM loud WHERE sid IS NOT NULL UNION SELECT sid, service FROM err),
 up(sid, ancestor, depth) AS (
     SELECT DISTINCT sid, sid, 0 FROM signs
     UNION
@@ -77,12 +79,12 @@ LEFT JOIN over above ON above.sid = loud.sid AND above.service = loud.service GR
 _BENEATH = """
 CREATE TABLE beneath AS
 SELECT s.eid, min(l.service) AS teller, any_value(l.tid) AS tid
-FROM (SELECT service, tid, unnest(above) AS sid FROM lowest) l JOIN signed s USING (sid)
-WHERE l.service <> coalesce(s.service, '') GROUP BY s.eid"""
+FROM (SELECT service, tid, unnest(above) AS sid FROM lowest) l JOIN err s USING (sid)
+WHERE l.service <> s.service GROUP BY s.eid"""
 _TOLD = """
 SELECT l.service, count(DISTINCT l.tid) AS requests, min(l.one) AS one FROM lowest l
 WHERE l.tid IN (SELECT tid FROM sampled WHERE late) AND l.tid NOT IN (SELECT tid FROM beneath)
-  AND NOT EXISTS (SELECT 1 FROM err WHERE hash(err.trace_id) = l.tid AND coalesce(err.service, '') = l.service)
+  AND NOT EXISTS (SELECT 1 FROM err WHERE err.tid = l.tid AND err.service = l.service)
 GROUP BY l.service ORDER BY l.service"""
 
 
@@ -94,13 +96,26 @@ class Told:
     words: str
 
 
-def listen(con: Any, store: Store, look: Look) -> tuple[dict[str, Told], dict[str, list[str]]]:
-    """What services say of requests, by service; and, of those whose records name no trace, what came up, in words.
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What services say of themselves."""
 
-    Makes table `beneath` in the scene: errors (`eid`) below which another service's (`teller`) records tell of one.
-    """
+    told: Mapping[str, Told]
+    """By service."""
+    untraced: Mapping[str, list[str]]
+    """Of services whose records name no trace: what came up, in words."""
+    tellers: Mapping[int, str]
+    """Of errors, by their place, below which another service's records tell of one: that service."""
+
+
+NOTHING = Heard({}, {}, {})
+
+
+def listen(con: Any, store: Store, scene: Scene, look: Look) -> Heard:
+    """What services say of the window; reads table `sampled` of `con`."""
     bounds = {"first": 2 * look.low_ns - look.high_ns, "low": look.low_ns, "high": look.high_ns}
     keep(con, "said", store.sql(_SAID, bounds).arrow())
+    _tell(con, scene, look)
     _name(con)
     risen = {(row["service"], row["one"]): row for row in _risen(con)}
     _kept(con, "risen", ("service", "one"), [*risen])
@@ -113,7 +128,22 @@ def listen(con: Any, store: Store, look: Look) -> tuple[dict[str, Told], dict[st
         words = f"{row['requests']:,} requests hold its error records that came up: “{row['one']}”"
         if more > 0:
             told[row["service"]] = Told(more, words)
-    return told, _untraced(con)
+    tellers = con.execute("SELECT eid, teller FROM beneath").fetchall()
+    return Heard(told, _untraced(con), dict(tellers))
+
+
+def _tell(con: Any, scene: Scene, look: Look) -> None:
+    """Tables `family`, spans near the window, and `err`, the errors in their traces."""
+    import numpy as np
+    import pyarrow as pa
+
+    kin, errors, near = scene.kin, scene.errors, scene.near
+    spans = kin.spans
+    parent = pa.array(spans.above, mask=~spans.marked(BELOW))
+    keep(con, "family", pa.table({"sid": spans.sid, "parent": parent, "service": look.seen.words("service", spans.op)}))
+    service = pa.array([text or "" for text in errors.service.of(near).texts()], pa.string())
+    columns = {name: getattr(errors, name)[near] for name in ("sid", "tid")}
+    keep(con, "err", pa.table({"eid": np.asarray(near), "service": service, **columns}))
 
 
 def _name(con: Any) -> None:

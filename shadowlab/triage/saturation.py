@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import Any
 
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Store
+from shadowlab.triage.tables import Store
 
 ALPHA = 0.001
 """Chance of one wrongly named gauge, over all that are looked at."""

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Blamed
 from shadowlab.triage import said, saturation
 from shadowlab.triage.burn import LONGEST, USUAL, since
+from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
+from shadowlab.triage.kin import NOWHERE
 from shadowlab.triage.look import Look
-from shadowlab.triage.scene import Store, dicts
+from shadowlab.triage.scene import Scene
 from shadowlab.triage.slo import ObjectiveSpec
 from shadowlab.triage.spans import BELOW, among
+from shadowlab.triage.tables import Store, dicts
 from shadowlab.triage.tallies import Tally
 
 ALPHA = 0.001
@@ -76,21 +80,6 @@ SELECT u.callee, u.service, u.name, u.kind, count(*) FILTER (s.late) AS late,
 FROM usual u JOIN sampled s ON s.service = u.service AND s.name = u.name AND s.kind = u.kind
 LEFT JOIN answered a USING (sid) GROUP BY ALL ORDER BY ALL"""
 
-_BROKEN = """
-SELECT coalesce(told.teller, s.service) AS service, b.spec, sum(b.weight) AS broken,
-       count(*) FILTER (t.silent) AS silent, any_value(t.callee) AS callee, told.teller
-FROM breaks b JOIN signed s ON s.eid = b.cause_eid LEFT JOIN beneath told ON told.eid = s.eid
-LEFT JOIN (SELECT tree.sid, true AS silent, calls.callee FROM tree
-           JOIN calls ON calls.service = tree.service AND calls.name = tree.name AND calls.kind = tree.kind
-           WHERE tree.sid NOT IN (SELECT parent FROM family WHERE parent IS NOT NULL)) t ON t.sid = s.sid
-GROUP BY ALL ORDER BY ALL"""
-
-_EVENTS = """
-SELECT s.service, round(coalesce(sum(coalesce(w.weight, 1)) FILTER (c.root = s.eid), 0))::BIGINT AS caused,
-       round(coalesce(sum(coalesce(w.weight, 1)) FILTER (c.root <> s.eid), 0))::BIGINT AS passed_on
-FROM signed s JOIN charged c USING (eid) LEFT JOIN weights w ON w.sid = s.sid
-WHERE s.at_ns > ? AND s.at_ns <= ? GROUP BY s.service"""
-
 _LOUD = f"""
 SELECT DISTINCT CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) END AS tid FROM logs
 WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high"""
@@ -130,43 +119,38 @@ def _least(tid: Any) -> Any:
 
 
 def blame(
-    con: Any, store: Store, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally]
+    con: Any, store: Store, scene: Scene, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally]
 ) -> tuple[Blamed, ...]:
     """Services by the share of what went wrong in the window that starts with them, ties with equal scores.
 
-    Reads table `sampled` of the scene. Services that only had errors which broke nothing, or passed some on, come last
+    Reads table `sampled` of `con`. Services that only had errors which broke nothing, or passed some on, come last
     with a score of 0.
     """
     con.execute(f"CREATE TABLE calls AS {_CALLS}")
+    calls = dicts(con, "SELECT * FROM calls")
     evidence: Evidence = defaultdict(list)
-    told, came_up = _heard(con, store, look)
+    heard = said.NOTHING
+    if loud(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns):
+        heard = said.listen(con, store, scene, look)
     full = saturation.saturated(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns)
-    _erring(con, look, specs, tallies, evidence)
-    _silent(con, evidence)
+    _erring(_broken(scene, look, calls, heard.tellers), look, specs, tallies, evidence)
+    _silent(calls, evidence)
     _slower(con, evidence, full)
-    for service, found in told.items():
+    for service, found in heard.told.items():
         evidence[service].append((found.requests, found.words))
-    _signs(evidence, full, came_up)
-    for row in dicts(con, _EVENTS, [look.low_ns, look.high_ns]):
-        words = [f"{row['caused']:,} errors start here"] if row["caused"] else []
-        words += [f"{row['passed_on']:,} errors are passed on from below"] if row["passed_on"] else []
-        evidence[row["service"] or ""].append((0.0, "; ".join(words)))
+    _signs(evidence, full, heard.untraced)
+    for service, (caused, passed_on) in _started(scene, look).items():
+        words = [f"{caused:,} errors start here"] if caused else []
+        words += [f"{passed_on:,} errors are passed on from below"] if passed_on else []
+        evidence[service].append((0.0, "; ".join(words)))
     return _ranked(evidence)
 
 
-def loud(store: Store, seen: Facts, *, low_ns: int, high_ns: int) -> list[int | None]:
+def loud(store: Store, seen: Facts, *, low_ns: int, high_ns: int) -> set[int | None]:
     """Hashes of the traces with error records in the window or in as long before it; None: of records in no trace."""
     if not seen.loud:
-        return []
-    return [row["tid"] for row in store.sql(_LOUD, {"first": 2 * low_ns - high_ns, "high": high_ns}).rows()]
-
-
-def _heard(con: Any, store: Store, look: Look) -> tuple[Mapping[str, said.Told], Mapping[str, list[str]]]:
-    """What services say of themselves; nothing is read where nobody raised the voice."""
-    if loud(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns):
-        return said.listen(con, store, look)
-    con.execute("CREATE TABLE beneath (eid BIGINT, teller VARCHAR, tid UBIGINT)")
-    return {}, {}
+        return set()
+    return {row["tid"] for row in store.sql(_LOUD, {"first": 2 * low_ns - high_ns, "high": high_ns}).rows()}
 
 
 def _signs(evidence: Evidence, *signs: Mapping[str, Sequence[str]]) -> None:
@@ -191,21 +175,83 @@ def _ranked(evidence: Evidence) -> tuple[Blamed, ...]:
     return tuple(sorted(told, key=lambda b: (-b.score, b.service)))
 
 
-def _erring(con: Any, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally], evidence: Evidence) -> None:
+@dataclass(slots=True)
+class _Broken:
+    """Requests of an objective that errors of a service broke."""
+
+    service: str
+    spec: int
+    teller: bool
+    """Whether its log records tell of them, and no error of its own."""
+    weight: float = 0.0
+    silent: int = 0
+    """Of how many the error is a call without an answer."""
+    callee: str = ""
+    """Who used to answer it."""
+
+
+def _broken(scene: Scene, look: Look, calls: Sequence[Mapping[str, Any]], tellers: Mapping[int, str]) -> list[_Broken]:
+    """What errors broke, by the service that they are charged to."""
+    import numpy as np
+
+    usual = {(call["service"], call["name"], call["kind"]): call["callee"] for call in calls}
+    breaks, kin = scene.breaks, scene.kin
+    causes, of = np.unique(breaks.cause, return_inverse=True)
+    place = kin.find(scene.errors.sid[causes])
+    row = kin.row_of(place)
+    answered = np.zeros(len(kin.sid) + 1, dtype=bool)
+    answered[kin.above] = True
+    silent = {}
+    for n in np.flatnonzero((row != NOWHERE) & ~answered[place]).tolist():
+        op = look.seen.operations[kin.spans.op[row[n]]]
+        silent[n] = usual.get((op.service, op.called, op.kind))
+    services = scene.errors.service.of(causes).texts()
+    told: dict[tuple[str, int, bool], _Broken] = {}
+    for n, spec, weight in zip(*(each.tolist() for each in (of, breaks.spec, breaks.weight)), strict=True):
+        teller = tellers.get(int(causes[n]))
+        key = teller or services[n] or "", spec, teller is not None
+        one = told.setdefault(key, _Broken(*key))
+        one.weight += weight
+        if callee := silent.get(n):
+            one.silent += 1
+            one.callee = min(one.callee or callee, callee)
+    return sorted(told.values(), key=lambda one: (one.service, one.spec, one.weight, one.teller))
+
+
+def _started(scene: Scene, look: Look) -> dict[str, tuple[int, int]]:
+    """Errors of the window that start in each service, and those that it passes on."""
+    import numpy as np
+
+    rows = np.flatnonzero(scene.errors.within(look.low_ns, look.high_ns))
+    code, words = scene.errors.service.code[rows], scene.errors.service.words
+    weight, causing = scene.places.weight[rows], scene.charged.causing[rows]
+    both = (np.bincount(code - NONE, weight * each, len(words) + 1) for each in (causing, ~causing))
+    counts = zip(*((each + 0.5).astype(int).tolist() for each in both), strict=True)
+    there = set((code - NONE).tolist())
+    return {name: told for n, (name, told) in enumerate(zip(("", *words), counts, strict=True)) if n in there}
+
+
+def _erring(
+    broken: Sequence[_Broken],
+    look: Look,
+    specs: Sequence[ObjectiveSpec],
+    tallies: Sequence[Tally],
+    evidence: Evidence,
+) -> None:
     """Requests that a service's own errors broke, where that is more than all errors broke before the window."""
-    for row in dicts(con, _BROKEN):
-        tally = tallies[row["spec"]]
+    for one in broken:
+        tally, name = tallies[one.spec], specs[one.spec].name
         bad, total = tally.between(since(look.low_ns, USUAL), look.low_ns)
         _, late = tally.between(look.low_ns, look.high_ns)
-        if total >= _LEAST and _more(row["broken"], late, bad, total) > ALPHA:
+        if total >= _LEAST and _more(one.weight, late, bad, total) > ALPHA:
             continue
-        callee = row["callee"] if row["silent"] and not row["teller"] else None
-        words = f"its errors break {row['broken']:,.0f} requests of {specs[row['spec']].name}"
-        if row["teller"]:
-            words = f"{row['broken']:,.0f} broken requests of {specs[row['spec']].name} hold its error records"
+        callee = "" if one.teller else one.callee
+        words = f"its errors break {one.weight:,.0f} requests of {name}"
+        if one.teller:
+            words = f"{one.weight:,.0f} broken requests of {name} hold its error records"
         elif callee:
-            words = f"{row['silent']:,} broken requests wait for its answer"
-        evidence[callee or row["service"] or ""].append((float(row["broken"]), words))
+            words = f"{one.silent:,} broken requests wait for its answer"
+        evidence[callee or one.service].append((one.weight, words))
 
 
 def _more(seen: float, late: float, before: float, early: float) -> float:
@@ -215,19 +261,18 @@ def _more(seen: float, late: float, before: float, early: float) -> float:
     return float(binom.sf(round(seen) - 1, round(seen + before), late / (late + early)))
 
 
-def _silent(con: Any, evidence: Evidence) -> None:
+def _silent(calls: Sequence[Mapping[str, Any]], evidence: Evidence) -> None:
     """Calls that a service answered before the window and does not answer now."""
     from scipy.stats import hypergeom
 
-    rows = dicts(con, "SELECT * FROM calls")
-    for row in rows:
+    for row in calls:
         both, silent = row["late"] + row["early"], row["late_silent"] + row["early_silent"]
         if min(row["late"], row["early"]) < 10:
             continue
         p = float(hypergeom.sf(row["late_silent"] - 1, both, silent, row["late"]))
         before = row["early_silent"] / row["early"]
         more = row["late_silent"] - before * row["late"]
-        if p * len(rows) <= ALPHA and more >= 0.01 * row["late"]:
+        if p * len(calls) <= ALPHA and more >= 0.01 * row["late"]:
             words = f"{row['late_silent']:,} of {row['late']:,} calls from {row['service']} find no answer"
             evidence[row["callee"]].append((more, f"{words} (before: {before:.1%})"))
 

@@ -17,8 +17,8 @@ from typing import Any
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import array
 from shadowlab.triage.spans import BAD, Spans
+from shadowlab.triage.tables import array
 
 MOST = 2_000
 _SPARE = 400

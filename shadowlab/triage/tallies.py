@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from shadowlab.telemetry import questions
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Rows, Store
 from shadowlab.triage.selector import Condition
 from shadowlab.triage.spans import BAD, Spans
+from shadowlab.triage.tables import Rows, Store
 
 _MOST_SLOTS = 1 << 20
 """Slots of services that are summed at once."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from shadowlab.records import ErrorBucket
 from shadowlab.telemetry import questions
 from shadowlab.triage import burn
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.scene import Store, dicts
+from shadowlab.triage.scene import Scene
 from shadowlab.triage.slo import ObjectiveSpec
 from shadowlab.triage.spans import BAD
+from shadowlab.triage.tables import Store
 
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 MOST = 60
@@ -21,7 +22,7 @@ Counts = dict[int, Mapping[str, float]]
 
 
 def timeline(
-    con: Any,
+    scene: Scene,
     store: Store,
     seen: Facts,
     spec: ObjectiveSpec,
@@ -40,17 +41,30 @@ def timeline(
     width = next((s for s in _STEPS if (high_ns - low_ns) / 1e9 / s <= MOST), 86400 * 7) * 10**9
     count = _counted if spec.whole else _asked
     counted = count(store, seen, spec, weight, width, low_ns=low_ns, high_ns=high_ns)
-    events = dicts(con, f"""
-        SELECT s.at_ns // {width} AS slice, s.fingerprint, round(sum(coalesce(w.weight, 1)))::BIGINT AS n
-        FROM signed s JOIN charged c ON c.eid = s.eid AND c.root = s.eid LEFT JOIN weights w ON w.sid = s.sid
-        WHERE s.at_ns > {low_ns} AND s.at_ns <= {high_ns} GROUP BY ALL ORDER BY ALL""")  # fmt: skip
+    broken = _by_fault(scene, width, shown, low_ns=low_ns, high_ns=high_ns)
     told = []
     for at in range((low_ns + 1) // width, high_ns // width + 1):
         row = counted.get(at, {"total": 0, "bad": 0})
-        by = {e["fingerprint"]: e["n"] for e in events if e["slice"] == at and e["fingerprint"] in shown}
         sums = {name: round(row[name]) for name in ("total", "bad")}
-        told.append(ErrorBucket(at=burn.moment(at * width), **sums, by_fingerprint=by))
+        told.append(ErrorBucket(at=burn.moment(at * width), **sums, by_fingerprint=broken.get(at, {})))
     return tuple(told)
+
+
+def _by_fault(scene: Scene, width: int, shown: Collection[str], **ends: int) -> dict[int, dict[str, int]]:
+    """Errors of some faults that are their own, by slice and fingerprint."""
+    import numpy as np
+
+    group, names = scene.signed.group, scene.signed.fingerprints
+    own = np.array([name in shown for name in names], dtype=bool)[group] & scene.charged.causing
+    rows = np.flatnonzero(own & scene.errors.within(**ends))
+    key, place = np.unique((scene.errors.at_ns[rows] // width) * len(names) + group[rows], return_inverse=True)
+    counts = np.bincount(place, scene.places.weight[rows], len(key))
+    told: dict[int, dict[str, int]] = defaultdict(dict)
+    for at, fault, count in zip(
+        *(each.tolist() for each in (key // len(names), key % len(names), counts)), strict=True
+    ):
+        told[at][names[fault]] = int(count + 0.5)
+    return told
 
 
 def _counted(store: Store, seen: Facts, spec: ObjectiveSpec, weight: str, width: int, **ends: int) -> Counts:

@@ -1,0 +1,83 @@
+"""What errors do: the requests that each root error broke, and the services that see it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.triage.charge import Charged
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.kin import NOWHERE, Kin
+from shadowlab.triage.raised import Raised
+from shadowlab.triage.tables import array
+
+
+@dataclass(frozen=True, slots=True)
+class Breaks:
+    """A row each broken request of an objective for which an error answers, as arrays."""
+
+    spec: Any
+    """The place of the objective."""
+    weight: Any
+    allowed: Any
+    """Bad requests that the objective allows in the window."""
+    cause: Any
+    """The place of the error."""
+
+
+def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, kin: Kin) -> Breaks:
+    """Which error broke which request: the root of the request's own last error, else of the deepest one below it.
+
+    `bad` is what `look.broken` gives, `near` the places of the errors in these requests' traces.
+    """
+    import numpy as np
+
+    told = {name: array(bad.column(name)) for name in ("spec", "sid", "weight", "allowed")}
+    cause, fails = charged.roots(told["sid"])
+    left = np.flatnonzero(~fails)
+    _, once = np.unique(np.stack([told["sid"][left], told["spec"][left].astype(np.uint64)]), axis=1, return_index=True)
+    left = left[once]
+    place = kin.find(told["sid"][left])
+    wanted = np.zeros(len(kin.sid) + 1, dtype=bool)
+    wanted[place] = True
+    wanted[NOWHERE] = False
+    deepest = np.full(len(kin.sid) + 1, NOWHERE)
+    root, _ = charged.roots(errors.sid[near])
+    for of, at in kin.up(kin.find(errors.sid[near])):
+        here = np.flatnonzero(wanted[at])
+        here = here[np.argsort(-root[of[here]], kind="stable")]
+        deepest[at[here]] = root[of[here]]  # of the deepest, the first one stays
+    cause[left] = deepest[place]
+    rows = np.concatenate([np.flatnonzero(fails), left[cause[left] != NOWHERE]])
+    return Breaks(told["spec"][rows], told["weight"][rows], told["allowed"][rows], cause[rows])
+
+
+def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> Mapping[int, tuple[str, ...]]:
+    """Other services that the faults (`group`) of some errors are passed on to, by the fault."""
+    import numpy as np
+
+    told: dict[int, set[str]] = defaultdict(set)
+    service = seen.ranked(lambda op: op.service)
+    names = dict(zip(service.tolist(), (op.service for op in seen.operations), strict=True))
+    rank = {name: n for n, name in names.items()}
+    own = np.array([rank.get(name, -1) for name in (*errors.service.words, None)])  # the last stands for none
+    for of, at in kin.up(kin.find(errors.sid[rows])):
+        row = kin.row_of(at)
+        there = row != NOWHERE
+        of, above = of[there], service[kin.spans.op[row[there]]]
+        other = above != own[errors.service.code[rows[of]]]
+        pairs = np.unique(np.stack([group[rows[of[other]]], above[other]]), axis=1)
+        for fault, rank in pairs.T.tolist():
+            if (name := names[rank]) is not None:
+                told[fault].add(name)
+    return {fault: tuple(sorted(services)) for fault, services in told.items()}
+
+
+def torn(errors: Raised, rows: Any, kin: Kin) -> Any:
+    """The traces of some errors that lack a span above them (hashes, ascending)."""
+    import numpy as np
+
+    found = [rows[of[kin.row_of(at) == NOWHERE]] for of, at in kin.up(kin.find(errors.sid[rows]))]
+    return np.unique(errors.tid[np.concatenate(found)])

@@ -1,0 +1,75 @@
+"""Whom errors struck: the users and tenants that the spans of a trace name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shadowlab.triage import coded
+from shadowlab.triage.burn import LONGEST
+from shadowlab.triage.facts import Facts
+from shadowlab.triage.spans import among
+from shadowlab.triage.tables import array
+
+_USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
+_TENANTS = ("tenant.id", "tenant", "customer.id", "account.id", "organization.id")
+_STRUCK = """
+SELECT hash(trace_id) AS tid, start_ns, {users} AS user_id, {tenants} AS tenant FROM spans
+WHERE start_ns BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces))
+  AND (user_id IS NOT NULL OR tenant IS NOT NULL)"""
+NOBODY = 2**62
+
+
+@dataclass(frozen=True, slots=True)
+class Struck:
+    """Traces (hashes, ascending), each with numbers that stand for its user and its tenant; `NOBODY` for none."""
+
+    tid: Any
+    user: Any
+    tenant: Any
+
+    def counted(self, kind: Any, tid: Any, group: Any, groups: int) -> Any:
+        """How many different numbers of a `kind` there are in each group of traces."""
+        import numpy as np
+
+        known = among(tid, self.tid)
+        who = kind[self.tid.searchsorted(tid[known])]
+        named = who != NOBODY
+        pairs = np.unique(group[known][named] * (1 + who[named].max(initial=0)) + who[named])
+        return np.bincount(pairs // (1 + who[named].max(initial=0)), minlength=groups)
+
+
+def struck(seen: Facts, traces: Any, *, low_ns: int, high_ns: int) -> Struck:
+    """Who is named first, by the alphabet, by the spans of each of some traces (hashes)."""
+    import numpy as np
+
+    named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
+    told = seen.told("struck", _STRUCK.format(**named), traces)
+    start_ns = array(told.column("start_ns"))
+    in_time = np.flatnonzero((start_ns > low_ns - LONGEST) & (start_ns <= high_ns))
+    tid, of = np.unique(array(told.column("tid"))[in_time], return_inverse=True)
+    return Struck(tid, *(_least(told.column(name), in_time, of, len(tid)) for name in ("user_id", "tenant")))
+
+
+def _least(column: Any, rows: Any, of: Any, many: int) -> Any:
+    """The first text of each trace, as its place in the alphabet."""
+    import numpy as np
+
+    texts = coded.coded(column).of(rows)
+    rank = np.append(_places(texts.words), NOBODY)[texts.code]
+    least = np.full(many, NOBODY)
+    np.minimum.at(least, of, rank)
+    return least
+
+
+def _places(words: Sequence[str]) -> Any:
+    import numpy as np
+
+    rank = np.zeros(len(words), dtype=np.int64)
+    rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
+    return rank
+
+
+def _first_of(keys: Sequence[str]) -> str:
+    return "coalesce(" + ", ".join(f"attributes['{key}']" for key in keys) + ")"
