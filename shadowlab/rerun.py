@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shadowlab.records import Check, GateReport, Replay, Verdict, Verification, overall
+from shadowlab.records.base import counted
 
 if TYPE_CHECKING:
     from shadowlab.opened import Opened
@@ -73,7 +74,7 @@ def _gated(inv: Opened, kept: GateReport) -> Check:
     return Check(
         name="gates executed again",
         verdict=Verdict.FAIL if moved else Verdict.PASS,
-        detail=("; ".join(moved) or f"{len(now)} gates, the same verdicts: {again.verdict}")
+        detail=("; ".join(moved) or f"{counted(len(now), 'gate')}, the same verdicts: {again.verdict}")
         + _elsewhere(kept.environment, again.environment),
     )
 

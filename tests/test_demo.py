@@ -61,6 +61,7 @@ def test_the_patch_is_small_and_every_gate_gives_its_numbers(told: Told) -> None
     assert any("leaves the OpenAPI document as it was" in gate.observed for gate in report.gates)
 
 
+@pytest.mark.slow
 def test_an_auditor_verifies_the_case_and_executes_it_again(told: Told, tmp_path: Path) -> None:
     code, out, _ = run("verify", told.copy(tmp_path), "--rerun", "--json")
     checks = {check["name"]: check["verdict"] for check in json.loads(out)["checks"]}
