@@ -205,7 +205,7 @@ def test_what_hangs_on_hash_order_is_uncertified_and_named(tmp_path: Path) -> No
     made = replay.from_event(case, tmp_path / "event.json", source=source)
     done = replay.replay(case, [made.id], source=source, revision="HEAD", times=3)
     assert (done.outcome, done.reproduced, done.attempts) == (Outcome.UNCERTIFIED, 0, 3)
-    assert done.runs[0].divergence == "  body differ in the perturbed twin"
+    assert done.runs[0].divergence == "  the perturbed twin differs in body"
     assert done.effects[0].seam == "perturbation"
     with pytest.raises(errors.Diverged, match=r"is uncertified \(0/3\)"):
         done.raise_for_divergence()

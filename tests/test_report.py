@@ -13,6 +13,7 @@ from shadowlab import errors, report
 from shadowlab.audit import statements, verify
 from shadowlab.bundle import folder
 from shadowlab.case import Case
+from shadowlab.report.page import page
 
 CELLS = (
     ("code", ["parameters"], 'case = "."\ngreeting = "hello"'),
@@ -92,6 +93,13 @@ def test_the_page_fetches_nothing_and_runs_only_its_own_scripts(made):
 def test_the_page_links_to_its_parts_and_has_a_title(made):
     assert "<title>A &lt;report&gt;</title>" in page_of(made)
     assert '<a href="#First-part">First part</a>' in page_of(made)
+
+
+def test_the_links_stand_behind_the_title_or_before_everything():
+    titled = [{"cell_type": "markdown", "source": "# Title\n\n## Part"}]
+    assert re.search(r"<main>.*</h1><nav><ol><li>", page(json.dumps({"cells": titled}), title="t"), re.DOTALL)
+    bare = [{"cell_type": "markdown", "source": "## Part"}]
+    assert re.search(r"<main>\s*<nav><ol><li>", page(json.dumps({"cells": bare}), title="t"))
 
 
 def test_the_statement_speaks_of_both_files_and_their_records(made):

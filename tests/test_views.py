@@ -1,5 +1,6 @@
 """Pictures and tables: nothing hostile gets through, nothing is lost, the same bytes every time."""
 
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import timedelta
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
 
 from shadowlab import views
-from shadowlab.records import Diagnosis, Intervention, Proposal, Recording
+from shadowlab.records import Diagnosis, Intervention, Plan, Proposal, Recording
 from shadowlab.triage import strip
 from shadowlab.views import axes, servicemap, spans, still, svg, waterfall
+from shadowlab.views.tables import cell
 
 EVIL = "<script>alert(1)</script>\x00\x1b[31m\"'&"
 
@@ -258,3 +260,29 @@ def test_a_window_without_errors_says_so_and_draws_no_scale() -> None:
     drawn = strip.errors_over_time(quiet)
     assert "No errors in this window" in drawn
     assert "by suspect" not in drawn
+
+
+def test_a_target_is_told_in_percent_and_one_trace_is_no_traces() -> None:
+    found = triage()
+    assert "99.9% availability" in views.objectives(found).html
+    once = replace(found, suspects=(replace(found.top, events=1, traces=1),))
+    assert "1 in 1 trace<br>" in views.suspects(once).html
+    assert "1 event in 1 trace<" in views.glance(once).html
+
+
+def test_lines_of_one_cell_can_be_told_apart() -> None:
+    assert cell(("one", "two")).count("<div style='padding-left:1em;text-indent:-1em'>") == 2
+    assert (cell(("one",)), cell(())) == ("one", "")
+
+
+def test_a_plan_and_its_way_back_show_commands_as_commands() -> None:
+    plan = Plan(steps=("apply it: `git apply <x>`",), approvals=(), labels=(), rollback="`git revert`", files=())
+    assert "apply it: <code>git apply &lt;x&gt;</code>" in views.steps(plan).html
+    assert "<code>git revert</code>" in views.steps(plan).html
+
+
+def test_what_a_sandbox_held_is_told_wall_by_wall() -> None:
+    shown = views.held(replace(replay(), sandbox="bwrap", enforced=("network: no socket can be made", "odd"))).html
+    assert ">sandbox bwrap</th>" in shown
+    assert re.search(r"<td[^>]*>network</td><td[^>]*>no socket can be made</td>", shown)
+    assert re.search(r"<td[^>]*></td><td[^>]*>odd</td>", shown)

@@ -109,6 +109,7 @@ def do(page: Page, command: str) -> None:
 def test_a_suspect_is_chosen_and_a_patch_rejected_with_a_reason(page: Page):
     page.get_by_role("option", name="ReadTimeout: gateway").click(timeout=60_000)
     expect(page.get_by_role("option", name="ReadTimeout: gateway")).to_have_attribute("aria-selected", "true")
+    expect(page.get_by_role("option", name="ReadTimeout: gateway")).to_contain_text("4 events · 0 recordings")
     page.get_by_label("reason").fill("round it instead")
     page.get_by_role("button", name="Reject").click()
     expect(page.locator(".sl-decided")).to_have_text("rejected: round it instead")

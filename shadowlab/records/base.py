@@ -179,7 +179,8 @@ def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int
         for row in rows[:limit]
     )
     more = f"<p>{len(rows) - limit} more rows are not shown.</p>" if len(rows) > limit else ""
-    title = f"<caption style='text-align:left'><code>{html.escape(caption)}</code></caption>" if caption else ""
+    look = "text-align:left;white-space:nowrap"
+    title = f"<caption style='{look}'><code>{html.escape(caption)}</code></caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 

@@ -111,7 +111,7 @@ def _environment(fixtures: Sequence[Fixture]) -> Effect:
     stand_ins = {name for f in fixtures for name in f.environment.read if name not in f.environment.unset} - values
     how = f"cleared; {len(values)} recorded values"
     if stand_ins:
-        how += f"; {len(stand_ins)} whose value was not recorded have a stand-in, another one in the twin"
+        how += f"; stand-ins for {len(stand_ins)} whose value was not recorded, others in the twin"
     return Effect(seam="environment", control=Control.CONTROLLED, how=how, events=len(values | stand_ins))
 
 

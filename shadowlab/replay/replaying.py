@@ -138,7 +138,7 @@ def _doubts(fixture: Fixture, runs: Sequence[RunResult], world: _World) -> tuple
         parts = _parts(first, run)
         if parts:
             which = "the perturbed twin" if run.perturbed else "a repeat"
-            found.append(f"{', '.join(parts)} differ in {which}" + (f": {run.reason}" if run.reason else ""))
+            found.append(f"{which} differs in {', '.join(parts)}" + (f": {run.reason}" if run.reason else ""))
     found += uncontrolled(_ledger([fixture], runs, world))
     return tuple(dict.fromkeys(found))
 

@@ -34,7 +34,7 @@ def page(notebook: str, *, title: str) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; form-action \'none\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>\n{_own('page.css')}</style>\n</head>\n"
-        f"<body>\n<main>\n{_contents(body)}\n{body}\n</main>\n{told}</body>\n</html>\n"
+        f"<body>\n<main>\n{_with_contents(body)}\n</main>\n{told}</body>\n</html>\n"
     )
 
 
@@ -52,11 +52,13 @@ def _sha256(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _contents(body: str) -> str:
-    """Links to the page's second headings."""
+def _with_contents(body: str) -> str:
+    """The body with links to its second headings behind its title, or before everything where it has none."""
     found = re.findall(r'<h2 id="([^"]+)">(.*?)<', body)
     items = "".join(f'<li><a href="#{anchor}">{words}</a></li>' for anchor, words in found)
-    return f"<nav><ol>{items}</ol></nav>" if items else ""
+    links = f"<nav><ol>{items}</ol></nav>" if items else ""
+    title, end, rest = body.partition("</h1>")
+    return f"{title}{end}{links}{rest}" if end else f"{links}\n{body}"
 
 
 def _cell(cell: Mapping[str, Any]) -> str:

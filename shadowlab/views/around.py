@@ -29,10 +29,10 @@ def changes(triage: Triage | None) -> Page:
         n = followed.get((change.at, change.kind, change.after))
         said = Markup(f"<b>suspect {n} follows it</b>" if n else "no suspect follows it")
         after = f"{change.before or '?'} → {change.after}"
-        rows.append((f"{change.at:%Y-%m-%d %H:%M:%S}", change.kind, change.service, after, said, change.evidence))
+        rows.append((change.at, change.kind, change.service, after, said, change.evidence))
     if not rows:
         return Page("<p>No change was seen, and nobody told of one.</p>", "no change")
-    return grid(("at (UTC)", "what", "where", "", "", "evidence"), rows, alt="changes")
+    return grid(("at (UTC)", "what", "where", "from, to", "errors", "evidence"), rows, alt="changes")
 
 
 def logs(triage: Triage | None) -> Page:

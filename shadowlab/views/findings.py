@@ -9,10 +9,11 @@ import html
 from collections.abc import Sequence
 
 from shadowlab.records import Diagnosis, Effect, Intervention, Location, Outline, Replay, Slice, Triage
+from shadowlab.records.base import counted
 from shadowlab.views.missing import made_by
 from shadowlab.views.shown import Page
 from shadowlab.views.style import INK, MONO, VERMILLION, WASH, badge
-from shadowlab.views.tables import Markup, cell, code, grid, name
+from shadowlab.views.tables import Markup, cell, code, grid, name, share, wide
 
 _LONG = 40
 """Lines of a function that is shown whole."""
@@ -27,7 +28,7 @@ def objectives(triage: Triage) -> Page:
             rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}×"
             bad = f"{window.bad:,} of {window.total:,}"
             spent = f"{window.budget_spent:.2%}"
-            rows.append((o.name, f"{o.target:.4g} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
+            rows.append((o.name, f"{share(o.target)} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
     columns = ("objective", "target", "window", "burn rate", "bad requests", "of the budget", "alert")
     rates = grid(columns, rows, alt="objectives")
     slow = _slow(triage)
@@ -60,7 +61,7 @@ def suspects(triage: Triage) -> Page:
     for n, s in enumerate(triage.suspects, 1):
         where = next((f"{f.file}:{f.line} {f.function}" for f in reversed(s.frames) if f.in_app), "")
         what = Markup(f"<b>{html.escape(s.title)}</b><br>{html.escape(s.service)}: {html.escape(s.operation)}")
-        seen = Markup(f"{s.events:,} in {s.traces:,} traces<br>{cell(s.first_seen)}<br>{cell(s.last_seen)}")
+        seen = Markup(f"{s.events:,} in {counted(s.traces, 'trace')}<br>{cell(s.first_seen)}<br>{cell(s.last_seen)}")
         exemplars = tuple(name(trace[:16]) for trace in s.exemplars[:3])
         rows.append((n, what, code(where), seen, exemplars, len(s.recordings)))
     columns = ("", "error", "deepest frame of ours", "events, first, last", "exemplars", "recordings")
@@ -86,7 +87,7 @@ def attempts(replay: Replay) -> Page:
         return outlined(replay.outline)
     rows: list[Sequence[object]] = []
     for run in replay.runs:
-        error = code(f"{run.error.type}: {run.error.message}") if run.error else ""
+        error = wide(code(f"{run.error.type}: {run.error.message}")) if run.error else ""
         seen = (name(run.recording[:16]), Markup(badge(run.outcome.value)), run.repeats, run.status, error)
         rows.append((*seen, run.divergence or "as recorded", name(run.outcome_digest[:12])))
     columns = ("recording", "outcome", "repeats", "status", "error", "against the recording", "outcome digest")
@@ -171,8 +172,9 @@ def commits(diagnosis: Diagnosis) -> Page:
 @made_by("replay")
 def held(replay: Replay) -> Page:
     """What the sandbox really held, as it was probed."""
-    rows = [(replay.sandbox, what) for what in replay.enforced] + [("note", note) for note in replay.notes]
-    return grid(("sandbox", "held"), rows, alt="sandbox")
+    walls = [what.partition(": ") for what in replay.enforced]
+    rows = [(wall if how else "", how or wall) for wall, _, how in walls] + [("note", note) for note in replay.notes]
+    return grid((f"sandbox {replay.sandbox}", "what it held"), rows, alt="sandbox")
 
 
 @made_by("diagnose")

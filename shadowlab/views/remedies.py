@@ -13,7 +13,7 @@ from shadowlab.views.missing import made_by
 from shadowlab.views.shown import Page
 from shadowlab.views.sidebyside import in_full, side_by_side
 from shadowlab.views.style import FAINT, badge
-from shadowlab.views.tables import Markup, cell, code, grid
+from shadowlab.views.tables import Markup, code, grid, wide
 
 
 @made_by("propose")
@@ -52,17 +52,12 @@ def _none(proposal: Proposal) -> Page:
 @made_by("gate")
 def gates(report: GateReport) -> Page:
     """Each gate with what was seen and what was allowed."""
-    rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, _wide(g.limit), g.detail) for g in report.gates]
+    rows = [(g.name, Markup(badge(g.verdict.value)), g.observed, wide(g.limit), g.detail) for g in report.gates]
     page = grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
     if not report.ran_on:
         return page
     told = f"{html.escape(report.ran_on)} · environment {code(report.environment[:12] or 'not to be had')}"
     return Page(f"{page.html}<p style='{FAINT}'>The service ran on {told}</p>", page.alt)
-
-
-def _wide(text: str) -> Markup:
-    """A cell that longer ones beside it do not squeeze to a column of single words."""
-    return Markup(f"<div style='min-width:13em'>{cell(text)}</div>")
 
 
 @made_by("gate")
@@ -79,13 +74,13 @@ def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
     interval = Markup(f"<span style='white-space:nowrap'>{low} to {high}</span><br>"
                       f"<span style='{FAINT}'>at {s.level:.0%}</span>")  # fmt: skip
     seen = (
-        Markup(f"<span style='white-space:nowrap'>{html.escape(gate)}</span>{unit}"),
+        Markup(f"<div style='min-width:7em'>{html.escape(gate)}{unit}</div>"),
         Markup(badge(verdict)),
         _number(s.estimate),
         interval,
     )
     n = Markup(f"<span style='white-space:nowrap'>{s.n_control:,} control<br>{s.n_candidate:,} candidate</span>")
-    return *seen, _number(s.limit), n, s.chance or "–", _number(s.e_value), s.method
+    return *seen, _number(s.limit), n, s.chance or "–", _number(s.e_value), wide(s.method)
 
 
 def _number(value: float | None) -> Markup:
@@ -95,10 +90,16 @@ def _number(value: float | None) -> Markup:
     return Markup(f"<span style='white-space:nowrap'>{told}</span>")
 
 
+def _commands(text: str) -> Markup:
+    """Words with what stands between backticks in typewriter letters."""
+    parts = enumerate(text.split("`"))
+    return Markup("".join(f"<code>{html.escape(part)}</code>" if n % 2 else html.escape(part) for n, part in parts))
+
+
 @made_by("rollout")
 def steps(plan: Plan) -> Page:
     """The rollout's steps in order, who must approve, and the way back."""
-    rows: list[Sequence[object]] = [(n, step) for n, step in enumerate(plan.steps, 1)]
+    rows: list[Sequence[object]] = [(n, _commands(step)) for n, step in enumerate(plan.steps, 1)]
     rows += [("approvals", ", ".join(plan.approvals)), ("labels", ", ".join(plan.labels))]
-    rows += [("rollback", plan.rollback), ("files", tuple(code(file) for file in plan.files))]
+    rows += [("rollback", _commands(plan.rollback)), ("files", tuple(code(file) for file in plan.files))]
     return grid(("step", "what"), rows, alt="rollout plan")

@@ -6,9 +6,10 @@ import html
 from collections.abc import Sequence
 
 from shadowlab.records import Diagnosis, GateReport, Proposal, Replay, Triage
+from shadowlab.records.base import counted
 from shadowlab.views.shown import Page
 from shadowlab.views.style import FAINT, badge
-from shadowlab.views.tables import Markup, code, grid
+from shadowlab.views.tables import Markup, code, grid, share
 
 _OPEN = Markup(f"<span style='{FAINT}'>not done yet</span>")
 
@@ -40,8 +41,8 @@ def _burning(triage: Triage) -> Markup:
     told = []
     for o in burning:
         rates = ", ".join(f"{w.burn_rate:.0f}× over {name}" for name, w in o.windows.items() if w.burn_rate is not None)
-        alert = html.escape(o.alert or "no alert")
-        told.append(f"<b>{html.escape(o.name)}</b> ({o.target:.4g}): {rates}; {alert}; "
+        alert = f"alert: {html.escape(o.alert)}" if o.alert else "no alert"
+        told.append(f"<b>{html.escape(o.name)}</b> ({share(o.target)} promised): {rates}; {alert}; "
                     f"{o.budget_spent:.1%} of the period's budget in the triggering window")  # fmt: skip
     return Markup("<br>".join(told))
 
@@ -51,7 +52,8 @@ def _error(triage: Triage) -> Markup:
         return Markup("none was found")
     top = triage.suspects[0]
     where = f"{html.escape(top.service)}: {html.escape(top.operation)}"
-    return Markup(f"<b>{html.escape(top.title)}</b><br>{where}; {top.events:,} events in {top.traces:,} traces")
+    seen = f"{counted(top.events, 'event')} in {counted(top.traces, 'trace')}"
+    return Markup(f"<b>{html.escape(top.title)}</b><br>{where}; {seen}")
 
 
 def _since(triage: Triage) -> str:

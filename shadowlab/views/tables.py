@@ -13,6 +13,9 @@ from shadowlab.views.style import RULE
 _CELL = "text-align:left;vertical-align:top;padding:.25em .9em .25em 0"
 
 
+_LINE = "padding-left:1em;text-indent:-1em"
+"""A line of several in a cell: what goes on below is further in."""
+
 _LONGEST = 2000
 
 
@@ -52,11 +55,18 @@ def cell(value: object) -> str:
             return f"{value:,.4g}"
         case int():
             return f"{value:,}"
+        case [only]:
+            return cell(only)
         case tuple() | list():
-            return "<br>".join(cell(v) for v in value)
+            return "".join(f"<div style='{_LINE}'>{cell(v)}</div>" for v in value)
         case _:
             told = str(value)
             return html.escape(told if len(told) <= _LONGEST else told[:_LONGEST] + " …")
+
+
+def share(value: float) -> str:
+    """A share of all requests, such as an objective's target, in percent: 0.999 is `99.9%`."""
+    return f"{100 * value:.6g}%"
 
 
 def code(text: str) -> Markup:
@@ -65,6 +75,11 @@ def code(text: str) -> Markup:
         return Markup("")  # notebooks draw a box around code, around none, too
     told = re.sub(r"([/:,=]+)", r"\1\0", re.sub(r"(\w{40})(?=\w)", r"\1\0", text))
     return Markup(f"<code>{html.escape(told).replace(chr(0), '<wbr>')}</code>")
+
+
+def wide(text: str) -> Markup:
+    """A cell that longer ones beside it do not squeeze to a column of single words."""
+    return Markup(f"<div style='min-width:13em'>{cell(text)}</div>")
 
 
 def name(text: str) -> Markup:

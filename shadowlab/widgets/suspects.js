@@ -6,7 +6,8 @@ export default {
         onclick: () => model.send({ suspect: n }),
       },
       h("b", {}, suspect.title),
-      h("span", { class: "sl-quiet" }, `${suspect.where} · ${suspect.events} events · ${suspect.recordings} recordings`));
+      h("span", { class: "sl-quiet" },
+        [suspect.where, counted(suspect.events, "event"), counted(suspect.recordings, "recording")].join(" · ")));
 
     const detail = (suspect) =>
       h("div", { class: "sl-detail" },

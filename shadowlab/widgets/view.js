@@ -9,6 +9,8 @@ const h = (tag, attributes = {}, ...inside) => {
   return node;
 };
 
+const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+
 const html = (markup, name = "") => {
   const node = h("div", { class: name });
   node.innerHTML = markup;
