@@ -223,7 +223,7 @@ def as_it_was(path: Path) -> Iterator[None]:
     before = place.read_bytes() if place.is_file() else None
     try:
         yield
-    except errors.ShadowlabError:
+    except (errors.ShadowlabError, OSError):
         if before is not None:
             if place.read_bytes() != before:
                 write(place, before)

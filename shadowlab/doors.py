@@ -108,7 +108,7 @@ class Doors(Opened):
         from shadowlab import replay
 
         if zip is None and vcr is None:
-            raise errors.UsageError("nothing to write the recording to", hint="name a file: zip=…, vcr=…")
+            raise errors.UsageError("nothing to write the recording to", hint="name a file with --zip or --vcr")
         id = recording.id if isinstance(recording, Recording) else recording
         made = replay.export(self.case, id, zip=Path(zip) if zip else None, vcr=Path(vcr) if vcr else None)
         return made.files, made.notes

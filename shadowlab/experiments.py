@@ -65,7 +65,7 @@ class Experiments(Doors):
         from shadowlab import replay
 
         if patched is None and patch is None:
-            raise errors.UsageError("there is nothing to compare with", hint="name the second revision, or a patch")
+            raise errors.UsageError("there is nothing to compare with", hint="give --patched REVISION or --patch FILE")
         ids = tuple(recordings) if recordings is not None else choice.traffic(self, limit)
         where = self.source if source is None else source if isinstance(source, Source) else open_source(Path(source))
         evidence = Evidence(self.case)

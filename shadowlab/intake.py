@@ -16,6 +16,8 @@ from shadowlab.case import Case
 from shadowlab.progress import Progress
 from shadowlab.records import Ingest, Recording, Rejected, Unreplayable
 
+_READ = "OTLP, Jaeger and Zipkin files and recordings are read"
+
 
 def ingest(
     case: Case, names: Sequence[str], *, redact: str | None, tape: Path | None, progress: Progress | None
@@ -35,9 +37,9 @@ def ingest(
     refused = tuple(_explained(one) for one in done.refused + taken.refused)
     if len(refused) == len(told) + len(recorded):
         first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
-        raise errors.TelemetryError(
-            f"{first.file}: {first.reason}", hint="OTLP, Jaeger and Zipkin files and recordings are read"
-        )
+        unseen = first.reason.startswith("cannot be")
+        hint = "check its name, and that it may be read" if unseen else _READ
+        raise errors.TelemetryError(f"{first.file}: {first.reason}", hint=hint)
     return changed(
         done,
         recordings=len(taken.recordings),

@@ -136,7 +136,8 @@ def _(result: Ingest) -> str:
     told += [f"rejected: {r.file}, {r.position}: {r.reason}" for r in result.rejected[:_REJECTED]]
     if len(result.rejected) > _REJECTED:
         told.append(f"{len(result.rejected) - _REJECTED:,} more were rejected; `--json` lists them")
-    return "\n".join([repr(result), grid(list(result.rows())), *told])
+    rows = list(result.rows())
+    return "\n".join([repr(result), *([grid(rows)] if rows else ()), *told])
 
 
 @text.register

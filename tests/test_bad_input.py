@@ -1,6 +1,8 @@
 """What cannot be used: one message, exit code 2, an empty standard output, and a case that is as it was."""
 
 import contextlib
+import errno
+import fcntl
 import gzip
 import hashlib
 import json
@@ -20,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from shadowlab.audit import ledger
-from shadowlab.case import open_case
+from shadowlab.case import as_it_was, open_case
 from shadowlab.cli import main
 from shadowlab.incidents import bundled
 from shadowlab.records import Proposal
@@ -221,7 +223,7 @@ def test_sql_that_writes_or_looks_outside_is_refused(small: Path, tmp_path: Path
     "limit", [("--memory", "much"), ("--memory", "-1GB"), ("--timeout", "0"), ("--timeout", "nan")]
 )
 def test_sql_refuses_what_is_no_limit(small: Path, limit: tuple[str, str]) -> None:
-    refused(small, "sql", small, "SELECT 1", *limit, says="are no limits")
+    refused(small, "sql", small, "SELECT 1", *limit, says="is no limit of ")
 
 
 @pytest.mark.parametrize("name", ["case.json", "records/latest.json", "telemetry/manifest.json"])
@@ -283,6 +285,7 @@ def test_a_file_that_is_no_packed_case_is_not_unpacked(tmp_path: Path, kind: str
     code, out, err = run("unpack", tmp_path / "case.tgz", tmp_path / "case")
     assert (code, out) == (2, "")
     assert "is no packed case" in err
+    assert "Traceback" not in err
     assert not (tmp_path / "case").exists()
 
 
@@ -297,8 +300,36 @@ def test_a_packed_case_is_not_unpacked_where_nothing_can_be_written(told: Told, 
 
 def test_a_replay_is_not_written_as_pytest_where_nothing_can_be_written(told: Told, tmp_path: Path) -> None:
     (tmp_path / "a-file").write_text("")
-    code, _, err = run("replay", told.copy(tmp_path), "--pytest", tmp_path / "a-file")
-    assert (code, "cannot write below" in err) == (2, True), err
+    case = told.copy(tmp_path)
+    before = contents(case)
+    code, _, err = run("replay", case, "--pytest", tmp_path / "a-file")
+    assert (code, "a-file' is a file" in err) == (2, True), err
+    assert contents(case) == before
+
+
+def test_a_case_is_not_packed_into_itself(small: Path) -> None:
+    refused(small, "pack", small, small / "case.tgz", says="lies in the case that it would hold")
+
+
+def test_a_file_that_is_not_there_and_one_of_another_kind_have_hints_of_their_own(small: Path, tmp_path: Path) -> None:
+    assert "hint: check its name" in refused(small, "ingest", small, tmp_path / "gone.json", says="cannot be read")
+    (tmp_path / "words.txt").write_text("nothing but words\n")
+    assert "hint: OTLP, Jaeger" in refused(small, "ingest", small, tmp_path / "words.txt", says="no telemetry")
+
+
+def test_a_merge_of_one_is_said_in_the_words_of_the_command(small: Path) -> None:
+    refused(small, "triage", small, "--merge", "a" * 16, says=f"merging '{'a' * 16}' alone merges nothing")
+
+
+def test_nobody_waits_a_negative_time_for_the_lock(small: Path) -> None:
+    code, out, err = run("triage", small, "--lock-timeout", "-3")
+    assert (code, out, "-3.0 is not in the range" in err) == (2, "", True), err
+
+
+def test_an_event_is_not_recorded_for_a_service_that_takes_requests(told: Told, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text("[1, 2]")
+    case = told.copy(tmp_path)
+    refused(case, "from-event", case, tmp_path / "event.json", says="it is called with requests, not with events")
 
 
 def test_the_hint_for_a_damaged_case_leads_out_of_it(small: Path) -> None:
@@ -423,3 +454,23 @@ def test_a_verb_that_is_killed_while_it_writes_leaves_a_case_that_opens_and_can_
               if check["verdict"] != "pass"}  # fmt: skip
     assert checks == {}
     assert all(problem is None for _, problem in ledger.examine(open_case(case)))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EMFILE])
+def test_what_the_machine_refuses_is_no_fault_of_shadowlab(
+    small: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code), "case/ledger.jsonl")
+
+    monkeypatch.setattr(ledger, "append", refuse)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    says = f"error: case/ledger.jsonl: {os.strerror(code)}\nhint: "
+    refused(small, "triage", small, says=says)
+
+
+def test_a_case_that_the_disk_has_no_room_for_is_not_there_afterwards(tmp_path: Path) -> None:
+    with contextlib.suppress(OSError), as_it_was(tmp_path / "case"):
+        open_case(tmp_path / "case")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert not (tmp_path / "case").exists()

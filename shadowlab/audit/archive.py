@@ -31,9 +31,11 @@ _TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 def pack(case: Case, out: Path) -> Path:
     """Write the whole case, keys left out, to `out`, which is new or holds this case as it was before.
 
-    Raises `CaseError` when `out` holds anything else or cannot be written. The writer's place is held meanwhile, so
-    that what is packed is one state; on a medium that cannot be written nobody else writes either.
+    Raises `CaseError` when `out` holds anything else, lies in the case or cannot be written. The writer's place is
+    held meanwhile, so that what is packed is one state; on a medium that cannot be written nobody else writes either.
     """
+    if out.resolve().is_relative_to(case.path.resolve()):
+        raise errors.CaseError(f"{out} lies in the case that it would hold", hint="name a file elsewhere")
     if os.path.lexists(out) and not _is_older(out, case):
         raise errors.CaseError(f"{out} is there already and is no older pack of {case.path}", hint="name a new file")
     beside = out.with_name(f".{out.name}.part")
@@ -51,7 +53,7 @@ def pack(case: Case, out: Path) -> Path:
     except OSError as exc:
         beside.unlink(missing_ok=True)
         raise errors.CaseError(
-            f"cannot write {out}: {exc.strerror}", hint="name a file in a folder that exists"
+            f"cannot write {out}: {exc.strerror}", hint="name a file in a folder that exists and has room"
         ) from exc
     return out
 
@@ -83,7 +85,10 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
     except (OSError, EOFError, tarfile.TarError, zlib.error) as exc:
         if isinstance(exc, OSError) and exc.errno and exc.filename != os.fspath(file):
             raise _unwritable(folder, exc) from exc
-        raise errors.CaseError(f"{file} is no packed case: {exc}", hint="make one with `shadowlab pack`") from exc
+        raise errors.CaseError(
+            f"{file} is no packed case, or a damaged one: {exc}",
+            hint="copy it again, or make one with `shadowlab pack`",
+        ) from exc
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return open_case(folder, create=False)

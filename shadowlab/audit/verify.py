@@ -83,10 +83,11 @@ def _head(case: Case) -> str:  # (2)
     head, entries = ledger.head(case), ledger.entries(case)
     # A writer killed between its two files leaves one signed entry that the head does not name yet.
     if len(entries) not in (head.entries, head.entries + 1):
-        missing = head.entries - len(entries)
+        missing, last = head.entries - len(entries), head.entries
+        cut = f"entry {last} was" if missing == 1 else f"entries {len(entries) + 1} to {last} were"
         raise errors.AuditError(
             f"the head was signed over {head.entries} entries, {len(entries)} are there: "
-            + (f"entries {len(entries) + 1} to {head.entries} were cut off" if missing > 0 else "some were added")
+            + (f"{cut} cut off" if missing > 0 else "some were added")
         )
     if not head.entries or entries[head.entries - 1]["digest"] != head.digest:
         raise errors.AuditError(f"entry {head.entries} is not the one that the head was signed over")

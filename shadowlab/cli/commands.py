@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import sys
@@ -14,10 +15,22 @@ import click
 import shadowlab
 from shadowlab import errors
 
-FILE = click.Path(path_type=Path)
+FILE, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_okay=False, writable=True)
 CASE = click.argument("case", type=FILE)
 TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store, left where it is; see docs/scale.md.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+
+_ROOM = "make room and run it again; the case holds what was kept before"
+_RIGHTS = "run it as somebody who may read and write there, or name another place"
+_REFUSED = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+}
+"""What to do where the machine refuses something, by the number of its error."""
 
 
 class Commands(click.Group):
@@ -42,9 +55,7 @@ class Commands(click.Group):
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
-            click.echo(f"error: a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})", err=True)
-            click.echo("hint: set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", err=True)
-            ctx.exit(70)
+            ctx.exit(_caught(exc))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -53,6 +64,20 @@ class Commands(click.Group):
         """Each verb with its whole first sentence, where click cuts it after a line."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
+def _caught(exc: Exception) -> int:
+    """Say what nobody raised on purpose: 2 where the machine refuses something, 70 for a fault of ours."""
+    from shadowlab.terminal import visible
+
+    if isinstance(exc, OSError) and exc.errno in _REFUSED:
+        where = f"{exc.filename}: " if exc.filename else ""
+        told, hint, code = f"{where}{exc.strerror}", _REFUSED[exc.errno], 2
+    else:
+        told = f"a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})"
+        hint, code = "set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", 70
+    click.echo(visible(f"error: {told}\nhint: {hint}"), err=True)
+    return code
 
 
 def _place(exc: BaseException) -> str:
@@ -89,7 +114,13 @@ def verb(name: str, *, create: bool = False) -> Callable[[Callable[..., Any]], C
         @main.command(name)
         @CASE
         @click.option("--source", type=FILE, help="The service's repository; remembered by the case.")
-        @click.option("--lock-timeout", default=10.0, show_default=True, help="Seconds to wait for another writer.")
+        @click.option(
+            "--lock-timeout",
+            default=10.0,
+            show_default=True,
+            type=click.FloatRange(min=0),
+            help="Seconds to wait for another writer.",
+        )
         @JSON
         @functools.wraps(function)
         def command(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from shadowlab import errors
-from shadowlab.cli.commands import FILE, JSON, TELEMETRY, main, verb
+from shadowlab.cli.commands import FILE, FOLDER, JSON, TELEMETRY, main, verb
 
 
 @verb("triage")
@@ -38,7 +38,7 @@ def triage(
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 @click.option("--workers", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, as tcp://HOST:8786.")
-@click.option("--pytest", "pytest_out", type=FILE, help="Write the replay as plain pytest below this folder.")
+@click.option("--pytest", "pytest_out", type=FOLDER, help="Write the replay as plain pytest below this folder.")
 def replay(
     inv: Any, suspect: str | None, recordings: tuple[str, ...], trace: str | None, times: int, sandbox: str,
     revision: str | None, workers: str | None, pytest_out: Path | None,
@@ -62,7 +62,7 @@ def replay(
 @click.option("--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Replays at most.")
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
-@click.option("--pytest", "pytest_out", type=FILE, help="Replay the small request, and write it as pytest below this.")
+@click.option("--pytest", "pytest_out", type=FOLDER, help="Replay the small request, write it as pytest below this.")
 def minimise(
     inv: Any, recording: str | None, budget: int, sandbox: str, revision: str | None, pytest_out: Path | None
 ) -> Any:

@@ -72,10 +72,11 @@ def watch(case: Path, every: str, window: str, out: Path, as_json: bool, **order
     Runs beside `receive` on the same CASE until Ctrl-C. One incident gives one case, also after a restart.
     """
     from shadowlab import watching
+    from shadowlab.records.base import counted
 
     tell = functools.partial(click.echo, err=True)
     made = watching.watch(case, every=every, window=window, out=out, tell=tell, **orders)
-    click.echo(json.dumps({"cases": made}, indent=1) if as_json else f"{len(made)} cases were made")
+    click.echo(json.dumps({"cases": made}, indent=1) if as_json else f"{counted(len(made), 'case')} made")
 
 
 @main.command("slice")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -59,5 +60,7 @@ def troubles() -> tuple[type[Exception], ...]:
 
 
 def said(trouble: Exception) -> str:
-    """The first line of a refusal, at most 300 characters."""
+    """The first line of a refusal, at most 300 characters; of an error of the system within it what the system says."""
+    if system := re.search(r"\w+Error\(\d+, '([^']+)'\)", str(trouble)):
+        return system[1][:300]
     return next(iter(str(trouble).splitlines()), type(trouble).__name__)[:300]

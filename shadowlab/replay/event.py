@@ -31,11 +31,16 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
     The event is handed to the callable as it is. Its `time` and `rand_seed` are taken where it has them, else `TIME`
     and `SEED`. `fixtures` is a file or folder of recorded answers in any of `tapes.FORMATS`; the callable's `session`,
     and the HTTP clients that it uses, are answered from them; what of them was left out stands in `notes`. Raises
-    `RecordingError` when a file cannot be read, `SourceError` when the source names no entrypoint.
+    `RecordingError` when a file cannot be read or the entrypoint takes requests, `SourceError` when there is none.
     """
     document = _read(event)
     tape = tapes.read(fixtures) if fixtures else None
     service = source.service("HEAD")
+    if service.kind not in (None, "function"):
+        raise errors.RecordingError(
+            f"the entrypoint of {service.name} is of kind {service.kind}: it is called with requests, not with events",
+            hint="`shadowlab ingest CASE EVENT.json` takes a bare event of a request",
+        )
     told = document if isinstance(document, dict) else {}
     taken = {
         "schema": SCHEMA,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import importlib
 import io
+import socket
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import shadowlab
 from shadowlab import errors
@@ -193,10 +195,12 @@ def _distributed() -> Any:
 def _client(address: str) -> Any:
     distributed = _distributed()
     try:
+        _knock(address)
         client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError, ValueError) as exc:
         raise errors.SandboxError(
-            f"no scheduler answers at {address}", hint="start one with `dask scheduler`, or leave --workers out"
+            f"no scheduler answers at {address}",
+            hint="start one with `dask scheduler` and name it as tcp://HOST:8786, or leave --workers out",
         ) from exc
     if not client.scheduler_info()["workers"]:
         client.close()
@@ -204,6 +208,15 @@ def _client(address: str) -> Any:
             f"the scheduler at {address} has no workers", hint=f"start some: `dask worker {address}`"
         )
     return client
+
+
+def _knock(address: str) -> None:
+    """Raise `OSError` or `ValueError` where nobody listens: a client that finds nobody prints tracebacks."""
+    place = urlsplit(address if "://" in address else f"tcp://{address}")
+    if place.scheme in ("tcp", "tls"):
+        if not place.port:
+            raise ValueError(f"{address} names no port")
+        socket.create_connection((place.hostname, place.port), timeout=_CONNECT_S).close()
 
 
 def _result(future: Any) -> Done:

@@ -50,10 +50,10 @@ def user_sql(
     """
     text = named(query)
     size = _MEMORY.fullmatch(memory)
-    if not timeout_s > 0 or not size:
-        raise errors.UsageError(
-            f"{timeout_s:g} s and {memory!r} are no limits", hint="write them as --timeout 60 and --memory 2GB"
-        )
+    if not timeout_s > 0:
+        raise errors.UsageError(f"{timeout_s:g} s is no limit of time", hint="write it in seconds, such as 60")
+    if not size:
+        raise errors.UsageError(f"{memory!r} is no limit of memory", hint="write it as 500MB or 2GB")
     with store(case, memory=memory) as opened:
         for name, frame in (tables or {}).items():
             if name not in VIEWS:

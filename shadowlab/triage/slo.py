@@ -292,4 +292,4 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _first_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())[:200]
+    return " ".join(str(exc).replace('in "<unicode string>", ', "").split())[:200]
