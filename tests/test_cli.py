@@ -10,8 +10,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from shadowlab import terminal
 from shadowlab.case import Case
 from shadowlab.cli import main
+from shadowlab.records import Ingest
+from shadowlab.replay import containers
 
 README = Path(__file__).parent.parent / "README.md"
 HEAVY = ("duckdb", "pandas", "pyarrow", "plotly", "libcst", "statsmodels", "scipy", "papermill", "docker", "IPython")
@@ -114,3 +117,13 @@ def test_a_standard_input_that_is_closed_is_said(
     told = capsys.readouterr()
     assert (ended.value.code, told.out) == (2, "")
     assert "is closed\nhint: " in told.err
+
+
+def test_an_ingest_without_files_shows_no_empty_table() -> None:
+    assert terminal.text(Ingest(spans=428)) == repr(Ingest(spans=428))
+
+
+def test_a_container_engine_that_is_not_there_is_told_in_the_words_of_the_system() -> None:
+    told = "Error while fetching: ('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))"
+    assert containers.said(Exception(told)) == "No such file or directory"
+    assert containers.said(Exception("no such image: x\nmore")) == "no such image: x"
