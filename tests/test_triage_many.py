@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shadowlab.triage import graph, tallies
+from shadowlab.triage import graph, shapes, tallies
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.spans import BELOW, REQUEST, Operation, Part, Spans, Traces
 
@@ -56,3 +56,10 @@ def test_tallies_of_many_services_are_those_of_each_alone(seen: Facts):
         ]
         assert found[name].total[-1] == 1
     assert peak_mb(lambda: tallies.of_facts(seen, names, end, ages)) < 60
+
+
+def test_keys_of_services_are_spelled_when_they_are_looked_at():
+    keys = shapes._OfServices(["user", "size"], ["cart", "stock"])
+    assert list(keys) == ["user", "size", "cart: user", "cart: size", "stock: user", "stock: size"]
+    many = shapes._OfServices([f"k{n}" for n in range(40_000)], [f"s{n}" for n in range(5_000)])
+    assert (len(many), many[len(many) - 1]) == (200_040_000, "s4999: k39999")

@@ -183,6 +183,21 @@ def _one(column: Any) -> Any:
     return whole.chunk(0) if whole.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
 
 
+@dataclass(frozen=True, slots=True)
+class _OfServices(Sequence[str]):
+    """Keys, then each of them behind the name of each service: few are looked at, of more than a list could hold."""
+
+    keys: Sequence[str]
+    services: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.keys) * (1 + len(self.services))
+
+    def __getitem__(self, place: Any) -> Any:
+        whose, key = divmod(place, len(self.keys))
+        return f"{self.services[whose - 1]}: {self.keys[key]}" if whose else self.keys[key]
+
+
 def _drawn(
     group: Group, requests: Spans, failing: Any, said: _Told, own: tuple[_Told, Mapping[int, str]],
     words: tuple[Words, list[str]],
@@ -200,7 +215,6 @@ def _drawn(
     mine, of = own[0].of(requests.sid)
     kept = quiet[own[0].key[mine]]
     mine, of = mine[kept], of[kept]
-    keys = [*told.keys, *(f"{service}: {key}" for service in services for key in told.keys)]
     key, value, rid = (np.concatenate(each) for each in
                        ((named, own[0].key[mine]), (said.value[rows], own[0].value[mine]), (rid, of)))  # fmt: skip
     many = len(told.values)
@@ -208,7 +222,7 @@ def _drawn(
     once = told_twice[np.diff(told_twice, prepend=-1) != 0]
     rid, pair = once % (len(failing) + 1), once // (len(failing) + 1)
     traces = [own[1].get(tid) for tid in requests.tid.tolist()]
-    spoken = Words(keys, told.values, told.numbers)
+    spoken = Words(_OfServices(told.keys, services), told.values, told.numbers)
     return put_together(
         traces, requests.tid, requests.at_ns, failing, requests.weight, spoken, rid, pair // many, pair % many
     )
