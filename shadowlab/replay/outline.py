@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shadowlab import errors
-from shadowlab.records import Control, Effect, Need, Outcome, Outline, Replay, digest_of
+from shadowlab.records import Need, Outline, Replay
 from shadowlab.replay.inside.urls import split
+from shadowlab.replay.lacking import lacking
 
 if TYPE_CHECKING:
     from shadowlab.telemetry import Store
@@ -65,23 +67,9 @@ def unavailable(
 ) -> Replay:
     """The replay of an outline: nothing ran, and what is missing is named."""
     missing = tuple(need.what for need in told.needs)
-    nothing = digest_of([])
-    return Replay(
-        outcome=Outcome.UNAVAILABLE,
-        attempts=0,
-        reproduced=0,
-        outcome_digest=nothing,
-        outcome_key=nothing,
-        sandbox=sandbox,
-        effects=(Effect(seam="inputs", control=Control.UNKNOWN, how="; ".join(missing), events=len(missing)),),
-        suspect=suspect,
-        revision=revision,
-        missing=missing,
-        notes=(f"planned from telemetry alone: trace {told.trace_id} has no recording",),
-        outline=told,
-        parents=parents,
-        seed=seed,
-    )
+    nothing = lacking(missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents, seed=seed)
+    notes = (f"planned from telemetry alone: trace {told.trace_id} has no recording",)
+    return replace(nothing, notes=notes, outline=told)
 
 
 class _Line:

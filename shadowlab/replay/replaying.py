@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.records import Attempt, Control, Effect, Finding, Outcome, Replay, digest_of
+from shadowlab.records import Attempt, Effect, Finding, Outcome, Replay, digest_of
 from shadowlab.replay import messages, recording
 from shadowlab.replay.compare import divergence, made_by_service
 from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.jobs import Hooks
+from shadowlab.replay.lacking import lacking
 from shadowlab.replay.ledger import ledger, uncontrolled
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner, Snapshots
@@ -234,22 +235,13 @@ def _unavailable(
     revision: str,
     parents: tuple[str, ...],
 ) -> Replay:
-    nothing = digest_of([])
-    return Replay(
-        outcome=Outcome.UNAVAILABLE,
-        attempts=0,
-        reproduced=0,
-        outcome_digest=nothing,
-        outcome_key=nothing,
-        sandbox=sandbox,
-        effects=(Effect(seam="inputs", control=Control.UNKNOWN, how="; ".join(missing), events=len(missing)),),
-        suspect=suspect,
-        revision=revision,
+    nothing = lacking(missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents)
+    return replace(
+        nothing,
         runs=tuple(
             Attempt(recording=f.id, outcome=Outcome.UNAVAILABLE, repeats=0, status=None, error=None,
-                    outcome_digest=nothing, outcome_key=nothing, divergence="; ".join(f.missing))
+                    outcome_digest=nothing.outcome_digest, outcome_key=nothing.outcome_key,
+                    divergence="; ".join(f.missing))
             for f in fixtures
         ),
-        missing=missing,
-        parents=parents,
     )  # fmt: skip
