@@ -7,6 +7,7 @@ from html import escape
 
 from shadowlab import times
 from shadowlab.records import Change, Contrast, Objective, Suspect, Triage
+from shadowlab.records.base import counted
 from shadowlab.triage import strip
 from shadowlab.views import servicemap, style
 from shadowlab.views.shown import Picture
@@ -38,7 +39,7 @@ def suspect_html(suspect: Suspect) -> str:
     """One suspect: what it is, how often, since when, what sets it apart, the change it follows and why it is here."""
     rows = [
         ("where", f"{escape(suspect.service)}: {escape(suspect.operation)}{_deepest(suspect)}"),
-        ("how often", f"{_count(suspect.events, 'event')} in {_count(suspect.traces, 'trace')}, "
+        ("how often", f"{counted(suspect.events, 'event')} in {counted(suspect.traces, 'trace')}, "
                       f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC"),
         ("whom", escape(_struck(suspect))),
         ("follows", _change(suspect.change)),
@@ -78,7 +79,7 @@ def _foremost(objectives: Sequence[Objective]) -> Sequence[Objective]:
 
 def _quiet(triage: Triage) -> str:
     more = len(triage.objectives) - len(_foremost(triage.objectives))
-    return f"<p>{_count(more, 'more objective')} below these.</p>" if more else ""
+    return f"<p>{counted(more, 'more objective')} below these.</p>" if more else ""
 
 
 def _slow(triage: Triage) -> Iterable[Sequence[str]]:
@@ -92,7 +93,7 @@ def _ids(traces: Sequence[str]) -> str:
 
 
 def _recorded(recordings: Sequence[str]) -> str:
-    return f"{len(recordings)} recordings" if recordings else "no recording"
+    return counted(len(recordings), "recording") if recordings else "no recording"
 
 
 def _logs(triage: Triage) -> Iterable[Sequence[str]]:
@@ -123,7 +124,7 @@ def _apart(found: Sequence[Contrast]) -> str:
 
 
 def _struck(suspect: Suspect) -> str:
-    told = [_count(n, noun) for n, noun in ((suspect.users, "user"), (suspect.tenants, "tenant")) if n]
+    told = [counted(n, noun) for n, noun in ((suspect.users, "user"), (suspect.tenants, "tenant")) if n]
     told += [f"seen from {', '.join(suspect.seen_from)}"] if suspect.seen_from else []
     return "; ".join(told) or "no attribute says"
 
@@ -138,10 +139,6 @@ def _change(change: Change | None) -> str:
 def _deepest(suspect: Suspect) -> str:
     own = next((f for f in reversed(suspect.frames) if f.in_app), None)
     return f" in <code>{escape(f'{own.file}:{own.line} {own.function}')}</code>" if own else ""
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _bar(share: float, colour: str) -> str:

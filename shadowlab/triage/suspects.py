@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shadowlab.records import Change, Contrast, Suspect
+from shadowlab.records.base import counted
 from shadowlab.triage import changes, contrast, exemplars, frames, shapes, stacks
 from shadowlab.triage.breaks import torn
 from shadowlab.triage.burn import moment
@@ -129,12 +130,12 @@ def _why(fault: Ranked, apart: Sequence[Contrast], change: Change | None) -> str
     where = f"operation {fault.own[2:]}" if fault.own.startswith("@ ") else f"function {fault.own}"
     words = f"message “{fault.merged}”" if fault.merged else "no message"
     told = [f"one group by service {fault.service}, {fault.root_type or 'no type'}, {where} and {words}, "
-            f"reached by {_count(fault.paths or 1, 'path')}"]  # fmt: skip
+            f"reached by {counted(fault.paths or 1, 'path')}"]  # fmt: skip
     if fault.broken:
         told.append(f"it breaks {fault.broken:,.0f} requests of the objectives, {fault.burned:.1f}x what they allow")
     else:
         told.append("it breaks no objective: the requests that it happens in are answered as promised")
-    struck = [_count(many, noun) for many, noun in ((fault.users, "user"), (fault.tenants, "tenant")) if many]
+    struck = [counted(many, noun) for many, noun in ((fault.users, "user"), (fault.tenants, "tenant")) if many]
     if struck:
         told.append(f"its failing requests are those of {' and '.join(struck)}")
     if fault.seen_from:
@@ -142,7 +143,7 @@ def _why(fault: Ranked, apart: Sequence[Contrast], change: Change | None) -> str
     if fault.by_hand:
         told.append("grouped by hand")
     if fault.passed_on:
-        told.append(f"{_count(fault.passed_on, 'error')} of other spans passed it on and are not counted again")
+        told.append(f"{counted(fault.passed_on, 'error')} of other spans passed it on and are not counted again")
     if fault.ever > fault.events:
         told.append(f"{fault.ever - fault.events:,} more before the window")
     told.append(f"failing requests differ most by {apart[0].attribute} = {apart[0].value}" if apart
@@ -150,7 +151,3 @@ def _why(fault: Ranked, apart: Sequence[Contrast], change: Change | None) -> str
     if change:
         told.append(f"it follows the {change.kind} of {change.after}")
     return "; ".join(told)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

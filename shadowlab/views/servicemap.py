@@ -10,6 +10,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from shadowlab.records.base import counted
 from shadowlab.views.shown import Picture
 from shadowlab.views.style import INK, LINE, PAPER, QUIET, SANS, VERMILLION, WASH
 from shadowlab.views.svg import cut, document, element, label, number, text_of
@@ -106,13 +107,9 @@ def draw(calls: Sequence[Call], *, marked: Sequence[str] = (), words: Mapping[st
     ]
     wide = max(x for x, _ in spot.values()) + _WIDE + _EDGE
     high = max(y for _, y in spot.values()) + _HIGH + _EDGE
-    told = f"{_count(len(spot), 'service')}, {_count(len(listed), 'call')} between them"
+    told = f"{counted(len(spot), 'service')}, {counted(len(listed), 'call')} between them"
     told += f"; marked: {' → '.join(marked)}" if marked else ""
     return Picture(svg=document(wide, high, *parts, title=told, family=SANS, colour=INK, paper=PAPER), alt=told)
-
-
-def _count(amount: int, noun: str) -> str:
-    return f"{amount:,} {noun}" + "s" * (amount != 1)
 
 
 def _arrow(call: Call, spot: Mapping[str, tuple[float, float]], marked: bool) -> list[str]:
