@@ -14,7 +14,7 @@ import pytest
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Piped, Unpacked
 from shadowlab.telemetry.readers import otlp_json, otlp_protobuf
-from shadowlab.telemetry.readers.base import Faults
+from shadowlab.telemetry.readers.base import MOST_REJECTED, Faults
 from shadowlab.telemetry.readers.json_lines import JsonLines
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
 
@@ -138,3 +138,22 @@ def test_a_pipe_is_read_whole_in_whatever_pieces_it_comes(size: int) -> None:
 def _write_all(descriptor: int, told: bytes) -> None:
     with os.fdopen(descriptor, "wb") as file:
         file.write(told)
+
+
+def test_what_is_rejected_is_listed_in_the_order_of_the_file_whoever_finds_it_first() -> None:
+    faults = Faults("told")
+    for position in ("line 900", "end of file", "line 31, span 2", "line 31, span 1", "line 4"):
+        faults.add(position, "not kept")
+    assert [one.position for one in faults.rejected()] == [
+        "line 4", "line 31, span 2", "line 31, span 1", "line 900", "end of file",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_the_first_records_of_a_file_are_listed_and_the_rest_is_counted(step: int) -> None:
+    faults = Faults("told")
+    for line in range(1, MOST_REJECTED + 8)[::step]:
+        faults.add(f"line {line}", "not kept")
+    *listed, last = faults.rejected()
+    assert [one.position for one in listed] == [f"line {n}" for n in range(1, MOST_REJECTED + 1)]
+    assert last.reason == "7 more records"

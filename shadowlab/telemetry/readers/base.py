@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import math
+import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,24 +29,33 @@ MOST_REJECTED: Final = 1000
 
 @dataclass(slots=True)
 class Faults:
-    """What of one file could not be kept."""
+    """What of one file could not be kept, in the order of the file: it is cut in one thread and read in another."""
 
     file: str
     listed: list[Rejected] = field(default_factory=list)
     more: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, position: str, reason: str) -> None:
         """One record that could not be kept."""
-        if len(self.listed) < MOST_REJECTED:
-            self.listed.append(Rejected(file=self.file, position=position, reason=reason[:500]))
-        else:
-            self.more += 1
+        told = Rejected(file=self.file, position=position, reason=reason[:500])
+        with self._lock:
+            bisect.insort(self.listed, told, key=_place)
+            if len(self.listed) > MOST_REJECTED:
+                self.listed.pop()
+                self.more += 1
 
     def rejected(self) -> list[Rejected]:
         """All of them, with a last entry for those that were only counted."""
         if not self.more:
             return self.listed
         return [*self.listed, Rejected(file=self.file, position="after that", reason=f"{self.more} more records")]
+
+
+def _place(told: Rejected) -> float:
+    """The line or request; what has no number is at the end of a file."""
+    number = re.search(r"\d{1,18}", told.position)
+    return int(number[0]) if number else math.inf
 
 
 class Portion(Protocol):
