@@ -70,6 +70,10 @@ class Shapes:
     """Rank and keys of the commonest shapes."""
     looked_up: Mapping[str, str]
     """Hot keys of these shapes, and where the pseudonym of a row's value stands: made once for each distinct value."""
+    others: bool
+    """Whether there are more shapes: only then is a row asked for its own keys, which are as much as its values."""
+    absent: frozenset[str]
+    """Those of `promoted` that no shape has a key for."""
 
     def expressions(self) -> dict[str, str]:
         """What the statements that move a signal need: `map`, `extra`, `promoted`, `joins` and each `value_of_...`."""
@@ -81,12 +85,20 @@ class Shapes:
     def _joins(self) -> str:
         """What brings the pseudonyms to their rows."""
         return " ".join(
-            f"LEFT JOIN {self.signal}_redacted r{n} ON r{n}.k = {quoted(key)} "
-            f"AND r{n}.v = s.vals[list_position(h.keys, {quoted(key)})]"
+            f"LEFT JOIN {self.signal}_redacted r{n} ON r{n}.k = {quoted(key)} AND r{n}.v = s.vals[{self._place(key)}]"
             for n, key in enumerate(self.looked_up)
         )
 
+    def _place(self, key: str) -> str:
+        listed = "".join(f" WHEN {rank} THEN {keys.index(key) + 1}" for rank, keys in self.common if key in keys)
+        return f"CASE h.rank{listed}{self._of_others(f'list_position(s.keys, {quoted(key)})')} END"
+
+    def _of_others(self, value: str) -> str:
+        return f" ELSE {value}" if self.others else ""
+
     def _value(self, name: str) -> str:
+        if name in self.absent:
+            return "NULL::VARCHAR"
         key, plain = f"s.keys[h.p_{name}]", f"s.vals[h.p_{name}]"
         hot = [each for each in self.promoted[name] if each in self.hot]
         if not hot:
@@ -110,7 +122,7 @@ class Shapes:
             "CASE WHEN h.hot THEN redacted_value(s.keys[i], s.vals[i]) ELSE s.vals[i] END" if self.hot else "s.vals[i]"
         )
         checked = f"map(h.first_keys, list_transform(h.firsts, lambda i: {value}))"
-        return f"CASE h.rank{branches} ELSE {checked} END" if branches else checked
+        return f"CASE h.rank{branches}{self._of_others(checked)} END" if branches else checked
 
     def _by_position(self, keys: Sequence[str]) -> str:
         listed = []
@@ -122,6 +134,8 @@ class Shapes:
 
     def _extra(self) -> str:
         """What tells records apart whose maps are equal: the values of keys that come again."""
+        if not self.others:
+            return "NULL::UBIGINT"
         return """CASE WHEN len(h.firsts) < len(s.keys)
             THEN hash(list_transform(s.vals, lambda v, i: redacted_value(s.keys[i], v))) END"""
 
@@ -156,7 +170,10 @@ def find(
     ).fetchall()
     common = tuple((rank, tuple(keys)) for rank, keys in rows if _are_names(keys))
     looked_up = _redact(con, signal, [key for _, keys in common for key in keys if key in hot])
-    return Shapes(signal, wanted, hot, common, looked_up)
+    counted = ", ".join(f"count(p_{name})" for name in wanted)
+    seen, *having = con.execute(f"SELECT count(*), {counted} FROM {signal}_shapes").fetchall()[0]
+    absent = frozenset(name for name, shapes in zip(wanted, having, strict=True) if not shapes)
+    return Shapes(signal, wanted, hot, common, looked_up, others=seen > len(common), absent=absent)
 
 
 def _redact(con: DuckDBPyConnection, signal: str, keys: Sequence[str]) -> dict[str, str]:
