@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _BLOCK: Final = 1 << 20
 """Bytes read at once, or as many as the request at hand still needs."""
-_PORTION: Final = 80 << 20
+_PORTION: Final = 40 << 20
 _FIRST: Final = 16 << 20
 """Bytes of the first portion: nothing else is done while it is decoded."""
 _SLICES: Final = 32
