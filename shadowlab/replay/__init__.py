@@ -2,22 +2,37 @@
 
 The supervisor (`runner`, `server`) starts a fork server inside a sandbox (`sandboxes`), which imports the service once
 and forks a child for each run (`inside`). `recording` and `fixture` read what the recorder wrote; `compare` and
-`ledger` say what a replay is worth.
+`ledger` say what a replay is worth. A name is loaded when it is first used: taking telemetry in needs none of them.
 """
 
-from shadowlab.replay.changes import compare_trees
-from shadowlab.replay.event import from_event
-from shadowlab.replay.exporting import Exported, export
-from shadowlab.replay.fixture import Fixture
-from shadowlab.replay.jobs import Hooks
-from shadowlab.replay.minimise import minimise
-from shadowlab.replay.plain_test import to_pytest
-from shadowlab.replay.recording import is_recording, listed, load, snapshot, take_in
-from shadowlab.replay.replaying import replay
-from shadowlab.replay.results import Calls, MirrorResult, RunResult
-from shadowlab.replay.runner import Runner
-from shadowlab.replay.schedules import Search, explore
-from shadowlab.replay.trees import apply, tree_of
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from shadowlab.replay.changes import compare_trees as compare_trees
+    from shadowlab.replay.event import from_event as from_event
+    from shadowlab.replay.exporting import Exported as Exported
+    from shadowlab.replay.exporting import export as export
+    from shadowlab.replay.fixture import Fixture as Fixture
+    from shadowlab.replay.jobs import Hooks as Hooks
+    from shadowlab.replay.minimising import minimise as minimise
+    from shadowlab.replay.plain_test import to_pytest as to_pytest
+    from shadowlab.replay.recording import is_recording as is_recording
+    from shadowlab.replay.recording import listed as listed
+    from shadowlab.replay.recording import load as load
+    from shadowlab.replay.recording import snapshot as snapshot
+    from shadowlab.replay.recording import take_in as take_in
+    from shadowlab.replay.replaying import replay as replay
+    from shadowlab.replay.results import Calls as Calls
+    from shadowlab.replay.results import MirrorResult as MirrorResult
+    from shadowlab.replay.results import RunResult as RunResult
+    from shadowlab.replay.runner import Runner as Runner
+    from shadowlab.replay.schedules import Search as Search
+    from shadowlab.replay.schedules import explore as explore
+    from shadowlab.replay.trees import apply as apply
+    from shadowlab.replay.trees import tree_of as tree_of
 
 __all__ = [
     "Calls",
@@ -43,3 +58,35 @@ __all__ = [
     "to_pytest",
     "tree_of",
 ]
+
+_PLACES: Final = {
+    "Calls": "results",
+    "Exported": "exporting",
+    "Fixture": "fixture",
+    "Hooks": "jobs",
+    "MirrorResult": "results",
+    "RunResult": "results",
+    "Runner": "runner",
+    "Search": "schedules",
+    "apply": "trees",
+    "compare_trees": "changes",
+    "explore": "schedules",
+    "export": "exporting",
+    "from_event": "event",
+    "is_recording": "recording",
+    "listed": "recording",
+    "load": "recording",
+    "minimise": "minimising",
+    "replay": "replaying",
+    "snapshot": "recording",
+    "take_in": "recording",
+    "to_pytest": "plain_test",
+    "tree_of": "trees",
+}
+"""In which module of this room each name is."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'shadowlab.replay' has no attribute {name!r}")
+    return getattr(import_module(f"shadowlab.replay.{_PLACES[name]}"), name)
