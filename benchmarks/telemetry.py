@@ -1,8 +1,10 @@
 """From OTLP to SQL, beside the floors under it and what people do today; one run, one machine, so ratios hold.
 
-    python benchmarks/telemetry.py [--spans 1000000] [--data FOLDER] [--only LANES] [--chdb PYTHON] [--write]
+    python benchmarks/telemetry.py [--spans 1000000] [--data FOLDER] [--only LANES] [--runs 3] [--chdb PYTHON] [--write]
 
-Every line is a process of its own: seconds on the clock, seconds of processor, peak memory. `--data` names a folder
+Every line is a process of its own, or the median of `--runs`: seconds on the clock, seconds of processor, peak memory.
+The machine's speed moves, so shadowlab and the floor of the same bytes take turns, and each ingest is divided by the
+mean of the floors right before and right after it. What others do is run once. `--data` names a folder
 that has the `traces.jsonl` and `traces.pb` of `telemetry_data.write` and is left as it is; `--only` measures some lanes
 beside the floors (shadowlab, packed, unnest, rows, chdb); `--chdb` names a Python that has chdb. `--write` puts the
 table in `benchmarks/README.md`, a section for each number of spans. Needs the development dependencies (orjson,
@@ -13,8 +15,11 @@ from __future__ import annotations
 
 import argparse
 import compileall
+import itertools
 import os
 import platform
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -108,6 +113,7 @@ print(s.query('SELECT count() FROM d.spans'))
 
 
 RECKONED = "orjson and row inserts, DuckDB (reckoned)"
+JSON, PROTOBUF = "floor: simdjson parses the JSON", "floor: upb parses the protobuf"
 LANES = ("floor", "shadowlab", "packed", "unnest", "rows", "chdb")
 FEW, MORE = 10_000, 20_000
 """Rows that are inserted into DuckDB: all of a million take minutes, so these two tell what a row takes."""
@@ -121,6 +127,44 @@ class Run:
     seconds: float
     cpu_s: float
     peak_mb: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """The processes of one name, each with the mean of the floors around it."""
+
+    runs: Sequence[Run]
+    floors: Sequence[tuple[float, float]]
+    """Seconds on the clock, seconds of processor."""
+
+    @property
+    def name(self) -> str:
+        return self.runs[0].name
+
+    @property
+    def seconds(self) -> float:
+        return statistics.median(one.seconds for one in self.runs)
+
+    @property
+    def clock(self) -> list[float]:
+        return [one.seconds / floor for one, (floor, _) in zip(self.runs, self.floors, strict=True)]
+
+    @property
+    def processor(self) -> list[float]:
+        return [one.cpu_s / floor for one, (_, floor) in zip(self.runs, self.floors, strict=True)]
+
+    def __str__(self) -> str:
+        cells = [
+            _spread([one.seconds for one in self.runs], ",.2f"), _spread([one.cpu_s for one in self.runs], ",.2f"),
+            f"{max(one.peak_mb for one in self.runs):,}", _spread(self.clock, ".1f"), _spread(self.processor, ".1f"),
+        ]  # fmt: skip
+        return f"| {self.name} | {' | '.join(cells)} | {len(self.runs)} |\n"
+
+
+def _spread(values: Sequence[float], form: str) -> str:
+    """The median, and of several the least and the most."""
+    middle, least, most = (f"{value:{form}}" for value in (statistics.median(values), min(values), max(values)))
+    return middle if len(values) == 1 else f"{middle} ({least} to {most})"
 
 
 def run(name: str, command: list[str]) -> Run:
@@ -143,35 +187,52 @@ def code(text: str, *words: str, python: str = sys.executable) -> list[str]:
 
 
 def measured(
-    folder: Path, given: Path | None, spans: int, lanes: Sequence[str], chdb: str | None
-) -> tuple[list[Run], int, int]:
+    folder: Path, given: Path | None, spans: int, lanes: Sequence[str], runs: int, chdb: str | None
+) -> tuple[list[Line], int, int]:
     """Every process; how large the JSON is, and the case that it made (0 when none was)."""
     compileall.compile_dir(str(PLACE.parent.parent / "shadowlab"), quiet=1)  # as an installed package is
     lines, stream = (given / "traces.jsonl", given / "traces.pb") if given else telemetry_data.write(folder, spans)
-    ingest = [str(Path(sys.executable).with_name("shadowlab")), "ingest"]
-    runs = [
-        run("floor: simdjson parses the JSON", code(SIMDJSON, str(lines))),
-        run("floor: upb parses the protobuf", code(UPB, str(stream))),
+    simdjson, upb = (JSON, code(SIMDJSON, str(lines))), (PROTOBUF, code(UPB, str(stream)))
+    ours = "shadowlab" in lanes
+    told = [
+        *in_turns(simdjson, ("shadowlab ingest, JSON", lines) if ours else None, folder / "case", runs),
+        *in_turns(upb, ("shadowlab ingest, protobuf", stream) if ours else None, folder / "protobuf", runs),
     ]
-    if "shadowlab" in lanes:
-        runs += [
-            run("shadowlab ingest, JSON", [*ingest, str(folder / "case"), str(lines)]),
-            run("shadowlab ingest, protobuf", [*ingest, str(folder / "protobuf"), str(stream)]),
-        ]
     if "packed" in lanes:
         for codec in ("gzip", "zstd"):
             packed = folder / f"traces.jsonl.{codec}"
             _pack(lines, packed, codec)
-            runs.append(run(f"shadowlab ingest, {codec}", [*ingest, str(folder / codec), str(packed)]))
+            told += in_turns(simdjson, (f"shadowlab ingest, {codec}", packed), folder / codec, 1)[1:]
+    others: list[Run] = []
     if "unnest" in lanes:
-        runs.append(run("DuckDB read_json and unnest", code(UNNEST, str(lines), str(folder / "unnest.duckdb"))))
+        others.append(run("DuckDB read_json and unnest", code(UNNEST, str(lines), str(folder / "unnest.duckdb"))))
     if "rows" in lanes:
         into = code(ROWS + IN_SQLITE, str(lines), str(folder / "rows.sqlite"))
-        runs += [run("orjson and row inserts, SQLite", into), _rows_in_duckdb(folder, lines, spans)]
+        others += [run("orjson and row inserts, SQLite", into), _rows_in_duckdb(folder, lines, spans)]
     if chdb and "chdb" in lanes:
-        runs.append(run("chdb", code(CHDB, str(lines), str(folder / "chdb"), python=chdb)))
+        others.append(run("chdb", code(CHDB, str(lines), str(folder / "chdb"), python=chdb)))
+    floor = told[0].floors[0]
     stored = sum(path.stat().st_size for path in (folder / "case" / "telemetry").glob("*.duckdb"))
-    return runs, lines.stat().st_size, stored
+    return [*told, *(Line([one], [floor]) for one in others)], lines.stat().st_size, stored
+
+
+def in_turns(floor: tuple[str, list[str]], ours: tuple[str, Path] | None, case: Path, runs: int) -> list[Line]:
+    """The floor, an ingest, the floor, an ingest ... and the floor again."""
+    ingest = [str(Path(sys.executable).with_name("shadowlab")), "ingest", str(case)]
+    floors, ingests = [run(*floor)], []
+    for _ in range(runs):
+        if ours:
+            shutil.rmtree(case, ignore_errors=True)
+            ingests.append(run(ours[0], [*ingest, str(ours[1])]))
+        floors.append(run(*floor))
+    middle = (statistics.median(one.seconds for one in floors), statistics.median(one.cpu_s for one in floors))
+    around = [_mean(before, after) for before, after in itertools.pairwise(floors)]
+    lines = [Line(floors, [middle] * len(floors))]
+    return [*lines, Line(ingests, around)] if ours else lines
+
+
+def _mean(one: Run, other: Run) -> tuple[float, float]:
+    return (one.seconds + other.seconds) / 2, (one.cpu_s + other.cpu_s) / 2
 
 
 def _rows_in_duckdb(folder: Path, lines: Path, spans: int) -> Run:
@@ -193,29 +254,25 @@ def _pack(lines: Path, place: Path, codec: str) -> None:
             out.write(block)
 
 
-def table(spans: int, runs: list[Run], size: int, stored: int) -> str:
+def table(spans: int, lines: Sequence[Line], size: int, stored: int) -> str:
     """The section of the README."""
-    rows = ""
-    for one in runs:
-        floor = runs[1] if one.name.endswith("protobuf") else runs[0]
-        ratios = f"{one.seconds / floor.seconds:.1f} | {one.cpu_s / floor.cpu_s:.1f}"
-        rows += f"| {one.name} | {one.seconds:,.2f} | {one.cpu_s:,.2f} | {one.peak_mb:,} | {ratios} |\n"
     kept = f", {stored / 1e6:,.0f} MB\nin the case (1/{size / stored:.1f})" if stored else ""
     return f"""## telemetry{"" if spans == 1_000_000 else f", {spans:,} spans"}
 
 `python benchmarks/telemetry.py --spans {spans}`: {spans:,} spans, {size / 1e6:,.0f} MB of JSON{kept},
 {os.cpu_count()} cores, Python {platform.python_version()}, load average
-{os.getloadavg()[0]:.1f} at the end. Ratios are to the floor of the same bytes: on the clock, and in processor seconds,
+{os.getloadavg()[0]:.1f} at the end. Of several runs the median, the least and the most. Ratios are to the floor of the
+same bytes, of an ingest to the mean of the floors right before and after it: on the clock, and in processor seconds,
 which a busy machine changes less.
 
-| process | seconds | processor s | peak MB | clock ratio | processor ratio |
-| --- | --- | --- | --- | --- | --- |
-{rows}{_beside(runs)}"""
+| process | seconds | processor s | peak MB | clock ratio | processor ratio | runs |
+| --- | --- | --- | --- | --- | --- | --- |
+{"".join(map(str, lines))}{_beside(lines)}"""
 
 
-def _beside(runs: list[Run]) -> str:
+def _beside(lines: Sequence[Line]) -> str:
     """How much sooner the JSON is in than by rows, and what was not run to the end."""
-    took = {one.name: one.seconds for one in runs}
+    took = {one.name: one.seconds for one in lines}
     ours, sqlite, duckdb = (
         took.get(name) for name in ("shadowlab ingest, JSON", "orjson and row inserts, SQLite", RECKONED)
     )
@@ -257,11 +314,12 @@ def main() -> None:
     parser.add_argument("--spans", type=int, default=1_000_000, help="how many there are in --data, too")
     parser.add_argument("--data", type=Path, metavar="FOLDER")
     parser.add_argument("--only", type=lanes, default=list(LANES), metavar="LANES")
+    parser.add_argument("--runs", type=int, default=3, help="of what the bars name, in turns with its floor")
     parser.add_argument("--chdb", metavar="PYTHON")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="shadowlab-telemetry-") as folder:
-        told = measured(Path(folder), options.data, options.spans, options.only, options.chdb)
+        told = measured(Path(folder), options.data, options.spans, options.only, options.runs, options.chdb)
         section = table(options.spans, *told)
     print(section)
     if options.write:
