@@ -6,7 +6,7 @@ import pytest
 import small_service as small
 
 from shadowlab import errors, gates
-from shadowlab.gates import bench, replays, shadow
+from shadowlab.gates import bench, replays, shadow, tapes
 from shadowlab.records import GateReport, Proposal, Verdict, from_json
 
 FAILING = (f"{36:032x}", f"{72:032x}")
@@ -142,6 +142,18 @@ def test_without_recordings_nothing_passes(source, tmp_path, diagnosis):
     with made as ready:
         judged = [*replays.red_green_red(ready), *shadow.shadow_run(ready)]
     assert {gate.verdict for gate in judged} == {Verdict.INCONCLUSIVE}
+
+
+@pytest.mark.parametrize("environment", [None, "DATABASE"])
+def test_requests_whose_database_is_known_by_its_rows_alone_are_not_mirrored(source, tmp_path, diagnosis, environment):
+    rows = {"dialect": "sqlite", "schema": ["CREATE TABLE prices (n INTEGER)"], "rows": {"prices": [{"n": 1}]}}
+    by_rows = [{**small.fixture(n, {}), "database": rows, "db_environment": environment} for n in (1, 2)]
+    case = small.case_with(tmp_path, [*by_rows, small.fixture(3, {})])
+    with bench.prepared(
+        small.candidate(), source=source, revision="HEAD", diagnosis=diagnosis, replay=small.replay(source), case=case
+    ) as made:
+        fixtures, database = tapes.mirrored(made)
+    assert ([fixture.id for fixture in fixtures], database) == ([f"{3:032x}"], None)
 
 
 def test_the_proposals_constraints_are_found_among_the_parents(source, tmp_path, diagnosis):

@@ -37,14 +37,16 @@ def mirrored(bench: Bench) -> tuple[list[Fixture], bytes | None]:
 
     It begins with the first recording without a database of its own (only a mirroring recorder writes those), or
     rather with the next one that has one, because from there on the state is known. A service without a database is
-    mirrored from its first request. A request that was cut is left out.
+    mirrored from its first request. A request that was cut is left out, and where no state is known any of whose database
+    only the rows that it touched are known: those of the next one are not there.
     """
     fixtures = [load(_case(bench), record.id) for record in _own(bench)]
     fixtures = [fixture for fixture in fixtures if not fixture.truncated]
     alone = next((n for n, f in enumerate(fixtures) if f.db_environment and not f.db_snapshot), 0)
     first = next((n for n, f in enumerate(fixtures) if n >= alone and f.db_snapshot), None)
     if first is None:
-        return [fixture for fixture in fixtures if not fixture.db_environment][:MOST_MIRRORED], None
+        free = [fixture for fixture in fixtures if fixture.database is None and not fixture.db_environment]
+        return free[:MOST_MIRRORED], None
     return fixtures[first : first + MOST_MIRRORED], snapshot(_case(bench), fixtures[first])
 
 
