@@ -37,8 +37,8 @@ def mirrored(bench: Bench) -> tuple[list[Fixture], bytes | None]:
 
     It begins with the first recording without a database of its own (only a mirroring recorder writes those), or
     rather with the next one that has one, because from there on the state is known. A service without a database is
-    mirrored from its first request. A request that was cut is left out, and where no state is known any of whose database
-    only the rows that it touched are known: those of the next one are not there.
+    mirrored from its first request. A request that was cut is left out, and where no state is known any of whose
+    database only the rows that it touched are known: those of the next one are not there.
     """
     fixtures = [load(_case(bench), record.id) for record in _own(bench)]
     fixtures = [fixture for fixture in fixtures if not fixture.truncated]
