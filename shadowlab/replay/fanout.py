@@ -91,7 +91,7 @@ class Fanned:
     ) -> list[list[RunResult]]:
         """As `Runner.run_many`: each recording with all its repeats and its twin on one worker."""
         distributed = _distributed()
-        workers = sorted(self._client.scheduler_info()["workers"])
+        workers = _workers(self._client)
         places = [list(range(len(wanted)))[n :: len(workers)] for n in range(len(workers))]
         places = [place for place in places if place]
         # A share is no pure function of its words: the same question is asked again every time.
@@ -202,12 +202,17 @@ def _client(address: str) -> Any:
             f"no scheduler answers at {address}",
             hint="start one with `dask scheduler` and name it as tcp://HOST:8786, or leave --workers out",
         ) from exc
-    if not client.scheduler_info()["workers"]:
+    if not _workers(client):
         client.close()
         raise errors.SandboxError(
             f"the scheduler at {address} has no workers", hint=f"start some: `dask worker {address}`"
         )
     return client
+
+
+def _workers(client: Any) -> list[str]:
+    """The addresses of all workers; some versions tell of five if nobody asks for more."""
+    return sorted(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def _knock(address: str) -> None:
