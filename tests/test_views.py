@@ -286,3 +286,12 @@ def test_what_a_sandbox_held_is_told_wall_by_wall() -> None:
     assert ">sandbox bwrap</th>" in shown
     assert re.search(r"<td[^>]*>network</td><td[^>]*>no socket can be made</td>", shown)
     assert re.search(r"<td[^>]*></td><td[^>]*>odd</td>", shown)
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [(48.7e6, ["0", "10 ms", "20 ms", "30 ms", "40 ms"]), (342e3, ["0", "100 µs", "200 µs", "300 µs"])],
+)
+def test_a_waterfall_is_measured_in_round_times(span: float, told: list[str]) -> None:
+    assert [spans.spelled_ns(tick) if tick else "0" for tick in axes.round_ticks(span)] == told
+    assert axes.round_ticks(0) == [0]

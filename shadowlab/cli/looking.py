@@ -23,7 +23,10 @@ ASKED = ("signatures", "rates", "burn", "contrast", "edges", "trace")
 @click.option("--signer", "signers", multiple=True, metavar="KEYID", help="Accept this key only; may be repeated.")
 @JSON
 def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
-    """Check that a case, or a report, is as it was written: ledger, records, files, signatures."""
+    """Check that a case, or a report, is as it was written: ledger, records, files, signatures.
+
+    A report is held against its own statement. Whether a newer one took its place, only its case can say.
+    """
     from shadowlab import apart, terminal
     from shadowlab.investigation import open_investigation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from shadowlab.records import Control, Effect
+from shadowlab.records.base import counted
 from shadowlab.replay.environments import Environment, differences
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.postgres import how as postgres
@@ -109,7 +110,7 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
 def _environment(fixtures: Sequence[Fixture]) -> Effect:
     values = {name for fixture in fixtures for name in fixture.environment.values}
     stand_ins = {name for f in fixtures for name in f.environment.read if name not in f.environment.unset} - values
-    how = f"cleared; {len(values)} recorded values"
+    how = f"cleared; {counted(len(values), 'recorded value')}"
     if stand_ins:
         how += f"; stand-ins for {len(stand_ins)} whose value was not recorded, others in the twin"
     return Effect(seam="environment", control=Control.CONTROLLED, how=how, events=len(values | stand_ins))

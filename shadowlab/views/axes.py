@@ -115,6 +115,11 @@ def spelled(value: float, form: str | None) -> str:
             return f"{value:{comma}.{precision or 6}g}"
 
 
+def round_ticks(high: float) -> list[float]:
+    """0 and about five round numbers up to `high`."""
+    return [value for value in _linear_ticks(0.0, high, 5) if value <= high]
+
+
 def _linear_ticks(low: float, high: float, count: int) -> list[float]:
     raw = (high - low) / count or 1.0
     power = 10.0 ** math.floor(math.log10(raw))

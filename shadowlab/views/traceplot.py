@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from shadowlab.views import style
+from shadowlab.views import axes, style
 from shadowlab.views.spans import Bar, Row, failed, loud, spelled_ns
 from shadowlab.views.svg import cut
 
@@ -32,14 +32,14 @@ def figure(bars: Sequence[Bar], logs: Sequence[Row], *, title: str, low: int, hi
         )  # fmt: skip
     _signs(drawn, bars, logs, low)
     _named(drawn, bars)
-    quarters = [(high - low) * n / 4 for n in range(5)]
+    ticks = axes.round_ticks(high - low)
     lines = _words(drawn, logs, low)
     tall = 150 + _ROW * len(bars) + lines
     drawn.update_layout(**style.layout())
     drawn.update_layout(
         title={"text": title, "y": 1 - 16 / tall, "yanchor": "top"}, barmode="overlay", bargap=0.35, height=tall,
         margin={"l": _NAMES, "r": 70, "t": 100, "b": 40 + lines},
-        xaxis={"side": "top", "tickvals": quarters, "ticktext": [spelled_ns(v) if v else "0" for v in quarters],
+        xaxis={"side": "top", "tickvals": ticks, "ticktext": [spelled_ns(v) if v else "0" for v in ticks],
                "range": [0, (high - low) * 1.02]},
         yaxis={"visible": False, "range": [len(bars) - 0.4, -0.6]},
         legend={"orientation": "h", "x": 0, "xref": "container", "yref": "container", "yanchor": "top",

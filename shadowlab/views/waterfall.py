@@ -65,12 +65,11 @@ def _services(colours: Mapping[str, str]) -> list[str]:
 
 def _scale(time: axes.Axis, floor: float) -> list[str]:
     parts = []
-    for n in range(5):
-        value = time.high * n / 4
+    for value in axes.round_ticks(time.high):
         x = time.pixel(value)
         parts.append(element("line", x1=x, x2=x, y1=_TOP - 8, y2=floor, stroke="#e8ecef"))
         parts.append(
-            label(x, _TOP - 14, spelled_ns(value) if n else "0", text_anchor="middle", font_size=10, fill=QUIET)
+            label(x, _TOP - 14, spelled_ns(value) if value else "0", text_anchor="middle", font_size=10, fill=QUIET)
         )
     return parts
 
