@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from made import case_in, triage
+from playwright.sync_api import sync_playwright
 
 import shadowlab as sl
 from shadowlab import errors, report
@@ -100,6 +101,26 @@ def test_the_links_stand_behind_the_title_or_before_everything():
     assert re.search(r"<main>.*</h1><nav><ol><li>", page(json.dumps({"cells": titled}), title="t"), re.DOTALL)
     bare = [{"cell_type": "markdown", "source": "## Part"}]
     assert re.search(r"<main>\s*<nav><ol><li>", page(json.dumps({"cells": bare}), title="t"))
+
+
+@pytest.mark.slow
+def test_a_narrow_screen_begins_with_the_title_and_paper_squeezes_as_it_must(tmp_path):
+    wide = "<table><tr>" + "<th>a heading</th>" * 8 + "</tr></table>"
+    table = {"output_type": "execute_result", "data": {"text/html": wide}}
+    cells = [{"cell_type": "markdown", "source": "# Title\n\n## Part"},
+             {"cell_type": "code", "source": "table", "outputs": [table]}]  # fmt: skip
+    (tmp_path / "page.html").write_text(page(json.dumps({"cells": cells}), title="t"))
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
+        shown = browser.new_context(offline=True, viewport={"width": 420, "height": 800}).new_page()
+        shown.goto((tmp_path / "page.html").as_uri())
+        title, links = (shown.locator(part).bounding_box() for part in ("h1", "nav"))
+        assert title["y"] + title["height"] <= links["y"]
+        assert shown.evaluate("document.documentElement.scrollWidth") == 420
+        assert shown.locator("table").bounding_box()["width"] == 960
+        shown.emulate_media(media="print")
+        assert shown.locator("table").bounding_box()["width"] < 800
+        browser.close()
 
 
 def test_the_statement_speaks_of_both_files_and_their_records(made):
