@@ -29,7 +29,7 @@ import recorder_services as services
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 REQUEST_MS = 3.0
-STARTS, TURNS, WARM, A_LAP = 12, 30, 6, 5
+STARTS, TURNS, WARM, A_LAP = 16, 40, 6, 5
 TRIMMED = 0.1
 A_MINUTE = 10_000
 FLOODED_S = 12

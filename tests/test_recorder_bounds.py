@@ -65,6 +65,16 @@ def test_a_room_gives_no_more_than_all_rooms_have_together():
     assert (second.take(90), house.used) == (60, 80)
 
 
+def test_a_little_of_each_room_is_not_counted_in_the_room_of_all():
+    house = Room(100)
+    room = Room(80, house, 10)
+    assert (room.take(10), house.used) == (10, 0)
+    assert (room.take(100), house.used) == (70, 70)
+    room.leave()
+    room.leave()
+    assert (room.take(1), house.used) == (0, 0)
+
+
 @pytest.fixture
 def often_switched():
     """Threads that take turns after every few instructions."""

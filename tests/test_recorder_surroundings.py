@@ -68,6 +68,20 @@ def test_listing_all_variables_is_not_reading_them(recorded, database, gateway):
     assert "PATH" not in read_names
 
 
+def test_a_listing_shows_each_change_and_cannot_change_anything(recorded, monkeypatch):
+    recorded()
+    listed = os.environ.copy()
+    monkeypatch.setenv("LISTED_ONCE", "before")
+    assert dict(os.environ.items()) == listed | {"LISTED_ONCE": "before"}
+    os.environb[b"LISTED_ONCE"] = b"after"  # behind its back
+    assert ("LISTED_ONCE", "after") in os.environ.items()
+    os.environ.copy()["LISTED_ONCE"] = "only here"
+    assert os.environ.copy()["LISTED_ONCE"] == "after"
+    monkeypatch.delenv("LISTED_ONCE")
+    assert "after" not in str(os.environ._listed)
+    assert dict(os.environ.items()) == listed
+
+
 def test_flags_that_cannot_be_read_or_written_do_not_lose_the_recording(recorded, caplog):
     client, recordings, app = recorded(flags=lambda: {"limit": Decimal(3), "on": True})
     client.get("/status/500")

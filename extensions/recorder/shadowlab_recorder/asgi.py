@@ -11,7 +11,7 @@ from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import Tape, recall, running
+from shadowlab_recorder.tape import Tape, enter, leave, recall
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -28,9 +28,10 @@ class RecordedApp:
 
     app: App
     recorder: Recorder
+    _both: tuple[App, Recorder]
 
     def __init__(self, app: App, recorder: Recorder) -> None:
-        self.__dict__.update(app=app, recorder=recorder)
+        self.__dict__.update(app=app, recorder=recorder, _both=(app, recorder))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["app"], name)
@@ -41,7 +42,7 @@ class RecordedApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self._lifespan(scope, receive, send)
-        app, recorder = self.app, self.recorder
+        app, recorder = self._both  # with `__getattr__` in the class every look at an attribute is a long one
         # A tape that runs already is this request's own: whatever is around this application is recorded too.
         around = recall()
         if scope["type"] != "http" or recorder.off or not (around is None or around.closed):
@@ -51,7 +52,7 @@ class RecordedApp:
         except Exception as error:
             said(error, "start")
             return await app(scope, receive, send)
-        token, answered = running.set(now), False
+        token, answered = enter(now), False
         try:
             await app(scope, tee_receive, tee_send)
             answered = True
@@ -59,7 +60,7 @@ class RecordedApp:
             now.fail(error)
             raise
         finally:
-            running.reset(token)
+            leave(token)
             if not now.passed():
                 quietly(recorder.finish, now, answered)
 
@@ -89,8 +90,7 @@ def _path(told: bytes | str) -> str:
 
 def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tuple[Asked, Receive, Send]:
     """A tape of this request, and `receive` and `send` that keep what goes by."""
-    limits = recorder.limits
-    now, small = Asked(limits), limits.small
+    now = Asked(recorder.limits)
     now.method = scope["method"]
     now.raw_path = scope.get("raw_path") or scope["path"]
     now.raw_query = scope.get("query_string", b"")
@@ -103,7 +103,12 @@ def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tu
         try:
             if message["type"] == "http.request":
                 body = message.get("body", b"")
-                if message.get("more_body") or now.asked is not None or type(body) is not bytes or len(body) > small:
+                if (
+                    message.get("more_body")
+                    or now.asked is not None
+                    or type(body) is not bytes
+                    or len(body) > now.limits.small
+                ):
                     _add(now.request_body, message)
                     now.asked = b""  # what comes after goes there, too
                 else:
@@ -119,7 +124,12 @@ def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tu
             kind = message["type"]
             if kind == "http.response.body":
                 body = message.get("body", b"")
-                if message.get("more_body") or now.answered is not None or type(body) is not bytes or len(body) > small:
+                if (
+                    message.get("more_body")
+                    or now.answered is not None
+                    or type(body) is not bytes
+                    or len(body) > now.limits.small
+                ):
                     _add(now.response_body, message)
                     now.answered = b""
                 else:

@@ -17,6 +17,7 @@ from shadowlab_recorder.sql import argument, arguments, parsed
 from shadowlab_recorder.tape import Tape, current, recall
 
 _row_factory: Any = sqlite3.Cursor.row_factory  # the C member, which ours hides
+_Connection, _Cursor, _VERSION = sqlite3.Connection, sqlite3.Cursor, sqlite3.sqlite_version
 _ENDS = {what: Reading(parsed(what)) for what in ("commit", "rollback")}
 Begun = tuple[Reading, str, tuple[Any, ...], "Fetched | None", float]
 """What is known of a `Plain` statement before it is executed."""
@@ -29,7 +30,7 @@ def watch() -> None:
         return
 
     def listened(*args: Any, **kwargs: Any) -> Any:
-        factory = kwargs.get("factory", sqlite3.Connection)
+        factory = kwargs.get("factory", _Connection)
         if len(args) <= 5 and isinstance(factory, type):
             kwargs["factory"] = listening_connection(factory)
         return connect(*args, **kwargs)
@@ -43,20 +44,23 @@ def watch() -> None:
 @lru_cache(maxsize=64)
 def listening_connection(base: Any) -> type:
     """A class of connections whose cursors are listened to; it notes the ends of transactions."""
-    own, plain = base.cursor, listening_cursor(sqlite3.Cursor)
+    own, plain, begin = base.cursor, listening_cursor(_Cursor), base.__init__
 
     class Connection(base):  # type: ignore[misc]  # whatever the service asked for
         __slots__ = ("_shadowlab_address", "_shadowlab_place")
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
-            base.__init__(self, *args, **kwargs)
+            begin(self, *args, **kwargs)
             self._shadowlab_address = str(args[0] if args else kwargs.get("database", ""))
             self._shadowlab_place = place_of(self._shadowlab_address)
 
-        def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-            if not isinstance(factory, type):
+        def cursor(self, factory: Any = _Cursor) -> Any:
+            if factory is _Cursor:
+                made = own(self, plain)
+            elif isinstance(factory, type):
+                made = own(self, listening_cursor(factory))
+            else:
                 return own(self, factory)
-            made = own(self, plain if factory is sqlite3.Cursor else listening_cursor(factory))
             dressed = _row_factory.__get__(made)
             if dressed is not None:
                 made.row_factory = dressed
@@ -202,7 +206,7 @@ def _given(cursor: Any, row: Any) -> Any:
 
 def _transaction(connection: Any, tape: Tape, what: str) -> None:
     try:
-        log = tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
+        log = tape.database("sqlite", connection._shadowlab_address, _VERSION)
         if log is not None and log.takes(what):
             log.noted.append((_ENDS[what], what, (), None, 0.0, 0.0, None))
     except Exception as error:
@@ -224,7 +228,7 @@ def _script(cursor: Any, script: str) -> None:
     tape = current()
     if tape is None:
         return
-    log = tape.database("sqlite", cursor.connection._shadowlab_address, sqlite3.sqlite_version)
+    log = tape.database("sqlite", cursor.connection._shadowlab_address, _VERSION)
     if log is not None:
         log.doubt(f"a script of several statements: {script[:120]}")
 
@@ -233,7 +237,7 @@ def _begin(cursor: Any, tape: Tape, sql: str, parameters: Any) -> Statement | Be
     """Notes a statement, and the rows that it is about to change."""
     connection, log, now = cursor.connection, tape.log, perf_counter()
     if log is None or log.address != connection._shadowlab_address:
-        log = tape.database("sqlite", connection._shadowlab_address, sqlite3.sqlite_version)
+        log = tape.database("sqlite", connection._shadowlab_address, _VERSION)
         if log is None:
             return None
     reading = plain_reading(connection, sql, now)

@@ -25,8 +25,11 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
     """`os.environ`, noting each name that a request asks for, whether it is set or not.
 
     A name is looked up in the bytes underneath at once, which takes less than `os.environ` itself does: what notes the
-    name is paid with that.
+    name is paid with that. So is what lists all of them: requests does that four times for a call.
     """
+
+    _listed: tuple[dict[Any, Any], dict[Any, Any]] = ({}, {})
+    """What the process had when all were listed last, and what that is to the service."""
 
     def __getitem__(self, name: Any) -> Any:
         found = _found(self, name)
@@ -41,16 +44,30 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
     def __contains__(self, name: Any) -> bool:
         return _found(self, name) is not None
 
+    def __delitem__(self, name: Any) -> None:
+        self._listed = ({}, {})  # what is taken away is not held here either
+        _Environ.__delitem__(self, name)
+
     def items(self) -> ItemsView[Any, Any]:
         """All of them as they are now, without being noted: who lists all of them asks for none."""
-        return self.copy().items()
+        return _all(self).items()
 
     def values(self) -> ValuesView[Any]:
-        return self.copy().values()
+        return _all(self).values()
 
     def copy(self) -> dict[Any, Any]:
-        key, value = self.decodekey, self.decodevalue
-        return {key(name): value(told) for name, told in self._data.items()}
+        return _all(self).copy()
+
+
+def _all(watched: Any) -> dict[Any, Any]:
+    """All of them, worked out anew when one has changed; nobody may write into it."""
+    told: dict[Any, Any]
+    had, told = watched._listed
+    if had != watched._data:
+        had, key, value = watched._data.copy(), watched.decodekey, watched.decodevalue
+        told = {key(name): value(each) for name, each in had.items()}
+        watched._listed = had, told
+    return told
 
 
 def _found(watched: Any, name: Any) -> Any:

@@ -54,7 +54,7 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
         "rand_seed": tape.rand_seed(),
         "db_snapshot": blob,
         "db_environment": service["db_environment"],
-        "outbound": [_exchange(each, tape.began, clean) for each in sorted(tape.outbound, key=lambda each: each.seq)],
+        "outbound": [_exchange(each, tape.began, clean) for each in tape.numbered()],
         "environment": {
             "read": sorted(tape.environment_read),
             "unset": sorted(name for name, was_set in tape.environment_read.items() if not was_set),

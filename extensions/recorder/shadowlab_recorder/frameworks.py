@@ -39,13 +39,13 @@ class Probe:
         self.recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
-        now = recall()
+        app, now = self.app, recall()
         if now is None or now.closed or scope["type"] != "http":
-            await self.app(scope, receive, send)
+            await app(scope, receive, send)
             return
         now.inner, now.inside = copy_context(), True
         try:
-            await self.app(scope, receive, send)
+            await app(scope, receive, send)
         except Exception as error:
             now.fail(error)
             quietly(self.recorder.link, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections import OrderedDict
+from time import monotonic
 from typing import Any
 
 from shadowlab_recorder.outbound import Whole, broke
@@ -30,7 +31,7 @@ def watch(module: Any) -> None:
             quietly(broke, exchange, error)
             raise
         if exchange is not None:
-            quietly(_answered, exchange, response, method)
+            _answered(exchange, response, method)
         return response
 
     @functools.wraps(read)
@@ -134,19 +135,21 @@ def _from_requests() -> bool:
 
 
 def _answered(exchange: Sent, response: Any, method: str) -> None:
-    headers = response.headers
-    exchange.status = response.status
-    exchange.answer = tuple(headers.iteritems())  # its items() go through all of them twice
-    exchange.touch()
-    coded = "content-encoding" in headers
-    exchange.length = response.length_remaining
-    exchange.plain = not coded and not response.chunked and exchange.length is not None
-    response._shadowlab = exchange
-    if method == "HEAD" or response.status in (204, 304):
-        exchange.came(b"")
-        exchange.over = True
-    elif getattr(response, "_body", None) is not None:  # it was read when it was made
-        _noted(exchange, response._body, None)
+    try:
+        headers = response.headers
+        exchange.status = status = response.status
+        exchange.answer = tuple(headers.iteritems())  # its items() go through all of them twice
+        exchange.ended = monotonic()
+        exchange.length = length = response.length_remaining
+        exchange.plain = length is not None and not response.chunked and "content-encoding" not in headers
+        response._shadowlab = exchange
+        if method == "HEAD" or status == 204 or status == 304:
+            exchange.came(b"")
+            exchange.over = True
+        elif getattr(response, "_body", None) is not None:  # it was read when it was made
+            _noted(exchange, response._body, None)
+    except Exception as error:
+        said(error, "an answer")
 
 
 def _noted(exchange: Sent, piece: bytes, amt: int | None) -> None:

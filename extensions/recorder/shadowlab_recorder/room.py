@@ -8,21 +8,21 @@ _PORTION = 16 * 1024
 
 
 class Room:
-    """Bytes that are there to be taken; a room inside of another takes from it by portions."""
+    """Bytes that are there to be taken; a room inside of another takes from it by portions.
 
-    __slots__ = ("_lock", "_outer", "granted", "limit", "used")
+    `free`: as many are not counted in the room outside.
+    """
 
-    def __init__(self, limit: int, outer: Room | None = None) -> None:
+    __slots__ = ("_free", "_lock", "_outer", "granted", "limit", "used")
+
+    def __init__(self, limit: int, outer: Room | None = None, free: int = 0) -> None:
         self.limit = limit
         self.used = 0
         self._outer = outer
-        self.granted = limit
+        self._free = free
+        self.granted = limit if outer is None else free
         """Up to here nobody has to be asked; who takes often looks for himself: a call more would be felt."""
         self._lock: threading.Lock = threading.Lock() if outer is None else outer._lock
-        if outer is not None:  # who makes a room is about to take
-            with self._lock:
-                self.granted = max(min(_PORTION, limit, outer.limit - outer.used), 0)
-                outer.used += self.granted
 
     def take(self, wanted: int) -> int:
         """How many of the wanted bytes there are; they are taken."""
@@ -41,7 +41,7 @@ class Room:
         with self._lock:
             if self._outer is not None:
                 self.limit = 0
-                self._outer.used -= self.granted
+                self._outer.used -= max(self.granted - self._free, 0)
             self.used = self.granted = 0
 
     def _ask(self, outer: Room, missing: int) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import time
 import uuid
 from contextvars import Context, ContextVar, copy_context
+from time import monotonic_ns, time_ns
 from typing import TYPE_CHECKING, Any
 
 from shadowlab_recorder import spans
@@ -34,8 +34,8 @@ OUTBOUND_LIMIT = 200
 
 running: ContextVar[Tape | None] = ContextVar("shadowlab_recorder_tape", default=None)
 """The tape of the request that this code runs for; it may be closed."""
-recall = running.get
-"""Gives it. What every request passes looks here by itself: a name that is bound once need not be looked up again."""
+recall, enter, leave = running.get, running.set, running.reset
+"""Give it, set it and put back what was there before: names that are bound once need not be looked up again."""
 
 
 class Exchange:
@@ -82,7 +82,6 @@ class Tape:
     id: str = later(lambda _: uuid.uuid4().hex)
     request_body: Body = later(lambda tape: tape._whole(tape.asked))
     response_body: Body = later(lambda tape: tape._whole(tape.answered))
-    response_headers: RawHeaders = later(lambda _: [])
     message: Message | None = None
     """What a consumer was called with."""
     call: dict[str, Any] | None = None
@@ -102,8 +101,6 @@ class Tape:
     flags: dict[str, Any] = later(lambda _: {})
     admitted: bool | None = None
     """Whether the bucket of its fingerprint had a token; None as long as nobody asked."""
-    inside = False
-    """Whether `inner` is the innermost middleware's."""
     span_context: SpanContext | None = None
     """Of that span."""
     context: SpanContext | None = None
@@ -135,6 +132,7 @@ class Tape:
         self.status: int | None = None
         self.asked: bytes | None = None
         """The request's body, where it came in one small piece; `request_body` is made of it when somebody asks."""
+        self.response_headers: RawHeaders = []
         self.answered: bytes | None = None
         """The response's, in the same way."""
         self.log: Log | None = None
@@ -146,25 +144,25 @@ class Tape:
         self.inner: Context | None = None
         """Where the service's own code began, or the recorder's first ear inside of the application was: a span may
         be open there; it is looked for when the recording is to be written."""
+        self.inside = False
+        """Whether `inner` is the innermost middleware's."""
         self._room: Room | None = None
         self._error: dict[str, Any] | None = None
         self._raised: tuple[BaseException, TracebackType | None] | None = None
-        self._sequence = itertools.count()
-        """Draws numbers that stay apart when the request works in several threads."""
         self.outbound: list[Exchange] = []
         self.environment_read: dict[str, bool] = {}
         """The names that were asked for, and whether they were set."""
         self.outer: Context | None = copy_context()
         """Where the request entered."""
-        self.time_ns = time.time_ns()
-        self.monotonic_ns = time.monotonic_ns()
+        self.time_ns = time_ns()
+        self.monotonic_ns = monotonic_ns()
 
     @property
     def room(self) -> Room:
         """What its bodies and rows are taken from."""
         if self._room is None:
             with self.limits.lock:
-                self._room = self._room or Room(self.limits.request, self.limits.house)
+                self._room = self._room or Room(self.limits.request, self.limits.house, self.limits.small)
         return self._room
 
     def _whole(self, content: bytes | None) -> Body:
@@ -245,12 +243,18 @@ class Tape:
         return made
 
     def turn(self) -> int | None:
-        """The number of the next exchange, None when there are too many."""
-        seq = next(self._sequence)
+        """The number of the next exchange, None when there are too many; threads that meet here get the same one."""
+        seq = len(self.outbound)
         if seq < OUTBOUND_LIMIT:
             return seq
         self.outbound_lost = True
         return None
+
+    def numbered(self) -> list[Exchange]:
+        """Its exchanges in the order in which they began, and no number twice."""
+        for seq, each in enumerate(self.outbound):
+            each.seq = seq
+        return self.outbound
 
     def database(self, dialect: str, address: str, version: str | None) -> Log | None:
         """The log of the database that the request speaks to; None for a second one, which is only named."""
@@ -292,11 +296,3 @@ def current() -> Tape | None:
     """The tape of the request that this code runs for, None outside of a request."""
     tape = recall()
     return None if tape is None or tape.closed else tape
-
-
-def enter(tape: Tape) -> Any:
-    return running.set(tape)
-
-
-def leave(token: Any) -> None:
-    running.reset(token)

@@ -12,7 +12,7 @@ from shadowlab_recorder import spans
 from shadowlab_recorder.later import later
 from shadowlab_recorder.quiet import quietly, said
 from shadowlab_recorder.recorder import Recorder
-from shadowlab_recorder.tape import RawHeaders, Tape, recall, running
+from shadowlab_recorder.tape import RawHeaders, Tape, enter, leave, recall
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -24,9 +24,10 @@ class RecordedWsgiApp:
 
     app: App
     recorder: Recorder
+    _both: tuple[App, Recorder]
 
     def __init__(self, app: App, recorder: Recorder) -> None:
-        self.__dict__.update(app=app, recorder=recorder)
+        self.__dict__.update(app=app, recorder=recorder, _both=(app, recorder))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["app"], name)
@@ -35,7 +36,7 @@ class RecordedWsgiApp:
         setattr(self.app, name, value)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        app, recorder = self.app, self.recorder
+        app, recorder = self._both
         # A tape that runs already is this request's own: Flask's `wsgi_app` is recorded, and so is what is around it.
         around = recall()
         if recorder.off or not (around is None or around.closed):
@@ -49,7 +50,7 @@ class RecordedWsgiApp:
         except Exception as error:
             said(error, "start")
             return app(environ, start_response)
-        token = running.set(now)
+        token = enter(now)
         try:
             result = app(environ, _listening(now, recorder, start_response))
         except BaseException as error:
@@ -57,8 +58,12 @@ class RecordedWsgiApp:
             quietly(recorder.finish, now)
             raise
         finally:
-            running.reset(token)
-        return quietly(_answer, now, recorder, environ, result) or result
+            leave(token)
+        try:
+            return _answer(now, recorder, environ, result)
+        except Exception as error:
+            said(error, "an answer")
+            return result
 
 
 class Asked(Tape):
@@ -70,6 +75,8 @@ class Asked(Tape):
     request_headers = later(lambda tape: _headers(tape.environ))
 
     environ: Environ
+    length: int | None
+    """Of its body, as it was told."""
     __init__ = Tape._begin
 
 
@@ -119,7 +126,7 @@ class _Answer:
     def __iter__(self) -> Iterator[bytes]:
         now, pieces = self._now, iter(self._result)
         while True:
-            token = running.set(now)
+            token = enter(now)
             try:
                 piece = next(pieces)
             except StopIteration:
@@ -129,20 +136,24 @@ class _Answer:
                 quietly(_close, now, self._recorder, False)
                 raise
             finally:
-                running.reset(token)
-            quietly(_keep, now, piece)
+                leave(token)
+            if now.answered is None and type(piece) is bytes and len(piece) <= now.limits.small:
+                now.answered = piece  # as `_keep` does, which is one call more
+            else:
+                quietly(_keep, now, piece)
             yield piece
-        quietly(_close, now, self._recorder, True)
+        if not now.passed():
+            quietly(_close, now, self._recorder, True)
 
     def close(self) -> None:
         now, close = self._now, getattr(self._result, "close", None)
-        token = None if now.closed else running.set(now)
+        token = None if now.closed else enter(now)
         try:
             if close is not None:
                 close()
         finally:
             if token is not None:
-                running.reset(token)
+                leave(token)
                 quietly(_close, now, self._recorder, False)
 
 
@@ -150,49 +161,50 @@ class _Input:
     """`wsgi.input`, keeping a copy of what the application reads of it."""
 
     def __init__(self, stream: Any, now: Asked) -> None:
-        length = str(now.environ.get("CONTENT_LENGTH") or "")
         self._stream = stream
         self._now = now
-        self._length = int(length) if length.isdigit() else None
-        if self._length == 0:
+        length = str(now.environ.get("CONTENT_LENGTH") or "")
+        now.length = int(length) if length.isdigit() else None
+        if now.length == 0:
             now.asked = b""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def read(self, *size: Any) -> bytes:
-        return self._noted(self._stream.read(*size), end=not size or size[0] not in (0,))
+        return _noted(self._now, self._stream.read(*size), not size or size[0] != 0)
 
     def readline(self, *size: Any) -> bytes:
-        return self._noted(self._stream.readline(*size), end=True)
+        return _noted(self._now, self._stream.readline(*size), True)
 
     def readlines(self, *hint: Any) -> list[bytes]:
         lines = list(self._stream.readlines(*hint))
-        self._noted(b"".join(lines), end=not hint)
+        _noted(self._now, b"".join(lines), not hint)
         return lines
 
     def readinto(self, buffer: Any) -> int:
         count = int(self._stream.readinto(buffer))
-        self._noted(bytes(memoryview(buffer)[:count]), end=len(buffer) > 0)
+        _noted(self._now, bytes(memoryview(buffer)[:count]), len(buffer) > 0)
         return count
 
     def __iter__(self) -> Iterator[bytes]:
         while line := self.readline():
             yield line
 
-    def _noted(self, piece: bytes, *, end: bool) -> bytes:
-        try:
-            now, size = self._now, len(piece)
-            if now.asked is None and size == self._length and size <= now.limits.small and type(piece) is bytes:
-                now.asked = piece
-            elif piece or now.asked is None:
-                body = now.request_body
-                body.add(piece)
-                body.ended = body.ended or (end and not piece) or (self._length or size + 1) <= body.size
-                now.asked = b""
-        except Exception as error:
-            said(error, "wsgi.input")
-        return piece
+
+def _noted(now: Asked, piece: bytes, end: bool) -> bytes:
+    try:
+        size = len(piece)
+        if now.asked is None and size == now.length and size <= now.limits.small and type(piece) is bytes:
+            now.asked = piece
+        elif piece or now.asked is None:
+            body = now.request_body
+            body.add(piece)
+            body.ended = body.ended or (end and not piece) or (now.length or size + 1) <= body.size
+            now.asked = b""
+    except Exception as error:
+        said(error, "wsgi.input")
+    return piece
 
 
 def _keep(now: Tape, piece: bytes) -> None:
