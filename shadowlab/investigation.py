@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Investigation(Experiments):
                 source_frames=frames,
                 told_changes=triage.changes.load(Path(changes)) if changes else (),
                 corrections=corrections,
-                known=telemetry.known_fingerprints(store),
+                known=partial(telemetry.known_fingerprints, store),
                 archive=archive,
             )
         if corrections != known:

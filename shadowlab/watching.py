@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -186,7 +187,7 @@ def assess(inv: Investigation, orders: Orders, known: Any = None) -> tuple[Triag
             top=1,
             recorded={},
             source_frames=choice.frames(inv)[0],
-            known=known if known is not None else telemetry.known_fingerprints(store),
+            known=known if known is not None else partial(telemetry.known_fingerprints, store),
         )
 
 

@@ -10,6 +10,8 @@ from shadowlab.telemetry import connection, segments
 from shadowlab.telemetry.segments import Segment
 from shadowlab.telemetry.store import Store
 
+_SOME = "WHERE error_id IN (SELECT unnest($errors::UBIGINT[]))"
+
 
 def set_fingerprints(case: Case, table: Any) -> int:
     """Fill `errors.fingerprint` from a DataFrame or Arrow table (`error_id`, `fingerprint`); gives the number of rows.
@@ -46,10 +48,12 @@ def set_fingerprints(case: Case, table: Any) -> int:
     return count
 
 
-def known_fingerprints(store: Store) -> Any:
+def known_fingerprints(store: Store, errors: Any = None) -> Any:
     """The table that `set_fingerprints` was given last, as an Arrow table; None when it held nothing but fingerprints.
 
-    Errors never change, so that a triage need not read again what an earlier one has read.
+    Errors never change, so that a triage need not read again what an earlier one has read. With `errors` (an array of
+    their ids) it holds the rows of these alone.
     """
-    found = store.sql("SELECT * FROM part_readings").arrow()
+    some, params = ("", {}) if errors is None else (_SOME, {"errors": errors.tolist()})
+    found = store.sql(f"SELECT * FROM part_readings {some}", params).arrow()
     return found if found.num_columns > 2 else None

@@ -29,8 +29,9 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.fingerprint import Corrections
 from shadowlab.triage.look import Look, broken
 from shadowlab.triage.page import html, suspect_html
+from shadowlab.triage.sampled import sample
 from shadowlab.triage.scene import scene
-from shadowlab.triage.tables import Store, keep, workshop
+from shadowlab.triage.tables import Store, workshop
 from shadowlab.triage.timeline import timeline
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def triage(
     `source_frames` are path prefixes of the service's own production frames; `trigger` takes the place of every
     objective's own; `told_changes` come from `changes.load`, `corrections` from people. Also gives a table (`error_id`,
     `fingerprint`, and what they were read from) of every error of the case, whatever the window, for
-    `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it, given as `known`, is not read again.
+    `telemetry.set_fingerprints`; what `telemetry.known_fingerprints` has of it is not read again: `known` is that
+    table, or gives the rows of some errors when called with an array of their ids.
     `archive` is the larger store that the case was pulled from; objectives are measured there.
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
@@ -87,7 +89,7 @@ def triage(
             weight=weight,
             there=there.tallies,
         )
-        sampling = pool.submit(services.sample, seen, low_ns=low_ns, high_ns=at_ns)
+        sampling = pool.submit(sample, seen, low_ns=low_ns, high_ns=at_ns)
         calling = pool.submit(graph.edges, seen, low_ns=low_ns, high_ns=at_ns)
         logging = pool.submit(logs.groups, store, seen, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
         shifts = changes.shifts(store, seen, first_ns=data.first_ns, last_ns=at_ns)
@@ -105,11 +107,10 @@ def triage(
             known=known,
         )
         measured, tallies = measuring.result()
-        keep(con, "sampled", sampling.result())
-        off = clocks.clocks(con)
+        off = clocks.clocks(sampled := sampling.result())
         look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes, off)
         measured = slow.slowest(con, look, specs, measured, bad, passed)
-        blaming = pool.submit(services.blame, con.cursor(), store, around, look, specs, tallies)
+        blaming = pool.submit(services.blame, store, around, sampled, look, specs, tallies)
         found = suspects.suspects(con, store, around, look, top=top, each=pool.map)
         blamed = blaming.result()
         changed = _changes(look, found)

@@ -37,8 +37,9 @@ def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, kin: Kin) -> B
     told = {name: array(bad.column(name)) for name in ("spec", "sid", "weight", "allowed")}
     cause, fails = charged.roots(told["sid"])
     left = np.flatnonzero(~fails)
-    _, once = np.unique(np.stack([told["sid"][left], told["spec"][left].astype(np.uint64)]), axis=1, return_index=True)
-    left = left[once]
+    left = left[np.lexsort((told["spec"][left], told["sid"][left]))]
+    same = [np.diff(told[name][left], prepend=told[name][left[:1]] + 1) == 0 for name in ("spec", "sid")]
+    left = left[~(same[0] & same[1])]
     place = kin.find(told["sid"][left])
     wanted = np.zeros(len(kin.sid) + 1, dtype=bool)
     wanted[place] = True
@@ -68,10 +69,9 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> M
         there = row != NOWHERE
         of, above = of[there], service[kin.spans.op[row[there]]]
         other = above != own[errors.service.code[rows[of]]]
-        pairs = np.unique(np.stack([group[rows[of[other]]], above[other]]), axis=1)
-        for fault, rank in pairs.T.tolist():
-            if (name := names[rank]) is not None:
-                told[fault].add(name)
+        for pair in np.unique(group[rows[of[other]]] * len(names) + above[other]).tolist():
+            if (name := names[pair % len(names)]) is not None:
+                told[pair // len(names)].add(name)
     return {fault: tuple(sorted(services)) for fault, services in told.items()}
 
 

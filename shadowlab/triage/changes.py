@@ -23,7 +23,7 @@ from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
-from shadowlab.triage.spans import NEVER
+from shadowlab.triage.spans import NEVER, among
 from shadowlab.triage.tables import Store
 
 _SLICES = 240
@@ -112,19 +112,20 @@ def _versions(
     known = sorted(versions, key=lambda each: (each[0] or "", each[1] or ""))
     place = {version: n for n, version in enumerate(known)}
     of = np.array([place.get((op.version, op.revision), -1) if op.service == service else -1 for op in seen.operations])
-    spans = seen.of(of >= 0)
-    known_from, until = spans.start_ns.searchsorted([NEVER, last], side="right")
-    start_ns, version = (each[known_from:until] for each in (spans.start_ns, of[spans.op]))
-    slices = (start_ns - first) // width
-    key = version * (int(slices.max(initial=0)) + 1) + slices
-    order = np.argsort(key, kind="stable")
-    bounds = np.flatnonzero(np.diff(key[order], prepend=-1, append=-1))
-    rows = []
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        first_row, last_row = order[low], order[high - 1]
-        value, revision = known[version[first_row]]
-        stamps = {"first_ns": int(start_ns[first_row]), "last_ns": int(start_ns[last_row]), "n": high - low}
-        rows.append({"slice": int(slices[first_row]), "value": value, "revision": revision, **stamps})
+    told: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for op, begun in seen.starts(of >= 0):
+        start_ns = begun[slice(*begun.searchsorted([NEVER, last], side="right"))]
+        slices = (start_ns - first) // width
+        bounds = np.flatnonzero(np.diff(slices)) + 1
+        for low, high in zip([0, *bounds.tolist()], [*bounds.tolist(), len(slices)], strict=True):
+            if high > low:
+                key = int(slices[low]), int(of[op])
+                begin, end, many = told.get(key, (last, first, 0))
+                told[key] = min(begin, int(start_ns[low])), max(end, int(start_ns[high - 1])), many + high - low
+    rows = [
+        {"slice": at, "value": known[n][0], "revision": known[n][1], "first_ns": begin, "last_ns": end, "n": many}
+        for (at, n), (begin, end, many) in sorted(told.items(), key=lambda one: (one[0][1], one[0][0]))
+    ]
     return sorted(rows, key=lambda row: (row["slice"], row["first_ns"]))
 
 
@@ -180,7 +181,7 @@ def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int
     of = np.array([place.setdefault((op.version, op.revision), len(place)) for op in seen.operations])
     return Requests(
         start_ns=spans.start_ns,
-        failing=np.isin(spans.sid, failing),
+        failing=among(spans.sid, np.sort(failing)),
         tid=spans.tid,
         versions=tuple(place),
         version=of[spans.op],

@@ -13,19 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.tables import dicts
+from shadowlab.triage.sampled import Sampled
 
 _LEAST_CALLS = 10
 _LEAST_NS = 500_000_000
 """A clock that is off by less disturbs no answer that is given in seconds."""
 
-# Of all calls' bounds, two in a hundred may be wrong: a clock that was just set, a span that was ended late.
-_PAIRS = """
-SELECT p.service AS caller, c.service AS callee, count(*) AS calls,
-       quantile_disc(c.end_ns - p.end_ns, 0.98) AS low, quantile_disc(c.start_ns - p.start_ns, 0.02) AS high
-FROM sampled c JOIN sampled p ON p.sid = c.parent
-WHERE p.service <> c.service AND c.kind = 'server' AND p.kind <> 'producer'
-GROUP BY ALL HAVING count(*) >= $least ORDER BY ALL"""
+_WRONG = 2
+"""Of a hundred calls' bounds, so many may be wrong: a clock that was just set, a span that was ended late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +42,14 @@ class Clock:
 RIGHT = Clock(0, 0, 0)
 
 
-def clocks(con: Any) -> dict[str, Clock]:
-    """The clocks that are proved to be off by half a second and more, by service; reads table `sampled` of a scene."""
+def clocks(sampled: Sampled) -> dict[str, Clock]:
+    """The clocks that are proved to be off by half a second and more, by service."""
     steps = defaultdict(list)
-    for row in dicts(con, _PAIRS.replace("$least", str(_LEAST_CALLS))):
-        low, high = sorted((row["low"], row["high"]))
+    for (caller, callee), late, early in _bounds(sampled):
+        low, high = sorted((_bound(late, 100 - _WRONG), _bound(early, _WRONG)))
         ahead = 0 if low <= 0 <= high else (low + high) // 2
-        steps[row["caller"]].append((row["callee"], Clock(ahead, (high - low) // 2, row["calls"])))
-        steps[row["callee"]].append((row["caller"], Clock(-ahead, (high - low) // 2, row["calls"])))
+        steps[caller].append((callee, Clock(ahead, (high - low) // 2, len(late))))
+        steps[callee].append((caller, Clock(-ahead, (high - low) // 2, len(late))))
     told: dict[str, Clock] = {}
     for component in _components(steps):
         usual = _usual(component)
@@ -64,6 +59,33 @@ def clocks(con: Any) -> dict[str, Clock]:
             if abs(clock.ahead_ns - usual) >= max(_LEAST_NS, 2 * clock.within_ns)
         }
     return told
+
+
+def _bounds(sampled: Sampled) -> Iterable[tuple[tuple[str, str], Any, Any]]:
+    """By how much answers end later, and begin later, than their calls, of every two services."""
+    import numpy as np
+
+    ops = sampled.operations
+    answers = np.array([op.kind == "server" and op.service is not None for op in ops], dtype=bool)
+    asks = np.array([op.kind not in ("producer", None) and op.service is not None for op in ops], dtype=bool)
+    child = np.flatnonzero(sampled.parent >= 0)
+    above = sampled.parent[child]
+    told = answers[sampled.op[child]] & asks[sampled.op[above]]
+    child, above = child[told], above[told]
+    names = sorted({op.service or "" for op in ops})
+    rank = {name: n for n, name in enumerate(names)}
+    service = np.array([rank[op.service or ""] for op in ops], dtype=np.int64)[sampled.op]
+    key = service[above] * len(names) + service[child]
+    late, early = (each[child] - each[above] for each in (sampled.end_ns, sampled.start_ns))
+    for pair in np.unique(key[service[above] != service[child]]).tolist():
+        of = key == pair
+        if of.sum() >= _LEAST_CALLS:
+            yield (names[pair // len(names)], names[pair % len(names)]), np.sort(late[of]), np.sort(early[of])
+
+
+def _bound(ordered: Any, hundredths: int) -> int:
+    """The smallest that so many hundredths are no larger than."""
+    return int(ordered[max(0, -(-hundredths * len(ordered) // 100) - 1)])
 
 
 def _components(steps: Mapping[str, Sequence[tuple[str, Clock]]]) -> Iterable[dict[str, Clock]]:

@@ -42,16 +42,13 @@ class Coded:
 def coded(column: Any) -> Coded:
     """A column of an Arrow table, of texts or of a dictionary of such."""
     import numpy as np
+    import pyarrow as pa
 
-    told = column.dictionary_encode()
-    whole = [_of_one(chunk.indices, chunk.dictionary.to_pylist()) for chunk in told.chunks]
-    return joined(whole) if whole else Coded(np.zeros(0, dtype=np.int64), ())
-
-
-def _of_one(indices: Any, words: list[str]) -> Coded:
-    import numpy as np
-
-    return Coded(np.asarray(indices.fill_null(NONE)).astype(np.int64), words)
+    whole = pa.table({"text": column.dictionary_encode()}).unify_dictionaries().combine_chunks().column("text")
+    if not whole.num_chunks:
+        return Coded(np.zeros(0, dtype=np.int64), ())
+    texts = whole.chunk(0)
+    return Coded(np.asarray(texts.indices.fill_null(NONE)).astype(np.int64), texts.dictionary.to_pylist())
 
 
 def joined(told: Sequence[Coded]) -> Coded:

@@ -75,11 +75,12 @@ def put_together(
     traces: Sequence[str | None], order: Any, at_ns: Any, failing: Any, weight: Any, words: Words, rid: Any, key: Any,
     value: Any,
 ) -> Drawn:  # fmt: skip
-    """Requests, and their pairs in whatever order, each once; `key` and `value` are places in `words`."""
+    """Requests, and their pairs in whatever order; `key` and `value` are places in `words`."""
     import numpy as np
 
     many, most = len(failing) + 1, len(words.values) + 1
     packed = np.sort((key * most + value) * many + rid)
+    packed = packed[np.diff(packed, prepend=-1) != 0]  # each once
     rid, packed = packed % many, packed // many
     failing, weight = failing.astype(bool), weight.astype(float)
     pair, features = _features(packed // most, packed % most, failing[rid], weight[rid])
@@ -106,7 +107,7 @@ def numbers(con: Any, texts: Any) -> Any:
     import numpy as np
     import pyarrow as pa
 
-    keep(con, "spelled", pa.table({"place": pa.array(range(len(texts))), "text": texts}), temporary=True)
+    keep(con, "spelled", pa.table({"place": np.arange(len(texts)), "text": texts}), temporary=True)
     found = con.execute("SELECT try_cast(text AS DOUBLE) AS number FROM spelled ORDER BY place").fetchnumpy()["number"]
     told: Any = np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
     return np.where(np.isfinite(told), told, np.nan)

@@ -6,7 +6,7 @@ gained a minute reads that minute. Nothing that depends on the window, on object
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
@@ -74,19 +74,52 @@ class Facts:
         """The spans of some operations (booleans), in the order in which they began."""
         import numpy as np
 
-        found = joined(Spans, [part.spans.take(np.flatnonzero(operations[part.spans.op])) for part in self.parts])
+        told = []
+        for part, (order, first) in zip(self.parts, self.by_operation, strict=True):
+            here = np.flatnonzero(operations[: len(first) - 1]).tolist()
+            rows = [order[first[op] : first[op + 1]] for op in here]
+            told.append(part.spans.take(np.sort(np.concatenate(rows)) if rows else slice(0, 0)))
+        found = joined(Spans, told)
         return found if len(self.parts) == 1 else found.take(np.argsort(found.start_ns, kind="stable"))
 
-    @cached_property
-    def requests(self) -> Spans:
-        """The spans that are requests, seen from the service that answers them."""
+    def starts(self, operations: Any) -> Iterator[tuple[int, Any]]:
+        """When spans of some operations (booleans) began, ascending: of one operation in one part at a time."""
+        import numpy as np
+
+        for part, (order, first) in zip(self.parts, self.by_operation, strict=True):
+            for op in np.flatnonzero(operations[: len(first) - 1]).tolist():
+                yield op, part.spans.start_ns[order[first[op] : first[op + 1]]]
+
+    @property
+    def by_operation(self) -> list[tuple[Any, Any]]:
+        """Of each part the places of its spans, by operation, and where those of each operation begin among them."""
+        import numpy as np
+
+        def own(part: Part) -> tuple[Any, Any]:
+            many = int(part.spans.op.max(initial=-1)) + 1
+            keys = part.spans.op.astype(np.uint16) if many < 1 << 16 else part.spans.op  # short ones are sorted at once
+            order = np.argsort(keys, kind="stable").astype(np.int32)
+            return order, np.append(0, np.cumsum(np.bincount(part.spans.op, minlength=many)))
+
+        return self.each("by operation", own)
+
+    @property
+    def requests(self) -> list[Spans]:
+        """The spans of each part that are requests, seen from the service that answers them."""
         import numpy as np
 
         def own(part: Part) -> Spans:
             return part.spans.take(np.flatnonzero(part.spans.marked(REQUEST)))
 
-        told: list[Spans] = self.each("requests", own)
-        return joined(Spans, told)
+        return self.each("requests", own)
+
+    def answered(self, low_ns: int, high_ns: int) -> Spans:
+        """The requests that ended after `low_ns` and not after `high_ns`."""
+        import numpy as np
+
+        return joined(Spans, [
+            part.take(np.flatnonzero(((at_ns := part.at_ns) > low_ns) & (at_ns <= high_ns))) for part in self.requests
+        ])  # fmt: skip
 
     @cached_property
     def traces(self) -> Traces:

@@ -86,9 +86,8 @@ def _of_services(seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, hi
     import numpy as np
     import pyarrow as pa
 
-    spans = seen.requests
-    in_time = (spans.at_ns > low_ns) & (spans.at_ns <= high_ns) & (spans.start_ns > low_ns - LONGEST)
-    spans = spans.take(np.flatnonzero(in_time))
+    spans = seen.answered(low_ns, high_ns)
+    spans = spans.take(np.flatnonzero(spans.start_ns > low_ns - LONGEST))
     place = {service: n for n, service in enumerate({spec.service for spec in specs})}
     service_of = np.array([place.get(op.service or "", -1) for op in seen.operations], dtype=np.int32)[spans.op]
     told = []

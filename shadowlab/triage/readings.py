@@ -130,8 +130,8 @@ def rules(prefixes: Sequence[str]) -> str:
 def readings(con: Any, seen: Facts, errors: Raised, prefixes: Sequence[str] = (), known: Any = None) -> Read:
     """What the errors of a case say; `con` is a DuckDB connection that may gain tables.
 
-    `known` is what `fingerprint.kept` gave before (an Arrow table); of it counts what was read by these rules. Only
-    errors that neither it nor this process has read are read.
+    `known` is what `fingerprint.kept` gave before (an Arrow table), or gives that of some errors (an array of their
+    ids); of it counts what was read by these rules. Only errors that neither it nor this process has read are read.
     """
     asked = rules(prefixes)
     new = [n for n, part in enumerate(seen.parts) if part.notes.get("read", (None, None))[0] != asked]
@@ -146,11 +146,12 @@ def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...],
     import numpy as np
     import pyarrow as pa
 
+    wanted = [seen.parts[n].notes["raised"].error_id for n in new]
+    every = np.concatenate(wanted)
+    known_ids, was = _known(known(every) if callable(known) else known, rules(prefixes), every)
     told: dict[int, tuple[Any, Any]] = {}
-    known_ids, was = _known(known, rules(prefixes))
     fresh, codes = [], []
-    for n in new:
-        ids = seen.parts[n].notes["raised"].error_id
+    for n, ids in zip(new, wanted, strict=True):
         at = np.minimum(known_ids.searchsorted(ids), max(0, len(known_ids) - 1))
         is_known = known_ids[at] == ids if len(known_ids) else np.zeros(len(ids), dtype=bool)
         told[n] = at, is_known
@@ -197,14 +198,18 @@ def read(con: Any, fresh: Any, codes: Sequence[Any], prefixes: tuple[str, ...] =
     return _told(con.sql(_READ).to_arrow_table())
 
 
-def _known(known: Any, asked: str) -> tuple[Any, Read]:
-    """What is known of errors, in the order of their ids."""
+def _known(known: Any, asked: str, wanted: Any) -> tuple[Any, Read]:
+    """What is known of the errors that are `wanted` (ids), in the order of their ids."""
     import numpy as np
     import pyarrow.compute as pc
 
+    nothing = np.zeros(0, dtype=np.uint64), Read(np.zeros(0, dtype=np.int64), ())
     if known is None or not {"error_id", "rules", *Reading._fields} <= set(known.column_names):
-        return np.zeros(0, dtype=np.uint64), Read(np.zeros(0, dtype=np.int64), ())
+        return nothing
+    known = known.filter(np.isin(array(known.column("error_id")), wanted))
     known = known.filter(pc.equal(known.column("rules"), asked))
+    if not len(known):
+        return nothing
     ids = array(known.column("error_id"))
     order = np.argsort(ids)
     place = known.column_names.index("causes")

@@ -14,9 +14,10 @@ from typing import Any
 
 from shadowlab.triage import mask
 from shadowlab.triage.look import Look
+from shadowlab.triage.sampled import Sampled
 from shadowlab.triage.scene import Scene
 from shadowlab.triage.spans import BELOW
-from shadowlab.triage.tables import Store, dicts, keep
+from shadowlab.triage.tables import Store, dicts, keep, workshop
 from shadowlab.triage.words import one_each
 
 ALPHA = 0.001
@@ -111,11 +112,16 @@ class Heard:
 NOTHING = Heard({}, {}, {})
 
 
-def listen(con: Any, store: Store, scene: Scene, look: Look) -> Heard:
-    """What services say of the window; reads table `sampled` of `con`."""
+def listen(store: Store, scene: Scene, sampled: Sampled, look: Look) -> Heard:
+    """What services say of themselves in the window, in as many requests as are `sampled`."""
+    with workshop() as con:
+        return _listen(con, store, scene, sampled, look)
+
+
+def _listen(con: Any, store: Store, scene: Scene, sampled: Sampled, look: Look) -> Heard:
     bounds = {"first": 2 * look.low_ns - look.high_ns, "low": look.low_ns, "high": look.high_ns}
     keep(con, "said", store.sql(_SAID, bounds).arrow())
-    _tell(con, scene, look)
+    _tell(con, scene, sampled, look)
     _name(con)
     risen = {(row["service"], row["one"]): row for row in _risen(con)}
     _kept(con, "risen", ("service", "one"), [*risen])
@@ -132,11 +138,18 @@ def listen(con: Any, store: Store, scene: Scene, look: Look) -> Heard:
     return Heard(told, _untraced(con), dict(tellers))
 
 
-def _tell(con: Any, scene: Scene, look: Look) -> None:
-    """Tables `family`, spans near the window, and `err`, the errors in their traces."""
+def _tell(con: Any, scene: Scene, sampled: Sampled, look: Look) -> None:
+    """Tables `sampled`, `family`, spans near the window, and `err`, the errors in their traces."""
     import numpy as np
     import pyarrow as pa
 
+    of = {
+        "sid": sampled.sid,
+        "tid": sampled.tid,
+        "late": sampled.late,
+        "service": look.seen.words("service", sampled.op),
+    }
+    keep(con, "sampled", pa.table({**of, "parent": pa.array(sampled.above, mask=~sampled.below)}))
     kin, errors, near = scene.kin, scene.errors, scene.near
     spans = kin.spans
     parent = pa.array(spans.above, mask=~spans.marked(BELOW))

@@ -16,15 +16,15 @@ from typing import Any
 
 from shadowlab.records import Blamed
 from shadowlab.triage import said, saturation
-from shadowlab.triage.burn import LONGEST, USUAL, since
+from shadowlab.triage.burn import USUAL, since
 from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.kin import NOWHERE
 from shadowlab.triage.look import Look
+from shadowlab.triage.sampled import Call, Sampled, Times, calls, lengths, own_times
 from shadowlab.triage.scene import Scene
 from shadowlab.triage.slo import ObjectiveSpec
-from shadowlab.triage.spans import BELOW, among
-from shadowlab.triage.tables import Store, dicts
+from shadowlab.triage.tables import Store
 from shadowlab.triage.tallies import Tally
 
 ALPHA = 0.001
@@ -34,51 +34,8 @@ SIGNS = 0.5
 counts: these are signs, no proof."""
 NOTED = 0.05
 """The share of a request's time by which a service must have grown slower; for one that ran full, any will do."""
-_SAMPLE = 1_500
 _LEAST = 50
 """Requests that a period must hold to be compared."""
-
-# (1) a span's own time: without the union of its children's, and only inside the request's first span; that of a call
-# without an answer is the time of the service that used to answer it
-_OWN_TIME = """
-WITH roots AS (SELECT tid, min(start_ns) AS a, arg_min(end_ns, start_ns) AS b FROM sampled GROUP BY tid),
-inside AS (
-    SELECT s.sid, s.tid, s.parent, coalesce(CASE WHEN held.parent IS NULL THEN calls.callee END, s.service) AS service,
-           s.late, greatest(s.start_ns, r.a) AS a, least(s.end_ns, r.b) AS b
-    FROM sampled s JOIN roots r USING (tid)
-    LEFT JOIN calls ON calls.service = s.service AND calls.name = s.name AND calls.kind = s.kind
-    LEFT JOIN (SELECT DISTINCT parent FROM sampled) held ON held.parent = s.sid),
-covered AS (
-    SELECT p.sid, greatest(c.a, p.a) AS a, least(c.b, p.b) AS b FROM inside p JOIN inside c ON c.parent = p.sid
-    WHERE c.b > p.a AND c.a < p.b AND c.b > c.a),
-reached AS (
-    SELECT *, max(b) OVER (PARTITION BY sid ORDER BY a, b ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until
-    FROM covered),
-children AS (SELECT sid, sum(greatest(0, b - greatest(a, coalesce(until, a)))) AS ns FROM reached GROUP BY sid),
-own AS (
-    SELECT i.tid, i.late, i.service, sum(greatest(0, i.b - i.a - coalesce(c.ns, 0)))::DOUBLE AS ns
-    FROM inside i LEFT JOIN children c USING (sid) GROUP BY ALL)
-SELECT service, late, list(ns ORDER BY tid) AS times FROM own GROUP BY ALL ORDER BY service, late"""
-
-_LENGTHS = """
-SELECT late, list(ns ORDER BY tid) AS times
-FROM (SELECT tid, late, (arg_min(end_ns, start_ns) - min(start_ns))::DOUBLE AS ns FROM sampled GROUP BY ALL)
-GROUP BY late"""
-
-# (2) calls: spans of a kind that another service answered before the window, and how many of them are answered
-_CALLS = """
-WITH answered AS (
-    SELECT p.sid, any_value(c.service) AS callee FROM sampled p
-    JOIN sampled c ON c.parent = p.sid AND c.service <> p.service GROUP BY p.sid),
-usual AS (
-    SELECT s.service, s.name, s.kind, mode(a.callee ORDER BY a.callee) AS callee
-    FROM sampled s LEFT JOIN answered a USING (sid) WHERE NOT s.late GROUP BY ALL
-    HAVING count(a.sid) >= 10 AND count(a.sid) >= 0.5 * count(*))
-SELECT u.callee, u.service, u.name, u.kind, count(*) FILTER (s.late) AS late,
-       count(*) FILTER (s.late AND a.sid IS NULL) AS late_silent, count(*) FILTER (NOT s.late) AS early,
-       count(*) FILTER (NOT s.late AND a.sid IS NULL) AS early_silent
-FROM usual u JOIN sampled s ON s.service = u.service AND s.name = u.name AND s.kind = u.kind
-LEFT JOIN answered a USING (sid) GROUP BY ALL ORDER BY ALL"""
 
 _LOUD = f"""
 SELECT DISTINCT CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) END AS tid FROM logs
@@ -88,54 +45,27 @@ Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
 
 
-def sample(seen: Facts, *, low_ns: int, high_ns: int) -> Any:
-    """Spans of traces of the window and of as long before it, as an Arrow table for `sampled`."""
-    import numpy as np
-    import pyarrow as pa
-
-    first_ns, traces = 2 * low_ns - high_ns, seen.traces
-    late, early = (
-        _least(traces.tid[(traces.start_ns > low) & (traces.start_ns <= high)])
-        for low, high in ((low_ns, high_ns), (first_ns, low_ns))
-    )
-    spans = seen.begun(first_ns - LONGEST, high_ns)
-    spans = spans.take(np.flatnonzero(spans.tid <= max([*late[-1:], *early[-1:]], default=0)))
-    is_late = among(spans.tid, late)
-    rows = np.flatnonzero(is_late | among(spans.tid, early))
-    rows = rows[np.unique(spans.sid[rows], return_index=True)[1]]
-    spans, is_late = spans.take(rows), is_late[rows]
-    told = {"sid": spans.sid, "tid": spans.tid, "start_ns": spans.start_ns, "end_ns": spans.at_ns, "late": is_late}
-    words = {
-        name: seen.words(of, spans.op) for name, of in (("service", "service"), ("name", "called"), ("kind", "kind"))
-    }
-    return pa.table({**told, **words, "parent": pa.array(spans.above, mask=~spans.marked(BELOW))})
-
-
-def _least(tid: Any) -> Any:
-    """The traces that are looked at, in order: which, no order and no outcome can sway."""
-    import numpy as np
-
-    return np.sort(np.partition(tid, _SAMPLE)[:_SAMPLE] if len(tid) > _SAMPLE else tid)
-
-
 def blame(
-    con: Any, store: Store, scene: Scene, look: Look, specs: Sequence[ObjectiveSpec], tallies: Sequence[Tally]
+    store: Store,
+    scene: Scene,
+    sampled: Sampled,
+    look: Look,
+    specs: Sequence[ObjectiveSpec],
+    tallies: Sequence[Tally],
 ) -> tuple[Blamed, ...]:
     """Services by the share of what went wrong in the window that starts with them, ties with equal scores.
 
-    Reads table `sampled` of `con`. Services that only had errors which broke nothing, or passed some on, come last
-    with a score of 0.
+    Services that only had errors which broke nothing, or passed some on, come last with a score of 0.
     """
-    con.execute(f"CREATE TABLE calls AS {_CALLS}")
-    calls = dicts(con, "SELECT * FROM calls")
+    usual = calls(sampled)
     evidence: Evidence = defaultdict(list)
     heard = said.NOTHING
     if loud(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns):
-        heard = said.listen(con, store, scene, look)
+        heard = said.listen(store, scene, sampled, look)
     full = saturation.saturated(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns)
-    _erring(_broken(scene, look, calls, heard.tellers), look, specs, tallies, evidence)
-    _silent(calls, evidence)
-    _slower(con, evidence, full)
+    _erring(_broken(scene, look, usual, heard.tellers), look, specs, tallies, evidence)
+    _silent(usual, evidence)
+    _slower(lengths(sampled), own_times(sampled, usual), evidence, full)
     for service, found in heard.told.items():
         evidence[service].append((found.requests, found.words))
     _signs(evidence, full, heard.untraced)
@@ -190,11 +120,11 @@ class _Broken:
     """Who used to answer it."""
 
 
-def _broken(scene: Scene, look: Look, calls: Sequence[Mapping[str, Any]], tellers: Mapping[int, str]) -> list[_Broken]:
+def _broken(scene: Scene, look: Look, usual: Sequence[Call], tellers: Mapping[int, str]) -> list[_Broken]:
     """What errors broke, by the service that they are charged to."""
     import numpy as np
 
-    usual = {(call["service"], call["name"], call["kind"]): call["callee"] for call in calls}
+    callees = {(call.service, call.name, call.kind): call.callee for call in usual}
     breaks, kin = scene.breaks, scene.kin
     causes, of = np.unique(breaks.cause, return_inverse=True)
     place = kin.find(scene.errors.sid[causes])
@@ -204,7 +134,7 @@ def _broken(scene: Scene, look: Look, calls: Sequence[Mapping[str, Any]], teller
     silent = {}
     for n in np.flatnonzero((row != NOWHERE) & ~answered[place]).tolist():
         op = look.seen.operations[kin.spans.op[row[n]]]
-        silent[n] = usual.get((op.service, op.called, op.kind))
+        silent[n] = callees.get((op.service or "", op.called or "", op.kind or ""))
     services = scene.errors.service.of(causes).texts()
     told: dict[tuple[str, int, bool], _Broken] = {}
     for n, spec, weight in zip(*(each.tolist() for each in (of, breaks.spec, breaks.weight)), strict=True):
@@ -261,36 +191,32 @@ def _more(seen: float, late: float, before: float, early: float) -> float:
     return float(binom.sf(round(seen) - 1, round(seen + before), late / (late + early)))
 
 
-def _silent(calls: Sequence[Mapping[str, Any]], evidence: Evidence) -> None:
+def _silent(usual: Sequence[Call], evidence: Evidence) -> None:
     """Calls that a service answered before the window and does not answer now."""
     from scipy.stats import hypergeom
 
-    for row in calls:
-        both, silent = row["late"] + row["early"], row["late_silent"] + row["early_silent"]
-        if min(row["late"], row["early"]) < 10:
+    for call in usual:
+        both, silent = call.late + call.early, call.late_silent + call.early_silent
+        if min(call.late, call.early) < 10:
             continue
-        p = float(hypergeom.sf(row["late_silent"] - 1, both, silent, row["late"]))
-        before = row["early_silent"] / row["early"]
-        more = row["late_silent"] - before * row["late"]
-        if p * len(calls) <= ALPHA and more >= 0.01 * row["late"]:
-            words = f"{row['late_silent']:,} of {row['late']:,} calls from {row['service']} find no answer"
-            evidence[row["callee"]].append((more, f"{words} (before: {before:.1%})"))
+        p = float(hypergeom.sf(call.late_silent - 1, both, silent, call.late))
+        before = call.early_silent / call.early
+        more = call.late_silent - before * call.late
+        if p * len(usual) <= ALPHA and more >= 0.01 * call.late:
+            words = f"{call.late_silent:,} of {call.late:,} calls from {call.service} find no answer"
+            evidence[call.callee].append((more, f"{words} (before: {before:.1%})"))
 
 
-def _slower(con: Any, evidence: Evidence, full: Collection[str]) -> None:
+def _slower(lengths: Times, times: Mapping[str | None, Times], evidence: Evidence, full: Collection[str]) -> None:
     """Own time that grew, as the share of the requests that grew slower; that of a `full` service however little."""
     import numpy as np
 
-    lengths = {row["late"]: np.array(row["times"]) for row in dicts(con, _LENGTHS)}
-    times: Mapping[str, dict[bool, Any]] = defaultdict(dict)
-    for row in dicts(con, _OWN_TIME):
-        times[row["service"]][row["late"]] = np.array(row["times"])
     if len(lengths) < 2 or min(map(len, lengths.values())) < _LEAST:
         return
     slowed = _apart(lengths[False], lengths[True]) * len(lengths[True])
     grown: dict[str, float] = {}
     for service, own in times.items():
-        if len(own) < 2 or min(map(len, own.values())) < _LEAST:
+        if service is None or len(own) < 2 or min(map(len, own.values())) < _LEAST:
             continue
         p = _longer(own[False], own[True])
         more = (own[True].mean() - own[False].mean()) * len(own[True]) / len(lengths[True])

@@ -217,12 +217,6 @@ def _drawn(
     mine, of = mine[kept], of[kept]
     key, value, rid = (np.concatenate(each) for each in
                        ((named, own[0].key[mine]), (said.value[rows], own[0].value[mine]), (rid, of)))  # fmt: skip
-    many = len(told.values)
-    told_twice = np.sort((key * many + value) * (len(failing) + 1) + rid)
-    once = told_twice[np.diff(told_twice, prepend=-1) != 0]
-    rid, pair = once % (len(failing) + 1), once // (len(failing) + 1)
     traces = [own[1].get(tid) for tid in requests.tid.tolist()]
     spoken = Words(_OfServices(told.keys, services), told.values, told.numbers)
-    return put_together(
-        traces, requests.tid, requests.at_ns, failing, requests.weight, spoken, rid, pair // many, pair % many
-    )
+    return put_together(traces, requests.tid, requests.at_ns, failing, requests.weight, spoken, rid, key, value)

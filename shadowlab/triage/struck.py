@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage import coded
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.spans import among
@@ -15,9 +14,12 @@ from shadowlab.triage.tables import array
 _USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
 _TENANTS = ("tenant.id", "tenant", "customer.id", "account.id", "organization.id")
 _STRUCK = """
-SELECT hash(trace_id) AS tid, start_ns, {users} AS user_id, {tenants} AS tenant FROM spans
+SELECT hash(trace_id) AS tid, {users} AS user_id, {tenants} AS tenant, min(start_ns) AS first_ns,
+       max(start_ns) AS last_ns
+FROM spans
 WHERE start_ns BETWEEN $first AND $last AND hash(trace_id) IN (SELECT unnest($traces))
-  AND (user_id IS NOT NULL OR tenant IS NOT NULL)"""
+  AND (user_id IS NOT NULL OR tenant IS NOT NULL)
+GROUP BY ALL"""
 NOBODY = 2**62
 
 
@@ -46,8 +48,8 @@ def struck(seen: Facts, traces: Any, *, low_ns: int, high_ns: int) -> Struck:
 
     named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
     told = seen.told("struck", _STRUCK.format(**named), traces)
-    start_ns = array(told.column("start_ns"))
-    in_time = np.flatnonzero((start_ns > low_ns - LONGEST) & (start_ns <= high_ns))
+    in_time = (array(told.column("last_ns")) > low_ns - LONGEST) & (array(told.column("first_ns")) <= high_ns)
+    in_time = np.flatnonzero(in_time)
     tid, of = np.unique(array(told.column("tid"))[in_time], return_inverse=True)
     return Struck(tid, *(_least(told.column(name), in_time, of, len(tid)) for name in ("user_id", "tenant")))
 
@@ -55,20 +57,15 @@ def struck(seen: Facts, traces: Any, *, low_ns: int, high_ns: int) -> Struck:
 def _least(column: Any, rows: Any, of: Any, many: int) -> Any:
     """The first text of each trace, as its place in the alphabet."""
     import numpy as np
+    import pyarrow.compute as pc
 
-    texts = coded.coded(column).of(rows)
-    rank = np.append(_places(texts.words), NOBODY)[texts.code]
+    texts = column.combine_chunks().dictionary_encode()
+    place = np.zeros(len(texts.dictionary) + 1, dtype=np.int64)
+    place[np.asarray(pc.sort_indices(texts.dictionary))] = np.arange(len(texts.dictionary))
+    place[-1] = NOBODY
     least = np.full(many, NOBODY)
-    np.minimum.at(least, of, rank)
+    np.minimum.at(least, of, place[np.asarray(texts.indices.fill_null(-1))[rows]])
     return least
-
-
-def _places(words: Sequence[str]) -> Any:
-    import numpy as np
-
-    rank = np.zeros(len(words), dtype=np.int64)
-    rank[sorted(range(len(words)), key=words.__getitem__)] = np.arange(len(words))
-    return rank
 
 
 def _first_of(keys: Sequence[str]) -> str:

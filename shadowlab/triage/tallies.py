@@ -68,37 +68,48 @@ def of_services(ask: Ask, services: Collection[str], end_ns: int, ages: Sequence
 
 def of_facts(seen: Facts, services: Collection[str], end_ns: int, ages: Sequence[int]) -> dict[str, Tally]:
     """As `of_services`, from what is known of each span of a case."""
-    import numpy as np
 
     step_ns, oldest = math.gcd(*ages), max(ages)
     slots = -(-oldest // step_ns)
-    spans = seen.requests
-    spans = spans.take(np.flatnonzero((spans.at_ns > end_ns - oldest) & (spans.at_ns <= end_ns)))
-    listed, some = sorted(services), max(1, _MOST_SLOTS // slots)
     told: dict[str, Tally] = {}
+    asked = [_slots(part, end_ns, step_ns, oldest) for part in seen.requests]
+    listed, some = sorted(services), max(1, _MOST_SLOTS // slots)
     for at in range(0, len(listed), some):
-        told |= _summed(seen, spans, listed[at : at + some], end_ns, step_ns, slots)
+        told |= _summed(seen, asked, listed[at : at + some], end_ns, step_ns, slots)
     return told
 
 
+Slots = tuple[Any, Any, Any, Any]
+"""Of each request its age in steps, its operation, its weight, and that weight where it is bad."""
+
+
+def _slots(spans: Spans, end_ns: int, step_ns: int, oldest_ns: int) -> Slots:
+    import numpy as np
+
+    at_ns = spans.at_ns
+    rows = np.flatnonzero((at_ns > end_ns - oldest_ns) & (at_ns <= end_ns))
+    weight = spans.weight[rows]
+    return (end_ns - at_ns[rows]) // step_ns, spans.op[rows], weight, weight * ((spans.marks[rows] & BAD) != 0)
+
+
 def _summed(
-    seen: Facts, spans: Spans, listed: Sequence[str], end_ns: int, step_ns: int, slots: int
+    seen: Facts, asked: Sequence[Slots], listed: Sequence[str], end_ns: int, step_ns: int, slots: int
 ) -> dict[str, Tally]:
     """Tallies of some services, all their slots at once."""
     import numpy as np
 
     place = {service: n for n, service in enumerate(listed)}
-    of = np.array([place.get(op.service or "", -1) for op in seen.operations], dtype=np.int64)
-    spans = spans.take(np.flatnonzero(of[spans.op] >= 0))
-    key = of[spans.op] * slots + (end_ns - spans.at_ns) // step_ns
-    seen_of = np.bincount(key, minlength=slots * len(listed)).reshape(-1, slots)
-    sums = (np.bincount(key, each, slots * len(listed)).reshape(-1, slots)
-            for each in (spans.weight * spans.marked(BAD), spans.weight))  # fmt: skip
-    bad, total = sums
+    of = np.array([place.get(op.service or "", len(listed)) for op in seen.operations], dtype=np.int64)
+    many, total, bad = (np.zeros((len(listed) + 1) * slots) for _ in range(3))  # the last is for other services
+    for age, op, weight, failed in asked:
+        key = of[op] * slots + age
+        for sums, each in ((many, None), (total, weight), (bad, failed)):
+            sums += np.bincount(key, each, len(sums))
     told = {}
     for n, service in enumerate(listed):
-        held = np.flatnonzero(seen_of[n])
-        running = (np.append(0.0, np.cumsum(each[n, held])) for each in (bad, total))
+        own = slice(n * slots, (n + 1) * slots)
+        held = np.flatnonzero(many[own])
+        running = (np.append(0.0, np.cumsum(each[own][held])) for each in (bad, total))
         told[service] = Tally(end_ns, step_ns, held, *running)
     return told
 

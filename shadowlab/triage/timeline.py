@@ -71,9 +71,8 @@ def _counted(store: Store, seen: Facts, spec: ObjectiveSpec, weight: str, width:
     """Requests and failures of a whole service, by slice."""
     import numpy as np
 
-    spans = seen.requests
-    own = seen.run_by(spec.service)[spans.op]
-    spans = spans.take(np.flatnonzero(own & (spans.at_ns > ends["low_ns"]) & (spans.at_ns <= ends["high_ns"])))
+    spans = seen.answered(**ends)
+    spans = spans.take(np.flatnonzero(seen.run_by(spec.service)[spans.op]))
     slices, place = np.unique(spans.at_ns // width, return_inverse=True)
     total, bad = (np.bincount(place, each, len(slices)) for each in (spans.weight, spans.weight * spans.marked(BAD)))
     return {at: {"total": total[n], "bad": bad[n]} for n, at in enumerate(slices.tolist())}
