@@ -261,9 +261,9 @@ def table(spans: int, lines: Sequence[Line], size: int, stored: int) -> str:
 
 `python benchmarks/telemetry.py --spans {spans}`: {spans:,} spans, {size / 1e6:,.0f} MB of JSON{kept},
 {os.cpu_count()} cores, Python {platform.python_version()}, load average
-{os.getloadavg()[0]:.1f} at the end. Of several runs the median, the least and the most; of peaks the highest. Ratios are to the floor of the
-same bytes, of an ingest to the mean of the floors right before and after it: on the clock, and in processor seconds,
-which a busy machine changes less.
+{os.getloadavg()[0]:.1f} at the end. Of several runs the median, the least and the most; of peaks the highest.
+Ratios are to the floor of the same bytes, of an ingest to the mean of the floors right before and after it: on the
+clock, and in processor seconds, which a busy machine changes less.
 
 | process | seconds | processor s | peak MB | clock ratio | processor ratio | runs |
 | --- | --- | --- | --- | --- | --- | --- |
