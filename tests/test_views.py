@@ -295,3 +295,12 @@ def test_what_a_sandbox_held_is_told_wall_by_wall() -> None:
 def test_a_waterfall_is_measured_in_round_times(span: float, told: list[str]) -> None:
     assert [spans.spelled_ns(tick) if tick else "0" for tick in axes.round_ticks(span)] == told
     assert axes.round_ticks(0) == [0]
+
+
+def test_the_glance_says_when_its_records_were_not_made_from_one_another() -> None:
+    found, again = triage(), replay()
+    why = replace(diagnosis(), parents=(again.digest, found.digest))
+    assert "mind that" not in views.glance(found, again, why).html
+    other = replace(again, parents=("0" * 64,))
+    told = "the diagnosis shown here was made from another replay than the one shown here"
+    assert told in views.glance(found, other, why).html

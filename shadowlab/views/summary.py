@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from shadowlab.records import Diagnosis, GateReport, Proposal, Replay, Triage
+from shadowlab.records import Diagnosis, GateReport, Proposal, Record, Replay, Triage
 from shadowlab.records.base import counted
 from shadowlab.views.shown import Page
 from shadowlab.views.style import FAINT, badge
 from shadowlab.views.tables import Markup, code, grid, share
 
+_NAMES: Mapping[type[Record], str] = {
+    Triage: "triage", Replay: "replay", Diagnosis: "diagnosis", Proposal: "proposal", GateReport: "gate report"
+}  # fmt: skip
 _OPEN = Markup(f"<span style='{FAINT}'>not done yet</span>")
 
 
@@ -31,7 +34,17 @@ def glance(
         ("what is proposed", _proposed(proposal) if proposal else _OPEN),
         ("does it hold", _holds(gates) if gates else _OPEN),
     ]
+    pairs = ((triage, diagnosis), (replay, diagnosis), (diagnosis, proposal), (proposal, gates))
+    if others := tuple(said for earlier, later in pairs if (said := _other(earlier, later))):
+        rows.append(("mind that", others))
     return grid(("", ""), rows, alt="at a glance")
+
+
+def _other(earlier: Record | None, later: Record | None) -> str:
+    """Said where what is shown together was not made from one another: somebody ran a verb again."""
+    if earlier is None or later is None or not later.parents or earlier.digest in later.parents:
+        return ""
+    return f"the {_NAMES[type(later)]} shown here was made from another {_NAMES[type(earlier)]} than the one shown here"
 
 
 def _burning(triage: Triage) -> Markup:
