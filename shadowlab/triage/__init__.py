@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
@@ -78,6 +79,7 @@ def triage(
     weight = WEIGHT if seen.sampled else "1::DOUBLE"
     there = away.asked(archive, specs, at_ns=at_ns, low_ns=low_ns, data=data)
     with ThreadPoolExecutor(max_workers=2) as pool, workshop() as con:  # DuckDB works outside the interpreter's lock
+        statistics = pool.submit(import_module, "scipy.stats")  # by one thread: two that meet in it may wait for ever
         measuring = pool.submit(
             burn.measure,
             store,
@@ -106,6 +108,7 @@ def triage(
             corrections=corrections,
             known=known,
         )
+        statistics.result()
         measured, tallies = measuring.result()
         off = clocks.clocks(sampled := sampling.result())
         look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes, off)
