@@ -1,11 +1,13 @@
+import hashlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import orders
+import pytest
 
-from shadowlab import replay
+from shadowlab import errors, replay
 from shadowlab.case import Case, open_case
 from shadowlab.records import Replay
 from shadowlab.source import Source
@@ -39,6 +41,52 @@ def test_a_replay_becomes_plain_pytest_that_is_red_before_the_fix_and_green_afte
     assert (green.returncode, "1 passed" in green.stdout) == (0, True), green.stdout
     assert "freeze_time" in test.read_text()
     assert "import shadowlab" not in test.read_text()
+
+
+def test_a_written_test_that_somebody_edited_stays_as_it_is(tmp_path: Path) -> None:
+    case, source, done = replayed(tmp_path)
+    test, *_ = replay.to_pytest(case, done, source, out=tmp_path / "out")
+    head, _, rest = test.read_text().partition("\n")
+    older = rest + "\n\n# As an older shadowlab wrote it.\n"
+    test.write_text(f"{head.rpartition(' ')[0]} {hashlib.sha256(older.encode()).hexdigest()}\n{older}")
+    replay.to_pytest(case, done, source, out=tmp_path / "out")
+    assert test.read_text() == f"{head}\n{rest}"
+    test.write_text(f"{head}\n{rest}\n\n# Ours by now.\n")
+    with pytest.raises(errors.RecordingError, match="is not as it was written"):
+        replay.to_pytest(case, done, source, out=tmp_path / "out")
+    assert test.read_text().endswith("# Ours by now.\n")
+
+
+def test_rows_of_a_file_that_nobody_named_become_the_written_test_s_own_copy(tmp_path: Path) -> None:
+    place = tmp_path / "production" / "shop.db"
+    code = (
+        "import sqlite3\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n@app.post('/orders')\n"
+        f"def order():\n    with sqlite3.connect({str(place)!r}) as db:\n"
+        "        price, = db.execute('SELECT price FROM items WHERE name = ?', (request.json['item'],)).fetchone()\n"
+        "    return {'each': price / request.json['n']}\n"
+    )
+    toml = '[service]\nname = "orders"\nentrypoint = "app:app"\nkind = "wsgi"\n'
+    source = orders.repository(tmp_path / "shop", {"shadowlab.toml": toml, "app.py": code})
+    rows = {"dialect": "sqlite", "schema": ["CREATE TABLE items (name TEXT PRIMARY KEY, price REAL)"],
+            "rows": {"items": [{"name": "tea", "price": 9.5}]}}  # fmt: skip
+    error = {"type": "ZeroDivisionError", "message": "float division by zero", "frames": []}
+    request = {**orders.document()["request"], "body": {"item": "tea", "n": 0}}
+    told = orders.document(1, db_snapshot=None, db_environment=None, database=rows, kind="wsgi", outbound=[],
+                           request=request, error=error, response=None,
+                           environment={"read": [], "values": {}})  # fmt: skip
+    case = open_case(tmp_path / "case")
+    replay.take_in(case, [orders.written(tmp_path / "tapes", told)])
+    done = replay.replay(case, [f"{1:032x}"], source=source, revision="HEAD")
+    assert done.error is not None
+    assert done.error.type == "ZeroDivisionError"
+    replay.to_pytest(case, done, source, out=source.path)
+    place.parent.mkdir()
+    place.write_bytes(b"somebody's own")
+    assert "ZeroDivisionError: float division by zero" in pytest_in(source.path).stdout
+    (source.path / "app.py").write_text(code.replace("request.json['n']}", "(request.json['n'] or 1)}"))
+    green = pytest_in(source.path)
+    assert (green.returncode, "1 passed" in green.stdout) == (0, True), green.stdout
+    assert place.read_bytes() == b"somebody's own"
 
 
 def test_the_written_test_is_tidy(tmp_path: Path) -> None:

@@ -3,6 +3,22 @@
 What they share with `inside` (a WSGI environ, a tape) is written again: such a test stands alone, without shadowlab.
 """
 
+SQLITE = '''
+def lead_to_copy(recording: dict[str, Any], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody said where the service has its SQLite file: every file that it opens is the test's own copy."""
+    if recording["db_environment"] or not recording["db_snapshot"]:
+        return
+    connect, place = sqlite3.connect, folder / "replay.sqlite"
+
+    def led(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
+        path, _, query = os.fsdecode(database).removeprefix("file:").partition("?")
+        if path in ("", ":memory:") or "mode=memory" in query:
+            return connect(database, *args, **kwargs)
+        return connect(f"file:{place}?{query}" if kwargs.get("uri") else place, *args, **kwargs)
+
+    monkeypatch.setattr(sqlite3, "connect", led)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", led)
+'''
 NO_CALLS = '''
 def answer_outbound_calls(calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     """None was recorded."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import lzma
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,13 +41,15 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     """Write `tests/replay/test_<suspect>.py` and the fixtures beside it below `out`; the paths, the test first.
 
     Raises `RecordingError` when the replay holds no recording that can be replayed, or calls that no such test can
-    answer, and when `out` cannot be written.
+    answer, when somebody edited the test that is there, and when `out` cannot be written.
     """
     ids = [run.recording for run in replay.runs if run.repeats][:MOST]
     if not ids:
         raise errors.RecordingError("the replay ran no recording", hint="record what is missing, then replay again")
     fixtures = [recording.load(case, id) for id in ids]
     _writable(fixtures)
+    images: dict[str, bytes] = {}
+    fixtures = [_with_image(case, fixture, images) for fixture in fixtures]
     service = source.service(replay.revision)
     folder = out / "tests" / "replay"
     kind = service.kind or fixtures[0].kind
@@ -54,10 +58,14 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     stubbed = any(call.client not in ("httpx", "requests") for fixture in fixtures for call in fixture.outbound)
     code = _code(source, replay.revision) if stubbed else ""
     stored = _led(fixtures, service.database)
-    written = _written(fixtures, name, kind, service.entrypoint, code, stored)
+    written = _signed(_written(fixtures, name, kind, service.entrypoint, code, stored))
     try:
+        if test.exists() and not _ours(test.read_bytes(), written):
+            raise errors.RecordingError(
+                f"{test} is there already and is not as it was written", hint="move it away, or name another folder"
+            )
         write(test, written.encode())
-        return (test, *_beside(case, folder, fixtures))
+        return (test, *_beside(folder, fixtures, images))
     except OSError as exc:
         raise errors.RecordingError(
             f"cannot write below {out}: {exc.strerror}", hint="name a folder, there or not, that can be written"
@@ -81,16 +89,34 @@ def _writable(fixtures: Sequence[Fixture]) -> None:
             )
 
 
-def _beside(case: Case, folder: Path, fixtures: Sequence[Fixture]) -> list[Path]:
-    written = []
-    for fixture in fixtures:
-        content = json.dumps(msgspec.to_builtins(fixture), indent=1, ensure_ascii=False)
-        write(folder / f"{fixture.id}.json", content.encode() + b"\n")
-        written.append(folder / f"{fixture.id}.json")
-        if fixture.db_snapshot:
-            write(folder / fixture.db_snapshot, (case.recordings / fixture.db_snapshot).read_bytes())
-            written.append(folder / fixture.db_snapshot)
-    return list(dict.fromkeys(written))
+def _signed(text: str) -> str:
+    """The test below a line with its digest, by which it is known again."""
+    return f"# Written by shadowlab; sha256 of what follows: {hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def _ours(there: bytes, written: str) -> bool:
+    """Whether a file is what would be written, or was once written and is unchanged."""
+    text = there.decode("utf-8", "replace")
+    return text == written or text == _signed(text.partition("\n")[2])
+
+
+def _with_image(case: Case, fixture: Fixture, images: dict[str, bytes]) -> Fixture:
+    """The recording with an image of its SQLite database, made of its rows where it has none; packed among `images`."""
+    name = fixture.db_snapshot
+    if name:
+        images[name] = (case.recordings / name).read_bytes()
+    elif (made := recording.snapshot(case, fixture)) is not None:
+        name = f"blobs/{hashlib.sha256(made).hexdigest()}.sqlite.xz"
+        images[name] = lzma.compress(made, preset=1)
+    return msgspec.structs.replace(fixture, db_snapshot=name)
+
+
+def _beside(folder: Path, fixtures: Sequence[Fixture], images: Mapping[str, bytes]) -> list[Path]:
+    documents = {f"{fixture.id}.json": msgspec.to_builtins(fixture) for fixture in fixtures}
+    told = {name: json.dumps(each, indent=1, ensure_ascii=False).encode() + b"\n" for name, each in documents.items()}
+    for name, content in {**told, **images}.items():
+        write(folder / name, content)
+    return [folder / name for name in (*told, *images)]
 
 
 def _led(fixtures: Sequence[Fixture], declared: Settings) -> dict[str, str]:
@@ -122,6 +148,7 @@ def _written(
     fixtures: Sequence[Fixture], name: str, kind: str, entrypoint: str, code: str, stored: Mapping[str, str]
 ) -> str:
     first = fixtures[0]
+    led = any(fixture.db_snapshot and not fixture.db_environment for fixture in fixtures)
     clients = {name for fixture in fixtures for call in fixture.outbound for name in _made_by(call.client, code)}
     outbound = parts.NO_CALLS.strip()
     if clients:
@@ -138,12 +165,14 @@ def _written(
         "RECORDINGS": "\n".join(f'    "{fixture.id}.json",' for fixture in fixtures),
         "OUTBOUND": outbound,
         **_with_postgres(stored),
+        "SQLITE": f"{parts.SQLITE.strip()}\n\n\n" if led else "",
+        "LED": "\n    lead_to_copy(recording, tmp_path, monkeypatch)" if led else "",
         "ASK": {"wsgi": parts.WSGI, "function": parts.FUNCTION}.get(kind, parts.ASGI).strip(),
     }
     text = _TEMPLATE.read_text(encoding="utf-8")
     for key, value in values.items():
         text = text.replace(f"@{key}@", value)
-    return _imports(text, clients, kind, stored=bool(stored))
+    return _imports(text, clients, kind, stored=bool(stored), led=led)
 
 
 def _code(source: Source, revision: str) -> str:
@@ -159,10 +188,10 @@ def _made_by(client: str, code: str) -> tuple[str, ...]:
     )
 
 
-def _imports(text: str, clients: set[str], kind: str, *, stored: bool) -> str:
+def _imports(text: str, clients: set[str], kind: str, *, stored: bool, led: bool) -> str:
     """The text with the imports that its parts need, in the order in which ruff wants them."""
     standard = {*_STANDARD, *(["re"] if clients else []), *(["io"] if kind == "wsgi" else ["asyncio"]),
-                *(_FOR_POSTGRES if stored else [])}  # fmt: skip
+                *(_FOR_POSTGRES if stored else []), *(["os", "sqlite3"] if led else [])}  # fmt: skip
     installed = {"pytest", *(clients & {"httpx", "requests"}), *(["psycopg"] if stored else [])}
     lines = [
         *(f"import {name}" for name in sorted(standard)),
