@@ -58,6 +58,15 @@ def test_long_and_binary_texts_are_survived(tmp_path: Path):
     assert "<i>" not in triage.html(found)
 
 
+def test_an_error_in_a_request_that_is_not_over_is_a_suspect(tmp_path: Path):
+    case, whole = open_case(tmp_path / "case"), span(1, ms=60_000, error=True)
+    early = raising({**whole, "endTimeUnixNano": str(START + SECOND)})["events"]
+    telemetry.ingest(case, [lines(tmp_path / "odd.jsonl", traces([{**whole, "events": early}]))])
+    with telemetry.store(case) as store:
+        found, _ = triage.triage(store, at=burn.moment(START + 2 * SECOND))
+    assert (found.top.events, found.top.exemplars, found.top.controls) == (1, (whole["traceId"],), ())
+
+
 def test_a_window_of_a_second_and_of_a_year_are_windows(tmp_path: Path):
     story = Story()
     busy(story, seconds=120, fail=[119.0])

@@ -60,7 +60,8 @@ def _shapes(drawn: Drawn, failing: bool) -> dict[str, tuple[Shape, int]]:
     shared = told.support >= 2
     values = np.bincount(told.key, shared)[told.key] if len(told.key) else np.zeros(0)
     telling = shared & (values >= 2) & (values <= _VALUES)
-    here = np.flatnonzero((drawn.failing == failing) & [trace is not None for trace in drawn.traces])
+    named = np.array([trace is not None for trace in drawn.traces], dtype=bool)
+    here = np.flatnonzero((drawn.failing == failing) & named)
     shown = np.sort(here[np.lexsort((here, drawn.order[here]))][:_SHOWN])
     held = np.zeros(len(drawn.failing), dtype=bool)
     held[shown] = True

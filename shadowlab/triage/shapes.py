@@ -154,7 +154,8 @@ def _texts(
     own = seen.told("drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), params=named)
     in_time = pc.and_(pc.greater(said["at_ns"], low_ns), pc.less_equal(said["at_ns"], high_ns))
     said = said.filter(in_time)
-    both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks]) for name in ("key", "value")}
+    both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks], own[name].type)
+            for name in ("key", "value")}  # fmt: skip
     codes = {name: _one(column) for name, column in both.items()}
     services = _one(said["service"])
     many = len(said)
