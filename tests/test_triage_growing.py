@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -13,13 +14,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from otlp import START, lines, traces
+from otlp import START, lines, raising, span, traces
+from story import python_stack
 from test_triage_more import SECOND, at_once, shop, taken
 
 from shadowlab import live, telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.records import Triage
-from shadowlab.triage import burn, kin, readings, remembered, sampled
+from shadowlab.triage import burn, kin, raised, readings, remembered, sampled, tables
 from shadowlab.triage.spans import BELOW, Operation, Part, Spans, Traces
 
 
@@ -138,3 +140,67 @@ def test_time_below_a_span_is_counted_once_whatever_overlaps(seed: int):
     for n in range(len(rows)):
         below = [set(range(max(begin[c], begin[n]), min(end[c], end[n]))) for c in np.flatnonzero(parent == n)]
         assert told[n] == len(set().union(*below))
+
+
+def test_a_span_id_that_two_services_use_is_the_same_span_in_any_order_of_segments(tmp_path: Path):
+    call = span(1, ms=30)
+    told = [traces([call], "front"), traces([{**call, "startTimeUnixNano": str(START + SECOND)}], "shop")]
+    found = []
+    for name, requests in (("one", told), ("other", told[::-1])):
+        case = open_case(tmp_path / name)
+        for request in requests:
+            telemetry.ingest(case, [lines(tmp_path / "part.jsonl", request)])
+        with telemetry.store(case) as store:
+            some = sampled.sample(seen := remembered.of(store), low_ns=START - SECOND, high_ns=START + 9 * SECOND)
+            found.append([seen.operations[op].service for op in some.op.tolist()])
+    assert found == [["front"], ["front"]]
+
+
+def test_readings_are_by_the_rules_that_were_asked_for_whatever_another_thread_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    case, learn = open_case(tmp_path / "case"), readings._learn
+    stack = python_stack(("/srv/shop/app.py", "create"), ("/srv/shop/money.py", "_start"), error="KeyError: 'x'")
+    failed = raising(span(1, error=True), "KeyError", "'x'", stack)
+    telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces([failed]))])
+
+    def own(prefixes: list[str], first: bool = False) -> str:
+        def learned(con: Any, seen: Any, *rest: Any) -> Any:
+            found = learn(con, seen, *rest)
+            if first:  # as another thread that comes in between
+                assert own(["/srv/shop"]).endswith("_start")
+            return found
+
+        monkeypatch.setattr(readings, "_learn", learned)
+        with telemetry.store(case) as store, tables.workshop() as con:
+            seen = remembered.of(store)
+            (word,) = readings.readings(con, seen, raised.raised(seen), prefixes).words
+            return word.own
+
+    assert own([], first=True).endswith("create")
+
+
+def test_operations_of_segments_that_were_let_go_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    kept = remembered.Kept()
+    monkeypatch.setattr(remembered, "_MOST_KEPT", 4)
+    monkeypatch.setattr(remembered, "_MOST_UNUSED", 6)
+    most = 0
+    for n in range(9):
+        case = open_case(tmp_path / f"case {n}")
+        spans = [span(m, name=f"GET /{n}/{m}") for m in (1, 2, 3)]
+        telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces(spans))])
+        with telemetry.store(case) as store:
+            seen = kept.facts(store)
+        assert {seen.operations[op].name for op in seen.parts[0].spans.op.tolist()} == {one["name"] for one in spans}
+        most = max(most, len(seen.operations))
+    assert most == 12
+
+
+def test_a_workshop_that_another_thread_takes_in_between_is_not_missed(monkeypatch: pytest.MonkeyPatch):
+    class Taken(list[Any]):
+        def __bool__(self) -> bool:
+            return True
+
+    monkeypatch.setitem(tables._IDLE, os.getpid(), Taken())
+    with tables.workshop() as con:
+        assert con.execute("SELECT 1").fetchone() == (1,)

@@ -133,40 +133,44 @@ def readings(con: Any, seen: Facts, errors: Raised, prefixes: Sequence[str] = ()
     `known` is what `fingerprint.kept` gave before (an Arrow table), or gives that of some errors (an array of their
     ids); of it counts what was read by these rules. Only errors that neither it nor this process has read are read.
     """
-    asked = rules(prefixes)
-    new = [n for n, part in enumerate(seen.parts) if part.notes.get("read", (None, None))[0] != asked]
-    if new:
-        _learn(con, seen, new, tuple(prefixes), known)
-    told = _joined([part.notes["read"][1] for part in seen.parts])
-    return told.of(errors.from_parts)
+    asked, nothing = rules(prefixes), (None, None)
+    noted = dict(enumerate(part.notes.get("read", nothing) for part in seen.parts))
+    told = {n: read for n, (by, read) in noted.items() if by == asked}
+    if new := [n for n in noted if n not in told]:
+        told |= _learn(con, seen, new, tuple(prefixes), known)  # not from the notes: others may ask by other rules
+    return _joined([told[n] for n in noted]).of(errors.from_parts)
 
 
-def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...], known: Any) -> None:
-    """Note of some parts what their errors say."""
+def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...], known: Any) -> dict[int, Read]:
+    """What the errors of some parts say, by the part's place; it is noted there, too."""
     import numpy as np
     import pyarrow as pa
 
+    asked = rules(prefixes)
     wanted = [seen.parts[n].notes["raised"].error_id for n in new]
     every = np.concatenate(wanted)
-    known_ids, was = _known(known(every) if callable(known) else known, rules(prefixes), every)
-    told: dict[int, tuple[Any, Any]] = {}
+    known_ids, was = _known(known(every) if callable(known) else known, asked, every)
+    places: dict[int, tuple[Any, Any]] = {}
     fresh, codes = [], []
     for n, ids in zip(new, wanted, strict=True):
         at = np.minimum(known_ids.searchsorted(ids), max(0, len(known_ids) - 1))
         is_known = known_ids[at] == ids if len(known_ids) else np.zeros(len(ids), dtype=bool)
-        told[n] = at, is_known
+        places[n] = at, is_known
         if not is_known.all():
             fresh.append(_texts(seen, n, np.flatnonzero(~is_known)))
             codes += [seen.ask(n, _CODES)] if fresh[-1].column("stack").null_count else []
     found = read(con, pa.concat_tables(fresh), codes or [seen.ask(0, f"{_CODES} LIMIT 0")], prefixes) if fresh else None
+    told: dict[int, Read] = {}
     first = 0
-    for n, (at, is_known) in told.items():
+    for n, (at, is_known) in places.items():
         unread = np.flatnonzero(~is_known)
         words = _joined([was, *([found.of(slice(first, first + len(unread)))] if found else [])])
         reading = words.reading[at] if len(at) and len(known_ids) else np.zeros(len(at), dtype=np.int64)
         reading[unread] = words.reading[len(known_ids) :]
-        seen.parts[n].notes["read"] = rules(prefixes), _few(reading, words.words)
+        told[n] = _few(reading, words.words)
+        seen.parts[n].notes["read"] = asked, told[n]
         first += len(unread)
+    return told
 
 
 def _texts(seen: Facts, part: int, rows: Any) -> Any:

@@ -16,6 +16,9 @@ from shadowlab.triage.tables import Store, array, ask_alone
 _MOST_KEPT = 10_000_000
 """Spans whose facts are kept, about half a gigabyte; of more, those of the segments that were used last."""
 
+_MOST_UNUSED = 10_000
+"""Operations that may be kept of segments that were let go: each triage looks at all that there are."""
+
 _SAMPLED = "(trace_state LIKE '%th:%' OR attributes['sampling.probability'] IS NOT NULL)"
 _HASH = f"hash(service, name, kind, service_version, vcs_ref_head_revision, {CALLED})"
 _SPANS = f"""
@@ -57,14 +60,26 @@ class Kept:
         segments: Mapping[object, str | None] = getattr(store, "segments", None) or {None: None}
         with self._reading:
             told = [self._part(store, key, name) for key, name in segments.items()]
+            found = Facts(store, told, tuple(segments.values()), tuple(self._operations))
             self._let_go(len(segments))
-            return Facts(store, told, tuple(segments.values()), tuple(self._operations))
+            return found
 
     def _let_go(self, used: int) -> None:
         """Forget what was used longest ago, where there is too much; never the last `used` segments."""
         held = sum(len(part.spans.tid) for part in self._parts.values())
         while held > _MOST_KEPT and len(self._parts) > used:
             held -= len(self._parts.popitem(last=False)[1].spans.tid)
+        if len(self._operations) > _MOST_UNUSED and len(self._operations) - self._named() > _MOST_UNUSED:
+            self._parts, self._codes, self._operations = OrderedDict(), {}, []  # a place cannot be given twice
+
+    def _named(self) -> int:
+        """How many operations the segments name that are kept."""
+        import numpy as np
+
+        for part in self._parts.values():
+            if "named" not in part.notes:
+                part.notes["named"] = np.unique(part.spans.op)
+        return len(np.unique(np.concatenate([[], *(part.notes["named"] for part in self._parts.values())])))
 
     def _part(self, store: Store, key: object, name: str | None) -> Part:
         if key is not None and key in self._parts:

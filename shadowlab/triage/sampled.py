@@ -69,6 +69,7 @@ def sample(seen: Facts, *, low_ns: int, high_ns: int) -> Sampled:
     spans = spans.take(np.flatnonzero(spans.tid <= max([*late[-1:], *early[-1:]], default=0)))
     is_late = among(spans.tid, late)
     rows = np.flatnonzero(is_late | among(spans.tid, early))
+    rows = rows[np.lexsort((spans.at_ns[rows], spans.start_ns[rows]))]  # of spans of one id the first, wherever it lies
     rows = rows[np.unique(spans.sid[rows], return_index=True)[1]]
     spans, is_late = spans.take(rows), is_late[rows]
     below = spans.marked(BELOW)

@@ -43,7 +43,10 @@ def workshop() -> Iterator[Any]:
     To open one takes longer than most of what is done in it: a process keeps it, and takes back what was made.
     """
     idle = _IDLE.setdefault(os.getpid(), [])
-    con = idle.pop() if idle else _opened()
+    try:
+        con = idle.pop()
+    except IndexError:  # not asked for before: another thread may take the last one in between
+        con = _opened()
     con.execute("BEGIN")
     try:
         yield con
