@@ -94,11 +94,12 @@ def triage(
         sampling = pool.submit(sample, seen, low_ns=low_ns, high_ns=at_ns)
         calling = pool.submit(graph.edges, seen, low_ns=low_ns, high_ns=at_ns)
         logging = pool.submit(logs.groups, store, seen, first_ns=2 * low_ns - at_ns, low_ns=low_ns, high_ns=at_ns)
-        shifts = changes.shifts(store, seen, first_ns=data.first_ns, last_ns=at_ns)
+        shifting = pool.submit(changes.shifts, store, seen, first_ns=data.first_ns, last_ns=at_ns)
         bad = broken(store, seen, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
         loud = services.loud(store, seen, low_ns=low_ns, high_ns=at_ns)
         around = scene(
             con,
+            pool,
             seen,
             bad,
             [trace for trace in loud if trace is not None],
@@ -111,7 +112,7 @@ def triage(
         statistics.result()
         measured, tallies = measuring.result()
         off = clocks.clocks(sampled := sampling.result())
-        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes, off)
+        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifting.result(), told_changes, off)
         measured = slow.slowest(con, look, specs, measured, bad, passed)
         blaming = pool.submit(services.blame, store, around, sampled, look, specs, tallies)
         found = suspects.suspects(con, store, around, look, top=top, each=pool.map)

@@ -60,6 +60,7 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> M
     import numpy as np
 
     told: dict[int, set[str]] = defaultdict(set)
+    pairs = []
     service = seen.ranked(lambda op: op.service)
     names = dict(zip(service.tolist(), (op.service for op in seen.operations), strict=True))
     rank = {name: n for n, name in names.items()}
@@ -69,9 +70,10 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> M
         there = row != NOWHERE
         of, above = of[there], service[kin.spans.op[row[there]]]
         other = above != own[errors.service.code[rows[of]]]
-        for pair in np.unique(group[rows[of[other]]] * len(names) + above[other]).tolist():
-            if (name := names[pair % len(names)]) is not None:
-                told[pair // len(names)].add(name)
+        pairs.append(np.unique(group[rows[of[other]]] * len(names) + above[other]))
+    for pair in np.unique(np.concatenate(pairs)).tolist():
+        if (name := names[pair % len(names)]) is not None:
+            told[pair // len(names)].add(name)
     return {fault: tuple(sorted(services)) for fault, services in told.items()}
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -46,7 +47,7 @@ def apart(drawn: Drawn, *, q: float = Q) -> tuple[Contrast, ...]:
     if min(counted.failing, counted.passing) < 3:
         return ()
     tested = _values(drawn, counted) + measures(drawn, counted) + sets(drawn, counted) + _together(drawn, counted)
-    found = [c for c in _adjusted(tested) if c.q <= q and c.effect >= _LEAST_EFFECT]
+    found = [c for c in _adjusted(tested, q) if c.effect >= _LEAST_EFFECT]
     alone = _alone(found)
     best = max((c.effect for c in alone), default=0.0)
     pairs = [c for c in found if c.kind == "pair" and c.effect >= best + _LEAST_EFFECT][:3]
@@ -83,7 +84,7 @@ def _values(drawn: Drawn, sizes: Sizes) -> list[Tested]:
         for first, *others in same.values()
     ]
     chances = fisher(rows, sizes)
-    return [Tested(_value(row, sizes), p) for row, p in zip(rows, chances, strict=True) if p is not None]
+    return [Tested(partial(_value, row, sizes), p) for row, p in zip(rows, chances, strict=True) if p is not None]
 
 
 def _value(row: Mapping[str, Any], sizes: Sizes) -> Contrast:
@@ -120,7 +121,8 @@ def _together(drawn: Drawn, sizes: Sizes) -> list[Tested]:
             names = sorted(
                 (words.keys[told.key[n]], words.values[told.value[n]]) for n in (features[one], features[other])
             )
-            found.append(Tested(_crossing(row, names, members[one] & members[other], drawn, sizes), p))
+            both_have = members[one] & members[other]
+            found.append(Tested(partial(_crossing, row, names, both_have, drawn, sizes), p))
     return found
 
 
@@ -147,14 +149,15 @@ def _crossing(
     return replace(told, attribute=key, value=value, kind="pair")
 
 
-def _adjusted(tested: Sequence[Tested]) -> list[Contrast]:
-    """Benjamini and Hochberg's q of each, in the order of p."""
-    ordered = sorted(tested, key=lambda t: (t.p, t.contrast.attribute, t.contrast.value))
+def _adjusted(tested: Sequence[Tested], most: float) -> list[Contrast]:
+    """Those whose q (Benjamini and Hochberg's) is `most` at the most, in the order of p."""
+    ordered = sorted(tested, key=lambda each: each.p)
     told, least = [], 1.0
     for rank in range(len(ordered), 0, -1):
         least = min(least, ordered[rank - 1].p * len(ordered) / rank)
-        told.append(replace(ordered[rank - 1].contrast, q=least))
-    return told[::-1]
+        if least <= most:
+            told.append((ordered[rank - 1].p, replace(ordered[rank - 1].contrast(), q=least)))
+    return [each for _, each in sorted(told, key=lambda pair: (pair[0], pair[1].attribute, pair[1].value))]
 
 
 def _generality(key: str) -> tuple[int, int, str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
@@ -112,7 +114,8 @@ def of(store: Store) -> Facts:
 def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part:
     import numpy as np
 
-    table = ask_alone(store, name, _SPANS)
+    with ThreadPoolExecutor(max_workers=2) as pool:  # to plan each takes one thread, and of a minute's most of the time
+        table, traces, beside = pool.map(partial(ask_alone, store, name), (_SPANS, _TRACES, _BESIDE))
     columns = {name: array(table.column(name)) for name in ("tid", "sid", "above", "start_ns", "end_ns", "marks")}
     keyed = table.column("op").combine_chunks().dictionary_encode()
     op = np.array(coded(keyed.dictionary.to_pylist(), lambda: ask_alone(store, name, _OPERATIONS)), dtype=np.int32)
@@ -121,12 +124,11 @@ def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callab
     weight = array(table.column("weight").fill_null(1.0)) if sampled else one
     spans = Spans(**columns, op=op[np.asarray(keyed.indices)] if len(op) else op, weight=weight)
     order = np.argsort(spans.start_ns, kind="stable")
-    traces = ask_alone(store, name, _TRACES)
     whole = Traces(*(array(traces.column(each.name)) for each in fields(Traces)))
     by_id = np.argsort(whole.tid)
     return Part(
         Spans(*(getattr(spans, each.name)[order] for each in fields(spans))),
         Traces(*(getattr(whole, each.name)[by_id] for each in fields(whole))),
         sampled,
-        {row.pop("what"): Beside(**row) for row in ask_alone(store, name, _BESIDE).to_pylist()},
+        {row.pop("what"): Beside(**row) for row in beside.to_pylist()},
     )

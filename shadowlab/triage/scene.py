@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ class Scene:
 
 def scene(
     con: Any,
+    pool: Executor,
     seen: Facts,
     bad: Any,
     told: Collection[int],
@@ -55,13 +57,14 @@ def scene(
     import numpy as np
 
     errors = raised(seen)
-    signed = sign(errors.service, readings(con, seen, errors, prefixes, known), corrections)
-    places = placed(seen, errors)
-    charged = charge(errors, signed, places)
     late = errors.tid[errors.within(low_ns, high_ns)]
     others = np.array(sorted(told), dtype=np.uint64)
     traces = np.unique(np.concatenate([late, array(bad.column("tid").drop_null()), others]))
-    near, above = np.flatnonzero(among(errors.tid, traces)), kin(seen, traces)
+    calling = pool.submit(kin, seen, traces)
+    striking = pool.submit(struck, seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
+    signed = sign(errors.service, readings(con, seen, errors, prefixes, known), corrections)
+    places = placed(seen, errors)
+    charged = charge(errors, signed, places)
+    near, above = np.flatnonzero(among(errors.tid, traces)), calling.result()
     broken = breaks(bad, errors, near, charged, above)
-    who = struck(seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
-    return Scene(errors, signed, places, charged, near, above, broken, who)
+    return Scene(errors, signed, places, charged, near, above, broken, striking.result())

@@ -19,6 +19,7 @@ from shadowlab.triage import said, saturation
 from shadowlab.triage.burn import USUAL, since
 from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
+from shadowlab.triage.higher import chance
 from shadowlab.triage.kin import NOWHERE
 from shadowlab.triage.look import Look
 from shadowlab.triage.sampled import Call, Sampled, Times, calls, lengths, own_times
@@ -237,9 +238,9 @@ def _longer(early: Any, late: Any) -> float:
     The second sees what strikes few requests; twice the smaller of both (Bonferroni).
     """
     import numpy as np
-    from scipy.stats import hypergeom, mannwhitneyu
+    from scipy.stats import hypergeom
 
-    by_rank = float(mannwhitneyu(late, early, alternative="greater").pvalue)
+    by_rank = chance(late, early)
     bound = np.quantile(early, 0.98)
     beyond = int((late > bound).sum()), int((early > bound).sum())
     by_tail = float(hypergeom.sf(beyond[0] - 1, len(late) + len(early), sum(beyond), len(late)))

@@ -10,8 +10,9 @@ lie in the same spans, often in the same traces.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from shadowlab.triage.burn import LONGEST
@@ -79,8 +80,13 @@ class Group:
     requests: Any
 
 
-def draw(con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns: int) -> list[Drawn]:
-    """What each group is compared by: its failing requests and passing ones of the same operation and window."""
+def draw(
+    con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns: int, each: Callable[..., Any] = map
+) -> list[Callable[[], Drawn]]:
+    """What each group is compared by: its failing requests and passing ones of the same operation and window.
+
+    Each is put together when it is called for, by any thread; `each` is `map`, or a pool's.
+    """
     import numpy as np
 
     spans = seen.begun(low_ns - LONGEST, high_ns)
@@ -90,8 +96,9 @@ def draw(con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns
         return []
     traces = np.unique(np.concatenate([requests.tid for requests, _, _ in chosen]))
     spare = np.unique(np.concatenate([more for _, _, more in chosen]))
-    said, own, words = _texts(con, seen, groups, (traces, spare), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
-    return [_drawn(group, requests, failing, said, own, words)
+    asking = _asking(seen, groups, (traces, spare), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
+    said, own, words = _texts(con, *each(lambda ask: ask(), asking), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
+    return [partial(_drawn, group, requests, failing, said, own, words)
             for group, (requests, failing, _) in zip(groups, chosen, strict=True)]  # fmt: skip
 
 
@@ -134,24 +141,32 @@ class _Told:
         return np.arange(len(place)) - np.repeat(np.cumsum(counts) - counts - low, counts), place
 
 
-def _texts(
-    con: Any, seen: Facts, groups: Sequence[Group], chosen: tuple[Any, Any], *, low_ns: int, high_ns: int
-) -> tuple[_Told, tuple[_Told, Mapping[int, str]], tuple[Words, list[str]]]:
-    """What is told of the chosen traces, and of the requests in them with the text of each trace's id; and the words.
+def _asking(
+    seen: Facts, groups: Sequence[Group], chosen: tuple[Any, Any], *, low_ns: int, high_ns: int
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """What asks what is told of the chosen traces, and of the requests in them.
 
-    Of the second are those that may be chosen next.
+    The second of what is chosen are the traces that may be chosen next.
     """
+    more = _LOGGED * seen.within("log", low_ns, high_ns) + _FLAGS * seen.flags
+    traces, spare = chosen
+    asked, coded = _SAID.replace("{more}", more), ("key", "value")
+    operations = sorted({(group.service, group.name) for group in groups})
+    named = dict(zip(("services", "names"), map(list, zip(*operations, strict=True)), strict=True))
+    return (
+        partial(seen.told, "said", asked, traces, spare=spare, coded=("service", *coded), beside=bool(more)),
+        partial(seen.told, "drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), params=named),
+    )
+
+
+def _texts(
+    con: Any, said: Any, own: Any, *, low_ns: int, high_ns: int
+) -> tuple[_Told, tuple[_Told, Mapping[int, str]], tuple[Words, list[str]]]:
+    """What is told of traces, and of the requests in them with the text of each trace's id; and the words."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    more = _LOGGED * seen.within("log", low_ns, high_ns) + _FLAGS * seen.flags
-    traces, spare = chosen
-    asked, coded = _SAID.replace("{more}", more), ("key", "value")
-    said = seen.told("said", asked, traces, spare=spare, coded=("service", *coded), beside=bool(more))
-    operations = sorted({(group.service, group.name) for group in groups})
-    named = dict(zip(("services", "names"), map(list, zip(*operations, strict=True)), strict=True))
-    own = seen.told("drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), params=named)
     in_time = pc.and_(pc.greater(said["at_ns"], low_ns), pc.less_equal(said["at_ns"], high_ns))
     said = said.filter(in_time)
     both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks], own[name].type)

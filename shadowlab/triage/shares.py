@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +28,8 @@ class Sizes:
 class Tested:
     """One thing that was looked at, and its chance under no difference."""
 
-    contrast: Contrast
+    contrast: Callable[[], Contrast]
+    """What is said of it, should it be more than chance."""
     p: float
 
 

@@ -53,7 +53,7 @@ def slowest(
     for n, drawn in zip(
         ranked, shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns), strict=True
     ):
-        shown, controls = exemplars.slowest(drawn, spans.tid[ranked[n]].tolist(), {*spans.tid[found[n]].tolist()})
+        shown, controls = exemplars.slowest(drawn(), spans.tid[ranked[n]].tolist(), {*spans.tid[found[n]].tolist()})
         tapes = tuple(dict.fromkeys(id for trace in shown for id in recorded.get(trace, ())))
         told[n] = replace(told[n], exemplars=shown, controls=controls, recordings=tapes)
     return tuple(told)

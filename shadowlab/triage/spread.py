@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from shadowlab.records import Contrast
 from shadowlab.triage.drawn import Drawn, Features
+from shadowlab.triage.higher import chance
 from shadowlab.triage.shares import Sizes, Tested, shares
 
 NUMBERS = 12
@@ -21,7 +23,6 @@ _DRAWS = 4_000
 def measures(drawn: Drawn, sizes: Sizes) -> list[Tested]:
     """Attributes of many values that are all numbers, by rank; a request that has several counts with its largest."""
     import numpy as np
-    from scipy.stats import mannwhitneyu
 
     told = []
     for key, low, high in _attributes(drawn):
@@ -35,8 +36,8 @@ def measures(drawn: Drawn, sizes: Sizes) -> list[Tested]:
         numbers, failing = largest[has], drawn.failing[has]
         if failing.sum() < 3 or (~failing).sum() < 3:
             continue
-        p = float(mannwhitneyu(numbers[failing], numbers[~failing], alternative="two-sided").pvalue)
-        told.append(Tested(_bound(key, numbers, failing, sizes), p if math.isfinite(p) else 1.0))
+        p = chance(numbers[failing], numbers[~failing], both_ways=True)
+        told.append(Tested(partial(_bound, key, numbers, failing, sizes), p if math.isfinite(p) else 1.0))
     return told
 
 
@@ -101,7 +102,7 @@ def _set(key: str, names: Sequence[str], places: Any, features: Features, sizes:
     told = shares(hits, others, sizes, *weights)
     named = [names[n] for n in sorted(over, key=lambda n: (-a[n], names[n]))]
     said = "one of " + ", ".join(named[:NUMBERS]) + (", …" if len(named) > NUMBERS else "")
-    return Tested(replace(told, attribute=key, value=said, kind="set"), p)
+    return Tested(partial(replace, told, attribute=key, value=said, kind="set"), p)
 
 
 def _by_chance(support: Any, failing: int, passing: int, seen: float, draws: int) -> float:

@@ -21,7 +21,7 @@ from shadowlab.triage.scene import Scene
 from shadowlab.triage.spans import among
 from shadowlab.triage.tables import Store
 
-Each = Callable[..., Iterable[Suspect]]
+Each = Callable[..., Iterable[Any]]
 """`map`, or a pool's."""
 
 
@@ -30,10 +30,10 @@ def suspects(con: Any, store: Store, scene: Scene, look: Look, *, top: int, each
     faults = ranked(scene, look, top)
     broken = torn(scene.errors, scene.near, scene.kin)
     groups = [_group(scene, look, fault) for fault in faults]
-    drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns)
+    drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns, each=each)
 
-    def suspect(fault: Ranked, drawn: Drawn) -> Suspect:
-        return _suspect(store, scene, look, fault, drawn, broken)
+    def suspect(fault: Ranked, drawn: Callable[[], Drawn]) -> Suspect:
+        return _suspect(store, scene, look, fault, drawn(), broken)
 
     return tuple(each(suspect, faults, drawn))
 
