@@ -16,6 +16,8 @@ from shadowlab.progress import Progress
 from shadowlab.records import Ingest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from shadowlab.telemetry import Rows
     from shadowlab.telemetry.larger import Engine, Scope
 
@@ -84,8 +86,11 @@ def pulled(
     try:
         scope = _scope(engine, window=times.window(window), at=at, services=tuple(services), trace=trace)
         scope = _narrowed(engine, scope, most)
-        with take_slice(engine, scope, case.telemetry, limit=most, progress=progress) as part:
-            done = ingest(case, [str(path) for path in part.paths], tape=None, redact=redact, progress=progress)
+        held = _held(case, scope)
+        with take_slice(engine, scope, case.telemetry, limit=most, held=held, progress=progress) as part:
+            done = Ingest(redaction=redact or "off")  # where the case has all of it
+            if paths := [str(path) for path in part.paths]:
+                done = ingest(case, paths, tape=None, redact=redact, progress=progress)
             if done.refused:
                 raise errors.TelemetryError(
                     f"a part of what {engine.name} gave could not be read: {done.refused[0].reason}",
@@ -94,6 +99,23 @@ def pulled(
             return done, {"engine": engine.name, **_told(scope), "bytes_moved": part.bytes_moved}
     finally:
         engine.close()
+
+
+def _held(case: Case, scope: Scope) -> dict[str, pa.Table]:
+    """What the case has already of what `scope` may touch, by what a record is known again by."""
+    from shadowlab import telemetry
+    from shadowlab.telemetry.larger.slices import HELD
+
+    near = scope.widened()
+    trace = f" AND trace_id = '{scope.trace_id}'" if scope.trace_id else ""
+    with telemetry.store(case) as store:
+        return {
+            part: store.sql(
+                f"SELECT {', '.join(columns)} FROM {part} "
+                f"WHERE {columns[0]} BETWEEN {near.start_ns} AND {near.end_ns}{trace}"
+            ).arrow()
+            for part, columns in HELD.items()
+        }
 
 
 def _narrowed(engine: Engine, scope: Scope, limit: int) -> Scope:

@@ -264,6 +264,21 @@ def test_a_slice_twice_adds_nothing_and_stands_in_the_ledger(layout: Path, tmp_p
     assert inv.verify().verdict.value == "pass"
 
 
+def test_a_slice_leaves_out_what_the_case_has_from_files_of_its_own(
+    loaded: sl.Investigation, layout: Path, tmp_path: Path
+):
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(*(str(path) for path in sorted(DATA.glob("*.otlp.jsonl.gz"))))  # types of attributes, too
+    counted = "SELECT (SELECT count(*) FROM spans) AS spans, (SELECT count(*) FROM logs) AS logs"
+    (before,) = inv.sql(counted).rows()
+    told = inv.slice(f"parquet://{layout}", services=["payments-api"], window="2m")
+    assert (told.spans, told.logs) == (0, 0)
+    assert inv.sql(counted).rows() == [before]
+    told = inv.slice(f"parquet://{layout}", window="20m")
+    assert told.spans == 800, "the calls, which the case's own files lack"
+    assert inv.sql(counted).rows()[0]["spans"] == before["spans"] + 800
+
+
 def test_triage_pulls_what_it_looks_at_and_asks_for_the_rest(judged: Triage, layout: Path, tmp_path: Path):
     inv = sl.open(tmp_path / "case", telemetry=f"parquet://{layout}")
     found = inv.triage(window="10m", at=judged.at)

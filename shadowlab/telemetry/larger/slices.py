@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 LIMIT: Final = 1_000_000
 """Spans that a slice may have unless a person says more."""
 _PULLED: Final = ("spans", "events", "links", "logs", "metric_points")
+HELD: Final = {
+    "spans": ("start_ns", "duration_ns", "trace_id", "span_id", "service", "name", "kind"),
+    "logs": ("at_ns", "trace_id", "span_id", "service", "severity_number", "body"),
+}
+"""By which a record is known again that a case has from its own files, its time first: a store keeps less of it."""
 _LOOK_BACK_S: Final = (3600, 86_400, 30 * 86_400)
 EVER: Final = Scope(0, 1 << 62)
 
@@ -63,9 +68,17 @@ def size(engine: Engine, scope: Scope) -> int:
 
 @contextlib.contextmanager
 def take_slice(
-    engine: Engine, scope: Scope, folder: Path, *, limit: int = LIMIT, progress: Progress | None = None
+    engine: Engine,
+    scope: Scope,
+    folder: Path,
+    *,
+    limit: int = LIMIT,
+    held: Mapping[str, pa.Table] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Slice]:
     """Pull every trace that `scope` touches, whole, into files below `folder`; they go when the block ends.
+
+    Records that are `held` already, by the columns of `HELD`, are left out.
 
     Raises `UsageError` when nothing is there, and when it would be more than `limit` spans: it is counted first.
     """
@@ -86,18 +99,26 @@ def take_slice(
             if progress:
                 progress("slice", done, len(_PULLED))
             pulled[part] = ask(engine, expressions.everything(part), (part,), whole).arrow()
-        paths = _written(pulled, Path(name))
+        paths = _written(pulled, held or {}, Path(name))
         if progress:
             progress("slice", len(_PULLED), len(_PULLED))
         yield Slice(paths, spans, sum(table.nbytes for table in pulled.values()))
 
 
-def _written(pulled: dict[str, pa.Table], folder: Path) -> tuple[Path, ...]:
+def _written(pulled: dict[str, pa.Table], held: Mapping[str, pa.Table], folder: Path) -> tuple[Path, ...]:
     with connection.closing(connection.connect(spill=folder)) as con:
         for part, table in pulled.items():
-            con.register(part, table)
+            pulled[part] = _without(con, part, table, held[part]) if part in held else table
+            con.register(part, pulled[part])
         con.execute(resources.files("shadowlab.telemetry.larger").joinpath("sql", "otlp.sql").read_text())
         return tuple(_copied(con, part, folder) for part in ("spans", "logs", "metric_points") if len(pulled[part]))
+
+
+def _without(con: DuckDBPyConnection, part: str, told: pa.Table, held: pa.Table) -> pa.Table:
+    con.register("told", told)
+    con.register("held", held)
+    same = " AND ".join(f"told.{column} IS NOT DISTINCT FROM held.{column}" for column in HELD[part])
+    return con.sql(f"FROM told ANTI JOIN held ON {same}").to_arrow_table()
 
 
 def _copied(con: DuckDBPyConnection, part: str, folder: Path) -> Path:
