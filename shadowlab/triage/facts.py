@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import Any
 
+from shadowlab.triage.noted import Made, Note
 from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, joined
 from shadowlab.triage.tables import Store, array, ask_alone
 
@@ -28,6 +29,16 @@ SELECT hash(trace_id) AS tid FROM events WHERE trace_id IS NOT NULL
 UNION SELECT hash(trace_id) FROM logs WHERE trace_id IS NOT NULL"""
 _STACK = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
 """The time is asked for so that no more is read; nothing but events has a stack."""
+_BY_OPERATION: Note[tuple[Any, Any]] = Note()
+_REQUESTS: Note[Spans] = Note()
+_NEWEST: Note[dict[int, int]] = Note()
+_ANSWERING: Note[set[int]] = Note()
+_BESIDE: Note[Any] = Note()
+"""The traces that events and logs name, as an Arrow table."""
+_STACKS: Note[dict[int, str]] = Note()
+"""Stacks that were asked for, by their error's id."""
+_TOLD: Note[dict[str, tuple[Question, Any, Any]]] = Note()
+"""By name what was asked of single traces: the question, of which traces, and the answer as an Arrow table."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,7 @@ class Facts:
             order = np.argsort(keys, kind="stable").astype(np.int32)
             return order, np.append(0, np.cumsum(np.bincount(part.spans.op, minlength=many)))
 
-        return self.each("by operation", own)
+        return self.each(_BY_OPERATION, own)
 
     @property
     def requests(self) -> list[Spans]:
@@ -111,7 +122,7 @@ class Facts:
         def own(part: Part) -> Spans:
             return part.spans.take(np.flatnonzero(part.spans.marked(REQUEST)))
 
-        return self.each("requests", own)
+        return self.each(_REQUESTS, own)
 
     def answered(self, low_ns: int, high_ns: int) -> Spans:
         """The requests that ended after `low_ns` and not after `high_ns`."""
@@ -150,12 +161,9 @@ class Facts:
         every = np.sort(np.concatenate([part.traces.tid for part in self.parts]), kind="stable")
         return np.unique(every[1:][every[1:] == every[:-1]])
 
-    def each(self, name: str, make: Callable[[Part], Any]) -> list[Any]:
-        """What `make` makes of each part alone, kept under a name."""
-        for part in self.parts:
-            if name not in part.notes:
-                part.notes[name] = make(part)
-        return [part.notes[name] for part in self.parts]
+    def each(self, note: Note[Made], make: Callable[[Part], Made]) -> list[Made]:
+        """What `make` makes of each part alone, kept there as a note."""
+        return [note.once(part, make) for part in self.parts]
 
     def newest(self) -> dict[int, int]:
         """When the last span of each operation ended, by the operation's place."""
@@ -168,7 +176,7 @@ class Facts:
             return {op: at for op, at in enumerate(last.tolist()) if at != NEVER}
 
         told: dict[int, int] = {}
-        for one in self.each("newest", own):
+        for one in self.each(_NEWEST, own):
             told |= {op: max(at_ns, told.get(op, at_ns)) for op, at_ns in one.items()}
         return told
 
@@ -180,22 +188,23 @@ class Facts:
 
             return set(np.unique(part.spans.op[part.spans.marked(REQUEST)]).tolist())
 
-        return set().union(*self.each("answering", own))
+        return set().union(*self.each(_ANSWERING, own))
 
     def ask(self, part: int, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
         """What a query over the views says of one part alone, as an Arrow table."""
         return ask_alone(self.store, self.names[part], query, params)
 
-    def asked(self, name: str, query: str) -> list[Any]:
-        """What a query says of each part alone, as Arrow tables, kept under a name."""
-        for number, part in enumerate(self.parts):
-            if name not in part.notes:
-                part.notes[name] = self.ask(number, query)
-        return [part.notes[name] for part in self.parts]
+    def asked(self, note: Note[Any], query: str) -> list[Any]:
+        """What a query says of each part alone, as Arrow tables, kept there as a note."""
+
+        def own(name: str | None, _: Part) -> Any:
+            return ask_alone(self.store, name, query)
+
+        return [note.once(part, partial(own, name)) for part, name in zip(self.parts, self.names, strict=True)]
 
     def stack(self, part: int, error: int, at_ns: int) -> str:
         """The stack of an error that has one, by its place among the parts, its id and its time; kept for a while."""
-        stacks: dict[int, str] = self.parts[part].notes.setdefault("stacks", {})
+        stacks = _STACKS.once(self.parts[part], lambda _: {})
         stack = stacks.get(error)
         if stack is None:
             if len(stacks) >= _MOST_STACKS:
@@ -239,7 +248,7 @@ class Facts:
                 table = table.set_column(place, column, table.column(column).dictionary_encode())
             return table
 
-        known = self.asked("beside", _NAMED_BESIDE) if beside else [()] * len(self.parts)
+        known = self.asked(_BESIDE, _NAMED_BESIDE) if beside else [()] * len(self.parts)
         own = [np.union1d(part.traces.tid, array(more["tid"])) if len(more) else part.traces.tid
                for part, more in zip(self.parts, known, strict=True)]  # fmt: skip
         near, wide = np.sort(traces), np.union1d(traces, np.asarray(spare, dtype=np.uint64))
@@ -252,7 +261,8 @@ class Facts:
         import pyarrow as pa
 
         part = self.parts[number]
-        asked, known, table = part.notes.get(name, (question, np.zeros(0, dtype=np.uint64), None))
+        kept = _TOLD.once(part, lambda _: {})
+        asked, known, table = kept.get(name, (question, np.zeros(0, dtype=np.uint64), None))
         if asked != question:
             known, table = np.zeros(0, dtype=np.uint64), None
         if table is None or not among(here, known).all():
@@ -265,7 +275,7 @@ class Facts:
         own = table.filter(pa.array(among(array(table.column("tid")), here))) if len(here) < len(known) else table
         if len(known) > 2 * len(here) + _SPARE:
             known, table = here, own
-        part.notes[name] = question, known, table
+        kept[name] = question, known, table
         return own
 
     def within(self, what: str, low_ns: int, high_ns: int) -> bool:

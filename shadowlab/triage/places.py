@@ -13,7 +13,8 @@ from shadowlab.triage import coded
 from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.kin import NOWHERE, Kin, kin, kin_within
-from shadowlab.triage.raised import Raised
+from shadowlab.triage.noted import Note
+from shadowlab.triage.raised import RAISED, Raised
 from shadowlab.triage.spans import BELOW, NEVER, Part, among
 
 
@@ -35,15 +36,19 @@ class Places:
     """Requests that its own span stands for."""
 
 
+_PLACES: Note[Places] = Note()
+"""Where the errors of a part lie by its own spans."""
+
+
 def placed(seen: Facts, errors: Raised) -> Places:
     """Where the errors of a case lie."""
     import numpy as np
 
     def own(part: Part) -> Places:
-        raised: Raised = part.notes["raised"]
-        return _placed(seen, raised, kin_within(seen, part, np.unique(raised.tid)))
+        own_errors = RAISED.of(part)
+        return _placed(seen, own_errors, kin_within(seen, part, np.unique(own_errors.tid)))
 
-    parts: list[Places] = seen.each("places", own)
+    parts = seen.each(_PLACES, own)
     at = errors.from_parts
     told = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Places)}
     name = coded.joined(told.pop("name")).of(at)

@@ -8,7 +8,8 @@ from typing import Any
 from shadowlab.triage import coded
 from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.spans import NEVER, among
+from shadowlab.triage.noted import Note
+from shadowlab.triage.spans import NEVER, Part, among
 from shadowlab.triage.tables import array
 
 _ERRORS = """
@@ -53,6 +54,12 @@ class Raised:
         return (np.cumsum(counts) - counts)[self.part] + self.row
 
 
+ERRORS: Note[Any] = Note()
+"""What the store says of a part's errors, as an Arrow table; whoever asks `raised` has made it, and `RAISED`."""
+RAISED: Note[Raised] = Note()
+"""A part's own errors, in the order of that table."""
+
+
 def _taken(column: Any, rows: Any) -> Any:
     return column.of(rows) if isinstance(column, Coded) else column[rows]
 
@@ -61,8 +68,8 @@ def raised(seen: Facts) -> Raised:
     """The errors of a case."""
     import numpy as np
 
-    seen.asked("errors", _ERRORS)
-    parts: list[Raised] = seen.each("raised", _of_part)
+    seen.asked(ERRORS, _ERRORS)
+    parts = seen.each(RAISED, _of_part)
     told: dict[str, list[Any]] = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Raised)}
     whole = Raised(**{name: _joined(columns) for name, columns in told.items() if name != "part"},
                    part=np.repeat(np.arange(len(parts)), [len(part.sid) for part in parts]))  # fmt: skip
@@ -76,10 +83,10 @@ def _joined(columns: list[Any]) -> Any:
     return coded.joined(columns) if isinstance(columns[0], Coded) else np.concatenate(columns)
 
 
-def _of_part(part: Any) -> Raised:
+def _of_part(part: Part) -> Raised:
     import numpy as np
 
-    table = part.notes["errors"]
+    table = ERRORS.of(part)
     plain = {name: array(table.column(name)) for name in ("error_id", "tid", "sid", "stacked")}
     words = {"service": "service", "operation": "operation", "type": "exception_type"}
     return Raised(
@@ -112,7 +119,7 @@ def text_of(seen: Facts, errors: Raised, rows: Any, column: str) -> list[str | N
     told: list[str | None] = [None] * len(rows)
     for part in np.unique(errors.part[rows]).tolist():
         here = np.flatnonzero(errors.part[rows] == part)
-        found = seen.parts[part].notes["errors"].column(column).take(errors.row[rows[here]])
+        found = ERRORS.of(seen.parts[part]).column(column).take(errors.row[rows[here]])
         for place, text in zip(here.tolist(), found.to_pylist(), strict=True):
             told[place] = text
     return told

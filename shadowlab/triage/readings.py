@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 from shadowlab.triage import coded, frames, mask, stacks
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.raised import Raised
+from shadowlab.triage.noted import Note
+from shadowlab.triage.raised import ERRORS, RAISED, Raised
 from shadowlab.triage.tables import array, keep, signature
 
 VERSION = 1
@@ -122,6 +123,10 @@ class Read:
         return Read(self.reading[rows], self.words)
 
 
+_NOTED: Note[tuple[str, Read]] = Note()
+"""What the errors of a part say, and by which rules they were read."""
+
+
 def rules(prefixes: Sequence[str]) -> str:
     """What a reading depends on besides its error."""
     return signature([VERSION, mask.VERSION, frames.VERSION, *sorted(prefixes)])
@@ -133,12 +138,12 @@ def readings(con: Any, seen: Facts, errors: Raised, prefixes: Sequence[str] = ()
     `known` is what `fingerprint.kept` gave before (an Arrow table), or gives that of some errors (an array of their
     ids); of it counts what was read by these rules. Only errors that neither it nor this process has read are read.
     """
-    asked, nothing = rules(prefixes), (None, None)
-    noted = dict(enumerate(part.notes.get("read", nothing) for part in seen.parts))
-    told = {n: read for n, (by, read) in noted.items() if by == asked}
-    if new := [n for n in noted if n not in told]:
+    asked = rules(prefixes)
+    noted = [_NOTED.known(part) for part in seen.parts]
+    told = {n: note[1] for n, note in enumerate(noted) if note and note[0] == asked}
+    if new := [n for n in range(len(noted)) if n not in told]:
         told |= _learn(con, seen, new, tuple(prefixes), known)  # not from the notes: others may ask by other rules
-    return _joined([told[n] for n in noted]).of(errors.from_parts)
+    return _joined([told[n] for n in range(len(noted))]).of(errors.from_parts)
 
 
 def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...], known: Any) -> dict[int, Read]:
@@ -147,7 +152,7 @@ def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...],
     import pyarrow as pa
 
     asked = rules(prefixes)
-    wanted = [seen.parts[n].notes["raised"].error_id for n in new]
+    wanted = [RAISED.of(seen.parts[n]).error_id for n in new]
     every = np.concatenate(wanted)
     known_ids, was = _known(known(every) if callable(known) else known, asked, every)
     places: dict[int, tuple[Any, Any]] = {}
@@ -168,7 +173,7 @@ def _learn(con: Any, seen: Facts, new: Sequence[int], prefixes: tuple[str, ...],
         reading = words.reading[at] if len(at) and len(known_ids) else np.zeros(len(at), dtype=np.int64)
         reading[unread] = words.reading[len(known_ids) :]
         told[n] = _few(reading, words.words)
-        seen.parts[n].notes["read"] = asked, told[n]
+        _NOTED.keep(seen.parts[n], (asked, told[n]))
         first += len(unread)
     return told
 
@@ -177,7 +182,7 @@ def _texts(seen: Facts, part: int, rows: Any) -> Any:
     """What some errors of a part are read from, as an Arrow table."""
     import numpy as np
 
-    errors = seen.parts[part].notes["errors"].select(["error_id", "sid", "operation", "exception_type"]).take(rows)
+    errors = ERRORS.of(seen.parts[part]).select(["error_id", "sid", "operation", "exception_type"]).take(rows)
     texts = seen.ask(part, _TEXTS)
     ids = array(texts.column("error_id"))
     order = np.argsort(ids, kind="stable")

@@ -12,6 +12,7 @@ from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
 from shadowlab.triage.facts import Facts
+from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
 from shadowlab.triage.tables import Store, array, ask_alone
 
@@ -48,6 +49,10 @@ UNION ALL SELECT 'point', min(at_ns), max(at_ns), false, false FROM metric_point
 UNION ALL SELECT 'event', NULL, NULL, false, coalesce(bool_or(name LIKE 'feature_flag%'), false) FROM events"""
 
 
+_NAMED: Note[Any] = Note()
+"""The places of the operations that a part names."""
+
+
 class Kept:
     """Facts by segment, and the operations that they name; a process has one."""
 
@@ -78,10 +83,8 @@ class Kept:
         """How many operations the segments name that are kept."""
         import numpy as np
 
-        for part in self._parts.values():
-            if "named" not in part.notes:
-                part.notes["named"] = np.unique(part.spans.op)
-        return len(np.unique(np.concatenate([[], *(part.notes["named"] for part in self._parts.values())])))
+        named = [_NAMED.once(part, lambda part: np.unique(part.spans.op)) for part in self._parts.values()]
+        return len(np.unique(np.concatenate([[], *named])))
 
     def _part(self, store: Store, key: object, name: str | None) -> Part:
         if key is not None and key in self._parts:

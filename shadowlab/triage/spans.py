@@ -93,8 +93,8 @@ class Part:
     """Whether any span stands for more than itself."""
     beside: Mapping[str, Beside]
     """What there is of each `log`, metric `point` and `event`."""
-    notes: dict[str, Any] = field(default_factory=dict)
-    """What else was made of this segment alone, by name."""
+    notes: dict[object, Any] = field(default_factory=dict)
+    """What else was made of this segment alone; see `noted.Note`, by which alone it is asked for."""
 
     @property
     def first_ns(self) -> int | None:
