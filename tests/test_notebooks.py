@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -15,6 +16,15 @@ from tests.conftest import Told
 
 NOTEBOOKS = sorted(folder("notebooks").glob("*.ipynb"))
 TEMPLATES = sorted(folder("templates").glob("*.ipynb"))
+
+
+def executed(tutorial: str, case: Path) -> dict[str, list[Any]]:
+    """The outputs of a tutorial's code cells, by the cell's id, when it is run on a case."""
+    done = papermill.execute_notebook(
+        str(folder("notebooks") / f"{tutorial}.ipynb"), None, {"case": str(case)},
+        kernel_name="python3", progress_bar=False, kernel_manager_class=OwnKernel, cwd=str(case.parent),
+    )  # fmt: skip
+    return {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
 
 
 @pytest.mark.parametrize("place", [*NOTEBOOKS, *TEMPLATES], ids=lambda place: place.stem)
@@ -33,11 +43,7 @@ def test_a_notebook_in_git_has_no_outputs_and_keeps_its_form(place: Path):
 @pytest.mark.timeout(900)
 def test_the_first_tutorial_runs_from_top_to_bottom(told: Told, tmp_path: Path):
     case = told.copy(tmp_path)
-    done = papermill.execute_notebook(
-        str(folder("notebooks") / "01-first-incident.ipynb"), str(tmp_path / "done.ipynb"), {"case": str(case)},
-        kernel_name="python3", progress_bar=False, kernel_manager_class=OwnKernel, cwd=str(tmp_path),
-    )  # fmt: skip
-    shown = {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
+    shown = executed("01-first-incident", case)
     assert not any(
         output.output_type == "stream" and output.name == "stderr" for out in shown.values() for output in out
     )
@@ -55,11 +61,7 @@ def test_the_first_tutorial_runs_from_top_to_bottom(told: Told, tmp_path: Path):
 @pytest.mark.timeout(900)
 def test_the_second_tutorial_proves_names_and_compares(told: Told, tmp_path: Path):
     case = told.copy(tmp_path)
-    done = papermill.execute_notebook(
-        str(folder("notebooks") / "02-replay-and-divergence.ipynb"), str(tmp_path / "done.ipynb"), {"case": str(case)},
-        kernel_name="python3", progress_bar=False, kernel_manager_class=OwnKernel, cwd=str(tmp_path),
-    )  # fmt: skip
-    shown = {cell.id: cell.outputs for cell in done.cells if cell.cell_type == "code"}
+    shown = executed("02-replay-and-divergence", case)
     assert "reproduced" in shown["proved"][-1].data["text/html"]
     assert "observed-uncontrolled" in shown["named"][-1].data["text/html"]
     assert "perturbation" in shown["named"][-1].data["text/html"]

@@ -55,5 +55,5 @@ def _name(key: Any, lost: list[None]) -> str:
 def _printed(value: Any) -> str:
     try:
         return repr(value)[:200]
-    except Exception:
+    except Exception:  # the service's own code, which may raise whatever it likes
         return f"<{type(value).__qualname__}>"

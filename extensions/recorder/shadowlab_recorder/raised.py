@@ -27,5 +27,5 @@ def message(error: BaseException) -> str:
     """What the exception says, at most 2,000 characters; an exception that cannot be printed says so."""
     try:
         return str(error)[:2000]
-    except Exception:
+    except Exception:  # the service's own code, which may raise whatever it likes
         return "<its message cannot be printed>"

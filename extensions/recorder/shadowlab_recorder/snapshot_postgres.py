@@ -69,7 +69,7 @@ class PostgresSnapshot:
         """Ends the transaction and puts its connection back."""
         try:
             connection.execute("ROLLBACK")
-        except Exception:
+        except Exception:  # a connection that cannot end its transaction is of no more use; the next is made anew
             self._lose(connection)
         else:
             with self._lock:

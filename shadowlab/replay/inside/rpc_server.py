@@ -93,7 +93,7 @@ async def _served(handler: Any, body: bytes, context: Context) -> bytes:
     read, write = handler.request_deserializer, handler.response_serializer
     try:
         request = body if read is None else read(body)
-    except Exception:
+    except Exception:  # the service's own code raises what it likes; grpcio answers in these words alone
         context.end(rpc.INTERNAL, "Exception deserializing request!")
         raise Aborted from None
     response = handler.unary_unary(request, context)
@@ -102,6 +102,6 @@ async def _served(handler: Any, body: bytes, context: Context) -> bytes:
         return b""
     try:
         return bytes(response if write is None else write(response))
-    except Exception:
+    except Exception:  # the same; what was raised is the outcome's error, as the recorder keeps it
         context.end(rpc.INTERNAL, "Failed to serialize response!")
         raise
