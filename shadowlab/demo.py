@@ -15,6 +15,7 @@ from shadowlab.incidents import build_source, bundled
 from shadowlab.investigation import open_investigation
 from shadowlab.progress import Progress
 from shadowlab.records import Diagnosis, GateReport, Replay, Triage, Verdict
+from shadowlab.records.base import percent
 
 INCIDENT = "payments-decimal"
 
@@ -129,7 +130,7 @@ def _why(sandbox: str) -> str:
 def _tell_triage(found: Triage, tell: Callable[[str], None]) -> None:
     for objective in found.objectives:
         rates = ", ".join(f"{b.burn_rate:.0f}x over {w}" for w, b in objective.windows.items() if b.burn_rate)
-        tell(f"burns     {objective.name} ({objective.target:.2%} promised): {rates or 'nothing'};"
+        tell(f"burns     {objective.name} ({percent(objective.target)} promised): {rates or 'nothing'};"
              f" {objective.budget_spent:.1%} of the budget in 30 minutes"
              + (" - an incident" if found.incident else ""))  # fmt: skip
     top = found.top

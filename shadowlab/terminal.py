@@ -27,7 +27,7 @@ from shadowlab.records import (
     Triage,
     Verdict,
 )
-from shadowlab.records.base import counted
+from shadowlab.records.base import counted, percent
 
 _REJECTED = 10
 """Rejected records that the terminal names."""
@@ -143,7 +143,7 @@ def _(result: Ingest) -> str:
 @text.register
 def _(result: Triage) -> str:
     burns = [
-        {"objective": o.name, "target": f"{o.target:.4g}", **{w: _rate(b.burn_rate) for w, b in o.windows.items()},
+        {"objective": o.name, "target": percent(o.target), **{w: _rate(b.burn_rate) for w, b in o.windows.items()},
          "budget spent": f"{o.budget_spent:.2%}", "alert": o.alert or ""}
         for o in result.objectives
     ]  # fmt: skip

@@ -14,12 +14,14 @@ from shadowlab.records import (
     Outcome,
     Record,
     Replay,
+    Statistic,
     Triage,
     Verdict,
     from_json,
     overall,
     table,
 )
+from shadowlab.records.base import percent
 
 AT = datetime(2026, 11, 18, 12, tzinfo=UTC)
 BURN = BurnWindow(burn_rate=28.4, budget_spent=0.021, bad=9, total=317)
@@ -83,3 +85,21 @@ def test_a_table_escapes_what_it_shows_and_says_what_it_cut() -> None:
 def test_one_line_says_what_a_record_is() -> None:
     assert repr(REPLAY) == f"<Replay {REPLAY.digest[:8]} diverged 1/4>"
     assert "burning: charges" in repr(TRIAGE)
+
+
+@pytest.mark.parametrize(
+    ("share", "told"), [(0.999, "99.9%"), (0.99995, "99.995%"), (0.9999999, "99.99999%"), (1, "100%")]
+)
+def test_what_was_promised_is_told_whole(share: float, told: str) -> None:
+    assert percent(share) == told
+
+
+@pytest.mark.parametrize(
+    ("p", "e", "told"),
+    [(None, None, ("", "")), (6.4e-171, 9e303, ("< 1e-15", "9e+303")), (0.00123, 4601.8, ("0.0012", "4,602"))],
+)
+def test_what_speaks_for_a_number_is_never_told_as_nothing_or_as_certain(
+    p: float, e: float, told: tuple[str, str]
+) -> None:
+    numbers = Statistic(method="", estimate=0, interval=(0, 0), level=0.9, n_control=1, n_candidate=1, p=p, e_value=e)
+    assert (numbers.chance, numbers.evidence) == told

@@ -64,7 +64,7 @@ def triage():
 def report(source, verdict=Verdict.PASS, detail="p = 0.0005"):
     numbers = Statistic(
         method="exact", estimate=-0.028, interval=(-0.042, -0.011), level=0.9, n_control=720, n_candidate=720,
-        limit=0.001, p=0.0005, unit="share of requests",
+        limit=0.001, p=0.0005, e_value=4601.8, unit="share of requests",
     )  # fmt: skip
     speed = replace(numbers, limit=4.0, unit="ms")
     gates = (
@@ -103,7 +103,8 @@ def test_the_approvals_are_the_owners_and_sre(plan):
 
 def test_the_pull_request_carries_the_evidence(case, plan):
     text = (case.path / plan.files[1]).read_text()
-    for told in ("2.8%", "Object of type Decimal", "**confirmed**", "28.1x", "4b" * 16, "✅ pass", "```diff"):
+    for told in ("2.8%", "Object of type Decimal", "**confirmed**", "(99.85% promised): burn rate 30m 28.1x", "4b" * 16,
+                 "p 0.0005", "e 4,602", "✅ pass", "```diff"):  # fmt: skip
         assert told in text
     assert json.loads((case.path / plan.files[2]).read_text())["title"] == "Fix TypeError in lib/serializer.py:to_json"
 

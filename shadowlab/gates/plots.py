@@ -73,5 +73,5 @@ def _words(statistic: Statistic) -> str:
     told.append(f"{statistic.level:.0%} interval")
     told.append(f"n = {statistic.n_control:,} and {statistic.n_candidate:,}")
     told += [f"p {'' if statistic.chance.startswith('<') else '= '}{statistic.chance}"] if statistic.chance else []
-    told += [f"e = {statistic.e_value:.3g}"] if statistic.e_value is not None else []
+    told += [f"e = {statistic.evidence}"] if statistic.evidence else []
     return ", ".join(told)

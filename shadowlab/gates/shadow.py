@@ -87,7 +87,7 @@ def _speed(bench: Bench, run: Mirrored) -> Gate:
     judged = stats.median_difference(*run.durations, limit_ms=budget, alpha=bench.alpha, seed=bench.seed)
     keeps = {Verdict.PASS: "keeps", Verdict.FAIL: "does not keep", Verdict.INCONCLUSIVE: "may not keep"}
     estimate = judged.statistic.estimate if judged.statistic else None
-    told = "" if estimate is None else f": median {estimate:+.2f} ms a request"
+    told = "" if estimate is None else f": median {estimate:+z.2f} ms a request"
     return Gate(
         name="speed", verdict=judged.verdict, observed=f"{keeps[judged.verdict]} {budget:g} ms{told}",
         limit=f"{budget:g} ms", detail=judged.why, statistic=judged.statistic,
@@ -125,7 +125,7 @@ def _latency(bench: Bench, run: Mirrored) -> Gate:
     estimate = judged.statistic.estimate if judged.statistic else None
     return Gate(
         name="shadow run: latency", verdict=judged.verdict,
-        observed="did not run" if estimate is None else f"shift {estimate:+.2f} ms", limit=f"{budget:g} ms",
+        observed="did not run" if estimate is None else f"shift {estimate:+z.2f} ms", limit=f"{budget:g} ms",
         detail=judged.why, statistic=judged.statistic,
     )  # fmt: skip
 

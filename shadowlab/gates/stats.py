@@ -217,4 +217,4 @@ def _bootstrap(rows: npt.NDArray[np.float64], of: _Statistic, alpha: float, seed
 
 
 def _between(interval: Sequence[float]) -> str:
-    return f"{interval[0]:+.2f} to {interval[1]:+.2f}"
+    return f"{interval[0]:+z.2f} to {interval[1]:+z.2f}"

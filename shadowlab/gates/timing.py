@@ -101,8 +101,8 @@ def _timed(bench: Bench, function: Changed, places: Mapping[tuple[str, str], int
     raised = _raised(arms, places[function.file, name])
     return _Timed(
         verdict=judged.verdict, statistic=judged.statistic, certain=function.certain,
-        observed=f"{label}: median {judged.statistic.estimate:+.3f} ms a {unit}, {max(calls):,} calls",
-        why=f"{name}: {low:+.3f} to {high:+.3f} ms over {len(pairs):,} requests{raised}",
+        observed=f"{label}: median {judged.statistic.estimate:+z.3f} ms a {unit}, {max(calls):,} calls",
+        why=f"{name}: {low:+z.3f} to {high:+z.3f} ms over {len(pairs):,} requests{raised}",
     )  # fmt: skip
 
 

@@ -189,6 +189,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def percent(share: float) -> str:
+    """A share that was promised or allowed, whole: 0.999 is `99.9%`, 0.99995 is `99.995%`."""
+    return f"{100 * share:.10g}%"
+
+
 def _cell(value: object) -> str:
     match value:
         case None:

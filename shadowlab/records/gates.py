@@ -34,6 +34,13 @@ class Statistic:
             return ""
         return f"{self.p:.2g}" if self.p >= 1e-15 else "< 1e-15"
 
+    @property
+    def evidence(self) -> str:
+        """`e_value` as it may be said; empty when not known."""
+        if self.e_value is None:
+            return ""
+        return f"{self.e_value:,.0f}" if 100 <= self.e_value < 1e6 else f"{self.e_value:.3g}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:

@@ -7,6 +7,7 @@ import json
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Candidate, Diagnosis, GateReport, Objective, Plan, Proposal, Replay, Triage, Verdict
+from shadowlab.records.base import percent
 from shadowlab.rollout import canary, pullrequest
 from shadowlab.source import Source
 from shadowlab.writing import write
@@ -102,12 +103,12 @@ def _objective(triage: Triage | None, service: str) -> Objective | None:
 
 def _steps(objective: Objective | None, approvals: tuple[str, ...]) -> tuple[str, ...]:
     step, most = canary.WEIGHTS
-    promised = f"{canary.target_of(objective):.6g}" + ("" if objective else " (nobody wrote an objective)")
+    promised = percent(canary.target_of(objective)) + ("" if objective else " (nobody wrote an objective)")
     return (
         "open the pull request: pull-request.md is its body, change.patch applies with `git apply`",
         f"collect the approvals: {', '.join(approvals)}",
         "merge by hand when continuous integration is green",
-        f"apply canary.yaml, then deploy: {step} % of traffic, more by {step} % a minute, up to {most} %, then all",
+        f"apply canary.yaml, then deploy: {step}% of traffic, more by {step}% a minute, up to {most}%, then all",
         f"keep while the success rate is at least {promised}; {canary.FAILED_CHECKS} failed checks take traffic back",
         "judge the counts at any time, as often as wanted: `shadowlab judge --control F/N --candidate F/N`",
         "watch the objective's burn rate for an hour after promotion",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shadowlab.records import Candidate, Diagnosis, Gate, GateReport, Replay, Suspect, Triage, Verdict
+from shadowlab.records.base import percent
 from shadowlab.rollout.words import code, escaped, fenced
 
 _SIGNS = {Verdict.PASS: "✅ pass", Verdict.FAIL: "❌ fail", Verdict.INCONCLUSIVE: "❔ inconclusive"}
@@ -71,7 +72,8 @@ def _happened(diagnosis: Diagnosis, triage: Triage | None, replay: Replay | None
             for name, window in objective.windows.items()
             if window.burn_rate is not None
         )
-        yield f"- Objective {code(objective.name)} ({objective.target:.6g}): burn rate {escaped(rates) or 'unknown'}"
+        promised = f"{percent(objective.target)} promised"
+        yield f"- Objective {code(objective.name)} ({promised}): burn rate {escaped(rates) or 'unknown'}"
     if replay:
         yield f"- Replayed alone: **{replay.outcome.value} {replay.reproduced}/{replay.attempts}**"
     traces = dict.fromkeys(id for id in (diagnosis.trace_id, *(suspect.exemplars[:5] if suspect else ())) if id)
@@ -136,8 +138,8 @@ def _numbers(gate: Gate) -> str:
     ends = ["−∞" if statistic.interval[0] is None else f"{statistic.interval[0]:.4g}",
             "∞" if statistic.interval[1] is None else f"{statistic.interval[1]:.4g}"]  # fmt: skip
     told = f"{statistic.level:.0%} interval {ends[0]} to {ends[1]} {statistic.unit}, n {statistic.n_candidate}"
-    told += f", p {statistic.p:.2g}" if statistic.p is not None else ""
-    told += f", e {statistic.e_value:.3g}" if statistic.e_value is not None else ""
+    told += f", p {statistic.chance}" if statistic.chance else ""
+    told += f", e {statistic.evidence}" if statistic.evidence else ""
     return escaped(told)
 
 

@@ -9,11 +9,11 @@ import html
 from collections.abc import Sequence
 
 from shadowlab.records import Diagnosis, Effect, Intervention, Location, Outline, Replay, Slice, Triage
-from shadowlab.records.base import counted
+from shadowlab.records.base import counted, percent
 from shadowlab.views.missing import made_by
 from shadowlab.views.shown import Page
 from shadowlab.views.style import INK, MONO, VERMILLION, WASH, badge
-from shadowlab.views.tables import Markup, cell, code, grid, name, share, wide
+from shadowlab.views.tables import Markup, cell, code, grid, name, wide
 
 _LONG = 40
 """Lines of a function that is shown whole."""
@@ -28,7 +28,7 @@ def objectives(triage: Triage) -> Page:
             rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}×"
             bad = f"{window.bad:,} of {window.total:,}"
             spent = f"{window.budget_spent:.2%}"
-            rows.append((o.name, f"{share(o.target)} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
+            rows.append((o.name, f"{percent(o.target)} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
     columns = ("objective", "target", "window", "burn rate", "bad requests", "of the budget", "alert")
     rates = grid(columns, rows, alt="objectives")
     slow = _slow(triage)
@@ -142,9 +142,9 @@ def interventions(diagnosis: Diagnosis) -> Page:
             tried.setdefault(i, []).append(h.cause)
     rows: list[Sequence[object]] = []
     for i, causes in tried.items():
-        keys = (name(i.before_key[:12]), name(i.after_key[:12]))
-        rows.append((Markup(f"<b>{cell(i.changed)}</b>"), _became(i), i.runs, *keys, tuple(causes)))
-    columns = ("changed in the replay", "what became of it", "runs", "outcome before", "after", "speaks to")
+        keys = (name(i.before_key[:12]), name(f"→ {i.after_key[:12]}"))
+        rows.append((Markup(f"<b>{cell(i.changed)}</b>"), _became(i), i.runs, keys, tuple(wide(c) for c in causes)))
+    columns = ("changed in the replay", "what became of it", "runs", "outcome", "speaks to")
     return grid(columns, rows, alt="interventions")
 
 

@@ -80,14 +80,17 @@ def _statistic(gate: str, verdict: str, s: Statistic) -> Sequence[object]:
         interval,
     )
     n = Markup(f"<span style='white-space:nowrap'>{s.n_control:,} control<br>{s.n_candidate:,} candidate</span>")
-    return *seen, _number(s.limit), n, s.chance or "–", _number(s.e_value), wide(s.method)
+    return *seen, _number(s.limit), n, _said(s.chance), _said(s.evidence), wide(s.method)
 
 
 def _number(value: float | None) -> Markup:
     if value is None:
         return Markup("–")
-    told = f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}"
-    return Markup(f"<span style='white-space:nowrap'>{told}</span>")
+    return _said(f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}")
+
+
+def _said(told: str) -> Markup:
+    return Markup(f"<span style='white-space:nowrap'>{html.escape(told) or '–'}</span>")
 
 
 def _commands(text: str) -> Markup:

@@ -6,10 +6,10 @@ import html
 from collections.abc import Mapping, Sequence
 
 from shadowlab.records import Diagnosis, GateReport, Proposal, Record, Replay, Triage
-from shadowlab.records.base import counted
+from shadowlab.records.base import counted, percent
 from shadowlab.views.shown import Page
 from shadowlab.views.style import FAINT, badge
-from shadowlab.views.tables import Markup, code, grid, share
+from shadowlab.views.tables import Markup, code, grid
 
 _NAMES: Mapping[type[Record], str] = {
     Triage: "triage", Replay: "replay", Diagnosis: "diagnosis", Proposal: "proposal", GateReport: "gate report"
@@ -55,7 +55,7 @@ def _burning(triage: Triage) -> Markup:
     for o in burning:
         rates = ", ".join(f"{w.burn_rate:.0f}× over {name}" for name, w in o.windows.items() if w.burn_rate is not None)
         alert = f"alert: {html.escape(o.alert)}" if o.alert else "no alert"
-        told.append(f"<b>{html.escape(o.name)}</b> ({share(o.target)} promised): {rates}; {alert}; "
+        told.append(f"<b>{html.escape(o.name)}</b> ({percent(o.target)} promised): {rates}; {alert}; "
                     f"{o.budget_spent:.1%} of the period's budget in the triggering window")  # fmt: skip
     return Markup("<br>".join(told))
 

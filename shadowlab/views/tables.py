@@ -64,11 +64,6 @@ def cell(value: object) -> str:
             return html.escape(told if len(told) <= _LONGEST else told[:_LONGEST] + " …")
 
 
-def share(value: float) -> str:
-    """A share of all requests, such as an objective's target, in percent: 0.999 is `99.9%`."""
-    return f"{100 * value:.6g}%"
-
-
 def code(text: str) -> Markup:
     """`text` in typewriter letters, which may be broken after a `/`, `:`, `,` or `=` and in very long words."""
     if not text:
