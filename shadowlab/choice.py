@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shadowlab import errors
@@ -13,6 +12,9 @@ from shadowlab.records import Candidate, Proposal, Recording, Replay, Suspect, T
 if TYPE_CHECKING:
     from shadowlab.opened import Opened
     from shadowlab.telemetry import Store
+
+_LONGEST_PATCH = 4_000_000
+"""Characters: another kind of file that was named by mistake may be larger than memory."""
 
 
 def suspect(inv: Opened, wanted: Suspect | str | None) -> Suspect | None:
@@ -60,15 +62,17 @@ def unrecorded(inv: Opened, chosen: Suspect | None, trace: str | None) -> tuple[
 
 
 def linked(inv: Opened, trace: str) -> tuple[str, ...]:
-    """The recordings of a trace, failing ones first."""
+    """The recordings of the trace whose id starts so, failing ones first; raises `UsageError` when several do."""
     from shadowlab import telemetry
     from shadowlab.replay import links
 
     tapes = inv.recordings
     with telemetry.store(inv.case) as store:
         found = links.traces(store, tapes)
-    same = [tape for tape in tapes if found.get(tape.id, tape.trace_id or "").startswith(trace)]
-    return tuple(tape.id for tape in sorted(same, key=lambda tape: not tape.failed))
+    same = [(tape, of) for tape in tapes if (of := found.get(tape.id, tape.trace_id or "")).startswith(trace)]
+    if (many := len({of for _, of in same})) > 1:
+        raise errors.UsageError(f"{many} recorded traces start with {trace!r}", hint="give more of the trace's id")
+    return tuple(tape.id for tape, _ in sorted(same, key=lambda one: not one[0].failed))
 
 
 def tape(inv: Opened, wanted: Replay | Recording | str | None) -> str:
@@ -117,12 +121,18 @@ def patch(wanted: Candidate | str | os.PathLike[str] | None) -> str | None:
     if isinstance(wanted, str) and "\n" in wanted:
         return wanted
     try:
-        return Path(wanted).read_text(encoding="utf-8")
+        with open(wanted, encoding="utf-8") as file:
+            diff = file.read(_LONGEST_PATCH + 1)
     except (OSError, UnicodeDecodeError) as exc:
         told = exc.strerror if isinstance(exc, OSError) else "it is no text"
         raise errors.PatchError(
             f"{wanted} cannot be read: {told}", hint="name a unified diff, as `git diff` writes it"
         ) from exc
+    if len(diff) > _LONGEST_PATCH:
+        raise errors.PatchError(
+            f"{wanted} is too long for a patch", hint="name a unified diff, as `git diff` writes it"
+        )
+    return diff
 
 
 def revision(inv: Opened, ids: Sequence[str], wanted: str | None) -> str:

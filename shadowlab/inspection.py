@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from shadowlab.views import Page, Picture
 
 
+_NEWEST = 10
+"""Failing recordings that an overview names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """Something looked at: `kind` says what, `document` holds it as plain JSON values."""
@@ -42,26 +46,24 @@ class Shown:
 def look(inv: Opened, what: str | None) -> Shown | Record:
     """The thing that `what` names: an id of a recording or trace, a suspect's fingerprint, a record's digest.
 
-    The beginning of a fingerprint or digest will do. Raises `UsageError` when the case has nothing of that name.
+    The beginning of each will do. Raises `UsageError` when the case has nothing of that name.
     """
     if not what:
         return Shown("case", overview(inv))
     if not re.fullmatch(r"[0-9a-f]{4,64}", what):
         raise errors.UsageError(f"{what!r} names nothing", hint="give a trace id, recording id, fingerprint or digest")
-    if any(tape.id == what for tape in inv.recordings):
-        return Shown("recording", _recording(inv, what), partial(inv.drawn, what))
     triage = inv.latest(Triage)
     for suspect in triage.suspects if triage else ():
         if suspect.fingerprint.startswith(what):
             return suspect
-    for found in (_kept, _trace):
+    for found in (_kept, _recording, _trace):
         if (shown := found(inv, what)) is not None:
             return shown
     raise errors.UsageError(f"{inv.case.path} has nothing named {what}", hint="`shadowlab show CASE` says what it has")
 
 
 def overview(inv: Opened) -> dict[str, Any]:
-    """Counts of what the case holds, and the newest record of each type."""
+    """Counts of what the case holds, its suspects, its newest failing recordings, the newest record of each type."""
     from shadowlab import telemetry
 
     with telemetry.reading(inv.case) as case, telemetry.store(case) as store:
@@ -71,22 +73,29 @@ def overview(inv: Opened) -> dict[str, Any]:
             " (SELECT list(DISTINCT service ORDER BY service) FROM spans) AS services"
         ).rows()[0]
     tapes = inv.recordings
+    failing = [tape for tape in tapes if tape.failed]
+    triage = inv.latest(Triage)
     names = [kind.__name__ for kind in (Recording, *STORY, Report)]
     kept = {name: str(record) for name in names if (record := inv.case.latest(name)) is not None}
     return {
         "case": inv.case.path.name,
         **counts,
         "recordings": len(tapes),
-        "failing_recordings": sum(tape.failed for tape in tapes),
+        "failing_recordings": len(failing),
+        "newest_failing": {tape.id: tape.summary for tape in failing[::-1][:_NEWEST]},
+        "suspects": {suspect.fingerprint: suspect.title for suspect in triage.suspects} if triage else {},
         "records": kept,
         "ledger_entries": len(inv.ledger),
     }
 
 
-def _recording(inv: Opened, what: str) -> dict[str, Any]:
+def _recording(inv: Opened, what: str) -> Shown | None:
     from shadowlab.replay import look, recording
 
-    return look.shown(recording.load(inv.case, what))
+    ids = [tape.id for tape in inv.recordings if tape.id.startswith(what)]
+    if len(ids) != 1:
+        return None
+    return Shown("recording", look.shown(recording.load(inv.case, ids[0])), partial(inv.drawn, ids[0]))
 
 
 def _kept(inv: Opened, what: str) -> Record | None:
@@ -95,8 +104,6 @@ def _kept(inv: Opened, what: str) -> Record | None:
 
 
 def _trace(inv: Opened, what: str) -> Shown | None:
-    if len(what) != 32:
-        return None
     try:
         trace = inv.trace(what)
     except errors.QueryError:

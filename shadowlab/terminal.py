@@ -31,6 +31,8 @@ from shadowlab.records.base import counted, percent
 
 _REJECTED = 10
 """Rejected records that the terminal names."""
+_FILES = 20
+"""Files that it names: a recorder's folder holds one for each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,7 @@ def _(result: Ingest) -> str:
     if len(result.rejected) > _REJECTED:
         told.append(f"{len(result.rejected) - _REJECTED:,} more were rejected; `--json` lists them")
     rows = list(result.rows())
-    return "\n".join([repr(result), *([grid(rows)] if rows else ()), *told])
+    return "\n".join([repr(result), *([grid(rows, limit=_FILES)] if rows else ()), *told])
 
 
 @text.register

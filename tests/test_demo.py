@@ -139,7 +139,7 @@ def test_the_demo_replaces_its_own_case_and_nothing_else(tmp_path: Path) -> None
     (tmp_path / "precious" / "thesis.doc").touch()
     code, out, err = run("demo", "--out", tmp_path / "precious")
     assert (code, out) == (2, "")
-    assert "is no demo's" in err
+    assert "no demo made it" in err
     assert (tmp_path / "precious" / "thesis.doc").exists()
 
 
@@ -148,7 +148,7 @@ def test_the_demo_leaves_a_source_beside_its_case_that_is_not_its_own(tmp_path: 
     (tmp_path / "new-source" / "thesis.doc").touch()
     code, out, err = run("demo", "--out", tmp_path / "new")
     assert (code, out) == (2, "")
-    assert "new-source is there already and is no demo's" in err
+    assert "new-source is there already, and no demo made it" in err
     assert (tmp_path / "new-source" / "thesis.doc").exists()
     assert not (tmp_path / "new").exists()
 

@@ -8,7 +8,7 @@ import made
 import orders
 import pytest
 
-from shadowlab import triage
+from shadowlab import choice, errors, triage
 from shadowlab.investigation import Investigation, open_investigation
 from shadowlab.records import Recordings
 from shadowlab.views.style import INK, QUIET
@@ -80,6 +80,23 @@ def test_a_part_of_the_recordings_is_a_table_too_and_what_is_shown_by_name_a_pag
     assert repr(shown) == "<Shown recording POST /orders -> 500 TypeError>"
     assert shown._repr_html_() == part[0]._repr_html_()
     assert "recordings" in inv.show()._repr_html_()
+
+
+def test_an_overview_names_what_failed_and_the_beginning_of_a_name_will_do(tmp_path: Path) -> None:
+    one, other = (orders.document(1, id=f"{n}" * 32, trace_id=f"a{n}" * 16) for n in (1, 2))
+    inv = open_investigation(tmp_path / "case")
+    inv.ingest(orders.written(tmp_path / "tapes", one, other))
+    failing = inv.show().document["newest_failing"]
+    assert failing == {"1" * 32: "POST /orders -> 500 TypeError", "2" * 32: "POST /orders -> 500 TypeError"}
+    assert inv.show("1111").document["id"] == "1" * 32
+    assert choice.linked(inv, "a1") == ("1" * 32,)
+    with pytest.raises(errors.UsageError, match="2 recorded traces start with 'a'"):
+        choice.linked(inv, "a")
+
+
+def test_a_patch_that_is_another_kind_of_file_is_refused_before_it_fills_the_memory() -> None:
+    with pytest.raises(errors.PatchError, match="/dev/zero is too long for a patch"):
+        choice.patch("/dev/zero")
 
 
 def test_no_words_bring_ink_without_paper_so_that_a_dark_theme_can_be_read(inv: Investigation) -> None:

@@ -140,7 +140,9 @@ def unpack(file: Path, case: Path, as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--out", type=FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaced.")
+@click.option(
+    "--out", type=FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaces an older demo."
+)
 @click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
 @JSON
 def demo(out: Path, sandbox: str, as_json: bool) -> None:
