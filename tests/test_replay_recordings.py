@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from shadowlab import cli, errors, replay, terminal
 from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
-from shadowlab.replay import blobs, fixture, look, spelling, tapes
+from shadowlab.replay import blobs, fixture, look, recording, spelling, tapes
 from shadowlab.replay.inside.clock import Clock
 from shadowlab.replay.inside.tape import Tape
 
@@ -345,6 +345,14 @@ def test_an_ingest_says_what_is_linked_and_what_cannot_be_replayed(tmp_path: Pat
     told = terminal.text(done)
     assert "3 recordings, 2 linked to traces of this case" in told
     assert "cannot be replayed: 1 recording: request.body was cut" in told
+
+
+def test_what_runs_one_recording_says_all_that_it_lacks(tmp_path: Path) -> None:
+    case = open_case(tmp_path / "case")
+    cut = orders.document(2, truncated=["outbound[3].body", "request.body"])
+    replay.take_in(case, [orders.written(tmp_path / "tapes", cut)])
+    with pytest.raises(errors.RecordingError, match=r"alone: outbound\[3\].body was cut .*; request.body was cut"):
+        recording.load_whole(case, cut["id"])
 
 
 @pytest.mark.parametrize("values", [{"A": "x\0y"}, {"A": "x" * 200_000}, {"A\n": "x"}, {"A=B": "x"}])

@@ -179,8 +179,9 @@ def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int
         for row in rows[:limit]
     )
     more = f"<p>{len(rows) - limit} more rows are not shown.</p>" if len(rows) > limit else ""
-    look = "text-align:left;white-space:nowrap"
-    title = f"<caption style='{look}'><code>{html.escape(caption)}</code></caption>" if caption else ""
+    kept = "white-space:nowrap"  # said of the code, too: a notebook's own style breaks it
+    title = f"<code style='{kept}'>{html.escape(caption)}</code>"
+    title = f"<caption style='text-align:left;{kept}'>{title}</caption>" if caption else ""
     return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 

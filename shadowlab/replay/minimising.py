@@ -50,11 +50,7 @@ def minimise(
     It is kept in the case beside the large one. Raises `RecordingError` when the recording does not fail when it is
     replayed, or cannot be replayed alone.
     """
-    whole = recording.load(case, id)
-    if whole.missing:
-        raise errors.RecordingError(
-            f"{whole.id[:8]} cannot be replayed: {whole.missing[0]}", hint="minimise a recording that is whole"
-        )
+    whole = recording.load_whole(case, id)
     revision = source.revision(revision)
     service = source.service(revision)
     snapshots = {whole.db_snapshot: recording.snapshot(case, whole)}

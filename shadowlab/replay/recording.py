@@ -115,6 +115,17 @@ def load(case: Case, id: str) -> Fixture:
     return _load(found[0])
 
 
+def load_whole(case: Case, id: str) -> Fixture:
+    """The same, where it can be replayed; raises `RecordingError` when it lacks anything."""
+    fixture = load(case, id)
+    if fixture.missing:
+        raise errors.RecordingError(
+            f"{fixture.id[:8]} cannot be replayed alone: {'; '.join(fixture.missing)}",
+            hint="name one that lacks nothing",
+        )
+    return fixture
+
+
 def listed(case: Case) -> list[Recording]:
     """Every recording in the case, by time, then id."""
     return sorted(

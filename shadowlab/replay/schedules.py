@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import msgspec
 
-from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Exploration, Verdict
 from shadowlab.replay import recording, variants
@@ -97,11 +96,7 @@ def explore(
     The order in which it comes out otherwise is kept in the case, as a recording.
     Raises `RecordingError` when it cannot be replayed, `SourceError`, `SandboxError`.
     """
-    whole = recording.load(case, id)
-    if whole.missing:
-        raise errors.RecordingError(
-            f"{whole.id[:8]} cannot be replayed: {whole.missing[0]}", hint="explore a recording that is whole"
-        )
+    whole = recording.load_whole(case, id)
     revision = source.revision(revision)
     service = source.service(revision)
     content = recording.snapshot(case, whole)
