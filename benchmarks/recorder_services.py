@@ -7,6 +7,7 @@ import io
 import json
 import sqlite3
 import sys
+import time
 from http.server import BaseHTTPRequestHandler
 
 ROWS = 500
@@ -38,10 +39,16 @@ def table(database):
         connection.executemany("insert into charges values (?, 'c-100', '19.99', 'new')", [(n,) for n in range(ROWS)])
 
 
+burnt_ns = 0
+"""Processor time that this process has burnt: the same work in every arrangement."""
+
+
 def burnt(steps):
-    total = 0
+    global burnt_ns
+    began, total = time.thread_time_ns(), 0
     for n in range(steps):
         total += n
+    burnt_ns += time.thread_time_ns() - began
     return total % 7
 
 
