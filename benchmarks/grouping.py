@@ -10,20 +10,25 @@ from collections.abc import Hashable, Sequence
 import pyarrow as pa
 from faults import Event
 
-from shadowlab.triage import fingerprint, readings, stacks, tables
+from shadowlab.triage import bare, fingerprint, readings, stacks, tables
 from shadowlab.triage.coded import coded_texts
+
+_TOLD = f"""
+SELECT t.*, e.sid, e.operation, e.exception_type
+FROM ({bare.TEXTS}) t JOIN errors e USING (error_id) ORDER BY error_id"""
+"""What errors are read from."""
 
 
 def fingerprints(told: Sequence[Event]) -> tuple[list[str], float]:
     """The fingerprint of each event, and the CPU seconds that all of them took."""
     table = pa.table({
-        "sid": range(len(told)), "operation": ["GET /"] * len(told), "exception_type": [e.type for e in told],
-        "exception_message": [e.message for e in told], "stack": [e.stack for e in told]})  # fmt: skip
-    texts = dict.fromkeys(("error_type", "grpc_status", "other_code"), pa.string())
-    codes = pa.schema({"sid": pa.int64(), "http_status": pa.int32(), **texts}).empty_table()
+        "error_id": range(len(told)), "sid": range(len(told)), "operation": ["GET /"] * len(told),
+        "exception_type": [e.type for e in told], "exception_message": [e.message for e in told],
+        "stack": [e.stack for e in told]})  # fmt: skip
     began = time.process_time()
     with tables.workshop() as con:
-        read = readings.read(con, table, [codes])
+        con.register("errors", table)
+        read = readings.read(con.sql(_TOLD).to_arrow_table(), [])
     signed = fingerprint.sign(coded_texts([e.service for e in told]), read)
     spent = time.process_time() - began
     return [signed.fingerprints[n] for n in signed.group.tolist()], spent

@@ -43,6 +43,9 @@ from shadowlab.triage.words import one_each
         ("process exited with code 137", "process exited with code <n> [137]"),
         ("rpc error: code = 14 desc = gone", "rpc error: code = <n> desc = gone [14]"),
         ("http status: 429, slow down", "http status: <n>, slow down [4xx]"),
+        ("error code 0xf", "error code <n>"),
+        ("status: 503, \x01status: 503\x02 and exit code 2", "status: <n>, status: <n> and exit code <n> [2 5xx]"),
+        ("\u2003 wide \u00a0", "wide"),
         ("upstream responded with 502", "upstream responded with <n> [5xx]"),
     ],
 )

@@ -21,8 +21,9 @@ from test_triage_more import SECOND, at_once, shop, taken
 from shadowlab import live, telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.records import Triage
-from shadowlab.triage import burn, kin, raised, readings, remembered, sampled, tables
-from shadowlab.triage.spans import BELOW, Operation, Part, Spans, Traces
+from shadowlab.triage import burn, facts, kin, raised, readings, remembered, sampled, tables
+from shadowlab.triage.requests import requests_of
+from shadowlab.triage.spans import BELOW, ERROR, Operation, Part, Spans, Traces
 
 
 def looked(case: Case, **more: Any) -> Triage:
@@ -165,19 +166,43 @@ def test_readings_are_by_the_rules_that_were_asked_for_whatever_another_thread_a
     telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces([failed]))])
 
     def own(prefixes: list[str], first: bool = False) -> str:
-        def learned(con: Any, seen: Any, *rest: Any) -> Any:
-            found = learn(con, seen, *rest)
+        def learned(seen: Any, *rest: Any) -> Any:
+            found = learn(seen, *rest)
             if first:  # as another thread that comes in between
                 assert own(["/srv/shop"]).endswith("_start")
             return found
 
         monkeypatch.setattr(readings, "_learn", learned)
-        with telemetry.store(case) as store, tables.workshop() as con:
+        with telemetry.store(case) as store:
             seen = remembered.of(store)
-            (word,) = readings.readings(con, seen, raised.raised(seen), prefixes).words
+            (word,) = readings.readings(seen, raised.raised(seen), prefixes).words
             return word.own
 
     assert own([], first=True).endswith("create")
+
+
+def test_a_request_that_came_twice_fails_twice(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    told = [span(1), *(span(2, error=True, ms=ms) for ms in (4, 5)), span(3)]
+    telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces(told))])
+    with telemetry.store(case) as store:
+        seen = remembered.of(store)
+        spans = seen.begun(0, START + 9 * SECOND)
+        op = seen.operations[int(spans.op[0])]
+        failed = spans.sid[spans.marked(ERROR)]
+        for _ in range(2):  # the second time from what is kept
+            found = requests_of(seen, (op.service, op.name), failed, last_ns=START + 9 * SECOND)
+            assert found.failing.sum() == len(failed) == 2
+            assert len(found.failing) == 4
+
+
+def test_what_is_kept_of_some_operations_serves_fewer_and_more_are_asked_for_with_them():
+    front, back = ("front", "GET /"), ("back", "GET /")
+    answer = ("query", frozenset({front})), np.array([7], dtype=np.uint64), "table"
+    assert facts._covering(("query", frozenset({front})), answer) == answer
+    question, known, table = facts._covering(("query", frozenset({back})), answer)
+    assert (question, len(known), table) == (("query", frozenset({front, back})), 0, None)
+    assert facts._covering(("other", frozenset({back})), answer)[0] == ("other", frozenset({back}))
 
 
 def test_operations_of_segments_that_were_let_go_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -98,7 +98,6 @@ def triage(
         bad = broken(store, seen, specs, low_ns=low_ns, high_ns=at_ns, weight=weight)
         loud = services.loud(store, seen, low_ns=low_ns, high_ns=at_ns)
         around = scene(
-            con,
             pool,
             seen,
             bad,

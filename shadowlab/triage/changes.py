@@ -23,7 +23,8 @@ from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
-from shadowlab.triage.spans import NEVER, among
+from shadowlab.triage.requests import Requests, Version
+from shadowlab.triage.spans import NEVER
 from shadowlab.triage.tables import Store
 
 _SLICES = 240
@@ -50,11 +51,6 @@ SELECT DISTINCT hash(e.trace_id) AS tid, NULL AS revision,
        coalesce(e.attributes['feature_flag.result.variant'], e.attributes['feature_flag.variant'],
                 e.attributes['feature_flag.result.value']) AS value
 FROM {_EVALUATED} e WHERE e.service = $service AND e.attributes['feature_flag.key'] = $flag"""
-
-Version = tuple[str | None, str | None]
-"""A version and its revision; a flag's variant and None."""
-Operation = tuple[str | None, str | None]
-"""A service and the name of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,37 +151,6 @@ def _until(rows: Iterable[Mapping[str, Any]], version: Version, start: int, unti
                 break
             start, until = row["slice"], max(until, row["last_ns"])
     return until
-
-
-@dataclass(frozen=True, slots=True)
-class Requests:
-    """The requests of one operation in the order in which they began, as arrays."""
-
-    start_ns: Any
-    failing: Any
-    tid: Any
-    """Hashes of their traces."""
-    versions: tuple[Version, ...]
-    version: Any
-    """Which of `versions` answered."""
-
-
-def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int) -> Requests:
-    """The requests of one operation up to a stamp; `failing` holds hashes of trace and span ids."""
-    import numpy as np
-
-    service, name = operation
-    spans = seen.of(seen.among(lambda op: op.service == service and op.name == name))
-    spans = spans.take(np.flatnonzero(spans.at_ns <= last_ns))
-    place: dict[Version, int] = {}
-    of = np.array([place.setdefault((op.version, op.revision), len(place)) for op in seen.operations])
-    return Requests(
-        start_ns=spans.start_ns,
-        failing=among(spans.sid, np.sort(failing)),
-        tid=spans.tid,
-        versions=tuple(place),
-        version=of[spans.op],
-    )
 
 
 def linked(

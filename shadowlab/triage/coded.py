@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +30,19 @@ class Coded:
     def texts(self) -> list[str | None]:
         """The text of every row."""
         return [None if code == NONE else self.words[code] for code in self.code.tolist()]
+
+    def held(self) -> list[str]:
+        """The different texts that rows have."""
+        import numpy as np
+
+        return [self.words[code] for code in np.unique(self.code).tolist() if code != NONE]
+
+    def by(self, others: Mapping[str, str]) -> Coded:
+        """The same rows with other texts in the place of theirs, none for one that is not among `others`."""
+        import numpy as np
+
+        told = coded_texts([others.get(word) for word in self.words])
+        return Coded(np.append(told.code, NONE)[self.code], told.words)
 
     def put(self, rows: Any, other: Coded) -> Coded:
         """The same with other texts in some rows."""

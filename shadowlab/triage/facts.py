@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any
 
 from shadowlab.triage.noted import Made, Note
@@ -20,10 +19,12 @@ _MOST_STACKS = 100
 """Of a part, which are kept."""
 _SPARE = 1_000
 """Traces whose texts are kept though nobody asked for them last."""
-Params = Mapping[str, Any]
-_NO_PARAMS: Params = MappingProxyType({})
-Question = tuple[str, Params]
-"""A query and its parameters."""
+_MOST_OPERATIONS = 64
+"""Whose spans are asked for because they were before."""
+Operations = frozenset[tuple[str, str]]
+"""Services and names of spans."""
+Question = tuple[str, Operations]
+"""A query, and the operations that it asks for."""
 _NAMED_BESIDE = """
 SELECT hash(trace_id) AS tid FROM events WHERE trace_id IS NOT NULL
 UNION SELECT hash(trace_id) FROM logs WHERE trace_id IS NOT NULL"""
@@ -37,8 +38,10 @@ _BESIDE: Note[Any] = Note()
 """The traces that events and logs name, as an Arrow table."""
 _STACKS: Note[dict[int, str]] = Note()
 """Stacks that were asked for, by their error's id."""
-_TOLD: Note[dict[str, tuple[Question, Any, Any]]] = Note()
-"""By name what was asked of single traces: the question, of which traces, and the answer as an Arrow table."""
+Answer = tuple[Question, Any, Any]
+"""What was asked of single traces: the question, of which traces, and the answer as an Arrow table."""
+_TOLD: Note[dict[str, Answer]] = Note()
+"""Such answers by name."""
 
 
 @dataclass(frozen=True)
@@ -75,23 +78,22 @@ class Facts:
 
     def begun(self, low_ns: int, high_ns: int) -> Spans:
         """The spans that began after `low_ns`, and not after `high_ns`."""
-        told = []
-        for part in self.parts:
-            low, high = part.spans.start_ns.searchsorted([max(low_ns, NEVER), high_ns], side="right")
-            told.append(part.spans.take(slice(low, high)))
-        return joined(Spans, told)
+        return joined(Spans, [part.spans.begun(low_ns, high_ns) for part in self.parts])
 
     def of(self, operations: Any) -> Spans:
         """The spans of some operations (booleans), in the order in which they began."""
         import numpy as np
 
-        told = []
-        for part, (order, first) in zip(self.parts, self.by_operation, strict=True):
-            here = np.flatnonzero(operations[: len(first) - 1]).tolist()
-            rows = [order[first[op] : first[op + 1]] for op in here]
-            told.append(part.spans.take(np.sort(np.concatenate(rows)) if rows else slice(0, 0)))
-        found = joined(Spans, told)
+        found = joined(Spans, [self.of_part(n, operations) for n in range(len(self.parts))])
         return found if len(self.parts) == 1 else found.take(np.argsort(found.start_ns, kind="stable"))
+
+    def of_part(self, number: int, operations: Any) -> Spans:
+        """The same of one part alone."""
+        import numpy as np
+
+        order, first = self.by_operation[number]
+        rows = [order[first[op] : first[op + 1]] for op in np.flatnonzero(operations[: len(first) - 1]).tolist()]
+        return self.parts[number].spans.take(np.sort(np.concatenate(rows)) if rows else slice(0, 0))
 
     def starts(self, operations: Any) -> Iterator[tuple[int, Any]]:
         """When spans of some operations (booleans) began, ascending: of one operation in one part at a time."""
@@ -229,11 +231,12 @@ class Facts:
         spare: Any = (),
         coded: Sequence[str] = (),
         beside: bool = False,
-        params: Params = _NO_PARAMS,
+        operations: Operations = frozenset(),
     ) -> Any:
         """What `query` says of some traces (hashes, each once), as an Arrow table of all parts; kept under `name`.
 
         It asks for `tid`, the hash of a trace, of those among `$traces`; their spans begin from `$first` to `$last`.
+        Where it is about `operations`, it asks for those whose `$services` and `$names` they are, and may tell of more.
         Texts of columns that are `coded` come as dictionaries. A part without a span of a trace is asked about it only
         when the query reads events and logs `beside` spans. Where it must be asked, `spare` traces are asked for too,
         which may be next.
@@ -253,7 +256,7 @@ class Facts:
                for part, more in zip(self.parts, known, strict=True)]  # fmt: skip
         near, wide = np.sort(traces), np.union1d(traces, np.asarray(spare, dtype=np.uint64))
         of_parts = [(near[among(near, tid)], wide[among(wide, tid)]) for tid in own]
-        return pa.concat_tables([self._told(n, name, (query, params), ask, *of) for n, of in enumerate(of_parts)])
+        return pa.concat_tables([self._told(n, name, (query, operations), ask, *of) for n, of in enumerate(of_parts)])
 
     def _told(self, number: int, name: str, question: Question, ask: Callable[..., Any], here: Any, wide: Any) -> Any:
         """What one part says of the traces `here`, which are in it; only those are asked for that were not before."""
@@ -262,15 +265,13 @@ class Facts:
 
         part = self.parts[number]
         kept = _TOLD.once(part, lambda _: {})
-        asked, known, table = kept.get(name, (question, np.zeros(0, dtype=np.uint64), None))
-        if asked != question:
-            known, table = np.zeros(0, dtype=np.uint64), None
+        question, known, table = _covering(question, kept.get(name))
         if table is None or not among(here, known).all():
             fresh = wide[~among(wide, known)]
             of = part.traces.tid.searchsorted(fresh[among(fresh, part.traces.tid)])
             ends = {"first": int(part.traces.start_ns[of].min(initial=2**62)),
                     "last": int(part.traces.end_ns[of].max(initial=NEVER))}  # fmt: skip
-            more = ask(number, {"traces": fresh.tolist(), **ends, **question[1]})
+            more = ask(number, {"traces": fresh.tolist(), **ends, **_named(question[1])})
             known, table = np.union1d(known, fresh), more if table is None else pa.concat_tables([table, more])
         own = table.filter(pa.array(among(array(table.column("tid")), here))) if len(here) < len(known) else table
         if len(known) > 2 * len(here) + _SPARE:
@@ -295,3 +296,22 @@ class Facts:
     def flags(self) -> bool:
         """Whether any event or log tells of a feature flag."""
         return any(each.flags for part in self.parts for each in part.beside.values())
+
+
+def _covering(question: Question, answer: Answer | None) -> tuple[Question, Any, Any]:
+    """The answer that was kept where it covers the question; else one of nothing yet, to what was asked before, too."""
+    import numpy as np
+
+    query, operations = question
+    before = answer[0][1] if answer and answer[0][0] == query else frozenset()
+    if answer and answer[0][0] == query and operations <= before:
+        return answer
+    both = operations | before
+    return (query, both if len(both) <= _MOST_OPERATIONS else operations), np.zeros(0, dtype=np.uint64), None
+
+
+def _named(operations: Operations) -> Mapping[str, Sequence[str]]:
+    if not operations:
+        return {}
+    services, names = zip(*sorted(operations), strict=True)
+    return {"services": list(services), "names": list(names)}

@@ -32,7 +32,7 @@ WITH records AS (
     WHERE at_ns > $first AND at_ns <= $high AND body <> '' AND attributes['exception.type'] IS NULL
       AND attributes['exception.stacktrace'] IS NULL),
 bodies AS (SELECT DISTINCT body AS text FROM records ORDER BY hash(body), body LIMIT {MOST_TEXTS}),
-masked AS ({mask.query("bodies", logs=True)}),
+masked AS ({mask.query("bodies")}),
 failed AS (SELECT DISTINCT trace_id FROM errors WHERE at_ns > $low AND at_ns <= $high)
 SELECT r.service, m.template, max(r.level) AS level, count(*) FILTER (r.late) AS late,
        count(*) FILTER (NOT r.late) AS early, count(DISTINCT r.trace_id) FILTER (r.late) AS traces,

@@ -1,161 +1,34 @@
-"""Messages to templates: every parameter replaced by a word for its kind, in the engine, on distinct texts.
+"""Messages to templates: every parameter replaced by a word for its kind, on distinct texts, by the `rules`.
 
-The rules run in one fixed order and each looks at one message alone, so that no order of events and no amount of them
-changes a template. Names that say *what* is wrong (a missing attribute, column, argument; a type) are no parameters and
-stay; error codes (SQLSTATE, errno, exit, gRPC, HTTP class) are taken out first and kept beside the template.
+Those of errors are masked by Arrow, those of log records in the engine, which counts them too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-Rule = tuple[str | tuple[str, ...], str, str]
-"""What a text must hold for the rule to be tried (of several one), pattern, replacement; RE2, so that no input makes
-them slow. Where it need only hold the pattern, that is no pattern but the very text to be replaced."""
-
-VERSION = 2
-_MAX_CHARACTERS = 2_000
-_NAMED = (
-    "attribute|argument|arguments|parameter|property|column|relation|table|field|key|module|method|function|name|"
-    "constraint|index|type|class|symbol|variable|option|setting|header|reading|import|from"
-)
-_TYPES = (
-    "NoneType|int|float|str|bytes|bool|list|tuple|dict|set|Decimal|datetime|date|object|function|method|module|type|"
-    "coroutine|generator|null|undefined|string|number|nil|NilClass|String|Integer|Hash|Array|Symbol"
-)
-_WORD = r"[A-Za-z_$][\w$.]{0,60}"
-
-_LISTED = r"<(?:n|str|id|amount|time)>(?:\s?[,;]\s?<(?:n|str|id|amount|time)>)+"
-
-# Kept words are wrapped in these while quoted text is masked; hostile input cannot hold them, they are taken out first.
-_OPEN, _CLOSE = "\x01", "\x02"
-
-# Looking for each of them is faster than for a class of them.
-_CONTROLS = tuple(map(chr, (*range(9), *range(14, 32))))
-CONTROLS: tuple[Rule, ...] = ((_CONTROLS, r"\x1b\[[0-9;]*m|[\x00-\x08\x0e-\x1f]", ""),)
-ZEROS: tuple[Rule, ...] = tuple((digit, digit, "0") for digit in "123456789")
-"""No later rule looks at which digit it sees."""
-LARGE: tuple[Rule, ...] = (
-    ("{", r"\{\s*[\"'].*\}", "<json>"),
-    ("[", r"\[\s*[{\"'].*\]", "<json>"),
-    ("://", r"(?i)\b[a-z][a-z0-9+.\-]{1,20}://[^\s'\"<>)\]]+", "<url>"),
-)
-"""What may hold what the other rules look for."""
-RULES: tuple[Rule, ...] = (
-    ("@", r"[\w.+\-]+@[\w\-]+\.[\w.\-]*\w", "<email>"),
-    ("-", r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
-    ("0000-00-00", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
-    (":00:00", r"\b(?:(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)\w*,? )?(?:\d{1,2} )?"
-     r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* \d{1,4}(?:,? \d{4})? )?\d\d?:\d\d:\d\d(?:[.,]\d+)?\b",
-     "<time>"),
-    ("0.0", r"\b(?:\d{1,3}\.){3}\d{1,3}(?:[:/]\d+)?\b", "<addr>"),
-    (":", r"(?i)\[?\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})*\b\]?(?::\d+)?|\[?::[01]\b\]?(?::\d+)?", "<addr>"),
-    (":00", r"\b(?:[A-Za-z][\w\-]*\.)*[A-Za-z][\w\-]*:\d{2,5}\b", "<addr>"),
-    ("'", rf"(?i)\b({_NAMED})([ :=(\[]+)'({_WORD})'", rf"\1\2{_OPEN}\3{_CLOSE}"),
-    ('"', rf'(?i)\b({_NAMED})([ :=(\[]+)"({_WORD})"', rf"\1\2{_OPEN}\3{_CLOSE}"),
-    ("`", rf"(?i)\b({_NAMED})([ :=(\[]+)`({_WORD})[`']", rf"\1\2{_OPEN}\3{_CLOSE}"),
-    ("'", rf"'({_WORD})'( object\b| and \x01| has no attribute| is not (?:defined|callable|iterable))",
-     rf"{_OPEN}\1{_CLOSE}\2"),
-    ("'", rf"'({_TYPES})'|^'({_WORD})'$", rf"{_OPEN}\1\2{_CLOSE}"),
-    ("'", r"(^|[^\w])'[^'\n]*'", r"\1<str>"),
-    ('"', r"\"[^\"\n]*\"", "<str>"),
-    ("`", r"`[^`'\n]*[`']", "<str>"),
-    ("“", r"“[^”\n]*”", "<str>"),
-    ("‘", r"‘[^’\n]*’", "<str>"),
-    ("«", r"«[^»\n]*»", "<str>"),
-    (_OPEN, rf"[{_OPEN}{_CLOSE}]", "'"),
-    (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
-    ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
-    ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<n>"),
-    ("0", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
-     r"|hours?|h|days?)\b)", "<amount>"),
-    ("0", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
-)  # fmt: skip
-"""What is left; each digit is a 0."""
-LATE: tuple[Rule, ...] = (
-    ("<n>", r"[\-+]<n>", "<n>"),
-    (">,", _LISTED, "<list>"),
-    (">;", _LISTED, "<list>"),
-    ("", r"\s{2,}|[\t\r\n]", " "),
-)
-"""What comes after, on the few different texts that are left where numbers are words."""
+from shadowlab.triage import applied
+from shadowlab.triage.rules import LOG_STAGES, MAX_CHARACTERS, MAX_TEMPLATE, Rule
+from shadowlab.triage.rules import VERSION as VERSION
 
 
-def _nested(opening: str, closing: str, depth: int) -> str:
-    """The pattern of what two signs hold, where that may hold the same again, so many deep."""
-    plain = rf"[^{opening}{closing}]*"
-    held = rf"{opening}{plain}{closing}"
-    for _ in range(depth - 1):
-        held = rf"{opening}{plain}(?:{held}{plain})*{closing}"
-    return held
-
-
-_VERBS = "GET|HEAD|POST|PUT|DELETE|PATCH|OPTIONS|CONNECT|TRACE"
-# What braces and brackets hold is these while the next that hold them are looked for.
-_BRACED, _LISTED_IN = "\x03", "\x04"
-_VALUE = r"\"[^\"]*\"|'[^']*'|(?:\([^()]*\)|[^\s,;(){}\[\]])*"
-
-LOG_LARGE: tuple[Rule, ...] = (
-    *CONTROLS,
-    ('"', rf'"({_VERBS}) [^"]*"', r"\1 <str>"),
-    ("{", _nested(r"\{", r"\}", 4), _BRACED),
-    ("[", _nested(r"\[", r"\]", 3), _LISTED_IN),
-    ("{", r"\{[^{}]{200,}$", _BRACED),
-    ("=", rf"(^|[\s,;({{\[])([\w.\-/]+)=({_VALUE})", r"\1\2=<v>"),
-    (_BRACED, _BRACED, "{<v>}"),
-    (_LISTED_IN, _LISTED_IN, "[<v>]"),
-    (":", r"\b(?:about|blob|data|file|javascript|mailto|urn):[\w/][^\s'\"<>)\]]*", "<url>"),
-    ("B", r"\b\d[\d,.]*\s?B\b", "<amount>"),
-    *LARGE,
-)
-"""Log records besides: what stands after a key, and what braces and brackets hold, are values."""
-LOG_LATE: tuple[Rule, ...] = (
-    *LATE,
-    ("(<amount>)", r"<amount> \(<amount>\)", "<amount>"),
-    ("/", r"(^|[\s(=:,\[])/[\w.@%+~\-*]+(?:/[\w.@%+~\-*]+)*/?", r"\1<path>"),
-    ("/", r"\b[\w\-]+(?:/[\w.\-]+)+\.[A-Za-z]\w{0,4}\b", "<path>"),
-)
-
-STAGES = ((*CONTROLS, *ZEROS), (*LARGE, *RULES), LATE)
-LOG_STAGES = (LOG_LARGE, ZEROS, RULES, LOG_LATE)
-"""Rules one after another; what a stage made alike, the next one sees once. The last one's texts are few."""
-
-CODES = (
-    r"(?i)\b(?:(?:sql ?state|errno|exit (?:code|status)|exited with(?: code| status)?|signal|os error|error code|ora|"
-    r"winerror|rpc error: code|(?:(?:http|response) )?status(?: code)?[\s:=]|(?:http|response) (?:code )?|"
-    r"responded with|http(?:/[12](?:\.[01])?)?|got a?)[\s:=\[(#\-]*)[0-9][0-9A-Z]{0,4}\b"
-)
-"""Codes that say what went wrong, not to whom."""
-_STATUS = r"(?i)^(?:http|status|respon|got).*?([1-5])\d\d$"
-_CODE = f"""lambda c: CASE WHEN regexp_matches(c, '{_STATUS}') THEN regexp_extract(c, '{_STATUS}', 1) || 'xx'
-            ELSE regexp_extract(c, '([0-9][0-9A-Z]*)$', 1) END"""
-
-
-def query(source: str, *, logs: bool = False) -> str:
-    """SQL that adds `template` to each row of `source`, a table's name, whose column `text` is distinct.
-
-    Codes that say what went wrong stand behind an error's template; those of log records are values like others.
-    """
-    first, *later = LOG_STAGES if logs else STAGES
-    found = f"regexp_extract_all(m, {_literal(CODES)})"
-    codes = "''" if logs else f"array_to_string(list_sort(list_distinct(list_transform({found}, {_CODE}))), ' ')"
-    cut = f"CASE WHEN strlen(text) > {_MAX_CHARACTERS} THEN left(text, {_MAX_CHARACTERS}) ELSE coalesce(text, '') END"
-    texts = f"SELECT *, {codes} AS codes FROM (SELECT *, {cut} AS m FROM {source})"
-    stages = [f"stage0 AS MATERIALIZED ({masked(texts, first)})"]
+def query(source: str) -> str:
+    """SQL that adds `template` to each row of `source`, a table's name; its column `text` is a distinct log record."""
+    first, *later = LOG_STAGES
+    cut = f"CASE WHEN strlen(text) > {MAX_CHARACTERS} THEN left(text, {MAX_CHARACTERS}) ELSE coalesce(text, '') END"
+    stages = [f"stage0 AS MATERIALIZED ({_masked(f'SELECT *, {cut} AS m FROM {source}', first)})"]
     joined = "stage0"
     for n, rules in enumerate(later, 1):
         texts = f"SELECT DISTINCT m AS before{n}, m FROM stage{n - 1}"
-        stages.append(f"stage{n} AS MATERIALIZED ({masked(texts, rules)})")
+        stages.append(f"stage{n} AS MATERIALIZED ({_masked(texts, rules)})")
         joined += f" JOIN stage{n} ON before{n} = stage{n - 1}.m"
-    words = f"left(trim(stage{len(later)}.m), 400)"
     return f"""
         WITH {", ".join(stages)}
-        SELECT stage0.* EXCLUDE (m, codes),
-               {words} || CASE WHEN codes <> '' THEN ' [' || codes || ']' ELSE '' END AS template
+        SELECT stage0.* EXCLUDE (m), left(trim(stage{len(later)}.m), {MAX_TEMPLATE}) AS template
         FROM {joined}"""
 
 
-def masked(texts: str, rules: Sequence[Rule]) -> str:
+def _masked(texts: str, rules: Sequence[Rule]) -> str:
     """SQL that puts column `m` of a query through the rules."""
     for holds, pattern, to in rules:
         replaced = f"regexp_replace(m, {_literal(pattern)}, {_literal(to)}, 'gs')"
@@ -170,21 +43,29 @@ def masked(texts: str, rules: Sequence[Rule]) -> str:
     return texts
 
 
-def templates(texts: list[str], *, logs: bool = False) -> list[str]:
-    """The template of each text, in the texts' order."""
+def templates(texts: Sequence[str], *, logs: bool = False) -> list[str]:
+    """The template of each text, in the texts' order.
+
+    Codes that say what went wrong stand behind an error's template; those of log records are values like others.
+    """
+    numbers: dict[str, int] = {}
+    places = [numbers.setdefault(text, len(numbers)) for text in texts]
+    told = _of_records(list(numbers)) if logs else applied.templates(list(numbers))
+    return [told[place] for place in places]
+
+
+def _of_records(texts: list[str]) -> list[str]:
     import duckdb
     import numpy as np
     import pyarrow as pa
 
-    numbers: dict[str, int] = {}
-    places = [numbers.setdefault(text, len(numbers)) for text in texts]
     with duckdb.connect() as con:
-        con.register("given", pa.table({"text": pa.array(numbers, pa.string()), "n": np.arange(len(numbers))}))
+        con.register("given", pa.table({"text": pa.array(texts, pa.string()), "n": np.arange(len(texts))}))
         con.execute("CREATE TABLE texts AS FROM given")
-        found = con.sql(f"SELECT template FROM ({query('texts', logs=logs)}) ORDER BY n").to_arrow_table()
+        found = con.sql(f"SELECT template FROM ({query('texts')}) ORDER BY n").to_arrow_table()
     alike = found["template"].combine_chunks().dictionary_encode()
     words = np.array(alike.dictionary.to_pylist(), dtype=object)
-    told: list[str] = words[alike.indices.to_numpy()[places]].tolist()
+    told: list[str] = words[alike.indices.to_numpy()].tolist()
     return told
 
 

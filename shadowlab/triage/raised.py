@@ -12,7 +12,7 @@ from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import NEVER, Part, among
 from shadowlab.triage.tables import array
 
-_ERRORS = """
+QUERY = """
 SELECT trace_id, span_id, service, operation, at_ns, exception_type, coalesce(stack <> '', false) AS stacked, error_id,
        hash(trace_id, span_id) AS sid, CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) ELSE 0 END AS tid
 FROM errors ORDER BY trace_id, span_id, at_ns, error_id"""
@@ -68,7 +68,7 @@ def raised(seen: Facts) -> Raised:
     """The errors of a case."""
     import numpy as np
 
-    seen.asked(ERRORS, _ERRORS)
+    seen.asked(ERRORS, QUERY)
     parts = seen.each(RAISED, _of_part)
     told: dict[str, list[Any]] = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Raised)}
     whole = Raised(**{name: _joined(columns) for name, columns in told.items() if name != "part"},

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
+from shadowlab.triage import raised
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
@@ -118,7 +119,8 @@ def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callab
     import numpy as np
 
     with ThreadPoolExecutor(max_workers=2) as pool:  # to plan each takes one thread, and of a minute's most of the time
-        table, traces, beside = pool.map(partial(ask_alone, store, name), (_SPANS, _TRACES, _BESIDE))
+        asked = (_SPANS, _TRACES, _BESIDE, raised.QUERY)
+        table, traces, beside, errors = pool.map(partial(ask_alone, store, name), asked)
     columns = {name: array(table.column(name)) for name in ("tid", "sid", "above", "start_ns", "end_ns", "marks")}
     keyed = table.column("op").combine_chunks().dictionary_encode()
     op = np.array(coded(keyed.dictionary.to_pylist(), lambda: ask_alone(store, name, _OPERATIONS)), dtype=np.int32)
@@ -129,9 +131,11 @@ def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callab
     order = np.argsort(spans.start_ns, kind="stable")
     whole = Traces(*(array(traces.column(each.name)) for each in fields(Traces)))
     by_id = np.argsort(whole.tid)
-    return Part(
+    part = Part(
         Spans(*(getattr(spans, each.name)[order] for each in fields(spans))),
         Traces(*(getattr(whole, each.name)[by_id] for each in fields(whole))),
         sampled,
         {row.pop("what"): Beside(**row) for row in beside.to_pylist()},
     )
+    raised.ERRORS.keep(part, errors)
+    return part

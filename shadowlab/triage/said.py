@@ -38,7 +38,7 @@ WITH records AS (
       AND attributes['exception.type'] IS NULL AND attributes['exception.stacktrace'] IS NULL
     ORDER BY CASE WHEN coalesce(trace_id, '') = '' THEN hash(at_ns, body) ELSE hash(trace_id) END, body LIMIT {MOST}),
 bodies AS (SELECT DISTINCT body AS text FROM records),
-masked AS ({mask.query("bodies", logs=True)})
+masked AS ({mask.query("bodies")})
 SELECT service, template, late, CASE WHEN trace_id <> '' THEN hash(trace_id) END AS tid,
        CASE WHEN span_id <> '' THEN hash(trace_id, span_id) END AS sid, count(*) AS records
 FROM records JOIN masked ON text = body GROUP BY ALL ORDER BY ALL"""

@@ -37,7 +37,6 @@ class Scene:
 
 
 def scene(
-    con: Any,
     pool: Executor,
     seen: Facts,
     bad: Any,
@@ -62,7 +61,7 @@ def scene(
     traces = np.unique(np.concatenate([late, array(bad.column("tid").drop_null()), others]))
     calling = pool.submit(kin, seen, traces)
     striking = pool.submit(struck, seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
-    signed = sign(errors.service, readings(con, seen, errors, prefixes, known), corrections)
+    signed = sign(errors.service, readings(seen, errors, prefixes, known), corrections)
     places = placed(seen, errors)
     charged = charge(errors, signed, places)
     near, above = np.flatnonzero(among(errors.tid, traces)), calling.result()

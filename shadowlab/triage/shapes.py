@@ -17,8 +17,9 @@ from typing import Any
 
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
-from shadowlab.triage.facts import Facts
-from shadowlab.triage.spans import BAD, Spans
+from shadowlab.triage.facts import Facts, Operations
+from shadowlab.triage.requests import answered
+from shadowlab.triage.spans import BAD, Spans, joined
 from shadowlab.triage.tables import array
 
 MOST = 2_000
@@ -81,32 +82,43 @@ class Group:
 
 
 def draw(
-    con: Any, seen: Facts, groups: Sequence[Group], *, low_ns: int, high_ns: int, each: Callable[..., Any] = map
+    con: Any,
+    seen: Facts,
+    groups: Sequence[Group],
+    *,
+    low_ns: int,
+    high_ns: int,
+    spare: Sequence[Group] = (),
+    each: Callable[..., Any] = map,
 ) -> list[Callable[[], Drawn]]:
     """What each group is compared by: its failing requests and passing ones of the same operation and window.
 
-    Each is put together when it is called for, by any thread; `each` is `map`, or a pool's.
+    Each is put together when it is called for, by any thread; `each` is `map`, or a pool's. The `spare` groups are
+    those that may be asked for next.
     """
     import numpy as np
 
-    spans = seen.begun(low_ns - LONGEST, high_ns)
-    spans = spans.take(np.flatnonzero((spans.at_ns > low_ns) & (spans.at_ns <= high_ns)))
-    chosen = [_chosen(seen, spans, group) for group in groups]
-    if not chosen:
+    if not groups:
         return []
+    chosen = [_chosen(seen, group, low_ns=low_ns, high_ns=high_ns) for group in groups]
     traces = np.unique(np.concatenate([requests.tid for requests, _, _ in chosen]))
-    spare = np.unique(np.concatenate([more for _, _, more in chosen]))
-    asking = _asking(seen, groups, (traces, spare), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
+    held = {(group.service, group.name) for group in groups}
+    others = {operation: group for group in spare if (operation := (group.service, group.name)) not in held}
+    chosen += [_chosen(seen, group, low_ns=low_ns, high_ns=high_ns) for group in others.values()]
+    more = np.unique(np.concatenate([more for _, _, more in chosen]))
+    asking = _asking(seen, frozenset({*held, *others}), (traces, more), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
     said, own, words = _texts(con, *each(lambda ask: ask(), asking), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
     return [partial(_drawn, group, requests, failing, said, own, words)
-            for group, (requests, failing, _) in zip(groups, chosen, strict=True)]  # fmt: skip
+            for group, (requests, failing, _) in zip(groups, chosen, strict=False)]  # fmt: skip
 
 
-def _chosen(seen: Facts, spans: Spans, group: Group) -> tuple[Spans, Any, Any]:
+def _chosen(seen: Facts, group: Group, *, low_ns: int, high_ns: int) -> tuple[Spans, Any, Any]:
     """The requests of a group in the order of time, which fail, and traces: theirs, and those that may come next."""
     import numpy as np
 
-    own = spans.take(np.flatnonzero(seen.among(lambda op: op[:2] == (group.service, group.name))[spans.op]))
+    parts = answered(seen, (group.service, group.name))
+    own = joined(Spans, [part.spans.begun(low_ns - LONGEST, high_ns) for part in parts])
+    own = own.take(np.flatnonzero((own.at_ns > low_ns) & (own.at_ns <= high_ns)))
     failing = np.isin(own.sid, group.requests)
     kinds = [np.flatnonzero(each) for each in (failing, ~failing & ~own.marked(BAD))]
     rows, spare = (np.concatenate([_least(own.sid, each, most) for each in kinds]) for most in (MOST, MOST + _SPARE))
@@ -142,7 +154,7 @@ class _Told:
 
 
 def _asking(
-    seen: Facts, groups: Sequence[Group], chosen: tuple[Any, Any], *, low_ns: int, high_ns: int
+    seen: Facts, operations: Operations, chosen: tuple[Any, Any], *, low_ns: int, high_ns: int
 ) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """What asks what is told of the chosen traces, and of the requests in them.
 
@@ -151,11 +163,9 @@ def _asking(
     more = _LOGGED * seen.within("log", low_ns, high_ns) + _FLAGS * seen.flags
     traces, spare = chosen
     asked, coded = _SAID.replace("{more}", more), ("key", "value")
-    operations = sorted({(group.service, group.name) for group in groups})
-    named = dict(zip(("services", "names"), map(list, zip(*operations, strict=True)), strict=True))
     return (
         partial(seen.told, "said", asked, traces, spare=spare, coded=("service", *coded), beside=bool(more)),
-        partial(seen.told, "drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), params=named),
+        partial(seen.told, "drawn", _REQUESTS, traces, spare=spare, coded=("trace_id", *coded), operations=operations),
     )
 
 

@@ -47,6 +47,11 @@ class Spans:
         """Some of the rows: a slice, a mask, or places."""
         return Spans(*(getattr(self, each.name)[rows] for each in fields(self)))
 
+    def begun(self, low_ns: int, high_ns: int) -> Spans:
+        """Those that began after `low_ns`, and not after `high_ns`, of spans in the order in which they began."""
+        low, high = self.start_ns.searchsorted([max(low_ns, NEVER), high_ns], side="right")
+        return self.take(slice(low, high))
+
     def marked(self, mark: int) -> Any:
         """Which rows have a mark (booleans)."""
         return (self.marks & mark) != 0

@@ -17,6 +17,7 @@ from shadowlab.triage.look import Look
 from shadowlab.triage.onset import Onset, onset
 from shadowlab.triage.raised import text_of
 from shadowlab.triage.ranked import Ranked, ranked
+from shadowlab.triage.requests import Requests, requests_of
 from shadowlab.triage.scene import Scene
 from shadowlab.triage.spans import among
 from shadowlab.triage.tables import Store
@@ -27,10 +28,10 @@ Each = Callable[..., Iterable[Any]]
 
 def suspects(con: Any, store: Store, scene: Scene, look: Look, *, top: int, each: Each = map) -> tuple[Suspect, ...]:
     """The groups with errors in the window, most burned budget first; `each` may look at several at once."""
-    faults = ranked(scene, look, top)
+    faults, others = (every := ranked(scene, look, 2 * top))[:top], every[top:]
     broken = torn(scene.errors, scene.near, scene.kin)
-    groups = [_group(scene, look, fault) for fault in faults]
-    drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns, each=each)
+    groups, spare = ([_group(scene, look, fault) for fault in told] for told in (faults, others))
+    drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns, spare=spare, each=each)
 
     def suspect(fault: Ranked, drawn: Callable[[], Drawn]) -> Suspect:
         return _suspect(store, scene, look, fault, drawn(), broken)
@@ -48,7 +49,7 @@ def _group(scene: Scene, look: Look, fault: Ranked) -> shapes.Group:
 
 def _suspect(store: Store, scene: Scene, look: Look, fault: Ranked, drawn: Drawn, broken: Any) -> Suspect:
     failing = scene.places.request[fault.rows]
-    seen = changes.requests_of(look.seen, (fault.service, fault.operation), failing, last_ns=look.high_ns)
+    seen = requests_of(look.seen, (fault.service, fault.operation), failing, last_ns=look.high_ns)
     apart = contrast.apart(drawn)
     whole = {trace or "": False for trace, torn in zip(drawn.traces, among(drawn.order, broken).tolist(), strict=True)
              if torn}  # fmt: skip
@@ -92,7 +93,7 @@ def _traces(scene: Scene, look: Look, fault: Ranked) -> dict[str, int]:
     return {text: tid for _, text, tid in sorted(named)}
 
 
-def _change(store: Store, look: Look, fault: Ranked, seen: changes.Requests) -> tuple[Onset | None, Change | None]:
+def _change(store: Store, look: Look, fault: Ranked, seen: Requests) -> tuple[Onset | None, Change | None]:
     rise = onset(seen.start_ns, seen.failing)
     clock = look.clocks.get(fault.service or "", RIGHT)
     change = changes.linked(store, look.seen, look.shifts, seen, rise, service=fault.service or "", clock=clock)
