@@ -28,7 +28,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Raised:
+class Link:
     """One exception of a chain."""
 
     type: str
@@ -42,7 +42,7 @@ class Stack:
     """What a stack text says."""
 
     language: str
-    chain: tuple[Raised, ...]
+    chain: tuple[Link, ...]
     """Thrown first, root cause last; a Python exception that merely came up while another was handled stands alone.
 
     Of several that one holds (Python's groups, `AggregateError`, `AggregateException`) the first follows it.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-from shadowlab.triage.frames import Line, Raised, Stack
+from shadowlab.triage.frames import Line, Link, Stack
 from shadowlab.triage.names import clean, head_of
 from shadowlab.triage.tracebacks import python
 
@@ -66,13 +66,13 @@ _RUST_PANIC = re.compile(
 _once = lru_cache(maxsize=1_024)
 
 
-def java(text: str) -> Iterator[Raised]:
+def java(text: str) -> Iterator[Link]:
     """`Caused by:` sections follow the thrown exception; suppressed ones are left out."""
     text = re.sub(r"^[ \t]+Suppressed: .*?(?=^\S|\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
     for section in _JAVA_LINK.split(text):
         if not section.startswith("[CIRCULAR REFERENCE"):
             head = _AT.split(section, maxsplit=1)[0]
-            yield Raised(*head_of(head), _below(section, head, _java_lines))
+            yield Link(*head_of(head), _below(section, head, _java_lines))
 
 
 @_once
@@ -81,7 +81,7 @@ def _java_lines(text: str) -> tuple[Line, ...]:
     return tuple(reversed(found))
 
 
-def javascript(text: str) -> Iterator[Raised]:
+def javascript(text: str) -> Iterator[Link]:
     """`[cause]:` sections follow the thrown error; the first of `[errors]` does, too. What is no error is no cause."""
     text = _JS_SHOWN.sub("", text)
     if held := _JS_HELD.search(text):
@@ -92,7 +92,7 @@ def javascript(text: str) -> Iterator[Raised]:
         kind, message = head_of(_JS_BARE.sub(r"\1", head.strip()))
         lines = _below(section, head, _javascript_lines)
         if n == 0 or kind or lines:
-            yield Raised(kind, message, lines)
+            yield Link(kind, message, lines)
 
 
 @_once
@@ -103,11 +103,11 @@ def _javascript_lines(text: str) -> tuple[Line, ...]:
     return tuple(reversed(frames))
 
 
-def gecko(text: str) -> Iterator[Raised]:
+def gecko(text: str) -> Iterator[Link]:
     """What Firefox and Safari print, with or without `Type: message` above."""
     frames = [Line(_local(f[2]), clean(re.sub(r"[/<*]+$", "", f[1])), int(f[3])) for f in _GECKO.finditer(text)]
     head = text.split("\n", 1)[0]
-    yield Raised(*(("", "") if _GECKO.match(head) else head_of(head)), tuple(reversed(frames)))
+    yield Link(*(("", "") if _GECKO.match(head) else head_of(head)), tuple(reversed(frames)))
 
 
 def _local(url: str) -> str:
@@ -115,7 +115,7 @@ def _local(url: str) -> str:
     return re.sub(r"^(?:file|https?|webpack[^:]*|resource)://(?:[^/]*(?=/))?", "", url)
 
 
-def go(text: str) -> Iterator[Raised]:
+def go(text: str) -> Iterator[Link]:
     """A panic's or an error's own goroutine, the first that is printed; of panics within panics the first one."""
     routines = [found.start() for found in re.finditer(r"^goroutine \d+", text, re.MULTILINE)]
     body = text[: routines[1]] if len(routines) > 1 else text
@@ -123,10 +123,10 @@ def go(text: str) -> Iterator[Raised]:
     thrown = max((n for n, frame in enumerate(frames) if frame.function in ("panic", "runtime.gopanic")), default=-1)
     head, first = _GO_HEAD.search(body), body.split("\n")[0]
     kind, message = head.groups() if head else ("", "" if first.startswith("goroutine ") else first)
-    yield Raised(kind, message, tuple(reversed(frames[thrown + 1 :])))
+    yield Link(kind, message, tuple(reversed(frames[thrown + 1 :])))
 
 
-def dotnet(text: str) -> Iterator[Raised]:
+def dotnet(text: str) -> Iterator[Link]:
     """Heads come thrown first, joined by `--->`; frames come root first, parted by `End of inner exception`."""
     text = _NET_OTHERS.sub("", text)
     at = _NET_BELOW.search(text)
@@ -134,7 +134,7 @@ def dotnet(text: str) -> Iterator[Raised]:
     sections = _NET_INNER.split(text[at.start() :] if at else "")
     found = list(zip(reversed(heads), (*sections, *[""] * len(heads)), strict=False))
     for head, section in reversed(found):
-        yield Raised(*head_of(head), _dotnet_lines(section))
+        yield Link(*head_of(head), _dotnet_lines(section))
 
 
 @_once
@@ -143,7 +143,7 @@ def _dotnet_lines(text: str) -> tuple[Line, ...]:
     return tuple(reversed(found))
 
 
-def ruby(text: str) -> Iterator[Raised]:
+def ruby(text: str) -> Iterator[Link]:
     """`full_message` or a bare backtrace; a cause follows with a head of its own."""
     if _RUBY_NUMBERED.search(text):
         text = _ruby_turned(text)
@@ -152,10 +152,10 @@ def ruby(text: str) -> Iterator[Raised]:
         head = _RUBY_HEAD.match(section[:8_000])
         frames = [Line(found[1], clean(found[3]), int(found[2])) for found in _RUBY.finditer(section)]
         if head:
-            yield Raised(head[2], head[1], tuple(reversed(frames)))
+            yield Link(head[2], head[1], tuple(reversed(frames)))
         else:
             kind, message = head_of(section.split("\n")[0]) if not _RUBY.match(section) else ("", "")
-            yield Raised(kind, message, tuple(reversed(frames)))
+            yield Link(kind, message, tuple(reversed(frames)))
 
 
 def _ruby_turned(text: str) -> str:
@@ -173,7 +173,7 @@ def _ruby_turned(text: str) -> str:
     return "\n".join(line for part in reversed(parts) for line in part)
 
 
-def php(text: str) -> Iterator[Raised]:
+def php(text: str) -> Iterator[Link]:
     """A call's function runs where the frame before it points; parts joined by `Next` come root first."""
     sections = re.split(r"\n\s*Next ", text)
     for section in reversed(sections):
@@ -184,10 +184,10 @@ def php(text: str) -> Iterator[Raised]:
             call = _PHP_CALL.match(found[5])
             frames.append(Line(file, clean("{main}" if found[2] else call[0].strip() if call else ""), line))
             file, line = (found[3] or found[1] or ""), int(found[4]) if found[4] else None
-        yield Raised(head[1] if head else "", (head[2] or "") if head else "", tuple(reversed(frames)))
+        yield Link(head[1] if head else "", (head[2] or "") if head else "", tuple(reversed(frames)))
 
 
-def rust(text: str) -> Iterator[Raised]:
+def rust(text: str) -> Iterator[Link]:
     """The first panic's backtrace, or an error report with `Caused by:` lines."""
     panics = list(_RUST_PANIC.finditer(text))
     if len(panics) > 1:
@@ -197,12 +197,12 @@ def rust(text: str) -> Iterator[Raised]:
     if panics:
         last = max((n for n, frame in enumerate(frames) if _RUST_RAISING.match(frame.function)), default=-1)
         first = next((n for n, frame in enumerate(frames) if "__rust_begin_short_backtrace" in frame.function), None)
-        yield Raised("panic", panics[0][1] or panics[0][4], tuple(reversed(frames[last + 1 : first])))
+        yield Link("panic", panics[0][1] or panics[0][4], tuple(reversed(frames[last + 1 : first])))
         return
     head = re.split(r"\n\s*\n|\nCaused by:|\nstack backtrace:", text, maxsplit=1, flags=re.IGNORECASE)[0]
-    yield Raised("", head.strip(), tuple(reversed(frames)))
+    yield Link("", head.strip(), tuple(reversed(frames)))
     for cause in re.findall(r"^[ \t]+(?:\d+: )?([^\n]+)$", _between(text, "Caused by:\n", "\n\n"), re.MULTILINE)[-1:]:
-        yield Raised("", cause, ())
+        yield Link("", cause, ())
 
 
 _JS_MARK = re.compile(r"^[ \t]*at [^\n]*:\d+:\d+\)?(?: \{|,)?\s*$", re.MULTILINE)
@@ -210,7 +210,7 @@ _RUST_MARK = re.compile(r"panicked at |^stack backtrace:|^[ \t]+at [^\n]+\.rs:\d
 _NET_MARK = re.compile(r"^[ \t]*at [\w.<>`+$\[\],|]+\([^\n]*\)(?: in [^\n]+:line \d+)?\s*$", re.MULTILINE)
 _PHP_MARK = re.compile(r"^#\d+ (?:[^\n]+\(\d+\):|\[internal function\]|\{main\})", re.MULTILINE)
 
-READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iterator[Raised]]], ...] = (
+READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iterator[Link]]], ...] = (
     ("python", ('", line ',), re.compile(r'^[ |+]*File "[^"\n]+", line \d+, in ', re.MULTILINE), python),
     ("php", ("#0 ",), _PHP_MARK, php),
     ("ruby", (":in `", ":in '"), re.compile(r"^[^\n]+:\d+:in [`'][^\n]+'", re.MULTILINE), ruby),
@@ -231,7 +231,7 @@ def parse(text: str) -> Stack | None:
     text = text[:_LONGEST]
     for language, holds, mark, read in READERS:
         if any(part in text for part in holds) and mark.search(text):
-            chain = tuple(Raised(r.type, r.message, r.frames[-_MOST_FRAMES:]) for r in read(text))
+            chain = tuple(Link(r.type, r.message, r.frames[-_MOST_FRAMES:]) for r in read(text))
             if any(raised.frames for raised in chain):
                 return Stack(language, chain)
     return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from shadowlab.triage.frames import Line, Raised
+from shadowlab.triage.frames import Line, Link
 from shadowlab.triage.names import clean, head_of
 
 _PY = re.compile(r'^[ |+]*File "([^"\n]+)", line (\d+), in ([^\n]+)\n?(?:[ |]{4,}(?!File ")([^\n]+))?', re.MULTILINE)
@@ -19,7 +19,7 @@ _PY_GROUPS = 10
 _PY_GROUP = re.compile(r"^( *)\+-\+-+ 1 -+\n", re.MULTILINE)
 
 
-def python(text: str, groups: int = _PY_GROUPS) -> Iterator[Raised]:
+def python(text: str, groups: int = _PY_GROUPS) -> Iterator[Link]:
     """Chained parts are printed root first; only an explicit cause (`raise … from …`) keeps the chain going.
 
     What a group holds first follows it like a cause, where it holds others down to `groups` levels.
@@ -32,7 +32,7 @@ def python(text: str, groups: int = _PY_GROUPS) -> Iterator[Raised]:
         yield from _part(parts[at - 1], groups)
 
 
-def _part(text: str, groups: int) -> Iterator[Raised]:
+def _part(text: str, groups: int) -> Iterator[Link]:
     held = _PY_GROUP.search(text) if groups else None
     if held is None:
         yield _one(text)
@@ -43,7 +43,7 @@ def _part(text: str, groups: int) -> Iterator[Raised]:
     yield from python(re.sub(rf"^{margin}\| ?", "", first, flags=re.MULTILINE), groups - 1)
 
 
-def _one(text: str) -> Raised:
+def _one(text: str) -> Link:
     frames, end = _lines(text[: _last_code(text)])
     tail = [
         line
@@ -51,7 +51,7 @@ def _one(text: str) -> Raised:
         if line.strip(' |^~"') and not line.startswith(("    ", "  [", '  File "'))
     ]
     kind, message = head_of("\n".join(tail).strip())
-    return Raised(kind, message, frames)
+    return Link(kind, message, frames)
 
 
 def _last_code(text: str) -> int:
