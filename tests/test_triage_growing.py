@@ -181,6 +181,19 @@ def test_readings_are_by_the_rules_that_were_asked_for_whatever_another_thread_a
     assert own([], first=True).endswith("create")
 
 
+def test_a_span_without_an_end_is_kin_though_it_began_after_all_others_ended(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    over = {key: value for key, value in span(2, parent=1, at=START + SECOND).items() if key != "endTimeUnixNano"}
+    telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces([span(1, ms=5), over]))])
+    with telemetry.store(case) as store:
+        seen = remembered.of(store)
+        assert len(kin.kin(seen, seen.traces.tid).spans.sid) == 2
+        (told,) = seen.told("spans", "SELECT hash(trace_id) AS tid, count(*) AS n FROM spans WHERE start_ns BETWEEN "
+                            "$first AND $last AND hash(trace_id) IN (SELECT unnest($traces)) GROUP BY ALL",
+                            seen.traces.tid).to_pylist()  # fmt: skip
+        assert told["n"] == 2
+
+
 def test_a_request_that_came_twice_fails_twice(tmp_path: Path):
     case = open_case(tmp_path / "case")
     told = [span(1), *(span(2, error=True, ms=ms) for ms in (4, 5)), span(3)]

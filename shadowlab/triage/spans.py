@@ -71,6 +71,7 @@ class Traces:
     tid: Any
     start_ns: Any
     end_ns: Any
+    """When the last of its spans ended, or began that has no end."""
     spans: Any
     errors: Any
 
