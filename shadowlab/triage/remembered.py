@@ -14,7 +14,7 @@ from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
 from shadowlab.triage import raised
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
-from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces, among
+from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
 from shadowlab.triage.tables import Store, array, ask_alone
 
 _MOST_KEPT = 10_000_000
@@ -131,12 +131,9 @@ def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callab
     order = np.argsort(spans.start_ns, kind="stable")
     whole = Traces(*(array(traces.column(each.name)) for each in fields(Traces)))
     by_id = np.argsort(whole.tid)
-    whole = Traces(*(getattr(whole, each.name)[by_id] for each in fields(whole)))
-    over = np.flatnonzero((spans.end_ns == NEVER) & among(spans.tid, whole.tid))
-    np.maximum.at(whole.end_ns, whole.tid.searchsorted(spans.tid[over]), spans.start_ns[over])
     part = Part(
         Spans(*(getattr(spans, each.name)[order] for each in fields(spans))),
-        whole,
+        Traces(*(getattr(whole, each.name)[by_id] for each in fields(whole))),
         sampled,
         {row.pop("what"): Beside(**row) for row in beside.to_pylist()},
     )
