@@ -64,6 +64,15 @@ def test_what_was_read_before_is_not_masked_again(tmp_path: Path, monkeypatch: p
     assert signed(case) == first
 
 
+def test_a_process_that_has_read_errors_does_not_ask_the_case_for_new_ones(tmp_path: Path):
+    case, asked = open_case(tmp_path / "case"), []
+    for first in (0, 8):
+        taken(case, told(first, first + 8))
+        with telemetry.store(case) as store:
+            triage.triage(store, known=lambda ids: asked.append(len(ids)))
+    assert asked == [24]
+
+
 def test_readings_under_other_rules_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     case = open_case(tmp_path / "case")
     taken(case, told(0, 8))
