@@ -71,6 +71,11 @@ def settings(fixture: Fixture, address: Address, declared: Settings) -> dict[str
     return {**found, **own}
 
 
+def is_postgresql(value: str) -> bool:
+    """Whether a setting's value is PostgreSQL's URL."""
+    return _URL.match(value) is not None
+
+
 def led_astray(values: Mapping[str, str], known: Mapping[str, str]) -> set[str]:
     """Names in `values` by which libpq would miss the replay's server: those that steer it, those without a value."""
     return {name for name in values if _STEERING.fullmatch(name) or (name.startswith("PG") and name not in known)}

@@ -217,6 +217,18 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.request.method} {self.request.path} -> {status}" + (f" {self.error.type}" if self.error else "")
 
     @property
+    def untouched(self) -> bool:
+        """Whether the request asked nothing of its database: a replay refuses every statement, and says so.
+
+        The recorder says so, or kept no more than a ping; of a function with a database it may have kept no word.
+        """
+        if self.db_snapshot or self.snapshot_at:
+            return False
+        if self.database is None:
+            return self.kind == "function" and self.db_environment is not None
+        return self.database.bare and (self.database.untouched or bool(self.database.reads))
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Inputs that were not recorded, so that it cannot be replayed alone."""
         cut = tuple(
@@ -226,7 +238,7 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
         if self.snapshot_at and not self.db_snapshot:
             return (*cut, f"the database snapshot {self.snapshot_at}, which was not beside the recording")
         known = self.db_snapshot or (self.database and (self.database.schema or self.database.rows))
-        if self.db_environment and not known and self.kind != "function":
+        if self.db_environment and not known and not self.untouched:
             return (*cut, f"the database behind {self.db_environment} as the request found it")
         return cut
 
@@ -283,4 +295,9 @@ def parse(document: Any, *, where: str) -> Fixture:
         raise errors.RecordingError(
             f"{where}: {str(exc)[:200]}", hint="docs/recordings.md says what a recording holds"
         ) from exc
+    if fixture.database and fixture.database.untouched and not fixture.database.bare:
+        raise errors.RecordingError(
+            f"{where}: `database` says that nothing was asked of it, and tells what was",
+            hint="leave `untouched` out where there are statements, tables or rows",
+        )
     return fixture

@@ -40,6 +40,7 @@ def job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
         "body": fixture.request.content.hex(),
         "database_name": _named_database(fixture),
         "database_anywhere": fixture.database is not None and fixture.db_environment is None,
+        "untouched": fixture.untouched,
         "time_ns": fixture.time_ns,
         "monotonic_ns": fixture.monotonic_ns,
         "seed": fixture.rand_seed if hooks.seed is None else hooks.seed,
@@ -90,7 +91,7 @@ def result(fixture: Fixture, end: Ended, *, perturbed: bool, timeout_s: float, f
         reason = "the process died" if end.why == "died" else end.why
         return RunResult(recording=fixture.id, perturbed=perturbed, state="crashed", reason=reason)
     try:
-        database = fixture.db_snapshot is not None
+        database = fixture.db_snapshot is not None or fixture.untouched
         return result_of(fixture.id, end.content, perturbed=perturbed, foreign=foreign, database=database)
     except errors.SandboxError as exc:
         return RunResult(recording=fixture.id, perturbed=perturbed, state="crashed", reason=str(exc.args[0])[:500])

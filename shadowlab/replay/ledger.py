@@ -95,6 +95,8 @@ def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str,
     yield effect("network", "outbound calls answered from the request's own tape; sockets refused", count("outbound"))
     stored = any(needs(fixture) for fixture in fixtures)
     copied = "a copy of the recorded snapshot; SQLite's clock and randomness held"
+    if fixtures and all(fixture.untouched for fixture in fixtures):
+        copied = "empty: nothing was asked of it when it was recorded; what is asked now is refused and named"
     yield effect("database", postgres() if stored else copied, count("database"))
     yield effect("files", "nothing was read outside the tree, the interpreter and its packages")
     stepped = any(fixture.schedule and fixture.schedule.threads for fixture in fixtures)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shadowlab.replay.inside.unasked import harmless
+
 Encoding = Literal["json", "utf-8", "base64", "none"]
 Headers = tuple[tuple[str, str], ...]
 Row = dict[str, Any]
@@ -93,6 +95,14 @@ class Database(msgspec.Struct, frozen=True, kw_only=True):
     transactions: tuple[Transaction, ...] = ()
     incomplete: tuple[str, ...] = ()
     """In words, what of the state is not known."""
+    untouched: bool = False
+    """Whether the recorder listened to it and heard nothing."""
+
+    @property
+    def bare(self) -> bool:
+        """Whether no statement is in it that asked for anything, and nothing of what the database holds."""
+        held = (self.schema, self.foreign_keys, self.tables, self.sequences, self.rows, self.writes, self.incomplete)
+        return not any(held) and all(harmless(each.statement) and each.error is None for each in self.reads)
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):

@@ -85,6 +85,8 @@ def _reserved(name: str) -> bool:
 def _located(recorded: str) -> str:
     """The database's place in the form in which it was recorded: `sqlite:///…`, `file:…` or a path."""
     scheme, mark, _ = recorded.partition(":///")
+    if addresses.is_postgresql(recorded):
+        return recorded  # nothing is known of it, and no path would do
     if mark:
         return f"{scheme}:///{DATABASE}"
     return f"file:{DATABASE}" if recorded.startswith("file:") else DATABASE

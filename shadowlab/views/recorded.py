@@ -91,6 +91,7 @@ def _database(told: Told) -> str:
         f"<p style='margin:.2em 0'>snapshot {name(told['db_snapshot'][6:22])}…</p>" if told.get("db_snapshot") else ""
     ]
     unknown = "".join(f"<li>{html.escape(str(what))}</li>" for what in known.get("incomplete") or ())
+    parts.append("<p>Nothing was asked of it.</p>" if known.get("untouched") else "")
     parts.append(f"<p>Not known of its state:</p><ul>{unknown}</ul>" if unknown else "")
     parts += [_statement(*each) for each in _in_order(known)[:_MOST]]
     for table, rows in (known.get("rows") or {}).items():

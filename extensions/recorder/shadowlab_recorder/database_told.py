@@ -56,6 +56,7 @@ def document(log: Log, seen: Seen, words: Callable[[str], str]) -> dict[str, Any
     tables = {table.name: table for table in state.tables}
     by_kind = {kind: [each for each in log.statements if each.parsed.kind in kinds] for kind, kinds in _KINDS.items()}
     schema = dict.fromkeys(each for table in tables.values() for each in table.schema)
+    heard = any(each.parsed.kind != "transaction" for each in log.statements) or log.dumped or state.doubts
     return {
         "dialect": log.dialect,
         "version": log.version,
@@ -77,6 +78,7 @@ def document(log: Log, seen: Seen, words: Callable[[str], str]) -> dict[str, Any
         ],
         "transactions": [{"seq": each.seq, "what": each.text.split()[0].lower()} for each in by_kind["transactions"]],
         "incomplete": [words(each) for each in state.doubts],
+        **({} if heard else {"untouched": True}),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from shadowlab_recorder import commands, database, database_told, database_unseen, protobuf
+from shadowlab_recorder import commands, database, database_told, database_unseen, database_untouched, protobuf
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
@@ -69,6 +69,8 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
     }
     if tape.log is not None:
         made["database"] = database_told.document(tape.log, clean.cell, clean.text)
+    elif untouched := database_untouched.document(tape, service["db_environment"]):
+        made["database"] = untouched
     if tape.files:
         made["files"] = [_file(path, body, clean) for path, body in tape.files.values()]
     if tape.draws_size:

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from . import calling, database, entry, guard, outcome, rpc_server, swap
@@ -148,7 +149,7 @@ class Child:
         called = calling.call_of(job, self._app) if job.get("plain") else None
         if called is not None or not self._serves(job):
             self._seams.logs.begin(self._config["tree"])
-            with self._seams.turns.during(schedule, self._config["tree"]):
+            with self._seams.turns.during(schedule, self._config["tree"]), self._asked(job):
                 if called is not None:
                     loop = VirtualLoop(self._seams.clock, schedule)
                     answer = calling.ask_call(*called, job.get("message"), loop, self._settled)
@@ -161,12 +162,21 @@ class Child:
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
         self._seams.logs.begin(self._config["tree"])
-        with self._seams.turns.during(schedule, self._config["tree"]):
+        with self._seams.turns.during(schedule, self._config["tree"]), self._asked(job):
             answer = served.ask(job["request"], body)
         self._seams.logs.end()
         served.stop()
         answer["steps"] = schedule.steps if schedule else 0
         return answer
+
+    @contextlib.contextmanager
+    def _asked(self, job: dict[str, Any]) -> Iterator[None]:
+        """Refuse statements while a request runs that made none; what was asked before it had no true answer."""
+        untouched, unasked = bool(job.get("untouched")), self._seams.unasked
+        for what in unasked.early if untouched else ():
+            self._seams.watch.note("database", f"{what} before the request: of it nothing was recorded")
+        with unasked.during(untouched):
+            yield
 
     def _plain(self, request: dict[str, Any], body: bytes, schedule: Schedule | None = None) -> entry.Answer:
         if self._kind == "wsgi":

@@ -11,6 +11,8 @@ from typing import Any
 from .chance import Chance
 from .clock import Clock
 from .put import put
+from .unasked import Unasked
+from .unasked_sqlite import asking_connection, within
 
 NAME = "replay.sqlite"
 PLACE = f"/proc/self/cwd/{NAME}"
@@ -22,9 +24,10 @@ _CURRENT = {"current_timestamp": "datetime", "current_date": "date", "current_ti
 class Database:
     """Overrides SQLite's own clock and randomness on every connection that Python opens."""
 
-    def __init__(self, clock: Clock, chance: Chance) -> None:
+    def __init__(self, clock: Clock, chance: Chance, unasked: Unasked) -> None:
         self._clock = clock
         self._chance = chance
+        self._unasked = unasked
         self._plain: sqlite3.Connection | None = None
         self._connect = sqlite3.connect
         self.opened = 0
@@ -37,6 +40,9 @@ class Database:
         def connect(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
             self.opened += 1
             place = self._place(database) if self.anywhere else database
+            factory = kwargs.get("factory", sqlite3.Connection)
+            if len(args) <= 4 and isinstance(factory, type) and not within(place):
+                kwargs["factory"] = asking_connection(factory, self._unasked)
             return self._override(self._connect(place, *args, **kwargs))
 
         put(sqlite3, connect=connect)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import aiohttp_calls, at_once, host, http_calls, redis_calls, rpc_calls, urllib3_calls
+from . import aiohttp_calls, at_once, host, http_calls, redis_calls, rpc_calls, unasked_postgres, urllib3_calls
 from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
@@ -16,6 +16,7 @@ from .loop import take_turns
 from .session import Session
 from .tape import Tape
 from .threads import Turns
+from .unasked import Unasked
 from .watch import Watch
 
 
@@ -26,8 +27,9 @@ class Seams:
         self.real_times: Callable[[], Any] = os.times
         self.clock = Clock()
         self.chance = Chance()
-        self.database = Database(self.clock, self.chance)
         self.tape = Tape(self.clock)
+        self.unasked = Unasked(lambda what: self.tape.unrecorded.append(what))
+        self.database = Database(self.clock, self.chance, self.unasked)
         self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.watch = Watch()
         self.logs = Logs()
@@ -50,6 +52,8 @@ class Seams:
                 "redis": lambda redis: redis_calls.install(redis, self.tape, self.clock.advance),
                 "urllib3": lambda urllib3: urllib3_calls.install(urllib3, self.tape, self.clock.advance),
                 "aiosqlite.core": at_once.install,
+                "psycopg": lambda psycopg: unasked_postgres.install(psycopg, self.unasked),
+                "psycopg2": lambda psycopg2: unasked_postgres.install_psycopg2(psycopg2, self.unasked),
             }
         ).install()
         if os.environ.pop("SHADOWLAB_THREADS", None):

@@ -1,0 +1,96 @@
+"""Refuse what a request asks of a database of which it asked nothing in production: nothing is known that answers."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+_MOST_EARLY = 20
+_SETTINGS = (
+    "analysis_limit|automatic_index|busy_timeout|cache_size|cache_spill|case_sensitive_like|cell_size_check"
+    "|defer_foreign_keys|foreign_keys|ignore_check_constraints|journal_mode|journal_size_limit|locking_mode|mmap_size"
+    "|optimize|query_only|read_uncommitted|recursive_triggers|secure_delete|synchronous|temp_store|threads"
+    "|trusted_schema|wal_autocheckpoint|wal_checkpoint"
+)
+_HARMLESS = re.compile(
+    rf"""
+    (?: (?:BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|SHOW|RESET|DISCARD)\b[^;]*
+    | PRAGMA\s+(?:\w+\.)?(?:{_SETTINGS})\b[^;]*
+    | SELECT\s+(?:[\d.]+|'[\w\s]*'|true|null) (?:\s+AS\s+\w+)?
+    | SELECT\s+(?:pg_catalog\.)?(?:version|current_schema|current_database|sqlite_version)\(\)
+    | SELECT\s+(?:pg_catalog\.)?set_config\([^();]*\)
+    | SELECT\s+typname\s+AS\s+name,(?:(?!\bFROM\b)[^;])*FROM\s+pg_type\s+t\b(?:(?!\b(?:FROM|JOIN)\b)[^;])*
+    )?""",
+    re.IGNORECASE | re.VERBOSE,
+)
+"""What a pool, a driver or an ORM says to a connection by itself: transactions, settings, pings, who the server is."""
+_BEFORE = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|\Z))+", re.DOTALL)
+_VERB = re.compile(r"\w+")
+_ABOUT = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE|COPY)\s+(?:(?:ONLY|IF|NOT|EXISTS)\s+)*([\w.\"]{1,80})", re.IGNORECASE)
+_ROWS = re.compile(r"SELECT|WITH|VALUES|TABLE|FETCH|COPY|.*\bRETURNING\b", re.IGNORECASE | re.DOTALL)
+_CATALOG = re.compile(r"\b(?:sqlite_(?:master|schema)|pg_catalog|information_schema|pg_\w+)\b", re.IGNORECASE)
+
+
+@lru_cache(maxsize=2048)
+def harmless(statement: str) -> bool:
+    """Whether a statement asks nothing of what a database holds."""
+    return _HARMLESS.fullmatch(_bare(statement)) is not None
+
+
+@lru_cache(maxsize=2048)
+def _asks_for_rows(statement: str) -> bool:
+    """Whether it asks for rows of the service's own tables."""
+    return _ROWS.match(_bare(statement)) is not None and not _CATALOG.search(statement)
+
+
+def _bare(statement: str) -> str:
+    """Without the comments around it, in which tools say who asks, and the semicolon at its end."""
+    begins = _BEFORE.match(statement)
+    bare = statement[begins.end() if begins else 0 :].rstrip()
+    if bare.endswith("*/"):
+        bare = bare[: bare.rfind("/*")]
+    return bare.rstrip("; \t\r\n")
+
+
+def told(statement: str) -> str:
+    """`SELECT orders`: what a statement is about, without the values that may stand in it."""
+    bare = _bare(statement)
+    verb, about = _VERB.match(bare), _ABOUT.search(bare)
+    return " ".join(filter(None, [verb and verb[0].upper()[:20], about and about[1].replace('"', "")])) or "a statement"
+
+
+class Unasked:
+    """Knows whether a request runs of which nothing was asked, and hears of every statement."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self.refusing = False
+        self.early: dict[str, None] = {}
+        """Rows that were asked for before a request began: an empty database answered."""
+
+    @contextlib.contextmanager
+    def during(self, untouched: bool) -> Iterator[None]:
+        """Refuse statements while the block runs, if the request is `untouched`."""
+        self.refusing = untouched
+        try:
+            yield
+        finally:
+            self.refusing = False
+
+    def refusal(self, statement: str) -> str | None:
+        """Why a statement may not run; None when it may."""
+        if harmless(statement):
+            return None
+        if self.refusing:
+            return self.refused(told(statement))
+        if len(self.early) < _MOST_EARLY and _asks_for_rows(statement):
+            self.early[told(statement)] = None
+        return None
+
+    def refused(self, what: str) -> str:
+        """Remembers that the request asked for this, and says why it gets nothing."""
+        why = f"nothing was asked of the database when it was recorded, now: {what}"
+        self._tell(why)
+        return why
