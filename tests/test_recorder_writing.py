@@ -1,8 +1,10 @@
 """The writer: folders that fail, full queues, several processes, forks."""
 
+import gc
 import subprocess
 import sys
 import threading
+import weakref
 
 from recorded import read
 from shadowlab_recorder.room import Limits
@@ -75,3 +77,9 @@ def test_a_forked_worker_writes_with_a_thread_of_its_own(tmp_path, database):
     assert len(kept) == 3
     assert len({each["request"]["path"] for each in kept}) == 2
     assert all(each["db_snapshot"] for each in kept)
+
+
+def test_a_writer_that_nobody_uses_any_more_is_let_go_of(tmp_path):
+    made = weakref.ref(Writer(tmp_path, lambda tape, blob: {}, queue_length=1, queue_bytes=1))
+    gc.collect()
+    assert made() is None

@@ -10,6 +10,7 @@ import lzma
 import os
 import threading
 import time
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +47,8 @@ class Writer:
         self._disk_bytes = disk_bytes
         self._on_disk = 0
         self._until_measured = 0
-        self._forget()
-        os.register_at_fork(after_in_child=self._forget)
-        atexit.register(self.flush, 5.0)
+        self.forget()
+        _writers.add(self)
 
     def put(self, tape: Tape) -> bool:
         """Takes a finished tape; False when it was dropped. Never waits."""
@@ -73,7 +73,7 @@ class Writer:
                     return False
         return True
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
         """An empty queue and no thread: at the start, and in a child after a fork."""
         self._changed = threading.Condition()
         self._queue: deque[tuple[Tape, int]] = deque()
@@ -136,6 +136,24 @@ class Writer:
         count = self.counts[what]
         if count & (count - 1) == 0:
             _log.warning("shadowlab-recorder: %s recordings so far: %d (%s)", what, count, why)
+
+
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+"""Those that are in use; one that has something to write is held by its thread."""
+
+
+@atexit.register
+def _flush_all() -> None:
+    for writer in list(_writers):
+        writer.flush(5.0)
+
+
+def _forget_all() -> None:
+    for writer in list(_writers):
+        writer.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _text(document: dict[str, Any]) -> bytes:
