@@ -86,6 +86,10 @@ _PLACES: Final = {
 """In which module of this room each name is."""
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})
+
+
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'shadowlab.replay' has no attribute {name!r}")
