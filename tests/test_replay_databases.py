@@ -16,7 +16,7 @@ import pytest
 from shadowlab import errors, replay
 from shadowlab.case import open_case
 from shadowlab.records import Replay
-from shadowlab.replay import Runner
+from shadowlab.replay import Runner, postgres, recording
 from shadowlab.replay.fixture import Fixture, parse
 
 TOML = '[service]\nname = "rates"\nentrypoint = "main:run"\nkind = "function"\n'
@@ -92,7 +92,7 @@ def recorded(database: dict[str, Any], event: dict[str, Any] | None = None, **ot
 def replayed(folder: Path, code: str, fixture: Fixture, *, sandbox: str = "embedded") -> Replay:
     source = orders.repository(folder / "tree", {"shadowlab.toml": TOML, "main.py": code})
     case = open_case(folder / "case")
-    kept = replay.recording.keep(case, fixture)
+    kept = recording.keep(case, fixture)
     return replay.replay(case, [kept.id], source=source, revision="HEAD", sandbox=sandbox)
 
 
@@ -137,7 +137,7 @@ def test_without_postgresql_it_says_what_to_install(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("shadowlab.replay.postgres_server.INSTALLED", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(errors.SandboxError, match="PostgreSQL is not installed"):
-        replay.postgres.Postgres()
+        postgres.Postgres()
 
 
 @pytest.mark.slow
@@ -259,7 +259,7 @@ def test_rows_of_postgresql_are_made_as_few_as_fail(tmp_path: Path) -> None:
     fixture = recorded({"dialect": "postgresql", "schema": TABLES, "rows": rows})
     source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": SHARING})
     case = open_case(tmp_path / "case")
-    kept = replay.recording.keep(case, fixture)
+    kept = recording.keep(case, fixture)
     small = replay.minimise(case, kept.id, source=source, revision="HEAD")
     part = next(part for part in small.parts if part.name == "database")
     assert (part.unit, part.before, part.after, small.spent) == ("row", 120, 2, False)

@@ -13,6 +13,7 @@ from test_replay_pytest import pytest_in
 from shadowlab import replay
 from shadowlab.case import open_case
 from shadowlab.incidents import build_source, bundled
+from shadowlab.replay import recording
 
 DIVIDED = """\
 import os, psycopg
@@ -32,7 +33,7 @@ def written(folder: Path) -> Path:
     source = orders.repository(folder / "tree", {"shadowlab.toml": TOML, "main.py": DIVIDED})
     told = {"environment": {"read": ["DB_HOST", "DB_NAME", "PGSSLMODE"], "values": {}}, "db_environment": None}
     case = open_case(folder / "case")
-    kept = replay.recording.keep(case, recorded(ROWS, **told))
+    kept = recording.keep(case, recorded(ROWS, **told))
     done = replay.replay(case, [kept.id], source=source, revision="HEAD")
     replay.to_pytest(case, done, source, out=source.path)
     return source.path
