@@ -8,27 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from shadowlab.telemetry import shapes
 from shadowlab.telemetry.connection import statements
+from shadowlab.telemetry.looking import REDACTED_NAME, Staged
 from shadowlab.telemetry.segment import SIGNALS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_TEXTS: Final = {
-    "span": ("name", "status_message", "trace_state", "scope_name"),
-    "log": ("body", "event_name", "scope_name"),
-    "metric_point": ("description", "scope_name"),
-}
-_NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
-    "span": {
-        "events": ("at_ns", "name", "attributes", "dropped"),
-        "links": ("trace_id", "span_id", "trace_state", "flags", "attributes", "dropped"),
-    },
-    "log": {},
-    "metric_point": {"exemplars": ("at_ns", "value", "trace_id", "span_id", "attributes")},
-}
-"""Fields in the order of `stage.sql`: a row's identity must not depend on whether it was redacted."""
-_REDACTED_NAME: Final = "redacted_text(e.name)"
-_PROMOTED: Final = {"span": shapes.SPAN_COLUMNS, "log": shapes.LOG_COLUMNS, "metric_point": {}}
 _TIME: Final = {"span": "start_ns", "log": "at_ns", "metric_point": "at_ns"}
 _KEY: Final = {
     "span": "hash(span_id, start_ns)",
@@ -49,32 +34,30 @@ class Added:
     rows: dict[str, int]
 
 
-def append(con: DuckDBPyConnection, *, correlation: Sequence[str], known: Sequence[str]) -> Added:
+def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Added:
     """Move what is staged into the attached `segment`, leaving out rows that it or the databases `known` hold.
 
     The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
     con.execute(statements("append_resources"))
-    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM turn_resources")
+    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM stage_resources")
     added = dict.fromkeys(SIGNALS, 0)
-    for signal in SIGNALS:
-        staged = _one(con, f"SELECT count(*) FROM turn_{signal}s")
+    for signal, rows in staged.rows.items():
         con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")
-        if not staged:
+        if not rows:
             continue
-        found = shapes.find(con, signal, _PROMOTED[signal], correlation)
-        parts = {**found.expressions(), **_texts(con, signal)}
+        parts = staged.parts[signal]
         left_out = _leave_out(con, signal, parts, ("segment", *known))
-        if left_out < staged:
+        if left_out < rows:
             con.execute(_append_script(con, signal, parts, left_out))
             redacted += _one(con, _count_script(signal, parts, left_out))
-        added[signal] = staged - left_out
+        added[signal] = rows - left_out
     return Added(redacted=redacted, rows=added)
 
 
 def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], known: Sequence[str]) -> int:
     """Find the rows that are there already; gives their number."""
-    stage, key, during = f"turn_{signal}s", _KEY[signal], _during(con, signal)
+    stage, key, during = f"stage_{signal}s", _KEY[signal], _during(con, signal)
     keys = " UNION ALL ".join(f"SELECT {key} FROM {name}.{signal}s {during}" for name in known)
     ids = " UNION ALL ".join(f"SELECT row_id FROM {name}.{signal}s {during}" for name in known)
     con.execute(_filled(statements("suspects"), {"signal": signal, "key": key, "stage": stage, "stored": keys}))
@@ -88,7 +71,7 @@ def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], k
 def _during(con: DuckDBPyConnection, signal: str) -> str:
     """The time that the staged rows cover, as a condition that row groups can be left unread by."""
     time = _TIME[signal]
-    asked = f"SELECT min({time}), max({time}), count(*) - count({time}) FROM turn_{signal}s"
+    asked = f"SELECT min({time}), max({time}), count(*) - count({time}) FROM stage_{signal}s"
     first, last, timeless = con.execute(asked).fetchall()[0]
     if first is None:
         return f"WHERE {time} IS NULL"
@@ -100,7 +83,7 @@ def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str
     told = {
         "ready": _ready(signal, parts, *new),
         "only_nested": _where("(s.events IS NOT NULL OR s.links IS NOT NULL)", *new),
-        "ready_nested": _ready(signal, parts).replace("FROM turn_spans", "FROM few_spans"),
+        "ready_nested": _ready(signal, parts).replace("FROM stage_spans", "FROM few_spans"),
         "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
     }
     return _filled(statements(f"append_{signal}s"), told)
@@ -110,7 +93,7 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
     """Whether sorting would spare a question about some minutes the reading of row groups."""
     time = _TIME[signal]
     asked = f"""SELECT sum(last - first), max(last) - min(first) FROM (
-        SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM turn_{signal}s
+        SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM stage_{signal}s
         GROUP BY rowid // {_ROW_GROUP})"""
     covered, whole = con.execute(asked).fetchall()[0]
     return bool(whole and covered > _DISORDER * whole)
@@ -123,7 +106,7 @@ def _count_script(signal: str, parts: Mapping[str, str], left_out: int) -> str:
         **parts,
         "hot": f"SELECT said, count(*) AS n FROM ({pairs}) JOIN {signal}_redacted USING (k, v) GROUP BY said",
         "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
-        "name_of_event": _REDACTED_NAME if _REDACTED_NAME in parts.get("events", "") else "NULL",
+        "name_of_event": REDACTED_NAME if REDACTED_NAME in parts.get("events", "") else "NULL",
         "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",
         "only": _where(*new),
         "only_events": _where("s.events IS NOT NULL", *new),
@@ -148,32 +131,6 @@ def _filled(script: str, parts: Mapping[str, str]) -> str:
     for name, text in parts.items():
         script = script.replace(f"{{{name}}}", text)
     return script
-
-
-def _texts(con: DuckDBPyConnection, signal: str) -> dict[str, str]:
-    """How what lies beside the attributes is read: as it is, unless it holds a secret."""
-    table = f"turn_{signal}s"
-    texts = {}
-    for column in _TEXTS[signal]:
-        asked = f"SELECT count(*) FROM (SELECT DISTINCT {column} AS v FROM {table}) WHERE has_secret(v)"
-        texts[column] = f"redacted_text({column})" if _one(con, asked) else column
-    for column, fields in _NESTED[signal].items():
-        texts[column] = _nested(con, table, column, fields)
-    return texts
-
-
-def _nested(con: DuckDBPyConnection, table: str, column: str, fields: Sequence[str]) -> str:
-    entries = f"SELECT unnest({column}) AS e FROM {table} WHERE {column} IS NOT NULL"
-    pairs = f"SELECT unnest(e.attributes) AS a FROM ({entries})"
-    told = {}
-    if _one(con, f"SELECT count(*) FROM ({pairs}) WHERE secret_key(a.k) OR has_secret(a.v)"):
-        told["attributes"] = "redacted_pairs(e.attributes)"
-    for field in {"name", "trace_state"}.intersection(fields):  # people write sentences there
-        texts = f"SELECT DISTINCT e.{field} AS v FROM ({entries})"
-        if _one(con, f"SELECT count(*) FROM ({texts}) WHERE has_secret(v)"):
-            told[field] = f"redacted_text(e.{field})"
-    again = ", ".join(f"'{field}': {told.get(field, f'e.{field}')}" for field in fields)
-    return f"list_transform({column}, lambda e: {{{again}}})" if told else column
 
 
 def _one(con: DuckDBPyConnection, query: str) -> int:

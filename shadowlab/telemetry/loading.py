@@ -22,9 +22,6 @@ from shadowlab.telemetry.segments import Origin, Segment
 from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
-_APPEND_AT: Final = 240_000
-"""Staged rows that are moved into the segment at once: two row groups nearly, since DuckDB reads each in a thread of
-its own, takes over whole what commits as one, and copies fewer. Many small files share one turn."""
 _PUBLISH_AT: Final = 4_000_000
 """Rows after which a segment is closed at the next end of a file."""
 
@@ -67,6 +64,7 @@ class Loading:
         self.con.execute(connection.statements("macros"))
         readers.prepare(self.con)
         store.attach_all(self.con, self.case.telemetry, self._known())
+        self._turns.open()
         return self
 
     def __exit__(
@@ -131,7 +129,7 @@ class Loading:
             raise errors.TelemetryError(f"holds no {reader.name} that can be read{why}")
         taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
         taken.size = packed.size
-        if self._staged() > _APPEND_AT:
+        if self._staged() >= self._turns.rows:
             self._append()
 
     def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
@@ -140,7 +138,7 @@ class Loading:
         found = 0
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
-                if self._staged() > _APPEND_AT:
+                if self._staged() >= self._turns.rows:
                     self._append()
                 try:
                     found += portion.stage(self.con)
@@ -168,36 +166,39 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self) -> None:
+    def _append(self, *, last: bool = False) -> None:
         """Have what is staged moved into the open segment, beside what is done next."""
-        self._collect()
+        if self._turns.full:
+            self._collect()
         if self._open is None:
             self._open = segments.new_path(self.case, "telemetry")
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
+        self._turns.begin(shares, [store.name_of(s) for s in self._known()], last=last)
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
-    def _collect(self) -> None:
-        """Wait for the rows that are on their way, and count them."""
+    def _collect(self) -> bool:
+        """Wait for the oldest rows that are on their way, and count them; False when none are."""
         turn = self._turns.collect()
         if turn is None:
-            return
+            return False
         self.redacted += turn.added.redacted
         for signal, rows in turn.added.rows.items():
             self._in_segment[signal] += rows
         for taken, rows in turn.shares:
             taken.rows += rows
+        return True
 
     def publish(self) -> None:
         """Close the open segment and show it to readers; nothing happens when no row is new."""
         if not self._taken:
             return
         if self._staged():
-            self._append()
-        self._collect()
+            self._append(last=True)
+        while self._collect():
+            pass
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
         if self._open and sum(self._in_segment.values()):
             self._put_in_place(*self._open)

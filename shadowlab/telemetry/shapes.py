@@ -150,12 +150,12 @@ def find(
 ) -> Shapes:
     """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, which keys are hot."""
     wanted = {**promoted, "correlation_id": tuple(correlation), **_FLAG}
-    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"turn_{signal}s")).fetchall() if key is not None)
+    hot = frozenset(key for (key,) in con.execute(_HOT.format(stage=f"stage_{signal}s")).fetchall() if key is not None)
     positions = ", ".join(f"{_position(keys)} AS p_{name}" for name, keys in wanted.items())
     hot_keys = f"[{', '.join(map(quoted, sorted(hot)))}]::VARCHAR[]"
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE {signal}_shapes AS
-        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM turn_{signal}s GROUP BY shape),
+        f"""CREATE TABLE {signal}_shapes AS
+        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM stage_{signal}s GROUP BY shape),
              listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
                                lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts,
                            list_filter(range(1, len(coalesce(keys, [])) + 1),
@@ -179,7 +179,7 @@ def find(
 def _redact(con: DuckDBPyConnection, signal: str, keys: Sequence[str]) -> dict[str, str]:
     """Make the table `<signal>_redacted` of each value under a hot key; says where those of the first `keys` stand."""
     con.execute(
-        f"CREATE OR REPLACE TEMP TABLE {signal}_redacted AS "
+        f"CREATE TABLE {signal}_redacted AS "
         f"SELECT k, v, redacted_value(k, v) AS said FROM ({hot_pairs(signal)}) GROUP BY k, v"
     )
     return {key: f"r{n}.said" for n, key in enumerate(list(dict.fromkeys(keys))[:MOST_LOOKED_UP])}
@@ -188,7 +188,7 @@ def _redact(con: DuckDBPyConnection, signal: str, keys: Sequence[str]) -> dict[s
 def hot_pairs(signal: str, only: str = "") -> str:
     """Each key and value of the rows `only` where a secret may be, as a query."""
     return f"""SELECT unnest(list_select(s.keys, h.hot_at)) AS k, unnest(list_select(s.vals, h.hot_at)) AS v
-        FROM turn_{signal}s s JOIN {signal}_shapes h ON h.shape = s.shape AND h.hot {only}"""
+        FROM stage_{signal}s s JOIN {signal}_shapes h ON h.shape = s.shape AND h.hot {only}"""
 
 
 def _position(keys: Sequence[str]) -> str:

@@ -1,20 +1,30 @@
-"""Append in a thread: while one turn of rows is moved into the segment, the next is read and staged."""
+"""Append in a thread: while one turn of rows is moved into the segment, the next is read and staged.
+
+Who calls DuckDB works in it. Two threads call it here, so that it has one of its own less than there are cores until
+the last turn: with as many, two cores spend a tenth of their time on handing work to each other.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab.telemetry import appending
+from shadowlab.telemetry import appending, looking
 from shadowlab.telemetry.connection import statements
+from shadowlab.telemetry.looking import Staged
 from shadowlab.telemetry.segment import SIGNALS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-_TABLES: Final = ("resources", *(f"{signal}s" for signal in SIGNALS))
+_MOST: Final = 2
+"""Turns that are under way before staging has to wait."""
+_ROW_GROUP: Final = 122_880
+_ROW_GROUPS: Final = 2
+"""How many may be moved in one turn; more take more memory than they save time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,38 +46,58 @@ class Turn:
 
 
 class Turns:
-    """Rows are staged in `stage_...`; a turn renames these to `turn_...` and leaves empty ones in their place."""
+    """Each turn's tables lie in a schema of its own; rows are staged in the one that began last."""
 
     def __init__(self, con: DuckDBPyConnection, variables: Mapping[str, bytes], correlation: Sequence[str]) -> None:
         self._con, self._own, self._correlation = con, con.cursor(), correlation
         self._pool = ThreadPoolExecutor(1, "appending")
-        self._pending: Future[Turn] | None = None
+        self._pending: deque[Future[Turn]] = deque()
+        self._begun = 0
+        self._cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
+        self._beside = max(self._cores - 1, 1)
+        self.rows = _ROW_GROUP * min(self._beside, _ROW_GROUPS)
+        """Staged rows that are worth a turn: DuckDB reads a row group in one thread, and takes it over as it is."""
         for each in (self._con, self._own):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
         con.execute("SET preserve_insertion_order = true")  # what came in order need not be sorted
-        con.execute(statements("stage"))
 
-    def begin(self, shares: Sequence[Share], known: Sequence[str]) -> None:
-        """Start a turn with everything that is staged; the one before must have been collected."""
-        for table in _TABLES:
-            self._con.execute(f"ALTER TABLE stage_{table} RENAME TO turn_{table}")
+    def open(self) -> None:
+        """Make the tables of the next turn, once what its statements call is there."""
+        self._begun += 1
+        self._con.execute(f"CREATE SCHEMA memory.turn_{self._begun}")
+        self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
-        self._pending = self._pool.submit(self._append, tuple(shares), tuple(known))
+
+    def begin(self, shares: Sequence[Share], known: Sequence[str], *, last: bool = False) -> None:
+        """Start a turn with everything that is staged; beside the `last`, nothing is.
+
+        Who has less to do looks through the rows: this thread when the other is at a turn still, else the other.
+        """
+        self._con.execute(f"SET threads = {self._cores if last else self._beside}")
+        busy = self._pending and not self._pending[-1].done()
+        staged = self._look(self._con) if busy else None
+        self._pending.append(self._pool.submit(self._append, self._begun, staged, tuple(shares), tuple(known)))
+        self.open()
+
+    @property
+    def full(self) -> bool:
+        """Whether a turn should be collected before the next begins."""
+        return len(self._pending) >= _MOST
 
     def collect(self) -> Turn | None:
-        """Wait for the turn that runs; gives what it added, None when none runs. Raises what it raised."""
-        if self._pending is None:
-            return None
-        turn = self._pending.result()
-        self._pending = None
-        return turn
+        """Wait for the oldest turn; gives what it added, None when none is under way. Raises what it raised."""
+        return self._pending.popleft().result() if self._pending else None
 
-    def _append(self, shares: tuple[Share, ...], known: tuple[str, ...]) -> Turn:
-        added = appending.append(self._own, correlation=self._correlation, known=known)
+    def _look(self, con: DuckDBPyConnection) -> Staged:
+        return looking.look(con, self._correlation)
+
+    def _append(self, number: int, staged: Staged | None, shares: tuple[Share, ...], known: tuple[str, ...]) -> Turn:
+        self._own.execute(_within(number))
+        added = appending.append(self._own, staged or self._look(self._own), known)
         self._own.execute("CHECKPOINT segment")  # what this turn let go of is there for the next
         told = tuple((share.whose, self._new_rows(share)) for share in shares)
-        self._own.execute("; ".join(f"DROP TABLE turn_{table}" for table in _TABLES))
+        self._own.execute(f"DROP SCHEMA memory.turn_{number} CASCADE")
         return Turn(added, told)
 
     def _new_rows(self, share: Share) -> int:
@@ -75,7 +105,7 @@ class Turns:
         for signal in SIGNALS:
             until = f" AND pos < {share.until[signal]}" if share.until else ""
             of_it = f"WHERE pos >= {share.first[signal]}{until}"
-            new += self._count(f"(SELECT rowid AS pos FROM turn_{signal}s) {of_it}")
+            new += self._count(f"(SELECT rowid AS pos FROM stage_{signal}s) {of_it}")
             new -= self._count(f"{signal}_left_out {of_it}")
         return new
 
@@ -88,3 +118,8 @@ class Turns:
             self._own.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._own.close()
+
+
+def _within(number: int) -> str:
+    """What makes a connection look for tables in this turn's schema first."""
+    return f"SET search_path = 'memory.turn_{number},memory.main'"

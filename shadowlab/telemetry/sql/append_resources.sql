@@ -1,7 +1,7 @@
 -- Resources by the hash of their content; `origin` leads from what was read to what is kept.
 CREATE OR REPLACE TEMP TABLE told AS
 SELECT DISTINCT raw, hash(list_sort(attributes)) AS resource_id, map_of(list_sort(attributes)) AS ra
-FROM (SELECT raw, redacted_pairs(attributes) AS attributes FROM turn_resources);
+FROM (SELECT raw, redacted_pairs(attributes) AS attributes FROM stage_resources);
 
 INSERT INTO segment.resources
 SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY resource_id), resource_id, ra

@@ -4,7 +4,7 @@ WITH redacted AS (
         severity_text, severity_word(severity_number, severity_text) AS severity, {body} AS body, body_type, {event_name} AS event_name,
         {promoted}, o.service_version, o.deployment_environment, {scope_name} AS scope_name, scope_version, flags, dropped_attributes,
         {map} AS attributes, types AS attribute_types, s.shape, {extra} AS extra
-    FROM turn_logs s JOIN log_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
+    FROM stage_logs s JOIN log_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
 SELECT * EXCLUDE (shape, extra),
     hash(resource_id, scope_name, scope_version, at_ns, observed_ns, severity_number, severity_text, body, body_type, trace_id,
          span_id, flags, event_name, shape, attributes, attribute_types, extra, dropped_attributes) AS row_id

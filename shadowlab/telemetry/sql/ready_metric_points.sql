@@ -5,7 +5,7 @@ WITH redacted AS (
         CASE WHEN exemplars IS NOT NULL THEN list_transform({exemplars}, lambda e: {'at_ns': e.at_ns, 'value': e.value,
             'trace_id': e.trace_id, 'span_id': e.span_id, 'attributes': map_of(e.attributes)}) END AS exemplars,
         o.service_version, {map} AS attributes, types AS attribute_types, s.shape, {extra} AS extra
-    FROM turn_metric_points s JOIN metric_point_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
+    FROM stage_metric_points s JOIN metric_point_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
 SELECT * EXCLUDE (shape, extra),
     hash(resource_id, scope_name, scope_version, name, description, unit, kind, temporality, monotonic, start_ns, at_ns, value,
          value_int, count, sum, min, max, bucket_counts, explicit_bounds, scale, zero_count, zero_threshold, positive_offset,

@@ -8,7 +8,7 @@ WITH redacted AS (
         coalesce(len(list_filter(events, lambda e: e.name = 'exception')), 0) AS exceptions,
         {map} AS attributes, types AS attribute_types, {events} AS events, {links} AS links, s.shape, {extra} AS extra,
         {value_of_flag} AS flag, coalesce({value_of_flag_variant}, {value_of_flag_value}) AS flag_variant
-    FROM turn_spans s JOIN span_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
+    FROM stage_spans s JOIN span_shapes h ON h.shape = s.shape LEFT JOIN origin o ON o.raw = s.raw {joins} {only})
 SELECT * EXCLUDE (flag, flag_variant, shape, extra),
     CASE WHEN flag IS NOT NULL OR events IS NOT NULL THEN flags_of(events, flag, flag_variant) END AS feature_flags,
     hash(resource_id, scope_name, scope_version, trace_id, span_id, parent_span_id, trace_state, flags, name, kind, start_ns,
