@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from shadowlab import errors
+from shadowlab import errors, reading
 from shadowlab.records import Candidate, Proposal, Recording, Replay, Suspect, Triage
 
 if TYPE_CHECKING:
@@ -121,18 +121,12 @@ def patch(wanted: Candidate | str | os.PathLike[str] | None) -> str | None:
     if isinstance(wanted, str) and "\n" in wanted:
         return wanted
     try:
-        with open(wanted, encoding="utf-8") as file:
-            diff = file.read(_LONGEST_PATCH + 1)
+        return reading.text(wanted, _LONGEST_PATCH)
     except (OSError, UnicodeDecodeError) as exc:
         told = exc.strerror if isinstance(exc, OSError) else "it is no text"
         raise errors.PatchError(
             f"{wanted} cannot be read: {told}", hint="name a unified diff, as `git diff` writes it"
         ) from exc
-    if len(diff) > _LONGEST_PATCH:
-        raise errors.PatchError(
-            f"{wanted} is too long for a patch", hint="name a unified diff, as `git diff` writes it"
-        )
-    return diff
 
 
 def revision(inv: Opened, ids: Sequence[str], wanted: str | None) -> str:

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab import errors, live, times
+from shadowlab import errors, live, reading, times
 from shadowlab.evidence import Evidence
 from shadowlab.investigation import Investigation, open_investigation
 from shadowlab.register import Incident, Register
@@ -30,6 +30,7 @@ _BEFORE: Final = 2
 _AFTER_NS: Final = 60_000_000_000
 """How long after the moment that it names an incident's telemetry goes on: a minute."""
 _SHORTEST_SECRET: Final = 16
+_LONGEST_SECRET: Final = 4096
 
 Tell = Callable[[str], None]
 
@@ -240,7 +241,7 @@ def _door(watching: Watch, address: str | None, secret: Path | None) -> Iterator
     if secret is None:
         raise errors.UsageError("--webhook needs --webhook-secret", hint="a file with the secret that senders know")
     try:
-        content = secret.read_bytes().strip()
+        content = reading.content(secret, _LONGEST_SECRET).strip()
     except OSError as exc:
         raise errors.UsageError(f"{secret} cannot be read: {exc.strerror}", hint="name the file of the secret") from exc
     if len(content) < _SHORTEST_SECRET:

@@ -193,6 +193,31 @@ def test_words_that_name_nothing_are_refused(small: Path, words: tuple[str, ...]
 
 
 @pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (("triage", "--changes"), "16,000,000 characters"),
+        (("triage", "--slo"), "4,000,000 characters"),
+        (("receive", "--token-file"), "4,096 characters"),
+        (("watch", "--once", "--webhook", "127.0.0.1:0", "--webhook-secret"), "4,096 bytes"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_a_file_without_an_end_is_refused_before_it_fills_the_memory(
+    small: Path, words: tuple[str, ...], most: str
+) -> None:
+    verb, *more = words
+    refused(small, verb, small, *more, "/dev/zero", says=f"/dev/zero cannot be read: it is longer than {most}\nhint: ")
+
+
+@pytest.mark.parametrize(("device", "says"), [("zero", "longer than 1,000,000 characters"), ("urandom", "is no text")])
+def test_a_query_without_an_end_is_refused_before_it_fills_the_memory(small: Path, device: str, says: str) -> None:
+    with open(f"/dev/{device}", "rb") as endless:
+        done = CliRunner().invoke(main, ["sql", str(small), "-"], input=endless)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert f"{says}\nhint: " in done.stderr
+
+
+@pytest.mark.parametrize(
     "query",
     [
         "DROP VIEW spans",
@@ -268,10 +293,10 @@ def test_a_source_that_cannot_be_used_is_refused(
     refused(small, "replay", small, "--source", folder, "--recording", recording, "--revision", "HEAD", says=says)
 
 
-@pytest.mark.parametrize("kind", [*BAD, "missing"])
+@pytest.mark.parametrize("kind", [*BAD, "missing", "endless"])
 def test_an_event_that_cannot_be_read_makes_no_case(tmp_path: Path, repository: Callable[..., Path], kind: str) -> None:
     source = repository(shadowlab__toml=MANIFEST, app__py="")
-    event = tmp_path / "event.json"
+    event = Path("/dev/zero") if kind == "endless" else tmp_path / "event.json"
     if kind in BAD:
         event.write_bytes(BAD[kind])
     refused(tmp_path, "from-event", tmp_path / "case", event, "--source", source, says=str(event))

@@ -95,7 +95,7 @@ def test_an_overview_names_what_failed_and_the_beginning_of_a_name_will_do(tmp_p
 
 
 def test_a_patch_that_is_another_kind_of_file_is_refused_before_it_fills_the_memory() -> None:
-    with pytest.raises(errors.PatchError, match="/dev/zero is too long for a patch"):
+    with pytest.raises(errors.PatchError, match="/dev/zero cannot be read: it is longer than 4,000,000 characters"):
         choice.patch("/dev/zero")
 
 

@@ -6,15 +6,17 @@ import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
-from shadowlab import errors
+from shadowlab import errors, reading
 from shadowlab.cli.commands import CASE, FILE, JSON, TELEMETRY, main, verb
 
 ASKED = ("signatures", "rates", "burn", "contrast", "edges", "trace")
 """Questions that ship as expressions, for the case's own store and for larger ones."""
+_LONGEST_QUERY = 1_000_000
+"""Characters."""
 
 
 @main.command()
@@ -70,10 +72,19 @@ def sql(
 
     if inv.telemetry or query.strip() in {f"@{name}" for name in ASKED}:
         return terminal.Rows(inv.ask(query, window=window, at=at, service=service, trace=trace), form)
-    if query == "-" and sys.stdin is None:
-        raise errors.UsageError("standard input is closed", hint="give the query itself")
-    rows = inv.sql(sys.stdin.read() if query == "-" else query, timeout=timeout, memory=memory)
+    rows = inv.sql(_from_standard_input() if query == "-" else query, timeout=timeout, memory=memory)
     return terminal.Rows(rows, form)
+
+
+def _from_standard_input() -> str:
+    stream: TextIO | None = sys.stdin
+    if stream is None:
+        raise errors.UsageError("standard input is closed", hint="give the query itself")
+    try:
+        return reading.whole(stream, _LONGEST_QUERY)
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise errors.UsageError(f"standard input cannot be read: {reason}", hint="give the query itself") from exc
 
 
 @verb("show")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from shadowlab import errors
+from shadowlab import errors, reading
 from shadowlab.case import Case
 from shadowlab.records import Recording
 from shadowlab.replay import blobs, recording, tapes
@@ -80,9 +80,7 @@ def _seed(told: dict[str, Any]) -> int:
 
 def _read(file: Path) -> Any:
     try:
-        if file.stat().st_size > LARGEST_RECORDING:
-            raise errors.RecordingError(f"{file}: more than {LARGEST_RECORDING >> 20} MiB")
-        return json.loads(file.read_bytes())
+        return json.loads(reading.content(file, LARGEST_RECORDING))
     except OSError as exc:
         raise errors.RecordingError(f"{file} cannot be read: {exc.strerror}", hint="name a JSON file") from exc
     except (ValueError, RecursionError) as exc:

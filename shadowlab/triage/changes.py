@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from shadowlab import errors, times
+from shadowlab import errors, reading, times
 from shadowlab.records import Change
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT, Clock
@@ -28,6 +28,8 @@ from shadowlab.triage.spans import NEVER
 from shadowlab.triage.tables import Store
 
 _SLICES = 240
+_LONGEST = 16_000_000
+"""Characters of a file of changes."""
 _ABSENT = 3
 """Slices for which a version must be gone to count as deployed anew."""
 _LEAK = 0.1
@@ -262,9 +264,10 @@ def load(path: str | Path) -> tuple[Change, ...]:
     """
     told = []
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = reading.text(path, _LONGEST).splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        raise errors.TelemetryError(f"{path} cannot be read: {exc}", hint="one JSON object a line") from exc
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise errors.TelemetryError(f"{path} cannot be read: {reason}", hint="one JSON object a line") from exc
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue

@@ -26,12 +26,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from shadowlab import errors, times
+from shadowlab import errors, reading, times
 from shadowlab.triage.selector import Selector, read_selector
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 30 * 86400, "Q": 90 * 86400, "Y": 365 * 86400}
 _HINT = "see `pydoc shadowlab.triage.slo` for a document that can be read"
-_MAX_BYTES = 4 << 20
+_LONGEST = 4_000_000
+"""Characters of a file of objectives."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,9 +106,7 @@ def load(path: str | Path) -> tuple[ObjectiveSpec, ...]:
 
     file = Path(path)
     try:
-        if file.stat().st_size > _MAX_BYTES:
-            raise errors.ObjectiveError(f"{file} is larger than {_MAX_BYTES >> 20} MiB: no objective", hint=_HINT)
-        told = [d for d in yaml.safe_load_all(file.read_text(encoding="utf-8")) if d is not None]
+        told = [d for d in yaml.safe_load_all(reading.text(file, _LONGEST)) if d is not None]
         documents = [one for d in told for one in (d if isinstance(d, list) else [d])]  # as OpenSLO's own SDK reads
     except OSError as exc:
         raise errors.ObjectiveError(f"{file} cannot be read: {exc.strerror}", hint="name an OpenSLO file") from exc

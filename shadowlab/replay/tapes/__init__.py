@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shadowlab import errors
+from shadowlab import errors, reading
 from shadowlab.replay.tapes.base import Format, Sheet, outbound
 from shadowlab.replay.tapes.har import Har
 from shadowlab.replay.tapes.hoverfly import Hoverfly
@@ -149,8 +149,6 @@ def _yaml(text: str) -> Any:
 
 def _content(file: Path) -> bytes:
     try:
-        if file.stat().st_size > LARGEST:
-            raise errors.RecordingError(f"{file}: more than {LARGEST >> 20} MiB", hint="take those of one request")
-        return file.read_bytes()
+        return reading.content(file, LARGEST)
     except OSError as exc:
         raise errors.RecordingError(f"{file} cannot be read: {exc.strerror}", hint="name a file to read") from exc

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from shadowlab import errors
+from shadowlab import errors, reading
+
+_LONGEST_TOKEN = 4096
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Listen:
 
 def _token(place: Path) -> str:
     try:
-        token = place.read_text(encoding="ascii").strip()
+        token = reading.text(place, _LONGEST_TOKEN, encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not plain text"
         raise errors.UsageError(
