@@ -1,6 +1,6 @@
 """Burn rates against values computed by hand."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -64,6 +64,15 @@ def test_the_trigger_raises_an_incident_and_can_be_moved(tmp_path: Path):
     assert calm.objectives[0].budget_spent == pytest.approx(0.0139, abs=1e-4)
     assert (calm.incident, raised.incident, told.incident) == (False, True, True)
     assert raised.objectives[0].windows["30m"].alert == "page"
+
+
+def test_a_moment_before_all_data_is_said_to_be_one(tmp_path: Path):
+    story = Story()
+    busy(story, seconds=60)
+    found = triaged(story, tmp_path, objectives=[objective()], at=datetime(1999, 1, 1, tzinfo=UTC))
+    (told,) = (note for note in found.notes if "the data starts at" in note)
+    assert told.startswith("no window holds any data: the data starts at 20")
+    assert told.endswith("Z, after the moment that was asked for")
 
 
 def test_a_gap_is_no_request_and_no_failure(tmp_path: Path):

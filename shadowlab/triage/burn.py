@@ -239,12 +239,15 @@ def _nothing(store: Store, spec: ObjectiveSpec) -> errors.ObjectiveError:
 
 def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[str]:
     """What a reader of the rates must know."""
+    starts = f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}"
+    if at_ns < data.first_ns:
+        return [f"no window holds any data: {starts}, after the moment that was asked for"]
     told = []
-    covered = timedelta(seconds=max(0, at_ns - data.first_ns) // 10**9)
+    covered = timedelta(seconds=(at_ns - data.first_ns) // 10**9)
     longer = [times.spoken(n) for n in WINDOWS if n > covered]
     if longer and objectives:
         told.append(
-            f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}, {covered} before: "
+            f"{starts}, {covered} before: "
             f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
         )
     for o in objectives:
