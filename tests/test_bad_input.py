@@ -11,7 +11,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -340,6 +342,15 @@ def test_a_file_that_is_not_there_and_one_of_another_kind_have_hints_of_their_ow
     assert "hint: check its name" in refused(small, "ingest", small, tmp_path / "gone.json", says="cannot be read")
     (tmp_path / "words.txt").write_text("nothing but words\n")
     assert "hint: OTLP, Jaeger" in refused(small, "ingest", small, tmp_path / "words.txt", says="no telemetry")
+
+
+def test_an_archive_is_called_one(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "traces.zip", "w") as file:
+        file.writestr("traces.json", "{}")
+    with tarfile.open(tmp_path / "traces.tgz", "w:gz") as file:
+        file.add(tmp_path / "traces.zip", "traces.zip")
+    for name, kind in (("traces.zip", "a zip archive"), ("traces.tgz", "a tar archive")):
+        refused(tmp_path, "ingest", tmp_path / "case", tmp_path / name, says=f"it is {kind}, so unpack it first")
 
 
 def test_a_merge_of_one_is_said_in_the_words_of_the_command(small: Path) -> None:

@@ -22,6 +22,14 @@ __all__ = ["READERS", "Faults", "Portion", "Reader", "prepare", "reader_for"]
 
 READERS: Sequence[Reader] = (OtlpJson(), Jaeger(), Zipkin(), OtlpProtobuf(), Crash())
 """In the order in which they are asked."""
+_PACKED = (
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"\xfd7zXZ\0", "packed with xz"),
+    (0, b"BZh", "packed with bzip2"),
+    (257, b"ustar", "a tar archive"),
+)
+"""Where a kind of file has which bytes."""
 
 
 def prepare(con: DuckDBPyConnection) -> None:
@@ -40,6 +48,9 @@ def reader_for(head: bytes) -> Reader:
 
 
 def _looks_like(head: bytes) -> str:
+    for offset, magic, kind in _PACKED:
+        if head.startswith(magic, offset):
+            return f"it is {kind}, so unpack it first"
     text = head.lstrip()[:200].lower()
     if not text:
         return "it holds nothing"
