@@ -5,6 +5,8 @@ import lzma
 import os
 import sqlite3
 
+import psycopg
+import pytest
 import shadowlab_recorder
 from shadowlab_recorder.snapshot import _backup
 
@@ -86,3 +88,38 @@ def test_python_310_takes_the_same_image_through_a_file(database):
 
     with contextlib.closing(sqlite3.connect(database)) as connection:
         assert _backup(connection)[100:] == connection.serialize()[100:]
+
+
+class TimedOut(BaseException):
+    """As a timeout of gevent, which reaches what runs wherever it waits."""
+
+
+class Waiting:
+    """A connection on which the statement that starts so is not answered in time."""
+
+    def __init__(self, statement):
+        self.statement = statement
+
+    def execute(self, statement):
+        if statement.startswith(self.statement):
+            raise TimedOut
+
+    def close(self):
+        pass
+
+
+def test_a_request_that_runs_out_of_time_gives_its_place_for_a_connection_back(monkeypatch):
+    def late(*_, **__):
+        raise TimedOut
+
+    snapshot = shadowlab_recorder.PostgresSnapshot("", connections=1)
+    monkeypatch.setattr(psycopg, "connect", late)
+    with pytest.raises(TimedOut):
+        snapshot.take()
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **__: Waiting("BEGIN"))
+    with pytest.raises(TimedOut):
+        snapshot.take()
+    monkeypatch.setattr(psycopg, "connect", lambda *_, **__: Waiting("ROLLBACK"))
+    with pytest.raises(TimedOut):
+        snapshot.take().release()
+    assert snapshot.take() is not None

@@ -44,7 +44,7 @@ class PostgresSnapshot:
         try:
             # The first query of the transaction takes the snapshot; the two travel together.
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1")
-        except Exception:
+        except BaseException:  # gevent's timeouts are no Exception, and a place that is lost never comes back
             self._lose(connection)
             raise
         return Held(self, connection)
@@ -60,7 +60,7 @@ class PostgresSnapshot:
 
         try:
             return psycopg.connect(self.conninfo, autocommit=True, connect_timeout=2)
-        except Exception:
+        except BaseException:  # as above
             with self._lock:
                 self._left += 1
             raise
@@ -71,6 +71,9 @@ class PostgresSnapshot:
             connection.execute("ROLLBACK")
         except Exception:  # a connection that cannot end its transaction is of no more use; the next is made anew
             self._lose(connection)
+        except BaseException:
+            self._lose(connection)
+            raise
         else:
             with self._lock:
                 self._free.append(connection)
