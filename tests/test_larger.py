@@ -273,6 +273,10 @@ def test_a_slice_leaves_out_what_the_case_has_from_files_of_its_own(
     (before,) = inv.sql(counted).rows()
     told = inv.slice(f"parquet://{layout}", services=["payments-api"], window="2m")
     assert (told.spans, told.logs) == (0, 0)
+    empty = sl.open(tmp_path / "empty")
+    empty.slice(f"parquet://{layout}", services=["payments-api"], window="2m")
+    moved = [each.ledger[-1]["arguments"]["bytes_moved"] for each in (inv, empty)]
+    assert moved[0] == moved[1], "what is left out has been moved all the same"
     assert inv.sql(counted).rows() == [before]
     told = inv.slice(f"parquet://{layout}", window="20m")
     assert told.spans == 800, "the calls, which the case's own files lack"

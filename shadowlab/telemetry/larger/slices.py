@@ -99,19 +99,20 @@ def take_slice(
             if progress:
                 progress("slice", done, len(_PULLED))
             pulled[part] = ask(engine, expressions.everything(part), (part,), whole).arrow()
+        moved = sum(table.nbytes for table in pulled.values())
         paths = _written(pulled, held or {}, Path(name))
         if progress:
             progress("slice", len(_PULLED), len(_PULLED))
-        yield Slice(paths, spans, sum(table.nbytes for table in pulled.values()))
+        yield Slice(paths, spans, moved)
 
 
-def _written(pulled: dict[str, pa.Table], held: Mapping[str, pa.Table], folder: Path) -> tuple[Path, ...]:
+def _written(pulled: Mapping[str, pa.Table], held: Mapping[str, pa.Table], folder: Path) -> tuple[Path, ...]:
     with connection.closing(connection.connect(spill=folder)) as con:
-        for part, table in pulled.items():
-            pulled[part] = _without(con, part, table, held[part]) if part in held else table
-            con.register(part, pulled[part])
+        new = {part: _without(con, part, told, held[part]) if part in held else told for part, told in pulled.items()}
+        for part, table in new.items():
+            con.register(part, table)
         con.execute(resources.files("shadowlab.telemetry.larger").joinpath("sql", "otlp.sql").read_text())
-        return tuple(_copied(con, part, folder) for part in ("spans", "logs", "metric_points") if len(pulled[part]))
+        return tuple(_copied(con, part, folder) for part in ("spans", "logs", "metric_points") if len(new[part]))
 
 
 def _without(con: DuckDBPyConnection, part: str, told: pa.Table, held: pa.Table) -> pa.Table:
