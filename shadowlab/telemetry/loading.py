@@ -22,6 +22,8 @@ from shadowlab.telemetry.segments import Origin, Segment
 from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
+_MEMORY: Final = "1600MB"
+"""What DuckDB may hold; near it, each block that is let go of is given back to the system, and asked for anew."""
 _PUBLISH_AT: Final = 4_000_000
 """Rows after which a segment is closed at the next end of a file."""
 
@@ -55,7 +57,7 @@ class Loading:
         self._open: tuple[Path, Path] | None = None
         self._in_segment = dict.fromkeys(_STAGES, 0)
         self._spool = Path(tempfile.mkdtemp(prefix=segments.SPOOL, dir=case.telemetry))
-        self.con = connection.connect(spill=self._spool)
+        self.con = connection.connect(memory=_MEMORY, spill=self._spool)
         variables = privacy.key_variables(case.key("redaction"))
         self._turns = Turns(self.con, variables, correlation)
 
