@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -20,7 +21,8 @@ from shadowlab.case import open_case
 from shadowlab.records import Replay
 from shadowlab.replay import Runner, recording, spelling
 from shadowlab.replay.fixture import Fixture, parse
-from shadowlab.replay.inside.unasked import harmless, told
+from shadowlab.replay.inside import unasked_postgres
+from shadowlab.replay.inside.unasked import Unasked, harmless, told
 
 FASTAPI = """\
 import os, sqlite3
@@ -267,6 +269,48 @@ def test_what_pools_and_drivers_say_by_themselves_asks_nothing(statement: str) -
 )  # fmt: skip
 def test_all_else_asks(statement: str) -> None:
     assert not harmless(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "own"),
+    [
+        ("SELECT v FROM rates", True), ("(SELECT v FROM rates) UNION (SELECT 1)", True), ("TABLE rates", True),
+        ("SELECT pg_fee FROM rates", True), ("SELECT fee FROM pg_rates", True), ("SELECT nextval('a')", True),
+        ("SELECT v FROM rates WHERE name IN (SELECT name FROM sqlite_master)", True),
+        ("SELECT name FROM main.sqlite_master", False), ('SELECT 1 FROM "pg_catalog"."pg_class"', False),
+        ("SELECT oid FROM pg_type t JOIN LATERAL unnest(ARRAY[1]) u ON true", False),
+        ("CREATE TABLE rates (v)", False), ("PRAGMA table_info(rates)", False),
+    ],
+)  # fmt: skip
+def test_rows_of_the_services_own_tables_count_before_the_request(statement: str, own: bool) -> None:
+    unasked = Unasked(pytest.fail)
+    assert unasked.refusal(statement) is None
+    assert bool(unasked.early) is own
+
+
+def test_psycopg2_is_heard_of_when_it_connects_whenever_that_is() -> None:
+    heard: list[str] = []
+    unasked, module = Unasked(heard.append), SimpleNamespace(connect=lambda place: place, OperationalError=ValueError)
+    unasked_postgres.install_psycopg2(module, unasked)
+    assert module.connect("early") == "early"
+    assert list(unasked.early) == ["a connection of psycopg2"]
+    with unasked.during(untouched=True), pytest.raises(ValueError, match="now: a connection of psycopg2"):
+        module.connect("late")
+    assert len(heard) == 1
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_connection_that_cannot_be_heard_is_not_passed_over(tmp_path: Path, early: bool) -> None:
+    made = 'sqlite3.connect(os.environ["SHOP_DB"], factory=lambda *a, **b: sqlite3.Connection(*a, **b))\n'
+    code = FASTAPI.replace("app = FastAPI()", f"{made}app = FastAPI()")
+    if not early:
+        code = FASTAPI.replace(
+            "    return {", f"    try:\n        {made}    except sqlite3.Error:\n        pass\n    return {{"
+        )
+    done = replayed(tmp_path, code, fixture())
+    assert done.outcome == ("uncertified" if early else "diverged")
+    said = "; ".join(effect.how for effect in done.effects) if early else str(done.runs[0].divergence)
+    assert "a connection of its own kind" in said
 
 
 def test_what_was_asked_is_told_without_its_values() -> None:

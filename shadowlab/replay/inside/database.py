@@ -41,8 +41,12 @@ class Database:
             self.opened += 1
             place = self._place(database) if self.anywhere else database
             factory = kwargs.get("factory", sqlite3.Connection)
-            if len(args) <= 4 and isinstance(factory, type) and not within(place):
+            if within(place):
+                pass  # what lies in memory is the service's own
+            elif len(args) <= 4 and isinstance(factory, type):
                 kwargs["factory"] = asking_connection(factory, self._unasked)
+            elif why := self._unasked.unheard("a connection of its own kind"):
+                raise sqlite3.OperationalError(why)
             return self._override(self._connect(place, *args, **kwargs))
 
         put(sqlite3, connect=connect)

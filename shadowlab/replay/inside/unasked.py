@@ -29,8 +29,19 @@ _HARMLESS = re.compile(
 _BEFORE = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|\Z))+", re.DOTALL)
 _VERB = re.compile(r"\w+")
 _ABOUT = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE|COPY)\s+(?:(?:ONLY|IF|NOT|EXISTS)\s+)*([\w.\"]{1,80})", re.IGNORECASE)
-_ROWS = re.compile(r"SELECT|WITH|VALUES|TABLE|FETCH|COPY|.*\bRETURNING\b", re.IGNORECASE | re.DOTALL)
-_CATALOG = re.compile(r"\b(?:sqlite_(?:master|schema)|pg_catalog|information_schema|pg_\w+)\b", re.IGNORECASE)
+_ROWS = re.compile(
+    r"[\s(]*(?:SELECT|WITH|VALUES|TABLE|FETCH|COPY|EXECUTE|CALL)\b|.*\bRETURNING\b", re.IGNORECASE | re.DOTALL
+)
+_TABLES = re.compile(
+    r"\b(?:FROM|JOIN)\s+(?:(?:ONLY|LATERAL)\s+)*(?!ONLY\b|LATERAL\b)([\w.\"]+)(?![\w.\"]|\s*\()", re.IGNORECASE
+)
+_CATALOG = re.compile(
+    r"(?:\w+\.)?sqlite_(?:temp_)?(?:master|schema)|(?:pg_catalog|information_schema)\.\w+"
+    r"|pg_(?:am|attrdef|attribute|authid|class|collation|constraint|database|description|enum|extension|index|indexes"
+    r"|inherits|namespace|opclass|proc|range|roles|sequence|sequences|settings|tables|trigger|type|user|views)",
+    re.IGNORECASE,
+)
+"""A table of the database's own; a service's may begin with `pg_` as well, for its payment gateway."""
 
 
 @lru_cache(maxsize=2048)
@@ -42,7 +53,9 @@ def harmless(statement: str) -> bool:
 @lru_cache(maxsize=2048)
 def _asks_for_rows(statement: str) -> bool:
     """Whether it asks for rows of the service's own tables."""
-    return _ROWS.match(_bare(statement)) is not None and not _CATALOG.search(statement)
+    bare = _bare(statement)
+    tables = [each.replace('"', "") for each in _TABLES.findall(bare)]
+    return _ROWS.match(bare) is not None and not (tables and all(map(_CATALOG.fullmatch, tables)))
 
 
 def _bare(statement: str) -> str:
@@ -68,7 +81,7 @@ class Unasked:
         self._tell = tell
         self.refusing = False
         self.early: dict[str, None] = {}
-        """Rows that were asked for before a request began: an empty database answered."""
+        """What was asked for, or may have been, before a request began: an empty database answered."""
 
     @contextlib.contextmanager
     def during(self, untouched: bool) -> Iterator[None]:
@@ -85,9 +98,20 @@ class Unasked:
             return None
         if self.refusing:
             return self.refused(told(statement))
-        if len(self.early) < _MOST_EARLY and _asks_for_rows(statement):
-            self.early[told(statement)] = None
+        if _asks_for_rows(statement):
+            self._before(told(statement))
         return None
+
+    def unheard(self, what: str) -> str | None:
+        """Why a connection may not be made whose statements nobody could hear; None when it may."""
+        if self.refusing:
+            return self.refused(what)
+        self._before(what)
+        return None
+
+    def _before(self, what: str) -> None:
+        if len(self.early) < _MOST_EARLY:
+            self.early[what] = None
 
     def refused(self, what: str) -> str:
         """Remembers that the request asked for this, and says why it gets nothing."""

@@ -30,8 +30,8 @@ def install_psycopg2(psycopg2: Any, unasked: Unasked) -> None:
     connect = psycopg2.connect
 
     def connected(*args: Any, **named: Any) -> Any:
-        if unasked.refusing:
-            raise psycopg2.OperationalError(unasked.refused("a connection of psycopg2"))
+        if why := unasked.unheard("a connection of psycopg2"):
+            raise psycopg2.OperationalError(why)
         return connect(*args, **named)
 
     put(psycopg2, connect=connected)
