@@ -16,10 +16,9 @@ from shadowlab.progress import Progress
 from shadowlab.records import Ingest
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from shadowlab.telemetry import Rows
     from shadowlab.telemetry.larger import Engine, Scope
+    from shadowlab.telemetry.larger.slices import Held
 
 _BEFORE = 2
 """How many windows a triage pulls: the one that is looked at, and as much before it to compare with."""
@@ -86,7 +85,7 @@ def pulled(
     try:
         scope = _scope(engine, window=times.window(window), at=at, services=tuple(services), trace=trace)
         scope = _narrowed(engine, scope, most)
-        held = _held(case, scope)
+        held = _held(case, scope, redact)
         with take_slice(engine, scope, case.telemetry, limit=most, held=held, progress=progress) as part:
             done = Ingest(redaction=redact or "off")  # where the case has all of it
             if paths := [str(path) for path in part.paths]:
@@ -101,21 +100,22 @@ def pulled(
         engine.close()
 
 
-def _held(case: Case, scope: Scope) -> dict[str, pa.Table]:
+def _held(case: Case, scope: Scope, redact: str | None) -> Held | None:
     """What the case has already of what `scope` may touch, by what a record is known again by."""
     from shadowlab import telemetry
-    from shadowlab.telemetry.larger.slices import HELD
+    from shadowlab.telemetry.larger.slices import KNOWN_BY, Held
 
     near = scope.widened()
     trace = f" AND trace_id = '{scope.trace_id}'" if scope.trace_id else ""
     with telemetry.store(case) as store:
-        return {
+        tables = {
             part: store.sql(
                 f"SELECT {', '.join(columns)} FROM {part} "
                 f"WHERE {columns[0]} BETWEEN {near.start_ns} AND {near.end_ns}{trace}"
             ).arrow()
-            for part, columns in HELD.items()
+            for part, columns in KNOWN_BY.items()
         }
+    return Held(tables, redact, case.key("redaction")) if any(map(len, tables.values())) else None
 
 
 def _narrowed(engine: Engine, scope: Scope, limit: int) -> Scope:

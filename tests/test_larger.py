@@ -283,6 +283,20 @@ def test_a_slice_leaves_out_what_the_case_has_from_files_of_its_own(
     assert inv.sql(counted).rows()[0]["spans"] == before["spans"] + 800
 
 
+def test_a_slice_leaves_out_what_the_case_redacted_and_the_store_holds_whole(tmp_path: Path):
+    secret = "mail ann@example.org"
+    number = {"attributes": otlp.attributes({"n": 7})}  # a store keeps it as a text
+    span, log = {**otlp.span(1, name=secret), **number}, {**otlp.log(secret), **number}
+    whole, inv = sl.open(tmp_path / "whole"), sl.open(tmp_path / "case")
+    file = otlp.lines(tmp_path / "told.jsonl", otlp.traces([span]), otlp.logs([log]))
+    whole.ingest(file, redact=None)
+    whole.export(parquet=tmp_path / "archive")
+    inv.ingest(file)
+    told = inv.slice(f"parquet://{tmp_path}/archive", services=["shop"], window="1m")
+    assert (told.spans, told.logs) == (0, 0)
+    assert "ann@" not in str(inv.sql("SELECT name, body FROM spans, logs").rows())
+
+
 def test_triage_pulls_what_it_looks_at_and_asks_for_the_rest(judged: Triage, layout: Path, tmp_path: Path):
     inv = sl.open(tmp_path / "case", telemetry=f"parquet://{layout}")
     found = inv.triage(window="10m", at=judged.at)

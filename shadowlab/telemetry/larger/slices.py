@@ -13,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from shadowlab import errors
+from shadowlab import errors, privacy
 from shadowlab.telemetry import connection
 from shadowlab.telemetry.larger.engine import Engine, ask
 from shadowlab.telemetry.larger.scope import Scope
@@ -26,15 +26,27 @@ if TYPE_CHECKING:
 LIMIT: Final = 1_000_000
 """Spans that a slice may have unless a person says more."""
 _PULLED: Final = ("spans", "events", "links", "logs", "metric_points")
-HELD: Final = {
+KNOWN_BY: Final = {
     "spans": ("start_ns", "duration_ns", "trace_id", "span_id", "service", "name", "kind"),
     "logs": ("at_ns", "trace_id", "span_id", "service", "severity_number", "body"),
 }
 """By which a record is known again that a case has from its own files, its time first: a store keeps less of it."""
+_TEXT: Final = {"spans": "name", "logs": "body"}
+"""Which of these a case may hold redacted, and the store whole."""
 _LOOK_BACK_S: Final = (3600, 86_400, 30 * 86_400)
 EVER: Final = Scope(0, 1 << 62)
 
 Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a case has already, and how it redacts what comes in."""
+
+    tables: Mapping[str, pa.Table]
+    """By the columns of `KNOWN_BY`."""
+    policy: str | None
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +85,12 @@ def take_slice(
     folder: Path,
     *,
     limit: int = LIMIT,
-    held: Mapping[str, pa.Table] | None = None,
+    held: Held | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Slice]:
     """Pull every trace that `scope` touches, whole, into files below `folder`; they go when the block ends.
 
-    Records that are `held` already, by the columns of `HELD`, are left out.
+    Records that are `held` already are left out.
 
     Raises `UsageError` when nothing is there, and when it would be more than `limit` spans: it is counted first.
     """
@@ -100,26 +112,39 @@ def take_slice(
                 progress("slice", done, len(_PULLED))
             pulled[part] = ask(engine, expressions.everything(part), (part,), whole).arrow()
         moved = sum(table.nbytes for table in pulled.values())
-        paths = _written(pulled, held or {}, Path(name))
+        paths = _written(pulled, held or Held({}, None, b""), Path(name))
         if progress:
             progress("slice", len(_PULLED), len(_PULLED))
         yield Slice(paths, spans, moved)
 
 
-def _written(pulled: Mapping[str, pa.Table], held: Mapping[str, pa.Table], folder: Path) -> tuple[Path, ...]:
+def _written(pulled: Mapping[str, pa.Table], held: Held, folder: Path) -> tuple[Path, ...]:
     with connection.closing(connection.connect(spill=folder)) as con:
-        new = {part: _without(con, part, told, held[part]) if part in held else told for part, told in pulled.items()}
+        new = {**pulled, **_unknown(con, pulled, held)}
         for part, table in new.items():
             con.register(part, table)
         con.execute(resources.files("shadowlab.telemetry.larger").joinpath("sql", "otlp.sql").read_text())
         return tuple(_copied(con, part, folder) for part in ("spans", "logs", "metric_points") if len(new[part]))
 
 
+def _unknown(con: DuckDBPyConnection, pulled: Mapping[str, pa.Table], held: Held) -> dict[str, pa.Table]:
+    con.execute(privacy.macros(held.policy))
+    for name, value in privacy.key_variables(held.key).items():
+        con.execute(f"SET VARIABLE {name} = $value", {"value": value})
+    return {part: _without(con, part, pulled[part], table) for part, table in held.tables.items()}
+
+
 def _without(con: DuckDBPyConnection, part: str, told: pa.Table, held: pa.Table) -> pa.Table:
     con.register("told", told)
     con.register("held", held)
-    same = " AND ".join(f"told.{column} IS NOT DISTINCT FROM held.{column}" for column in HELD[part])
-    return con.sql(f"FROM told ANTI JOIN held ON {same}").to_arrow_table()
+    text = _TEXT[part]
+    secret = con.sql(f"SELECT 1 FROM (SELECT DISTINCT {text} AS v FROM told) WHERE has_secret(v) LIMIT 1").fetchall()
+
+    def compared(column: str) -> str:
+        return f"redacted_text({column})" if secret and column.endswith(f".{text}") else column
+
+    same = (f"{compared(f'told.{name}')} IS NOT DISTINCT FROM {compared(f'held.{name}')}" for name in KNOWN_BY[part])
+    return con.sql(f"FROM told ANTI JOIN held ON {' AND '.join(same)}").to_arrow_table()
 
 
 def _copied(con: DuckDBPyConnection, part: str, folder: Path) -> Path:
