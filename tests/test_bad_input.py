@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import orders
 import otlp
 import pytest
@@ -26,6 +27,7 @@ from click.testing import CliRunner
 from shadowlab.audit import ledger
 from shadowlab.case import as_it_was, open_case
 from shadowlab.cli import main
+from shadowlab.cli.commands import Commands
 from shadowlab.incidents import bundled
 from shadowlab.records import Proposal
 from tests.conftest import Told
@@ -458,6 +460,15 @@ def test_an_interrupted_ingest_does_not_wait_for_who_feeds_it(tmp_path: Path) ->
     assert running.stderr
     assert "interrupted" in running.stderr.read()
     running.stdin.close()
+
+
+def test_ctrl_c_in_the_middle_of_a_statement_is_no_fault_of_shadowlab() -> None:
+    def stopped() -> None:
+        raise RuntimeError("Query interrupted")  # as DuckDB tells of it
+
+    told = CliRunner().invoke(Commands(commands=[click.Command("wait", callback=stopped)]), ["wait"])
+    assert (told.exit_code, told.stdout) == (130, "")
+    assert told.stderr == "interrupted; the case holds what was kept before\n"
 
 
 def written(case: Path, what: str) -> set[tuple[Path, int]]:

@@ -31,6 +31,8 @@ _REFUSED = {
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
 }
 """What to do where the machine refuses something, by the number of its error."""
+_STOPPED = "Query interrupted"
+"""What DuckDB makes of Ctrl-C in the middle of a statement: a RuntimeError that says this, and no KeyboardInterrupt."""
 
 
 class Commands(click.Group):
@@ -45,14 +47,15 @@ class Commands(click.Group):
             click.echo(visible(f"error: {exc}"), err=True)
             ctx.exit(2)
         except KeyboardInterrupt:
-            click.echo("interrupted; the case holds what was kept before", err=True)
-            ctx.exit(130)
+            ctx.exit(_interrupted())
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
+            if isinstance(exc, RuntimeError) and str(exc) == _STOPPED:
+                ctx.exit(_interrupted())
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
             ctx.exit(_caught(exc))
@@ -64,6 +67,11 @@ class Commands(click.Group):
         """Each verb with its whole first sentence, where click cuts it after a line."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
+def _interrupted() -> int:
+    click.echo("interrupted; the case holds what was kept before", err=True)
+    return 130
 
 
 def _caught(exc: Exception) -> int:
