@@ -1,7 +1,7 @@
 """Append in a thread: while one turn of rows is moved into the segment, the next is read and staged.
 
-Who calls DuckDB works in it. Two threads call it here, so that it has one of its own less than there are cores until
-the last turn: with as many, two cores spend a tenth of their time on handing work to each other.
+Who calls DuckDB works in it. From the first turn to the last two threads call it here, so that it has one of its own
+less than there are cores: with as many, two cores spend a tenth of their time on handing work to each other.
 """
 
 from __future__ import annotations
