@@ -83,6 +83,37 @@ ODD = {
     "Firefox and Safari": (
         "price@https://cdn.example/assets/shop.3f2a1b9c.js:1:23456\norder/<@https://cdn.example/assets/shop.js:1:9",
         ("", ""), "shop:price"),
+    "a bundle whose name a bundler made": (
+        "TypeError: x is null\n    at render (https://shop.example/assets/index-BdQx12aZ.js:1:23456)",
+        ("TypeError", "x is null"), "index:render"),
+    "a folder in parentheses, as routers name them": (
+        "Error: no cart\n    at Page (webpack-internal:///(rsc)/./app/cart/page.tsx:12:15)\n"
+        "    at next (/app/node_modules/next/dist/(x)/server.js:1:2)",
+        ("Error", "no cart"), "page:Page"),
+    "an evaluated text": (
+        "ReferenceError: x\n    at eval (eval at run (/app/rules.js:10:5), <anonymous>:1:1)\n"
+        "    at run (/app/rules.js:10:5)",
+        ("ReferenceError", "x"), "rules:run"),
+    "an error's number behind its type, as .NET prints it": (
+        "System.AggregateException: One failed. (Timeout expired.)\n"
+        " ---> Microsoft.Data.SqlClient.SqlException (0x80131904): Timeout expired.\n"
+        " ---> System.ComponentModel.Win32Exception (258): Unknown error 258\n"
+        "   at Acme.Orders.Repository`1.<>c__DisplayClass3_0.<<FindAsync>g__Load|0>d.MoveNext() in /src/R.cs:line 52\n"
+        "   --- End of inner exception stack trace ---\n   at Acme.Orders.Program.Main() in /src/P.cs:line 12\n",
+        ("System.ComponentModel.Win32Exception", "Unknown error 258"), "Acme.Orders.Repository.FindAsync.Load"),
+    "a report with causes above its backtrace": (
+        "Error:\n   0: could not charge\n   1: connection refused (os error 111)\n\n  ━━━━━ BACKTRACE ━━━━━\n"
+        "   7: shop::charge::run::h1a2b3c4d5e6f7a8b\n      at /build/src/charge.rs:12\n",
+        ("", "Error:\n   0: could not charge\n   1: connection refused (os error 111)"), "shop::charge::run"),
+    "crates where an image for builds keeps them": (
+        "no config\n\nStack backtrace:\n   0: anyhow::error::from\n"
+        "             at /usr/local/cargo/registry/src/index.crates.io-6f17d22b/anyhow-1.0.75/src/error.rs:565:25\n"
+        "   1: shop::config::load\n             at ./src/config.rs:12:5\n",
+        ("", "no config"), "shop::config::load"),
+    "a client of another's below the own": (
+        "java.net.SocketTimeoutException: Read timed out\n\tat okhttp3.internal.Codec.read(Codec.kt:178)\n"
+        "\tat com.acme.http.Retry.call(Retry.java:14)\n",
+        ("java.net.SocketTimeoutException", "Read timed out"), "com.acme.http.Retry.call"),
     "a driver of a database": (
         "java.sql.SQLException: ORA-00942: no table\n\tat oracle.jdbc.driver.T4C8Oall.doCall(T4C8Oall.java:450)\n"
         "\tat com.acme.Repo.load(Repo.java:12)\n",
@@ -228,9 +259,16 @@ def test_a_text_without_frames_gives_none():
      ' File "a", line 1, in a\n' + (" " * 30_000 + "+-+- 1 -\n") * 2, "#0 a(1): " + "{a}" * 20_000,
      "E\n at a:1:1\n" + "[errors]: [\n   x" * 4_000,
      " 1: from a:1:in 'b'\n" * 1_500 + "a:1:in 'b': x (y)\n" * 1_500,
-     "X\n   at a.b()" + "\n ---> (Inner Exception #1) " * 2_000],
+     "X\n   at a.b()" + "\n ---> (Inner Exception #1) " * 2_000,
+     "E\n    at /" + "(a)" * 20_000 + ":1:1x\n    at /x.js:1:1"],
 )  # fmt: skip
 def test_hostile_text_is_read_in_little_time(text: str):
     began = time.process_time()
     stacks.parse(text)
+    assert time.process_time() - began < 2
+
+
+def test_a_name_of_many_parts_is_placed_in_little_time():
+    began = time.process_time()
+    assert frames.place("a" + "-A" * 30_000 + ".js", "f").endswith(":f")
     assert time.process_time() - began < 2

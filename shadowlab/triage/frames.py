@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shadowlab.records import Frame
 
-VERSION = 3
+VERSION = 4
 """Of how stacks are read; what an earlier one read is read again."""
 
 
@@ -59,17 +59,21 @@ _LIBRARY = re.compile(
     r"|node_modules/|^node:|^internal/|^webpack/|^\(?native|^index \d"
     r"|/pkg/mod/|/go/src/|/usr/local/go/|/libexec/src/|(?:^|/)vendor/"
     r"|/gems/|/lib/ruby/|<internal:"
-    r"|/rustc/|/\.cargo/registry/|library/(?:std|core|alloc)/src/"
+    r"|/rustc/|/\.?cargo/(?:registry|git)/|library/(?:std|core|alloc)/src/"
     r"|\[internal function\]"
 )
 _LIBRARY_FUNCTION = re.compile(
     r"(?:java|javax|jakarta|jdk|sun|com\.sun|kotlin|kotlinx|scala|groovy|org\.(?:springframework|apache|hibernate"
-    r"|eclipse|jboss|junit|postgresql|mariadb|h2|slf4j)|oracle\.jdbc|io\.(?:netty|grpc|micrometer|opentelemetry|undertow|vertx|quarkus)"
-    r"|reactor|com\.(?:zaxxer|fasterxml|google|mysql))\."
-    r"|(?:System|Microsoft|Npgsql|Grpc|Newtonsoft|Azure|Serilog|MassTransit)\.|lambda_method"
+    r"|eclipse|jboss|junit|postgresql|mariadb|h2|slf4j|elasticsearch|flywaydb|jooq)|oracle\.jdbc|io\.(?:netty|grpc|micrometer"
+    r"|opentelemetry|undertow|vertx|quarkus|ktor|lettuce|micronaut|reactivex|github\.resilience4j)|reactor"
+    r"|com\.(?:zaxxer|fasterxml|google|mysql|amazonaws|datastax|mongodb|netflix|rabbitmq|squareup)"
+    r"|software\.amazon\.awssdk|redis\.clients|akka|feign|okhttp3|okio|retrofit2|rx)\."
+    r"|(?:System|Microsoft|Npgsql|Grpc|Newtonsoft|Azure|Serilog|MassTransit|Dapper|MongoDB\.Driver|MySqlConnector|Polly"
+    r"|RabbitMQ\.Client|StackExchange\.Redis)\.|lambda_method"
     r"|(?:runtime|testing|reflect|sync|database/sql|net/http|encoding/\w+)\.|runtime/debug\.|panic$|created by "
     r"|google\.golang\.org/|golang\.org/x/"
-    r"|<?(?:std|core|alloc|tokio|hyper|axum|tower|futures_util|actix_\w+|tracing\w*|backtrace)::"
+    r"|<?(?:std|core|alloc|tokio|hyper|axum|tower|futures_util|actix_\w+|tracing\w*|backtrace"
+    r"|anyhow|eyre|color_eyre|panic_unwind)::"
     r"|rust_begin_unwind|__rust_\w+|_?start(?:_thread)?$|__libc_\w+"
     r"|process\.processTicksAndRejections|Promise\.|new Promise|Array\.|JSON\.|Function\.Module|Module\._"
 )
@@ -99,9 +103,16 @@ def shown(lines: Sequence[Line], prefixes: Sequence[str] = ()) -> tuple[Frame, .
     return tuple(told)
 
 
+_EXTENSIONS = re.compile(
+    r"(?:[.-][0-9a-f]{6,})?(?:\.(?:py|pyc|m?[jt]sx?|cjs|chunk|bundle|java|kt|go|cs|rb|php|rs|min))*$"
+)
+_BUNDLED = re.compile(r"[.-](?=[\w-]{8}\.[cm]?js$)(?=[\w-]{0,7}[A-Z])(?!(?:[A-Z][a-z]+)+\.)[\w-]{8}")
+"""Eight signs that a bundler takes from what the file holds, in letters of both cases: no word that a person wrote."""
+
+
 @lru_cache(maxsize=65_536)
 def place(file: str, function: str) -> str:
     """How a frame counts in a fingerprint: its module and function, never its folder or line."""
     name = re.split(r"[/\\]", file)[-1].split("?")[0]
-    stem = re.sub(r"(?:[.-][0-9a-f]{6,})?(?:\.(?:py|pyc|m?[jt]sx?|cjs|java|kt|go|cs|rb|php|rs|min))*$", "", name)
+    stem = _EXTENSIONS.sub("", _BUNDLED.sub("", name))
     return f"{stem}:{function}" if stem and "." not in function and "::" not in function else function

@@ -6,10 +6,11 @@ import re
 from functools import lru_cache
 
 _HEAD = re.compile(
-    r'\s*(?:Uncaught |Unhandled exception\. |Exception in thread "[^"]*" )?([\w.$\\:]+)(?: \[[A-Z]\w+\])?'
-    r"(?::(?: (.*))?)?\Z",
+    r'\s*(?:Uncaught |Unhandled exception\. |Exception in thread "[^"]*" )?([\w.$\\:]+)'
+    r"(?: \[[A-Z]\w+\]| \((?:0x[0-9A-Fa-f]{1,16}|-?\d{1,10})\))?(?::(?: (.*))?)?\Z",
     re.DOTALL,
 )
+"""Node prints a code behind the type, .NET an error's number."""
 
 
 _CLEANERS = tuple(
@@ -24,6 +25,7 @@ _CLEANERS = tuple(
         (r"<(\w+)>d__\d+(?:`\d+)?\.MoveNext", r"\1"),
         (r"<>c(?:__DisplayClass[\d_]+)?\.<(\w+)>b__[\d_]+", r"\1.lambda"),
         (r"<(\w+)>g__(\w+)\|[\d_]+", r"\1.\2"),
+        (r"<>c(?:__DisplayClass[\d_]+)?\.(?=\w)", ""),
         (r"`\d+", ""),
         (r"::h(?:[0-9a-f]{16}|0)$", ""),
         (r"(?<=\w)\[[0-9a-f]{8,16}\](?=::)", ""),

@@ -21,7 +21,8 @@ _JAVA_MARK = re.compile(
 _JAVA_LINK = re.compile(r"^Caused by: ", re.MULTILINE)
 _JS = re.compile(
     r"^[ \t]*at (?:async )?(?:(new )?([^\s(][^(\n]*?) (?:\[as [^\]\n]+\] )?\()?"
-    r"((?:file://|https?://|webpack[^:\s]*://|node:|/|[A-Za-z]:\\|\.{0,2}/)?[^()\n]*?):(\d+):\d+\)?(?: \{|,)?\s*$",
+    r"(?:address at )?((?:file://|https?://|webpack[^:\s]*://|node:|[A-Za-z]:\\|\.{0,2}/)(?:[^()\n]|\([^()\n]*\))*?"
+    r"|[^()\n]*?):(\d+):\d+\)?(?: \{|,)?\s*$",
     re.MULTILINE,
 )
 _GECKO = re.compile(r"^([^@\n]*)@((?:file|https?|webpack[^:\s]*|resource)://[^\n]*?):(\d+):\d+$", re.MULTILINE)
@@ -192,7 +193,7 @@ def rust(text: str) -> Iterator[Link]:
     panics = list(_RUST_PANIC.finditer(text))
     if len(panics) > 1:
         text = text[: panics[1].start()]
-    trace = re.split(r"stack backtrace:\n", text, flags=re.IGNORECASE)[-1]
+    trace = re.split(r"stack backtrace:\n|━ BACKTRACE ━+\n", text, flags=re.IGNORECASE)[-1]
     frames = [Line(f[2] or "", clean(f[1].strip()), int(f[3]) if f[3] else None) for f in _RUST.finditer(trace)]
     if panics:
         last = max((n for n, frame in enumerate(frames) if _RUST_RAISING.match(frame.function)), default=-1)
