@@ -15,7 +15,7 @@ from otlp import attributes
 from story import Story, busy, triaged
 
 from shadowlab.triage.contrast import contrast
-from shadowlab.triage.higher import chance
+from shadowlab.triage.mann_whitney import p_value
 
 Attributes = Mapping[str, str]
 
@@ -162,6 +162,6 @@ def test_the_rank_test_gives_what_scipy_gives(seed: int):
     r = np.random.default_rng(seed)
     kinds = int(r.integers(1, 500))  # one: all are equal
     numbers, others = (r.integers(0, kinds, r.integers(3, most)).astype(float) for most in (30, 2_000))
-    assert chance(numbers, others) == mannwhitneyu(numbers, others, alternative="greater").pvalue
-    assert chance(numbers, others, both_ways=True) == mannwhitneyu(numbers, others).pvalue
-    assert chance(numbers, numbers + 0.5) == mannwhitneyu(numbers, numbers + 0.5, alternative="greater").pvalue
+    assert p_value(numbers, others) == mannwhitneyu(numbers, others, alternative="greater").pvalue
+    assert p_value(numbers, others, both_ways=True) == mannwhitneyu(numbers, others).pvalue
+    assert p_value(numbers, numbers + 0.5) == mannwhitneyu(numbers, numbers + 0.5, alternative="greater").pvalue

@@ -13,7 +13,7 @@ from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trac
 
 from shadowlab import views
 from shadowlab.records import Diagnosis, Intervention, Plan, Proposal, Recording
-from shadowlab.triage import strip
+from shadowlab.triage import charts
 from shadowlab.views import axes, servicemap, spans, still, svg, waterfall
 from shadowlab.views.tables import cell
 
@@ -257,7 +257,7 @@ def test_a_duration_is_told_in_three_digits_and_never_in_powers(duration: float,
 def test_a_window_without_errors_says_so_and_draws_no_scale() -> None:
     slow = triage()
     quiet = replace(slow, suspects=(), timeline=tuple(replace(each, by_fingerprint={}) for each in slow.timeline))
-    drawn = strip.errors_over_time(quiet)
+    drawn = charts.errors_over_time(quiet)
     assert "No errors in this window" in drawn
     assert "by suspect" not in drawn
 

@@ -8,7 +8,7 @@ from html import escape
 from shadowlab import times
 from shadowlab.records import Change, Contrast, Objective, Suspect, Triage
 from shadowlab.records.base import counted
-from shadowlab.triage import strip
+from shadowlab.triage import charts
 from shadowlab.views import servicemap, style
 from shadowlab.views.shown import Picture
 
@@ -24,7 +24,7 @@ def html(triage: Triage) -> str:
         f"<p>{head}</p>",
         _table(burning, _burning(triage)) + _quiet(triage),
         _table(("too slow", "slow traces", "quick ones beside them", ""), _slow(triage)),
-        strip.errors_over_time(triage),
+        charts.errors_over_time(triage),
         "".join(f"<li>{suspect_html(s)}</li>" for s in triage.suspects).join(("<ol>", "</ol>")),
         f"<div>{service_map(triage).svg}</div>" if triage.edges else "",
         _table(("where it starts", "score", "evidence"),
@@ -41,7 +41,7 @@ def suspect_html(suspect: Suspect) -> str:
         ("where", f"{escape(suspect.service)}: {escape(suspect.operation)}{_deepest(suspect)}"),
         ("how often", f"{counted(suspect.events, 'event')} in {counted(suspect.traces, 'trace')}, "
                       f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC"),
-        ("whom", escape(_struck(suspect))),
+        ("whom", escape(_affected(suspect))),
         ("follows", _change(suspect.change)),
         ("exemplars", f"{_ids(suspect.exemplars)}, {_recorded(suspect.recordings)}"),
         ("why", escape(suspect.why)),
@@ -68,7 +68,7 @@ def _burning(triage: Triage) -> Iterable[Sequence[str]]:
             first = (escape(o.name), _target(o)) if n == 0 else ("", "")
             bad = f"<span style='white-space:nowrap'>{window.bad:,} of {window.total:,}</span>"
             alert = f"<b>{escape(window.alert)}</b>" if window.alert else ""
-            yield (*first, name, strip.sparkline(window), rate, bad, f"{window.budget_spent:.2%}", alert)
+            yield (*first, name, charts.sparkline(window), rate, bad, f"{window.budget_spent:.2%}", alert)
 
 
 def _foremost(objectives: Sequence[Objective]) -> Sequence[Objective]:
@@ -123,7 +123,7 @@ def _apart(found: Sequence[Contrast]) -> str:
     return _table(("attribute", "failing", "passing", "q", "the same as"), rows)
 
 
-def _struck(suspect: Suspect) -> str:
+def _affected(suspect: Suspect) -> str:
     told = [counted(n, noun) for n, noun in ((suspect.users, "user"), (suspect.tenants, "tenant")) if n]
     told += [f"seen from {', '.join(suspect.seen_from)}"] if suspect.seen_from else []
     return "; ".join(told) or "no attribute says"

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from shadowlab.records import Suspect, Triage
-from shadowlab.triage import strip
+from shadowlab.triage import charts
 from shadowlab.views import servicemap, style
 from shadowlab.views.svg import rows, width_of
 
@@ -62,8 +62,8 @@ def _rate(rate: float | None, crowded: bool) -> str:
 
 def plot_timeline(triage: Triage) -> Any:
     """Errors per slice of time, stacked by suspect, requests as a line on the right, changes as marked times."""
-    width = strip.width(triage)
-    told = strip.spoken(width)
+    width = charts.width(triage)
+    told = charts.spoken(width)
     figure = _figure("Errors over time", f"errors in {told}")
     at = [slice.at for slice in triage.timeline]
     # a bar stands on its slice, not around the slice's start; plotly tells widths of time in milliseconds

@@ -1,4 +1,4 @@
-"""Faults by blast radius: what they burn, whom they strike, from how far they are seen, how often they happen."""
+"""Faults by blast radius: what they burn, whom they affect, from how far they are seen, how often they happen."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ def ranked(scene: Scene, look: Look, top: int) -> list[Ranked]:
     def sums(rows: Any) -> Any:
         return np.floor(np.bincount(group[rows], scene.places.weight[rows], many) + 0.5).astype(np.int64)
 
-    breaks, struck = scene.breaks, scene.struck
+    breaks, affected = scene.breaks, scene.affected
     broken = np.bincount(group[breaks.cause], breaks.weight, many)
     burned = np.bincount(group[breaks.cause], breaks.weight / breaks.allowed, many)
-    users, tenants = (struck.counted(kind, errors.tid[late], group[late], many)
-                      for kind in (struck.user, struck.tenant))  # fmt: skip
+    users, tenants = (affected.counted(kind, errors.tid[late], group[late], many)
+                      for kind in (affected.user, affected.tenant))  # fmt: skip
     events, ever = sums(late), sums(own)
     seen = seen_from(look.seen, errors, late, group, scene.kin)
 
     def order(fault: int) -> tuple[Any, ...]:
-        struck_by = (-users[fault], -tenants[fault], -len(seen.get(fault, ())))
-        return -round(float(burned[fault]), 9), *struck_by, -events[fault], -ever[fault], names[fault]
+        affected_by = (-users[fault], -tenants[fault], -len(seen.get(fault, ())))
+        return -round(float(burned[fault]), 9), *affected_by, -events[fault], -ever[fault], names[fault]
 
     passed = _passed_on(scene, look)
     told = []

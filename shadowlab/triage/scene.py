@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.triage.affected import Affected, affected
 from shadowlab.triage.breaks import Breaks, breaks
 from shadowlab.triage.charge import Charged, charge
 from shadowlab.triage.facts import Facts
@@ -16,7 +17,6 @@ from shadowlab.triage.places import Places, placed
 from shadowlab.triage.raised import Raised, raised
 from shadowlab.triage.readings import readings
 from shadowlab.triage.spans import among
-from shadowlab.triage.struck import Struck, struck
 from shadowlab.triage.tables import array
 
 
@@ -33,7 +33,7 @@ class Scene:
     kin: Kin
     """The spans of these traces."""
     breaks: Breaks
-    struck: Struck
+    affected: Affected
 
 
 def scene(
@@ -60,10 +60,10 @@ def scene(
     others = np.array(sorted(told), dtype=np.uint64)
     traces = np.unique(np.concatenate([late, array(bad.column("tid").drop_null()), others]))
     calling = pool.submit(kin, seen, traces)
-    striking = pool.submit(struck, seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
+    affecting = pool.submit(affected, seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
     signed = sign(errors.service, readings(seen, errors, prefixes, known), corrections)
     places = placed(seen, errors)
     charged = charge(errors, signed, places)
     near, above = np.flatnonzero(among(errors.tid, traces)), calling.result()
     broken = breaks(bad, errors, near, charged, above)
-    return Scene(errors, signed, places, charged, near, above, broken, striking.result())
+    return Scene(errors, signed, places, charged, near, above, broken, affecting.result())

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.triage import said, saturation
+from shadowlab.triage import error_logs, saturation
 from shadowlab.triage.burn import USUAL, since
 from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.higher import chance
 from shadowlab.triage.kin import NOWHERE
 from shadowlab.triage.look import Look
+from shadowlab.triage.mann_whitney import p_value
 from shadowlab.triage.sampled import Call, Sampled, Times, calls, lengths, own_times
 from shadowlab.triage.scene import Scene
 from shadowlab.triage.slo import ObjectiveSpec
@@ -40,7 +40,7 @@ _LEAST = 50
 
 _LOUD = f"""
 SELECT DISTINCT CASE WHEN trace_id IS NOT NULL THEN hash(trace_id) END AS tid FROM logs
-WHERE severity_number >= {said.ERROR} AND at_ns > $first AND at_ns <= $high"""
+WHERE severity_number >= {error_logs.ERROR} AND at_ns > $first AND at_ns <= $high"""
 
 Evidence = dict[str, list[tuple[float, str]]]
 """Requests and words, per service."""
@@ -60,9 +60,9 @@ def blame(
     """
     usual = calls(sampled)
     evidence: Evidence = defaultdict(list)
-    heard = said.NOTHING
+    heard = error_logs.NOTHING
     if loud(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns):
-        heard = said.listen(store, scene, sampled, look)
+        heard = error_logs.listen(store, scene, sampled, look)
     full = saturation.saturated(store, look.seen, low_ns=look.low_ns, high_ns=look.high_ns)
     _erring(_broken(scene, look, usual, heard.tellers), look, specs, tallies, evidence)
     _silent(usual, evidence)
@@ -240,7 +240,7 @@ def _longer(early: Any, late: Any) -> float:
     import numpy as np
     from scipy.stats import hypergeom
 
-    by_rank = chance(late, early)
+    by_rank = p_value(late, early)
     bound = np.quantile(early, 0.98)
     beyond = int((late > bound).sum()), int((early > bound).sum())
     by_tail = float(hypergeom.sf(beyond[0] - 1, len(late) + len(early), sum(beyond), len(late)))

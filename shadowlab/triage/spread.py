@@ -10,7 +10,7 @@ from typing import Any
 
 from shadowlab.records import Contrast
 from shadowlab.triage.drawn import Drawn, Features
-from shadowlab.triage.higher import chance
+from shadowlab.triage.mann_whitney import p_value
 from shadowlab.triage.shares import Sizes, Tested, shares
 
 NUMBERS = 12
@@ -36,7 +36,7 @@ def measures(drawn: Drawn, sizes: Sizes) -> list[Tested]:
         numbers, failing = largest[has], drawn.failing[has]
         if failing.sum() < 3 or (~failing).sum() < 3:
             continue
-        p = chance(numbers[failing], numbers[~failing], both_ways=True)
+        p = p_value(numbers[failing], numbers[~failing], both_ways=True)
         told.append(Tested(partial(_bound, key, numbers, failing, sizes), p if math.isfinite(p) else 1.0))
     return told
 

@@ -136,9 +136,9 @@ def _why(fault: Ranked, apart: Sequence[Contrast], change: Change | None) -> str
         told.append(f"it breaks {fault.broken:,.0f} requests of the objectives, {fault.burned:.1f}x what they allow")
     else:
         told.append("it breaks no objective: the requests that it happens in are answered as promised")
-    struck = [counted(many, noun) for many, noun in ((fault.users, "user"), (fault.tenants, "tenant")) if many]
-    if struck:
-        told.append(f"its failing requests are those of {' and '.join(struck)}")
+    affected = [counted(many, noun) for many, noun in ((fault.users, "user"), (fault.tenants, "tenant")) if many]
+    if affected:
+        told.append(f"its failing requests are those of {' and '.join(affected)}")
     if fault.seen_from:
         told.append(f"the same fault is seen from {', '.join(fault.seen_from[:5])}")
     if fault.by_hand:

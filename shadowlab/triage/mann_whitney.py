@@ -1,18 +1,18 @@
-"""Whether numbers lie higher than others, by rank (Mann and Whitney 1947)."""
+"""Whether numbers lie higher than others: the rank test of Mann and Whitney (1947)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _FEW = 8
-"""So many or fewer on a side are counted out where none are equal."""
+"""With so many or fewer on a side scipy does it: exactly, where no two numbers are equal."""
 
 
-def chance(numbers: Any, others: Any, *, both_ways: bool = False) -> float:
-    """The chance of numbers so high beside `others` (arrays), or so far from them either way, were they alike.
+def p_value(numbers: Any, others: Any, *, both_ways: bool = False) -> float:
+    """The p-value of `numbers` being greater than `others` (arrays), or, `both_ways`, of their being different.
 
     What `scipy.stats.mannwhitneyu` gives, to the bit: from the normal distribution, corrected for ties and continuity.
-    scipy itself takes four times as long, most of it to look at its arguments.
+    scipy itself takes four times as long, most of it to check its arguments.
     """
     import numpy as np
     from scipy.special import ndtr

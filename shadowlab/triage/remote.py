@@ -1,7 +1,7 @@
-"""What triage asks of a larger store, and not of the slice that was pulled from it: how objectives did there.
+"""Objectives measured in the larger store that a case was pulled from.
 
-A slice holds an incident. How fast a budget burns is told by hours of requests, which are counted where they lie, by
-the question that a case is asked too.
+A slice holds an incident, and a burn rate needs hours of requests: these are counted where they lie, by the same
+question that a case is asked.
 """
 
 from __future__ import annotations
@@ -20,24 +20,27 @@ from shadowlab.triage.tallies import Ask, Tally, of_services
 
 
 @dataclass(frozen=True, slots=True)
-class Away:
-    """What a larger store said."""
+class Remote:
+    """What the larger store says of objectives."""
 
     data: Extent
-    """From when to when it has telemetry, the last six hours looked at."""
+    """From when to when it has telemetry, within the six hours that are looked at."""
     tallies: Mapping[int, Tally] = field(default_factory=dict)
-    """Of objectives that it can be asked about, by their place."""
+    """Requests of the objectives that it can measure, by their place in the list."""
     notes: tuple[str, ...] = ()
 
 
-def asked(archive: Engine | None, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent) -> Away:
-    """What `archive` says of the objectives that count all requests of a service; nothing where there is no archive.
+def measured(
+    archive: Engine | None, specs: Sequence[ObjectiveSpec], *, at_ns: int, low_ns: int, data: Extent
+) -> Remote:
+    """What `archive` says of the objectives that count all requests of a service; nothing without an archive.
 
-    Others name attributes, which every store spells its own way: they are measured over the slice. Raises `QueryError`.
+    Others select by attributes, which every store spells its own way: they are measured over the slice. Raises
+    `QueryError`.
     """
     plain = {n: spec for n, spec in enumerate(specs) if spec.whole}
     if archive is None or not plain:
-        return Away(data)
+        return Remote(data)
     services = tuple(sorted({spec.service for spec in plain.values()}))
     start_ns = since(at_ns, USUAL)
     extent = expressions.Question(expressions.extent, ("spans",), "", questions.LONGEST_NS)
@@ -46,7 +49,7 @@ def asked(archive: Engine | None, specs: Sequence[ObjectiveSpec], *, at_ns: int,
     ages = [age for spec in plain.values() for age in burn.ages(spec, at_ns=at_ns, low_ns=low_ns, first_ns=first_ns)]
     by_service = of_services(_asking(archive, services), services, at_ns, ages)
     told = f"{len(plain)} of {len(specs)} objectives are measured in {archive.name}, all else in what was pulled"
-    return Away(Extent(first_ns, data.last_ns), {n: by_service[spec.service] for n, spec in plain.items()}, (told,))
+    return Remote(Extent(first_ns, data.last_ns), {n: by_service[spec.service] for n, spec in plain.items()}, (told,))
 
 
 def _asking(archive: Engine, services: tuple[str, ...]) -> Ask:

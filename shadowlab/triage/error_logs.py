@@ -1,4 +1,4 @@
-"""What services say of themselves: error records that came up, each charged to the service furthest down that says so.
+"""Error logs that became more: what services say of themselves, charged to the one furthest down that says it.
 
 A service may answer wrongly, or not do what it was asked to, without a span that fails: its log records tell. Templates
 of records at error level that more requests of the window hold than before it (exact test) are told apart from what is

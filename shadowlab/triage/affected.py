@@ -1,4 +1,4 @@
-"""Whom errors struck: the users and tenants that the spans of a trace name."""
+"""Whom errors affected: the users and tenants that the spans of a trace name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shadowlab.triage.tables import array
 
 _USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
 _TENANTS = ("tenant.id", "tenant", "customer.id", "account.id", "organization.id")
-_STRUCK = """
+_AFFECTED = """
 SELECT hash(trace_id) AS tid, {users} AS user_id, {tenants} AS tenant, min(start_ns) AS first_ns,
        max(start_ns) AS last_ns
 FROM spans
@@ -24,7 +24,7 @@ NOBODY = 2**62
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class Affected:
     """Traces (hashes, ascending), each with numbers that stand for its user and its tenant; `NOBODY` for none."""
 
     tid: Any
@@ -42,16 +42,16 @@ class Struck:
         return np.bincount(pairs // (1 + who[named].max(initial=0)), minlength=groups)
 
 
-def struck(seen: Facts, traces: Any, *, low_ns: int, high_ns: int) -> Struck:
+def affected(seen: Facts, traces: Any, *, low_ns: int, high_ns: int) -> Affected:
     """Who is named first, by the alphabet, by the spans of each of some traces (hashes)."""
     import numpy as np
 
     named = {"users": _first_of(_USERS), "tenants": _first_of(_TENANTS)}
-    told = seen.told("struck", _STRUCK.format(**named), traces)
+    told = seen.told("affected", _AFFECTED.format(**named), traces)
     in_time = (array(told.column("last_ns")) > low_ns - LONGEST) & (array(told.column("first_ns")) <= high_ns)
     in_time = np.flatnonzero(in_time)
     tid, of = np.unique(array(told.column("tid"))[in_time], return_inverse=True)
-    return Struck(tid, *(_least(told.column(name), in_time, of, len(tid)) for name in ("user_id", "tenant")))
+    return Affected(tid, *(_least(told.column(name), in_time, of, len(tid)) for name in ("user_id", "tenant")))
 
 
 def _least(column: Any, rows: Any, of: Any, many: int) -> Any:
