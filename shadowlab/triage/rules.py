@@ -11,13 +11,13 @@ Rule = tuple[str | tuple[str, ...], str, str]
 """What a text must hold for the rule to be tried (of several one), pattern, replacement; RE2, so that no input makes
 them slow. Where it need only hold the pattern, that is no pattern but the very text to be replaced."""
 
-VERSION = 2
+VERSION = 3
 MAX_CHARACTERS = 2_000
 """Of a text, which are looked at."""
 MAX_TEMPLATE = 400
 _NAMED = (
     "attribute|argument|arguments|parameter|property|column|relation|table|field|key|module|method|function|name|"
-    "constraint|index|type|class|symbol|variable|option|setting|header|reading|import|from"
+    "constraint|index|type|class|symbol|variable|option|setting|header|reading|import|from|module named"
 )
 _TYPES = (
     "NoneType|int|float|str|bytes|bool|list|tuple|dict|set|Decimal|datetime|date|object|function|method|module|type|"
@@ -49,6 +49,8 @@ RULES: tuple[Rule, ...] = (
      r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]* \d{1,4}(?:,? \d{4})? )?\d\d?:\d\d:\d\d(?:[.,]\d+)?\b",
      "<time>"),
     ("0.0", r"\b(?:\d{1,3}\.){3}\d{1,3}(?:[:/]\d+)?\b", "<addr>"),
+    ("::", r"(?i)\[?\b[0-9a-f]{0,3}0[0-9a-f]{0,3}:(?:[0-9a-f]{1,4}:){0,6}(?::[0-9a-f]{1,4}){1,6}\b\]?(?::\d+)?",
+     "<addr>"),
     (":", r"(?i)\[?\b(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})*\b\]?(?::\d+)?|\[?::[01]\b\]?(?::\d+)?", "<addr>"),
     (":00", r"\b(?:[A-Za-z][\w\-]*\.)*[A-Za-z][\w\-]*:\d{2,5}\b", "<addr>"),
     ("'", rf"(?i)\b({_NAMED})([ :=(\[]+)'({_WORD})'", rf"\1\2{_OPEN}\3{_CLOSE}"),
@@ -67,6 +69,7 @@ RULES: tuple[Rule, ...] = (
     (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
     ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
     ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<n>"),
+    ("0,000", r"([$€£¥] ?)\d{1,3}(?:,\d{3})+(?:\.\d+)?|\b\d{1,3}(?:,\d{3})+\.\d+\b", r"\1<n>"),
     ("0", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"
      r"|hours?|h|days?)\b)", "<amount>"),
     ("0", r"\b(?:[A-Za-z0-9]+[_\-.:#/])*[A-Za-z0-9_]*\d[A-Za-z0-9_]*(?:[_\-.:#/][A-Za-z0-9_]+)*", "<n>"),
