@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shadowlab import choice, errors
-from shadowlab.doors import Doors
 from shadowlab.evidence import Evidence
 from shadowlab.records import Candidate, Comparison, Exploration, Minimised, Record, Recording, Replay
 from shadowlab.source import Source, open_source
+from shadowlab.transfers import Transfers
 
 
-class Experiments(Doors):
+class Experiments(Transfers):
     """Verbs that take a replay further; each keeps a record, and none is needed by the next stage."""
 
     def minimise(

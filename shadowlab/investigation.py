@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from shadowlab import apart, choice, errors, times
+from shadowlab import choice, errors, standalone, times
 from shadowlab.case import open_case
 from shadowlab.evidence import Evidence, named
 from shadowlab.experiments import Experiments
@@ -249,7 +249,7 @@ class Investigation(Experiments):
 
         `margin` is how much worse the candidate's error rate may be, a share from 0 to 1.
         """
-        return apart.judge(control, candidate, margin=margin, alpha=alpha)
+        return standalone.judge(control, candidate, margin=margin, alpha=alpha)
 
     def rollout(self, gates: GateReport | None = None) -> Plan:
         """Write the plan of a gated patch: pull request, canary, rollback. Files only; nothing is deployed.

@@ -98,9 +98,9 @@ def test_commands_refuse_a_case_that_is_not_there(tmp_path: Path, name: str) -> 
 
 
 def test_a_fault_of_our_own_does_not_look_like_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    from shadowlab import apart
+    from shadowlab import standalone
 
-    monkeypatch.setattr(apart, "judge", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(standalone, "judge", lambda *_, **__: 1 / 0)
     shown = CliRunner().invoke(main, ["judge", "--control", "0/1", "--candidate", "0/1"])
     assert shown.exit_code == 70
     assert "ZeroDivisionError in" in shown.stderr

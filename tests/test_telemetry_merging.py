@@ -10,7 +10,7 @@ import otlp
 import pytest
 
 import shadowlab as sl
-from shadowlab import apart, errors, telemetry
+from shadowlab import errors, standalone, telemetry
 from shadowlab.audit import verify
 from shadowlab.case import open_case
 from shadowlab.telemetry import segments
@@ -68,9 +68,9 @@ def test_segments_stay_few_and_nothing_is_lost(twelve):
 
 
 def test_packed_twice_it_has_the_same_bytes(twelve, tmp_path):
-    first, second = (apart.pack(twelve, tmp_path / name) for name in ("a", "b"))
+    first, second = (standalone.pack(twelve, tmp_path / name) for name in ("a", "b"))
     assert Path(first).read_bytes() == Path(second).read_bytes()
-    assert str(verify.verify(apart.unpack(tmp_path / "a", tmp_path / "again")).verdict) == "pass"
+    assert str(verify.verify(standalone.unpack(tmp_path / "a", tmp_path / "again")).verdict) == "pass"
 
 
 def test_files_of_merged_segments_are_still_known(twelve):

@@ -29,11 +29,11 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
 
     A report is held against its own statement. Whether a newer one took its place, only its case can say.
     """
-    from shadowlab import apart, terminal
+    from shadowlab import standalone, terminal
     from shadowlab.investigation import open_investigation
 
     if target.is_file():
-        told = apart.verify_notebook(target, signers=signers)
+        told = standalone.verify_notebook(target, signers=signers)
     else:
         told = open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
     sys.exit(terminal.show(told, as_json=as_json))
@@ -132,9 +132,9 @@ def pack(case: Path, file: Path, as_json: bool) -> None:
 
     FILE must be new, or hold this case as it was before.
     """
-    from shadowlab import apart
+    from shadowlab import standalone
 
-    made = str(apart.pack(case, file))
+    made = str(standalone.pack(case, file))
     click.echo(json.dumps({"file": made}) if as_json else made)
 
 
@@ -144,9 +144,9 @@ def pack(case: Path, file: Path, as_json: bool) -> None:
 @JSON
 def unpack(file: Path, case: Path, as_json: bool) -> None:
     """Make the CASE that a packed FILE holds; CASE must be new."""
-    from shadowlab import apart
+    from shadowlab import standalone
 
-    made = str(apart.unpack(file, case).path)
+    made = str(standalone.unpack(file, case).path)
     click.echo(json.dumps({"case": made}) if as_json else made)
 
 

@@ -150,9 +150,9 @@ def gate(inv: Any, candidate: int, alpha: float, seed: int, sandbox: str | None,
 @JSON
 def judge(control: str, candidate: str, margin: float, alpha: float, as_json: bool) -> None:
     """Judge a canary from counts alone, such as `--control 7/1200 --candidate 1/1180`."""
-    from shadowlab import apart, terminal
+    from shadowlab import standalone, terminal
 
-    told = apart.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
+    told = standalone.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
     sys.exit(terminal.show(told, as_json=as_json))
 
 

@@ -1,4 +1,4 @@
-"""Verbs that stand apart from any investigation: they need no open case, or make one."""
+"""Verbs that need no investigation: they open no case, or make one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes in and out of a case beside the story: live telemetry, slices of larger stores, files for others."""
+"""What goes in and out of a case beside the verbs of an incident: live telemetry, slices of larger stores, exports."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound=Record)
 
 
-class Doors(Opened):
-    """A case with its doors."""
+class Transfers(Opened):
+    """A case with all that goes in and out of it."""
 
     def receive(
         self,
