@@ -44,9 +44,11 @@ def test_a_file_that_was_cut_off_gives_every_record_before_the_cut(tmp_path, tol
     path.chmod(0o600)
     content = path.read_bytes()
     path.write_bytes(content[: max(0, len(content) - cut)])
-    found = [body for _, body in read(path).records]
-    assert found == told[: len(found)]
-    assert cut > 0 or found == told
+    ends = [
+        len(content) - sum(len(packed(Kind.TRACES_JSON, body)) for body in told[n:]) for n in range(1, len(told) + 1)
+    ]
+    whole = sum(end <= len(content) - cut for end in ends)
+    assert [body for _, body in read(path).records] == told[:whole]
 
 
 @quick

@@ -100,10 +100,8 @@ def lonely(world: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
         each.close()
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", [name for name in names() if name != "many large files"])  # ended, not refused
 def test_an_open_door_lets_no_hostile_act_out(opened: Runner, lonely: dict[str, Any], name: str) -> None:
-    if name == "many large files":  # it is ended, not refused
-        return
     run = act(opened, {**lonely, "act": name})
     said = SAID.get((opened.sandbox, name))
     if said:
