@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from asking import asked
 
 import shadowlab
 from shadowlab import errors, records
@@ -70,6 +71,13 @@ def test_an_older_case_goes_on(older: Case, tmp_path: Path) -> None:
     assert inv.verify().verdict is Verdict.PASS
     assert len(inv.ledger) == 7
     assert json.loads((older.records / f"{replay.digest}.json").read_text())["schema"] == SCHEMA
+
+
+def test_an_older_cases_telemetry_is_asked_for_todays_columns(older: Case) -> None:
+    columns = "name, resource_attributes['service.name'] AS service, resource_attribute_types AS types"
+    (row,) = asked(older, f"SELECT {columns} FROM spans ORDER BY name DESC LIMIT 1")
+    assert row == {"name": "POST /charges", "service": "payments-api", "types": None}
+    assert asked(older, "SELECT metadata, exemplars[1].value_int FROM metric_points ORDER BY name DESC") == []
 
 
 @pytest.fixture

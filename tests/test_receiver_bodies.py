@@ -89,3 +89,17 @@ def test_what_is_left_out_takes_nothing_else_with_it():
     assert left[0]["attributes"] == [{"key": "kept", "value": {"stringValue": "yes"}}]
     assert left[1]["events"][0]["attributes"] == otlp.raising(otlp.span(2))["events"][0]["attributes"]
     assert told["resource"]["attributes"][0]["value"] == {"stringValue": "shop"}
+
+
+def test_what_is_left_out_leaves_what_is_said_beside_it():
+    request = otlp.traces([otlp.span(1), {**otlp.span(2), "traceId": ""}])
+    (block,) = request["resourceSpans"]
+    block |= {"schemaUrl": "https://a/1", "resource": {**block["resource"], "droppedAttributesCount": 2}}
+    (scope,) = block["scopeSpans"]
+    about = {"droppedAttributesCount": 3, "attributes": otlp.attributes({"plugin": "a"})}
+    scope |= {"schemaUrl": "https://a/2", "scope": {"name": "tests", **about}}
+    parsed = parse(Signal.TRACES, Encoding.JSON, json.dumps(request).encode())
+    (kept,) = json.loads(parsed.body)["resourceSpans"]
+    assert parsed.rejected == 1
+    assert (kept["schemaUrl"], kept["resource"]["droppedAttributesCount"]) == ("https://a/1", 2)
+    assert (kept["scopeSpans"][0]["schemaUrl"], kept["scopeSpans"][0]["scope"]) == ("https://a/2", scope["scope"])

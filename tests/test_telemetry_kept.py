@@ -79,6 +79,50 @@ def test_what_a_scope_says_of_itself_tells_its_records_apart(case: Case, tmp_pat
         assert found[2]["hidden"].startswith("<secret:")
 
 
+def _published(document: dict[str, Any], ours: str, scopes: str) -> dict[str, Any]:
+    """The same request with schema URLs, and a count of what its scopes' makers dropped."""
+    (signal, [block]) = next(iter(document.items()))
+    (name,) = (key for key in block if key.startswith("scope"))
+    (one,) = block[name]
+    scope = {**one, "schemaUrl": scopes, "scope": {**one["scope"], "droppedAttributesCount": 3}}
+    return {signal: [{**block, "schemaUrl": ours, name: [scope]}]}
+
+
+@pytest.mark.parametrize("way", ["each alone", "all in one", "older spelling", "protobuf"])
+def test_what_is_said_beside_the_records_is_kept(case: Case, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    gauge = {"name": "g", "gauge": {"dataPoints": [{"timeUnixNano": str(otlp.START), "asDouble": 0.5}]}}
+    plain = [otlp.traces([otlp.span(1)]), otlp.logs([otlp.log("said")]), otlp.metrics([gauge])]
+    urls = [("", ""), ("", "https://a/1"), ("https://a/1", ""), ("https://a/1", "https://a/2"), ("", "")]
+    _in_every_way(case, folder, [_published(each, *url) for each in plain for url in urls], way)
+    for table in ("spans", "logs", "metric_points"):
+        found = asked(case, f"""SELECT coalesce(resource_attributes['otel.resource.schema_url'], '') AS ours,
+            coalesce(resource_attributes['otel.scope.schema_url'], '') AS scopes, resource_attribute_types AS types,
+            resource_attributes['otel.scope.dropped_attributes_count'] AS dropped
+            FROM {table} ORDER BY 1, 2""")  # fmt: skip
+        assert [(row["ours"], row["scopes"]) for row in found] == urls[:4], table
+        assert [(row["types"], row["dropped"]) for row in found] == [(t, "3") for t in ("is", "iss", "sis", "siss")]
+
+
+@pytest.mark.parametrize("way", ["each alone", "all in one", "older spelling", "protobuf"])
+def test_metrics_keep_their_metadata_and_exemplars_their_types(case: Case, tmp_path: Path, way: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    at = {"timeUnixNano": str(otlp.START)}
+    seen = {**at, "asInt": str(2**53 + 1), "filteredAttributes": otlp.attributes({"n": 1, "on": True, "who": "a"})}
+    gauge = {"name": "g", "gauge": {"dataPoints": [{**at, "asDouble": 0.5, "exemplars": [seen]}]}}
+    metrics = [{**gauge, "metadata": otlp.attributes(told)} for told in ({}, {"n": 2, "token": "hunter2"}, {"n": "2"})]
+    _in_every_way(case, folder, [otlp.metrics([one]) for one in [*metrics, metrics[1]]], way)
+    found = asked(case, "SELECT * FROM metric_points ORDER BY metadata_types NULLS FIRST")
+    assert [row["metadata_types"] for row in found] == [None, "is", "s"]
+    assert (found[0]["metadata"], found[2]["metadata"]) == (None, {"n": "2"})
+    assert found[1]["metadata"]["token"].startswith("<secret:")
+    (exemplar,) = found[0]["exemplars"]
+    assert (exemplar["value_int"], exemplar["attribute_types"]) == (2**53 + 1, "ibs")
+    assert exemplar["attributes"] == {"n": "1", "on": "true", "who": "a"}
+
+
 def test_bytes_and_nested_values_are_told_apart_from_text(case, tmp_path):
     raw = base64.b64encode(b"\0\xff").decode()
     nested = {"kvlistValue": {"values": [{"key": "blob", "value": {"bytesValue": raw}}]}}

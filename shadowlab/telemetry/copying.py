@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from shadowlab.telemetry.segment import rows_of
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -32,12 +34,14 @@ def copy_rows(con: DuckDBPyConnection, names: Sequence[str], only: Mapping[str, 
 
 def _copy_resources(con: DuckDBPyConnection, names: Sequence[str]) -> None:
     """One row a resource; `moved` says which number it had in each segment."""
-    union = " UNION ALL ".join(f"SELECT {n} AS source, * FROM {name}.resources" for n, name in enumerate(names))
+    told = (f"SELECT {n} AS source, * FROM ({rows_of('resources', name)})" for n, name in enumerate(names))
+    union = " UNION ALL BY NAME ".join(told)
     con.execute(f"CREATE TEMP TABLE told AS {union}")
     con.execute(
         "INSERT INTO segment.resources BY NAME "
         "SELECT (row_number() OVER (ORDER BY resource_id) - 1)::INTEGER AS resource_ix, resource_id, "
-        "any_value(attributes) AS attributes FROM told GROUP BY resource_id"
+        "any_value(attributes) AS attributes, any_value(attribute_types) AS attribute_types "
+        "FROM told GROUP BY resource_id"
     )
     con.execute(
         "CREATE TEMP TABLE moved AS SELECT t.source, t.resource_ix AS before, r.resource_ix AS after "

@@ -23,7 +23,7 @@ _NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
         "links": ("trace_id", "span_id", "trace_state", "flags", "attributes", "dropped"),
     },
     "log": {},
-    "metric_point": {"exemplars": ("at_ns", "value", "trace_id", "span_id", "attributes")},
+    "metric_point": {"exemplars": ("at_ns", "value", "trace_id", "span_id", "attributes", "value_int")},
 }
 """Fields in the order of `stage.sql`: a row's identity must not depend on whether it was redacted."""
 REDACTED_NAME: Final = "redacted_text(e.name)"

@@ -17,6 +17,16 @@ PARTS: Final = (
     "spans", "events", "links", "logs", "metric_points", "resources", "trace_parts", "deploy_parts", "edge_parts",
     "moments",
 )  # fmt: skip
+_LATER: Final = {
+    "resources": {"attribute_types": "VARCHAR"},
+    "metric_points": {
+        "exemplars": 'STRUCT(at_ns BIGINT, "value" DOUBLE, trace_id VARCHAR, span_id VARCHAR, '
+        "attributes MAP(VARCHAR, VARCHAR), value_int BIGINT, attribute_types VARCHAR)[]",
+        "metadata": "MAP(VARCHAR, VARCHAR)",
+        "metadata_types": "VARCHAR",
+    },
+}
+"""Columns that segments of earlier versions lack."""
 _STEP: Final = """CASE WHEN duration_ns > 1 THEN round(ln(duration_ns) / ln(1.02))::SMALLINT
     WHEN duration_ns IS NOT NULL THEN 0::SMALLINT END"""
 """The step of a duration on the service map; the view `edges` takes it back."""
@@ -36,6 +46,13 @@ def create(con: DuckDBPyConnection, path: str | Path, name: str = "segment") -> 
     script = statements("segment").replace("{span_columns}", shapes.columns(shapes.SPAN_COLUMNS))
     script = script.replace("{log_columns}", shapes.columns(shapes.LOG_COLUMNS))
     con.execute(script.replace("segment.", f"{name}."))
+
+
+def rows_of(part: str, name: str) -> str:
+    """The rows of one part of an attached segment, as a query that has today's columns whatever version wrote it."""
+    later = ", ".join(f"NULL::{kind} AS {column}" for column, kind in _LATER.get(part, {}).items())
+    rows = f"SELECT * FROM {name}.{part}"
+    return f"{rows} UNION ALL BY NAME SELECT {later} WHERE false" if later else rows
 
 
 def _one(con: DuckDBPyConnection, query: str) -> int:

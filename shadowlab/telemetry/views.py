@@ -24,7 +24,7 @@ BLOCK_BITS: Final = 11
 _GOLDEN: Final = 648_055
 _NO_ROWS: Final = "shadowlab_empty"
 _OF_A_RESOURCE: Final = ("spans", "logs", "metric_points")
-_LISTS: Final = frozenset(("show", "describe", "desc", "summarize", "pragma", "information_schema"))
+_LISTS: Final = frozenset(("show", "describe", "summarize", "pragma", "information_schema"))
 """Words of questions about the views themselves."""
 _BENEATH: Final = re.compile(r"\b(?:part|whole|timed)_\w+")
 _SAMPLED: Final = re.compile(r"\bsampled_(\d{1,7})\b")
@@ -48,11 +48,12 @@ class Views:
 
     def make_for(self, question: str) -> None:
         """Make the views that a question names, and those that they stand on. Raises `duckdb.Error`."""
-        words = set(re.findall(r"\w+", question.lower()))
+        first, *others = re.findall(r"\w+", question.lower()) or [""]
+        words = {first, *others}
         for share in set(_SAMPLED.findall(question)) - self._shares:
             self._shares.add(share)
             self._waiting[f"sampled_{share}"] = _sampled(self._told, int(share))
-        if words & _LISTS or any(word.startswith("duckdb_") for word in words):
+        if words & _LISTS or first == "desc" or any(word.startswith("duckdb_") for word in words):
             self.make_all()
         with self._making:
             for word in words:
@@ -98,7 +99,7 @@ def _described() -> Mapping[str, str]:
 
 
 def _parts(told: Sequence[str]) -> Mapping[str, str]:
-    parts = {f"part_{part}": _union(f"SELECT * FROM {name}.{part}" for name in told) for part in segment.PARTS}
+    parts = {f"part_{part}": _union(segment.rows_of(part, name) for name in told) for part in segment.PARTS}
     origins = (f"SELECT {n} + resource_ix AS origin, attributes FROM {name}.resources" for n, name in _numbered(told))
     return {**parts, "part_origins": _union(origins)}
 
@@ -125,8 +126,10 @@ def _wholes(told: Sequence[str]) -> Mapping[str, str]:
     # Grouped, the right side has one row a resource for certain: where nobody asks for its attributes, no join is made.
     return {
         f"whole_{part}": _union(
-            f"SELECT p.*, r.attributes AS resource_attributes FROM {name}.{part} p LEFT JOIN (SELECT t.resource_ix, "
-            f"any_value(t.attributes) AS attributes FROM {name}.resources t GROUP BY t.resource_ix) r "
+            "SELECT p.*, r.attributes AS resource_attributes, r.types AS resource_attribute_types "
+            f"FROM ({segment.rows_of(part, name)}) p LEFT JOIN (SELECT t.resource_ix, "
+            "any_value(t.attributes) AS attributes, any_value(t.attribute_types) AS types "
+            f"FROM ({segment.rows_of('resources', name)}) t GROUP BY t.resource_ix) r "
             "ON r.resource_ix = p.resource_ix" for name in told
         ) for part in _OF_A_RESOURCE
     }  # fmt: skip

@@ -69,8 +69,8 @@ def _blocks(signal: str, blocks: list[Any], fault: Fault) -> Iterator[dict[str, 
             for record in scope.get(records_name) or []:
                 number += 1
                 kept += _kept(record, functools.partial(_record, signal), _at(fault, f"{word} {number}"))
-            scopes.append({"scope": _scope(scope, fault), records_name: kept})
-        yield {"resource": {"attributes": _resource(block, fault)}, scopes_name: scopes}
+            scopes.append({"scope": _scope(scope, fault), "schemaUrl": scope.get("schemaUrl"), records_name: kept})
+        yield {"resource": _resource(block, fault), "schemaUrl": block.get("schemaUrl"), scopes_name: scopes}
 
 
 def _at(fault: Fault, place: str) -> Fault:
@@ -97,19 +97,23 @@ def _listed(holder: dict[str, Any], *names: str) -> Iterator[dict[str, Any]]:
             yield from (entry for entry in value if isinstance(entry, dict))
 
 
-def _resource(block: dict[str, Any], fault: Fault) -> list[dict[str, Any]]:
+def _resource(block: dict[str, Any], fault: Fault) -> dict[str, Any]:
     resource = block.get("resource")
+    if not isinstance(resource, dict):
+        return {}
+    resource = _camel(resource)
     try:
-        return _attributes(resource.get("attributes")) if isinstance(resource, dict) else []
+        return {**resource, "attributes": _attributes(resource.get("attributes"))}
     except Unkeepable as exc:
         fault("resource", f"{exc}; its records are kept without it")
-        return []
+        return {}
 
 
 def _scope(holder: dict[str, Any], fault: Fault) -> dict[str, Any] | None:
     about = holder.get("scope") or holder.get("instrumentationLibrary")
     if not isinstance(about, dict):
         return None
+    about = _camel(about)
     try:
         return {**about, "attributes": _attributes(about.get("attributes"))}
     except Unkeepable as exc:
@@ -144,6 +148,7 @@ def _span(record: dict[str, Any]) -> dict[str, Any]:
 def _metric(record: dict[str, Any], fault: Fault) -> dict[str, Any]:
     if not isinstance(record.get("name"), str):
         raise Unkeepable("it has no name")
+    record["metadata"] = _attributes(record.get("metadata"))
     for kind in ("gauge", "sum", "histogram", "exponentialHistogram", "summary"):
         if not isinstance(record.get(kind), dict):
             record.pop(kind, None)

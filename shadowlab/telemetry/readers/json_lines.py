@@ -20,8 +20,10 @@ _KV: Final = (
     "bytesValue VARCHAR, arrayValue JSON, kvlistValue JSON))[]"
 )
 _ANY: Final = _KV.removeprefix("STRUCT(key VARCHAR, value ").removesuffix(")[]")
-_RESOURCE: Final = f"resource STRUCT(attributes {_KV})"
-_SCOPE: Final = f"scope STRUCT(name VARCHAR, version VARCHAR, attributes {_KV})"
+_RESOURCE: Final = f"resource STRUCT(attributes {_KV}, droppedAttributesCount VARCHAR), schemaUrl VARCHAR"
+_SCOPE: Final = (
+    f"scope STRUCT(name VARCHAR, version VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR), schemaUrl VARCHAR"
+)
 _SPAN: Final = f"""STRUCT(traceId VARCHAR, spanId VARCHAR, parentSpanId VARCHAR, traceState VARCHAR, flags VARCHAR,
     name VARCHAR, kind VARCHAR, startTimeUnixNano VARCHAR, endTimeUnixNano VARCHAR, attributes {_KV},
     events STRUCT(timeUnixNano VARCHAR, name VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR)[],
@@ -39,7 +41,7 @@ _POINT: Final = f"""STRUCT(attributes {_KV}, startTimeUnixNano VARCHAR, timeUnix
     negative {_BUCKETS}, quantileValues STRUCT(quantile VARCHAR, "value" VARCHAR)[], flags VARCHAR,
     exemplars STRUCT(timeUnixNano VARCHAR, asDouble VARCHAR, asInt VARCHAR, traceId VARCHAR, spanId VARCHAR,
                      filteredAttributes {_KV})[])[]"""
-_METRIC: Final = f"""STRUCT(name VARCHAR, description VARCHAR, unit VARCHAR,
+_METRIC: Final = f"""STRUCT(name VARCHAR, description VARCHAR, unit VARCHAR, metadata {_KV},
     gauge STRUCT(dataPoints {_POINT}),
     sum STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR, isMonotonic VARCHAR),
     histogram STRUCT(dataPoints {_POINT}, aggregationTemporality VARCHAR),

@@ -13,7 +13,7 @@ from typing import Any, Final
 _MESSAGES: Final = {"span": "trace.v1.TracesData", "log": "logs.v1.LogsData", "metric": "metrics.v1.MetricsData"}
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 _NESTED: Final = {"arrayValue": "ArrayValue", "kvlistValue": "KeyValueList"}
-_UNUSED: Final = ("entity_refs", "key_strindex", "string_value_strindex", "schema_url")
+_UNUSED: Final = ("entity_refs", "key_strindex", "string_value_strindex")
 
 
 @functools.cache

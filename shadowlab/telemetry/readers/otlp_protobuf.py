@@ -39,10 +39,12 @@ _RESOURCES: Final = {
     "span": _CARRIED,
     "log": _CARRIED,
     "metric": """INSERT INTO stage_resources
-        WITH listed AS (SELECT b.resource AS r, unnest(b.scopeMetrics).scope AS s
+        WITH listed AS (SELECT b.resource AS r, b.schemaUrl AS url, unnest(b.scopeMetrics) AS s
                         FROM (SELECT unnest(resourceMetrics) AS b FROM requests_in_arrow)),
-             one_of_each AS (SELECT DISTINCT ON (raw) scoped(hash(r), s) AS raw, r, s FROM listed)
-        SELECT raw, list_concat(pb_pairs(r.attributes), of_scope(pb_pairs(s.attributes))) FROM one_of_each""",
+             one_of_each AS (SELECT DISTINCT ON (raw) scoped(hash(r, url), s.scope, s.schemaUrl) AS raw, r, url,
+                                    s.scope AS scope, s.schemaUrl AS scope_url FROM listed)
+        SELECT raw, list_concat(of_resource(pb_pairs(r.attributes), r, url),
+                                of_scope(pb_pairs(scope.attributes), scope, scope_url)) FROM one_of_each""",
 }
 
 

@@ -57,6 +57,7 @@ class Resource(_Shape):
     """What the records are about."""
 
     attributes: Attributes = None
+    droppedAttributesCount: Number = None
 
 
 class Scope(_Shape):
@@ -64,6 +65,8 @@ class Scope(_Shape):
 
     name: Text = None
     version: Text = None
+    attributes: Attributes = None
+    droppedAttributesCount: Number = None
 
 
 class Event(_Shape):
@@ -193,6 +196,7 @@ class Metric(_Shape):
     name: Text = None
     description: Text = None
     unit: Text = None
+    metadata: Attributes = None
     gauge: Series | None = None
     sum: Series | None = None
     histogram: Series | None = None
@@ -210,6 +214,7 @@ class ScopeSpans(_Shape):
 
     scope: Scope | None = None
     spans: list[Span] | None = None
+    schemaUrl: Text = None
 
 
 class ScopeLogs(_Shape):
@@ -217,6 +222,7 @@ class ScopeLogs(_Shape):
 
     scope: Scope | None = None
     logRecords: list[LogRecord] | None = None
+    schemaUrl: Text = None
 
 
 class ScopeMetrics(_Shape):
@@ -224,6 +230,7 @@ class ScopeMetrics(_Shape):
 
     scope: Scope | None = None
     metrics: list[Metric] | None = None
+    schemaUrl: Text = None
 
 
 class ResourceSpans(_Shape):
@@ -231,6 +238,7 @@ class ResourceSpans(_Shape):
 
     resource: Resource | None = None
     scopeSpans: list[ScopeSpans] | None = None
+    schemaUrl: Text = None
 
 
 class ResourceLogs(_Shape):
@@ -238,6 +246,7 @@ class ResourceLogs(_Shape):
 
     resource: Resource | None = None
     scopeLogs: list[ScopeLogs] | None = None
+    schemaUrl: Text = None
 
 
 class ResourceMetrics(_Shape):
@@ -245,6 +254,7 @@ class ResourceMetrics(_Shape):
 
     resource: Resource | None = None
     scopeMetrics: list[ScopeMetrics] | None = None
+    schemaUrl: Text = None
 
 
 class Traces(_Shape):

@@ -1,11 +1,11 @@
 -- Resources by the hash of their content; `origin` leads from what was read to what is kept.
 CREATE OR REPLACE TEMP TABLE told AS
-SELECT DISTINCT raw, hash(list_sort(attributes)) AS resource_id, map_of(list_sort(attributes)) AS ra
-FROM (SELECT raw, redacted_pairs(attributes) AS attributes FROM stage_resources);
+SELECT DISTINCT raw, hash(attributes) AS resource_id, map_of(attributes) AS ra, types_of(firsts_of(attributes)) AS types
+FROM (SELECT raw, list_sort(redacted_pairs(attributes)) AS attributes FROM stage_resources);
 
 INSERT INTO segment.resources
-SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY resource_id), resource_id, ra
-FROM (SELECT DISTINCT ON (resource_id) resource_id, ra FROM told)
+SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY resource_id), resource_id, ra, types
+FROM (SELECT DISTINCT ON (resource_id) resource_id, ra, types FROM told)
 WHERE resource_id NOT IN (SELECT resource_id FROM segment.resources);
 
 CREATE OR REPLACE TEMP TABLE origin AS

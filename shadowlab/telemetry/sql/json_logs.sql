@@ -1,13 +1,14 @@
 INSERT INTO stage_logs BY NAME
 -- As in `json_spans.sql`: what holds an empty list has an odd row, a resource by the first record of each scope.
 WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest([0]) FROM {source}),
-     scopes AS (SELECT strange, r.resource AS resource, hash(r.resource) AS raw, 
+     scopes AS (SELECT strange, r.resource AS resource, r.schemaUrl AS url, hash(r.resource, r.schemaUrl) AS raw,
                        unnest(r.scopeLogs) AS s, unnest([0]) FROM requests),
-     logs AS (SELECT strange, scoped(raw, s.scope) AS raw, resource, s.scope AS scope, generate_subscripts(s.logRecords, 1) AS nth,
+     logs AS (SELECT strange, scoped(raw, s.scope, s.schemaUrl) AS raw, resource, url, s.scope AS scope, s.schemaUrl AS scope_url, generate_subscripts(s.logRecords, 1) AS nth,
                      unnest(s.logRecords) AS p, unnest([0]) FROM scopes),
      typed AS (
         SELECT strange OR p IS NULL AS strange, raw,
-            CASE WHEN nth = 1 THEN list_concat(json_pairs(resource.attributes), of_scope(json_pairs(scope.attributes))) END AS resource, nullif(scope.name, '') AS scope_name,
+            CASE WHEN nth = 1 THEN list_concat(of_resource(json_pairs(resource.attributes), resource, url),
+                of_scope(json_pairs(scope.attributes), scope, scope_url)) END AS resource, nullif(scope.name, '') AS scope_name,
             nullif(scope.version, '') AS scope_version, json_no_count(p.timeUnixNano) OR json_no_count(p.observedTimeUnixNano) AS odd_time,
             TRY_CAST(json_given(p.timeUnixNano) AS BIGINT) AS own_ns,
             nullif(TRY_CAST(p.observedTimeUnixNano AS BIGINT), 0) AS observed_ns, nullif(json_severity(p.severityNumber), 0) AS severity_number,

@@ -1,8 +1,8 @@
 INSERT INTO stage_metric_points BY NAME
 -- Points of five kinds; each has the fields of its own, and the union by name those of all.
 WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
-     scopes AS (SELECT hash(r.resource) AS raw, unnest(r.scopeMetrics) AS s FROM requests),
-     metrics AS (SELECT scoped(raw, s.scope) AS raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
+     scopes AS (SELECT hash(r.resource, r.schemaUrl) AS raw, unnest(r.scopeMetrics) AS s FROM requests),
+     metrics AS (SELECT scoped(raw, s.scope, s.schemaUrl) AS raw, s.scope AS scope, unnest(s.metrics) AS m FROM scopes),
      of_gauge AS (
         SELECT raw, scope, m, 'gauge' AS kind, NULL AS temporality, NULL AS monotonic, unnest(m.gauge.dataPoints) AS p FROM metrics),
      of_sum AS (
@@ -24,7 +24,8 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
         UNION ALL BY NAME SELECT * EXCLUDE (p), p.* FROM of_summary),
      typed AS (
         SELECT raw, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version, json_name(m.name) AS name,
-            nullif(m.description, '') AS description, nullif(m.unit, '') AS unit, kind, temporality, monotonic,
+            nullif(m.description, '') AS description, nullif(m.unit, '') AS unit,
+            CASE WHEN len(m.metadata) > 0 THEN json_pairs(m.metadata) END AS metadata, kind, temporality, monotonic,
             nullif(TRY_CAST(startTimeUnixNano AS BIGINT), 0) AS start_ns, TRY_CAST(json_given(timeUnixNano) AS BIGINT) AS at_ns,
             coalesce(TRY_CAST(asDouble AS DOUBLE), TRY_CAST(asInt AS DOUBLE)) AS value, TRY_CAST(asInt AS BIGINT) AS value_int,
             CASE WHEN kind LIKE '%histogram' OR kind = 'summary' THEN TRY_CAST(json_zero("count") AS BIGINT) END AS count,
@@ -45,7 +46,7 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
                 'at_ns': TRY_CAST(json_given(e.timeUnixNano) AS BIGINT),
                 'value': coalesce(TRY_CAST(e.asDouble AS DOUBLE), TRY_CAST(e.asInt AS DOUBLE)),
                 'trace_id': json_trace(e.traceId), 'span_id': json_id(e.spanId),
-                'attributes': json_pairs(json_listed(e.filteredAttributes))}) END AS exemplars,
+                'attributes': json_pairs(json_listed(e.filteredAttributes)), 'value_int': TRY_CAST(e.asInt AS BIGINT)}) END AS exemplars,
             attributes, nullif(TRY_CAST(flags AS BIGINT), 0) AS flags,
             json_no_count(timeUnixNano) OR json_no_count(startTimeUnixNano) OR json_no_whole(asInt) OR json_no_double(asDouble)
                 OR json_no_count("count") OR json_no_double("sum") OR json_no_double("min") OR json_no_double("max")

@@ -5,12 +5,19 @@ CREATE MACRO severity_word(number, text) AS CASE
     WHEN number BETWEEN 21 AND 24 THEN 'fatal' ELSE lower(text) END;
 CREATE MACRO redacted_pairs(pairs) AS list_transform(pairs, lambda a: {'k': a.k, 'v': redacted_value(a.k, a.v), 't': a.t});
 -- A key that comes twice keeps its first value; both count in the record's identity.
-CREATE MACRO map_of(pairs) AS map_from_entries(list_transform(list_filter(pairs, lambda a, i:
-    list_position(list_transform(pairs, lambda b: b.k), a.k) = i), lambda a: {'k': a.k, 'v': a.v}));
+CREATE MACRO firsts_of(pairs) AS list_filter(pairs, lambda a, i: list_position(list_transform(pairs, lambda b: b.k), a.k) = i);
+CREATE MACRO map_of(pairs) AS map_from_entries(list_transform(firsts_of(pairs), lambda a: {'k': a.k, 'v': a.v}));
 CREATE MACRO types_of(pairs) AS array_to_string(list_transform(pairs, lambda a: a.t), '');
 -- What a scope says of itself is told with the resource; two scopes that differ are told apart by what `raw` leads to.
-CREATE MACRO scoped(raw, scope) AS CASE WHEN len(scope.attributes) > 0 THEN hash(raw, scope.attributes) ELSE raw END;
-CREATE MACRO of_scope(pairs) AS list_transform(pairs, lambda a: {'k': 'otel.scope.' || a.k, 'v': a.v, 't': a.t});
+CREATE MACRO scoped(raw, scope, url) AS hash(raw, scope.attributes, scope.droppedAttributesCount, url);
+-- What stands beside a resource or a scope: the schema of its records, and how many of its attributes were dropped.
+CREATE MACRO beside(what, told, url) AS list_concat(
+    CASE WHEN TRY_CAST(told.droppedAttributesCount AS BIGINT) > 0 THEN [{'k': what || '.dropped_attributes_count',
+        'v': TRY_CAST(told.droppedAttributesCount AS BIGINT)::VARCHAR, 't': 'i'}] ELSE [] END,
+    CASE WHEN url <> '' THEN [{'k': what || '.schema_url', 'v': url, 't': 's'}] ELSE [] END);
+CREATE MACRO of_resource(pairs, resource, url) AS list_concat(pairs, beside('otel.resource', resource, url));
+CREATE MACRO of_scope(pairs, scope, url) AS list_concat(
+    list_transform(pairs, lambda a: {'k': 'otel.scope.' || a.k, 'v': a.v, 't': a.t}), beside('otel.scope', scope, url));
 CREATE MACRO was_redacted(v) AS coalesce(
     contains(v, '<') AND regexp_matches(v, '<(?:secret|token|email|card):[0-9a-f]{12}>'), false);
 CREATE MACRO redacted_in(pairs) AS coalesce(len(list_filter(pairs, lambda a: was_redacted(a.v))), 0);

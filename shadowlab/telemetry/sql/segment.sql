@@ -1,5 +1,5 @@
 -- The tables of a segment. What views need and can be derived (the end of a span, the attributes of a resource) is not here.
-CREATE TABLE segment.resources(resource_ix INTEGER, resource_id UBIGINT, attributes MAP(VARCHAR, VARCHAR));
+CREATE TABLE segment.resources(resource_ix INTEGER, resource_id UBIGINT, attributes MAP(VARCHAR, VARCHAR), attribute_types VARCHAR);
 
 CREATE TABLE segment.spans(
     row_id UBIGINT, trace_id VARCHAR, span_id VARCHAR, parent_span_id VARCHAR, trace_state VARCHAR, flags BIGINT,
@@ -35,6 +35,7 @@ CREATE TABLE segment.metric_points(
     zero_threshold DOUBLE, positive_offset INTEGER, positive_counts BIGINT[], negative_offset INTEGER,
     negative_counts BIGINT[], quantiles STRUCT(quantile DOUBLE, value DOUBLE)[],
     exemplars STRUCT(at_ns BIGINT, value DOUBLE, trace_id VARCHAR, span_id VARCHAR,
-                     attributes MAP(VARCHAR, VARCHAR))[],
+                     attributes MAP(VARCHAR, VARCHAR), value_int BIGINT, attribute_types VARCHAR)[],
+    metadata MAP(VARCHAR, VARCHAR), metadata_types VARCHAR,
     service_version VARCHAR, scope_name VARCHAR, scope_version VARCHAR, flags BIGINT,
     attributes MAP(VARCHAR, VARCHAR), attribute_types VARCHAR, resource_ix INTEGER);

@@ -20,12 +20,12 @@ CREATE TABLE stage_logs(
 
 CREATE TABLE stage_metric_points(
     raw UBIGINT, odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
-    name VARCHAR, description VARCHAR, unit VARCHAR, kind VARCHAR, temporality VARCHAR, monotonic BOOLEAN,
+    name VARCHAR, description VARCHAR, unit VARCHAR, metadata STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], kind VARCHAR, temporality VARCHAR, monotonic BOOLEAN,
     start_ns BIGINT, at_ns BIGINT, value DOUBLE, value_int BIGINT, count BIGINT, sum DOUBLE, min DOUBLE, max DOUBLE,
     bucket_counts BIGINT[], explicit_bounds DOUBLE[],
     scale INTEGER, zero_count BIGINT, zero_threshold DOUBLE,
     positive_offset INTEGER, positive_counts BIGINT[], negative_offset INTEGER, negative_counts BIGINT[],
     quantiles STRUCT(quantile DOUBLE, value DOUBLE)[],
     exemplars STRUCT(at_ns BIGINT, value DOUBLE, trace_id VARCHAR, span_id VARCHAR,
-                     attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[])[],
+                     attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], value_int BIGINT)[],
     shape UBIGINT, keys VARCHAR[], vals VARCHAR[], types VARCHAR, flags BIGINT);
