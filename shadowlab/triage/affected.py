@@ -8,7 +8,7 @@ from typing import Any
 
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.spans import among
+from shadowlab.triage.spans import among, distinct
 from shadowlab.triage.tables import array
 
 _USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
@@ -38,7 +38,7 @@ class Affected:
         known = among(tid, self.tid)
         who = kind[self.tid.searchsorted(tid[known])]
         named = who != NOBODY
-        pairs = np.unique(group[known][named] * (1 + who[named].max(initial=0)) + who[named])
+        pairs = distinct(group[known][named] * (1 + who[named].max(initial=0)) + who[named])
         return np.bincount(pairs // (1 + who[named].max(initial=0)), minlength=groups)
 
 

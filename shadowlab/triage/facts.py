@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from shadowlab.triage.noted import Made, Note
-from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, joined
+from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, distinct, joined
 from shadowlab.triage.tables import Store, array, ask_alone
 
 _MOST_STACKS = 100
@@ -161,7 +161,7 @@ class Facts:
         import numpy as np
 
         every = np.sort(np.concatenate([part.traces.tid for part in self.parts]), kind="stable")
-        return np.unique(every[1:][every[1:] == every[:-1]])
+        return distinct(every[1:][every[1:] == every[:-1]])
 
     def each(self, note: Note[Made], make: Callable[[Part], Made]) -> list[Made]:
         """What `make` makes of each part alone, kept there as a note."""
@@ -252,15 +252,14 @@ class Facts:
             return table
 
         known = self.asked(_BESIDE, _NAMED_BESIDE) if beside else [()] * len(self.parts)
-        own = [np.union1d(part.traces.tid, array(more["tid"])) if len(more) else part.traces.tid
+        own = [distinct(part.traces.tid, array(more["tid"])) if len(more) else part.traces.tid
                for part, more in zip(self.parts, known, strict=True)]  # fmt: skip
-        near, wide = np.sort(traces), np.union1d(traces, np.asarray(spare, dtype=np.uint64))
+        near, wide = np.sort(traces), distinct(traces, np.asarray(spare, dtype=np.uint64))
         of_parts = [(near[among(near, tid)], wide[among(wide, tid)]) for tid in own]
         return pa.concat_tables([self._told(n, name, (query, operations), ask, *of) for n, of in enumerate(of_parts)])
 
     def _told(self, number: int, name: str, question: Question, ask: Callable[..., Any], here: Any, wide: Any) -> Any:
         """What one part says of the traces `here`, which are in it; only those are asked for that were not before."""
-        import numpy as np
         import pyarrow as pa
 
         part = self.parts[number]
@@ -272,7 +271,7 @@ class Facts:
             ends = {"first": int(part.traces.start_ns[of].min(initial=2**62)),
                     "last": int(part.traces.end_ns[of].max(initial=NEVER))}  # fmt: skip
             more = ask(number, {"traces": fresh.tolist(), **ends, **_named(question[1])})
-            known, table = np.union1d(known, fresh), more if table is None else pa.concat_tables([table, more])
+            known, table = distinct(known, fresh), more if table is None else pa.concat_tables([table, more])
         own = table.filter(pa.array(among(array(table.column("tid")), here))) if len(here) < len(known) else table
         if len(known) > 2 * len(here) + _SPARE:
             known, table = here, own

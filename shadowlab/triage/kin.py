@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.spans import BELOW, NEVER, Part, Spans, among, joined
+from shadowlab.triage.spans import BELOW, NEVER, Part, Spans, among, distinct, joined
 
 _HIGHEST = 64
 """Steps up after which a line of parents is taken for a ring."""
@@ -62,7 +62,7 @@ class Kin:
             of, low = np.repeat(of, counts), np.repeat(low - np.cumsum(counts) + counts, counts)
             at = self.above[low + np.arange(len(low))]
             if self.forked and len(of):
-                once = np.unique(of * len(self.sid) + at)
+                once = distinct(of * len(self.sid) + at)
                 of, at = once // len(self.sid), once % len(self.sid)
             if not len(of):
                 return
@@ -98,10 +98,10 @@ def _made(seen: Facts, spans: Spans) -> Kin:
     import numpy as np
 
     named = spans.marked(BELOW)
-    sid = np.unique(np.concatenate([spans.sid, spans.above[named]]))
-    own, above = sid.searchsorted(spans.sid), sid.searchsorted(spans.above[named])
+    sid, place = np.unique(np.concatenate([spans.sid, spans.above[named]]), return_inverse=True)
+    own, above = place[: len(spans.sid)], place[len(spans.sid) :]
     many = max(1, len(sid))
-    pairs = np.unique(own[named] * many + above)
+    pairs = distinct(own[named] * many + above)
     first = np.append(0, np.cumsum(np.bincount(pairs // many, minlength=len(sid))))
     row = np.full(len(sid), NOWHERE)
     once = np.bincount(own, minlength=1).max() <= 1

@@ -15,7 +15,7 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.kin import NOWHERE, Kin, kin, kin_within
 from shadowlab.triage.noted import Note
 from shadowlab.triage.raised import RAISED, Raised
-from shadowlab.triage.spans import BELOW, NEVER, Part, among
+from shadowlab.triage.spans import BELOW, NEVER, Part, among, distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def placed(seen: Facts, errors: Raised) -> Places:
 
     def own(part: Part) -> Places:
         own_errors = RAISED.of(part)
-        return _placed(seen, own_errors, kin_within(seen, part, np.unique(own_errors.tid)))
+        return _placed(seen, own_errors, kin_within(seen, part, distinct(own_errors.tid)))
 
     parts = seen.each(_PLACES, own)
     at = errors.from_parts
@@ -57,7 +57,7 @@ def placed(seen: Facts, errors: Raised) -> Places:
     if not len(torn):
         return Places(name=name, **plain)
     some = errors.take(torn)
-    anew = _placed(seen, some, kin(seen, np.unique(some.tid)))
+    anew = _placed(seen, some, kin(seen, distinct(some.tid)))
     for column, values in plain.items():
         values[torn] = getattr(anew, column)
     return Places(name=name.put(torn, anew.name), **plain)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
-from shadowlab.triage.spans import Spans
+from shadowlab.triage.spans import Spans, distinct
 
 _MOST_KEPT = 16
 """Operations whose requests are kept."""
@@ -61,7 +61,7 @@ def requests_of(seen: Facts, operation: Operation, failing: Any, *, last_ns: int
     import numpy as np
 
     parts = answered(seen, operation)
-    ids = np.unique(failing)
+    ids = distinct(failing)
     failed = np.concatenate([part.failing(ids) for part in parts])
     start_ns, at_ns, tid, op = (np.concatenate([getattr(part.spans, name) for part in parts])
                                 for name in ("start_ns", "at_ns", "tid", "op"))  # fmt: skip

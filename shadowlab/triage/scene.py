@@ -16,7 +16,7 @@ from shadowlab.triage.kin import Kin, kin
 from shadowlab.triage.places import Places, placed
 from shadowlab.triage.raised import Raised, raised
 from shadowlab.triage.readings import readings
-from shadowlab.triage.spans import among
+from shadowlab.triage.spans import among, distinct
 from shadowlab.triage.tables import array
 
 
@@ -58,9 +58,9 @@ def scene(
     errors = raised(seen)
     late = errors.tid[errors.within(low_ns, high_ns)]
     others = np.array(sorted(told), dtype=np.uint64)
-    traces = np.unique(np.concatenate([late, array(bad.column("tid").drop_null()), others]))
+    traces = distinct(late, array(bad.column("tid").drop_null()), others)
     calling = pool.submit(kin, seen, traces)
-    affecting = pool.submit(affected, seen, np.unique(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
+    affecting = pool.submit(affected, seen, distinct(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
     signed = sign(errors.service, readings(seen, errors, prefixes, known), corrections)
     places = placed(seen, errors)
     charged = charge(errors, signed, places)

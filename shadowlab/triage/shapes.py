@@ -19,7 +19,7 @@ from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
 from shadowlab.triage.facts import Facts, Operations
 from shadowlab.triage.requests import answered
-from shadowlab.triage.spans import BAD, Spans, joined
+from shadowlab.triage.spans import BAD, Spans, distinct, joined
 from shadowlab.triage.tables import array
 
 MOST = 2_000
@@ -96,16 +96,15 @@ def draw(
     Each is put together when it is called for, by any thread; `each` is `map`, or a pool's. The `spare` groups are
     those that may be asked for next.
     """
-    import numpy as np
 
     if not groups:
         return []
     chosen = [_chosen(seen, group, low_ns=low_ns, high_ns=high_ns) for group in groups]
-    traces = np.unique(np.concatenate([requests.tid for requests, _, _ in chosen]))
+    traces = distinct(*(requests.tid for requests, _, _ in chosen))
     held = {(group.service, group.name) for group in groups}
     others = {operation: group for group in spare if (operation := (group.service, group.name)) not in held}
     chosen += [_chosen(seen, group, low_ns=low_ns, high_ns=high_ns) for group in others.values()]
-    more = np.unique(np.concatenate([more for _, _, more in chosen]))
+    more = distinct(*(more for _, _, more in chosen))
     asking = _asking(seen, frozenset({*held, *others}), (traces, more), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
     said, own, words = _texts(con, *each(lambda ask: ask(), asking), low_ns=low_ns - 2 * LONGEST, high_ns=high_ns)
     return [partial(_drawn, group, requests, failing, said, own, words)

@@ -126,6 +126,15 @@ def joined(kind: type[Rows], told: Sequence[Rows]) -> Rows:
     return kind(*(np.concatenate([getattr(one, each.name) for one in told]) for each in fields(kind)))
 
 
+def distinct(*arrays: Any) -> Any:
+    """The different values of arrays, ascending: sorted, as NumPy's own hashing takes ten times as long for many."""
+    import numpy as np
+
+    values = np.concatenate(arrays)
+    values.sort()
+    return values[np.append(True, values[1:] != values[:-1])] if len(values) else values
+
+
 def among(tid: Any, traces: Any) -> Any:
     """Which are among these traces, which are in order (booleans)."""
     import numpy as np
