@@ -144,6 +144,24 @@ def test_time_slices_are_good_or_bad_as_a_whole(tmp_path: Path):
     assert found.burn_rate == pytest.approx(3 / 10 / 0.1)
 
 
+def test_slices_are_not_called_requests(tmp_path: Path):
+    story = Story()
+    busy(story, seconds=1800, every=10)
+    spec = objective(target=0.99, slices=slo.Slices(window=timedelta(minutes=1), target=0.95))
+    notes = " ".join(triaged(story, tmp_path, objectives=[spec]).notes)
+    assert "slices of 1m are counted, 30 in 30m: a bad one alone burns 3.3x" in notes
+    assert "low traffic" not in notes
+
+
+def test_a_rate_of_exactly_the_factor_alerts(tmp_path: Path):
+    story = Story()
+    for n in range(2500):  # 36 of 2,500 is 14.4 times what 99.9 % allows; in binary 14.399999…
+        story.span(n, error=n >= 2464)
+    found = triaged(story, tmp_path, objectives=[objective(target=0.999)], at=burn.moment(START + 2500 * SECOND))
+    assert (found.objectives[0].windows["1h"].bad, found.objectives[0].windows["1h"].total) == (36, 2500)
+    assert found.objectives[0].windows["1h"].alert == "page"
+
+
 def test_latency_objectives_count_slow_requests(tmp_path: Path):
     story = Story()
     for n in range(100):

@@ -21,12 +21,17 @@ Attributes = Mapping[str, str]
 
 
 def apart(
-    requests: int, tell: Callable[[random.Random], tuple[bool, Attributes]], *, seed: int = 1, weight: float = 1.0
+    requests: int,
+    tell: Callable[[random.Random], tuple[bool, Attributes]],
+    *,
+    seed: int = 1,
+    weight: Callable[[bool, Attributes], float] = lambda bad, has: 1.0,
 ):
-    """The contrast of so many requests, each with its outcome and attributes."""
+    """The contrast of so many requests, each with its outcome and attributes; one of weight 8 is one of 8 told."""
     r = random.Random(seed)
-    told = [tell(r) for _ in range(requests)]
-    chosen = pd.DataFrame([{"rid": n, "failing": bad, "weight": weight} for n, (bad, _) in enumerate(told)])
+    drawn = [(tell(r), r.random()) for _ in range(requests)]
+    told = [one for one, chance in drawn if chance < 1 / weight(*one)]
+    chosen = pd.DataFrame([{"rid": n, "failing": bad, "weight": weight(bad, has)} for n, (bad, has) in enumerate(told)])
     pairs = pd.DataFrame([(n, k, v) for n, (_, has) in enumerate(told) for k, v in has.items()],
                          columns=["rid", "key", "value"])  # fmt: skip
     with duckdb.connect() as con:
@@ -92,12 +97,26 @@ def test_two_attributes_that_only_together_explain_are_found_together():
     assert (found.selection, found.baseline) == (1.0, 0.0)
 
 
-def test_weights_change_shares_and_not_the_evidence():
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_sampled_more_rarely_is_not_taken_to_fail_less(seed: int):
     def tell(r: random.Random) -> tuple[bool, Attributes]:
-        return (bad := r.random() < 0.1), {"flag": "on" if bad or r.random() < 0.2 else "off"}
+        return r.random() < 0.1, {"color": r.choice(("red", "blue")), "size": str(r.randrange(100))}
 
-    one, ten = apart(500, tell)[0], apart(500, tell, weight=10.0)[0]
-    assert (one.selection, one.q, one.support) == pytest.approx((ten.selection, ten.q, ten.support))
+    assert (
+        apart(4_000, tell, seed=seed, weight=lambda bad, has: 8.0 if has["color"] == "red" and not bad else 1.0) == ()
+    )
+
+
+def test_what_weights_hide_is_found():
+    def tell(r: random.Random) -> tuple[bool, Attributes]:
+        red = r.random() < 0.5
+        return r.random() < (0.16 if red else 0.02), {"color": "red" if red else "blue"}
+
+    found = apart(8_000, tell, weight=lambda bad, has: 8.0 if has["color"] == "red" and bad else 1.0)[0]
+    assert (found.attribute, found.value) == ("color", "red")
+    assert found.interval is not None
+    assert found.interval[0] < found.effect < found.interval[1]
+    assert found.selection == pytest.approx(8 / 9, abs=0.08)
 
 
 def test_too_few_requests_say_nothing():

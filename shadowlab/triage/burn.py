@@ -7,6 +7,7 @@ Sloth). Requests count when they end. Sampled spans count for the requests that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -170,7 +171,7 @@ def _objective(store: Store, spec: ObjectiveSpec, tally: Tally, at_ns: int, data
     }
     alerts = {alert.long: alert.severity for alert in ALERTS if _holds(alert, windows)}
     spent = windows[spec.trigger.window].budget_spent
-    triggered = spent >= spec.trigger.budget
+    triggered = _reaches(spent, spec.trigger.budget)
     if triggered:
         alerts.setdefault(spec.trigger.window, "page")
     told = {times.spoken(n): _alerted(windows[n], alerts.get(n)) for n in sorted(windows)}
@@ -222,7 +223,12 @@ def _alerted(window: BurnWindow, alert: str | None) -> BurnWindow:
 
 def _holds(alert: Alert, windows: Mapping[timedelta, BurnWindow]) -> bool:
     pair = [windows[n].burn_rate for n in (alert.long, alert.short) if n in windows]
-    return len(pair) == 2 and all(rate is not None and rate >= alert.factor for rate in pair)
+    return len(pair) == 2 and all(rate is not None and _reaches(rate, alert.factor) for rate in pair)
+
+
+def _reaches(measured: float, bound: float) -> bool:
+    """Whether it is at least so much; the last digits of what was divided are not its own."""
+    return measured >= bound or math.isclose(measured, bound)
 
 
 def _nothing(store: Store, spec: ObjectiveSpec) -> errors.ObjectiveError:
@@ -237,7 +243,7 @@ def _nothing(store: Store, spec: ObjectiveSpec) -> errors.ObjectiveError:
     )
 
 
-def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[str]:
+def notes(specs: Sequence[ObjectiveSpec], objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[str]:
     """What a reader of the rates must know."""
     starts = f"the data starts at {moment(data.first_ns):%Y-%m-%dT%H:%M:%SZ}"
     if at_ns < data.first_ns:
@@ -250,16 +256,20 @@ def notes(objectives: Sequence[Objective], *, at_ns: int, data: Extent) -> list[
             f"{starts}, {covered} before: "
             f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
         )
-    for o in objectives:
+    for spec, o in zip(specs, objectives, strict=True):
         window = o.windows[times.spoken(30 * MINUTE)]
         if window.total == 0:
             told.append(f"{o.name}: no request in the last 30m")
         elif window.total * (1 - o.target) < 1:
             alone = 1 / (window.total * (1 - o.target))
-            told.append(
-                f"{o.name}: low traffic, {window.total:,} requests in 30m: one failure alone burns {alone:.1f}x"
-            )
+            told.append(f"{o.name}: {_few(spec, window.total)} alone burns {alone:.1f}x")
     return told
+
+
+def _few(spec: ObjectiveSpec, counted: int) -> str:
+    if spec.slices:
+        return f"slices of {times.spoken(spec.slices.window)} are counted, {counted:,} in 30m: a bad one"
+    return f"low traffic, {counted:,} requests in 30m: one failure"
 
 
 def skew(seen: Facts) -> list[str]:

@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import Any
 
 from shadowlab.records import Contrast
-from shadowlab.triage.drawn import Drawn, read
+from shadowlab.triage.drawn import Drawn, evened, read
 from shadowlab.triage.shares import Q, Sizes, Tested, fisher, shares, sizes
 from shadowlab.triage.spread import NUMBERS, measures, sets
 
@@ -43,6 +43,7 @@ def apart(drawn: Drawn, *, q: float = Q) -> tuple[Contrast, ...]:
 
     Under labels that mean nothing, the chance of any finding is at most `q`.
     """
+    drawn = evened(drawn)
     counted = sizes(drawn)
     if min(counted.failing, counted.passing) < 3:
         return ()
@@ -77,8 +78,6 @@ def _values(drawn: Drawn, sizes: Sizes) -> list[Tested]:
         {
             "support": int(told.support[first]),
             "a": int(told.failing[first]),
-            "wa": float(told.failing_weight[first]),
-            "wb": float(told.passing_weight[first]),
             "same": [(words.keys[told.key[n]], words.values[told.value[n]]) for n in (first, *others)],
         }
         for first, *others in same.values()
@@ -90,7 +89,7 @@ def _values(drawn: Drawn, sizes: Sizes) -> list[Tested]:
 def _value(row: Mapping[str, Any], sizes: Sizes) -> Contrast:
     pairs = sorted(row["same"], key=lambda pair: (_generality(pair[0]), pair))
     (key, value), *others = pairs
-    told = shares(row["a"], row["support"] - row["a"], sizes, row["wa"], row["wb"])
+    told = shares(row["a"], row["support"] - row["a"], sizes)
     return replace(told, attribute=key, value=value, same_as=tuple(f"{k}={v}" for k, v in others))
 
 
@@ -121,8 +120,7 @@ def _together(drawn: Drawn, sizes: Sizes) -> list[Tested]:
             names = sorted(
                 (words.keys[told.key[n]], words.values[told.value[n]]) for n in (features[one], features[other])
             )
-            both_have = members[one] & members[other]
-            found.append(Tested(partial(_crossing, row, names, both_have, drawn, sizes), p))
+            found.append(Tested(partial(_crossing, row, names, sizes), p))
     return found
 
 
@@ -138,13 +136,9 @@ def _middling(drawn: Drawn, sizes: Sizes) -> list[int]:
     return found[:_PAIRED_FEATURES]
 
 
-def _crossing(
-    row: Mapping[str, Any], names: Sequence[tuple[str, str]], members: Any, drawn: Drawn, sizes: Sizes
-) -> Contrast:
+def _crossing(row: Mapping[str, Any], names: Sequence[tuple[str, str]], sizes: Sizes) -> Contrast:
     """Two features together, as shares of the requests that have both."""
-    failing, weight = drawn.failing, drawn.weight
-    weights = float(weight[members & failing].sum()), float(weight[members & ~failing].sum())
-    told = shares(row["a"], row["support"] - row["a"], sizes, *weights)
+    told = shares(row["a"], row["support"] - row["a"], sizes)
     key, value = (" & ".join(name[part] for name in names) for part in (0, 1))
     return replace(told, attribute=key, value=value, kind="pair")
 

@@ -50,8 +50,7 @@ class Features:
     support: Any
     """How many requests have it."""
     failing: Any
-    failing_weight: Any
-    passing_weight: Any
+    """How many of those fail."""
 
 
 def read(con: Any) -> Drawn:
@@ -83,11 +82,34 @@ def put_together(
     packed = packed[np.diff(packed, prepend=-1) != 0]  # each once
     rid, packed = packed % many, packed // many
     failing, weight = failing.astype(bool), weight.astype(float)
-    pair, features = _features(packed // most, packed % most, failing[rid], weight[rid])
+    pair, features = _features(packed // most, packed % most, failing[rid])
     return Drawn(traces, order, at_ns, failing, weight, words, rid, pair, features)
 
 
-def _features(key: Any, value: Any, failing: Any, weight: Any) -> tuple[Any, Features]:
+def evened(drawn: Drawn) -> Drawn:
+    """The requests as if all failing ones had been sampled alike, and all passing ones: each counts as one then.
+
+    One stays with the chance of its weight over the largest of its kind, by a seeded draw; where all of a kind weigh
+    the same, all of it stay.
+    """
+    import numpy as np
+
+    share = np.ones(len(drawn.failing))
+    for kind in (drawn.failing, ~drawn.failing):
+        share[kind] = drawn.weight[kind] / drawn.weight[kind].max(initial=0.0)
+    if np.allclose(share, 1.0):
+        return drawn
+    stays = np.random.default_rng(0).random(len(share)) < share
+    pairs = np.flatnonzero(stays[drawn.rid])
+    rid, pair = (np.cumsum(stays) - 1)[drawn.rid[pairs]], drawn.pair[pairs]
+    traces = [trace for trace, kept in zip(drawn.traces, stays.tolist(), strict=True) if kept]
+    return put_together(
+        traces, drawn.order[stays], drawn.at_ns[stays], drawn.failing[stays], drawn.weight[stays], drawn.words, rid,
+        drawn.features.key[pair], drawn.features.value[pair],
+    )  # fmt: skip
+
+
+def _features(key: Any, value: Any, failing: Any) -> tuple[Any, Features]:
     """Which feature each pair is, and what is counted of each feature."""
     import numpy as np
 
@@ -95,11 +117,8 @@ def _features(key: Any, value: Any, failing: Any, weight: Any) -> tuple[Any, Fea
     new[1:] = (np.diff(key) != 0) | (np.diff(value) != 0)
     pair, low = np.cumsum(new) - 1, np.flatnonzero(new)
     high = np.append(low, len(key))[1:]
-    counted = (np.bincount(pair, each, len(low)) for each in (failing, weight * failing, weight * ~failing))
-    a, failing_weight, passing_weight = counted
-    return pair, Features(
-        key[low], value[low], low, high, high - low, a.astype(np.int64), failing_weight, passing_weight
-    )
+    a = np.bincount(pair[failing], minlength=len(low))
+    return pair, Features(key[low], value[low], low, high, high - low, a)
 
 
 def numbers(con: Any, texts: Any) -> Any:

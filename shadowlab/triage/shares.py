@@ -16,12 +16,10 @@ Q = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How many requests there are, counted and weighted."""
+    """How many requests there are."""
 
     failing: int
     passing: int
-    failing_weight: float
-    passing_weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class Tested:
 
 def sizes(drawn: Drawn) -> Sizes:
     """How many requests were drawn."""
-    failing, weight = drawn.failing, drawn.weight
-    return Sizes(int(failing.sum()), int((~failing).sum()), float(weight[failing].sum()), float(weight[~failing].sum()))
+    return Sizes(int(drawn.failing.sum()), int((~drawn.failing).sum()))
 
 
 def fisher(rows: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[float | None]:
@@ -57,9 +54,9 @@ def fisher(rows: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[float | None
     return [None if np.isnan(p) else float(p) for p in chance[place.reshape(-1)]]
 
 
-def shares(a: int, b: int, sizes: Sizes, wa: float, wb: float) -> Contrast:
-    selection = wa / sizes.failing_weight if sizes.failing_weight else 0.0
-    baseline = wb / sizes.passing_weight if sizes.passing_weight else 0.0
+def shares(a: int, b: int, sizes: Sizes) -> Contrast:
+    """What is said of something that `a` failing and `b` passing requests have."""
+    selection, baseline = a / sizes.failing, b / sizes.passing
     return Contrast(
         attribute="",
         value="",

@@ -62,8 +62,7 @@ def _bound(key: str, numbers: Any, failing: Any, sizes: Sizes) -> Contrast:
     at = int(np.argmax(np.abs(gain)))
     chosen = numbers >= bounds[at] if gain[at] >= 0 else numbers < bounds[at]
     a, b = int((chosen & failing).sum()), int((chosen & ~failing).sum())
-    weights = sizes.failing_weight / sizes.failing, sizes.passing_weight / sizes.passing
-    told = shares(a, b, sizes, a * weights[0], b * weights[1])
+    told = shares(a, b, sizes)
     sign = ">=" if gain[at] >= 0 else "<"
     return replace(told, attribute=key, value=f"{sign} {bounds[at]:g}", kind="number")
 
@@ -98,8 +97,7 @@ def _set(key: str, names: Sequence[str], places: Any, features: Features, sizes:
     p = _by_chance(support, failing, passing, seen, 10 * _DRAWS) if p < 2 / _DRAWS else p
     over = np.flatnonzero(a / failing > (support - a) / passing).tolist()
     hits, others = int(a[over].sum()), int((support - a)[over].sum())
-    weights = (sum(column[places[over]].tolist()) for column in (features.failing_weight, features.passing_weight))
-    told = shares(hits, others, sizes, *weights)
+    told = shares(hits, others, sizes)
     named = [names[n] for n in sorted(over, key=lambda n: (-a[n], names[n]))]
     said = "one of " + ", ".join(named[:NUMBERS]) + (", …" if len(named) > NUMBERS else "")
     return Tested(partial(replace, told, attribute=key, value=said, kind="set"), p)

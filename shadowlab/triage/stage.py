@@ -118,7 +118,7 @@ def triage(
         notes=(
             *([] if objectives else _default_note(measured)),
             *slo.notes(specs),
-            *burn.notes(measured, at_ns=at_ns, data=there.data),
+            *burn.notes(specs, measured, at_ns=at_ns, data=there.data),
             *there.notes,
             *([] if at else burn.skew(seen)),
             *clocks.notes(look.clocks),

@@ -29,7 +29,7 @@ def objectives(triage: Triage) -> Page:
             bad = f"{window.bad:,} of {window.total:,}"
             spent = f"{window.budget_spent:.2%}"
             rows.append((o.name, f"{percent(o.target)} {o.indicator}", span, rate, bad, spent, _alert(window.alert)))
-    columns = ("objective", "target", "window", "burn rate", "bad requests", "of the budget", "alert")
+    columns = ("objective", "target", "window", "burn rate", "bad", "of the budget", "alert")
     rates = grid(columns, rows, alt="objectives")
     slow = _slow(triage)
     return Page(f"{rates.html}{slow.html}", rates.alt) if slow else rates
