@@ -4,83 +4,22 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from shadowlab_recorder.catalog_postgres import QUERY, Described, described, quoted
-from shadowlab_recorder.database import ROWS_LIMIT, Log, Reading, Statement, Table, many
+from shadowlab_recorder.database import Log, Reading, Statement, Table, many
+from shadowlab_recorder.queries_psycopg import Steps, runner
 from shadowlab_recorder.quiet import log as _log
 from shadowlab_recorder.quiet import quietly
-from shadowlab_recorder.room import Room
+from shadowlab_recorder.rows_psycopg import Deferred, Fetched
 from shadowlab_recorder.sql import argument, arguments, parsed
 from shadowlab_recorder.tape import current
 
-Steps = Generator[Any, Any, Any]
-"""What psycopg waits with: the same code serves a blocking connection and an event loop."""
-
-_VALUES_LIMIT = 20_000
 _MANY_LIMIT = 50
 _catalog: dict[tuple[str, Any], Described | None] = {}
 _known: dict[tuple[str, str], Reading] = {}
 """What was worked out about a select, by server and text."""
-_worked: set[str] = set()
-"""Statements of ours that have worked once: they need no savepoint any more."""
-_refused: set[str] = set()
-
-
-class Fetched:
-    """A result of libpq, as the service got it."""
-
-    def __init__(self, results: Iterable[Any], room: Room | None = None) -> None:
-        self._results = [each for each in results if each.nfields]
-        count = sum(each.ntuples for each in self._results)
-        width = max((each.nfields for each in self._results), default=1)
-        self.limit = min(ROWS_LIMIT, _VALUES_LIMIT // max(width, 1))
-        if room is not None and count:
-            size = max(_size(each) for each in self._results)
-            self.limit = min(self.limit, room.take(size * min(count, self.limit)) // size)
-        self.cut = count > self.limit
-        if count > 4 * self.limit:  # too large to be held for long: a copy of its head
-            self._head: list[tuple[Any, ...]] | None = list(self._decoded())
-            self._results = []
-        else:
-            self._head = None
-
-    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
-        asked = list(zip(places, wanted, strict=True))
-        if self._head is not None:
-            return any(all(str(row[place]) == value for place, value in asked) for row in self._head)
-        return any(
-            all(str(_text(result, row, place)) == value for place, value in asked)
-            for result in self._results
-            for row in range(min(result.ntuples, self.limit))
-        )
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        """Each value as the text that PostgreSQL prints."""
-        return self._head if self._head is not None else list(self._decoded())
-
-    def _decoded(self) -> Iterator[tuple[Any, ...]]:
-        left = self.limit
-        for result in self._results:
-            for row in range(min(result.ntuples, left)):
-                yield tuple(_text(result, row, column) for column in range(result.nfields))
-            left = max(left - result.ntuples, 0)
-
-
-def _size(result: Any) -> int:
-    """Bytes of a row, by the first one."""
-    values = (result.get_value(0, column) for column in range(result.nfields)) if result.ntuples else ()
-    return 16 * int(result.nfields) + sum(len(value or b"") for value in values)
-
-
-def _text(result: Any, row: int, column: int) -> Any:
-    value = result.get_value(row, column)
-    if value is None:
-        return None
-    if result.fformat(column):  # binary, as a service may ask for it
-        return {"binary": bytes(value).hex(), "type": int(result.ftype(column))}
-    return bytes(value).decode("utf-8", "surrogateescape")
 
 
 def watch(psycopg: Any) -> None:
@@ -89,7 +28,7 @@ def watch(psycopg: Any) -> None:
     from psycopg._cursor_base import BaseCursor
 
     execute = BaseCursor._execute_gen
-    run = _runner(BaseCursor, execute)
+    run = runner(BaseCursor, execute)
 
     def _execute_gen(self: Any, query: Any, params: Any = None, **options: Any) -> Steps:
         made: Steps = execute(self, query, params, **options)
@@ -339,34 +278,7 @@ def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:
         if unique and noted.target is not None and set(unique) <= set(noted.parsed.columns):
             put = noted.parsed.columns
             values = [argument(noted.parameters, put[column], noted.text) for column in unique]
-            noted.in_the_way = Later(cursor._conn, _by(noted.target, unique), values)
-
-
-class Later:
-    """Rows that the service's transaction cannot tell any more, asked for on a connection of our own by the writer."""
-
-    cut = False
-
-    def __init__(self, connection: Any, text: str, values: list[Any]) -> None:
-        info = connection.info
-        self._asked = (f"{info.dsn} connect_timeout=2", info.password, text, values)
-        self._rows: list[tuple[Any, ...]] | None = None
-
-    def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
-        return False
-
-    def rows(self) -> list[tuple[Any, ...]]:
-        if self._rows is None:
-            self._rows = quietly(self._ask) or []
-        return self._rows
-
-    def _ask(self) -> list[tuple[Any, ...]]:
-        import psycopg
-
-        dsn, password, text, values = self._asked
-        with psycopg.connect(dsn, password=password or None, autocommit=True) as connection:
-            cursor = connection.execute(text, values)
-            return Fetched([cursor.pgresult]).rows()
+            noted.in_the_way = Deferred(cursor._conn, _by(noted.target, unique), values)
 
 
 def _by(table: Table, columns: tuple[str, ...]) -> str:
@@ -390,44 +302,3 @@ def _table(cursor: Any, log: Log, which: str, run: Any) -> Steps:
             table = _catalog.setdefault((log.address, str(table.oid)), table)
         _catalog[place] = table
     return _catalog[place]
-
-
-def _runner(base: Any, execute: Any) -> Callable[..., Steps]:
-    """Runs a query of ours on the service's connection, in its transaction, without ever breaking that."""
-
-    class Quiet(base):  # type: ignore[misc]  # psycopg is Any here
-        def _make_row_maker(self) -> Any:
-            return lambda values: values
-
-    def query(cursor: Any, text: str, parameters: Any) -> Steps:
-        asked = Quiet(cursor._conn)
-        yield from execute(asked, text, parameters)
-        tape = current()
-        return Fetched(asked._results, tape.room if tape is not None else None)
-
-    def command(cursor: Any, text: str) -> Steps:
-        yield from execute(Quiet(cursor._conn), text)
-
-    def run(cursor: Any, text: str, parameters: Any) -> Steps:
-        """Rows, or None when the server refused; a text that is refused once is not asked again."""
-        connection = cursor._conn
-        status = int(connection.pgconn.transaction_status)
-        if text in _refused or status == 3:  # PQTRANS_INERROR
-            return None
-        if text in _worked or (connection.autocommit and status == 0):
-            found = yield from query(cursor, text, parameters)
-            return found
-        yield from command(cursor, "SAVEPOINT shadowlab_recorder")
-        try:
-            found = yield from query(cursor, text, parameters)
-        except Exception as error:
-            _refused.add(text)
-            _log.warning("shadowlab-recorder: %s for the rows of a statement", type(error).__name__)
-            yield from command(cursor, "ROLLBACK TO SAVEPOINT shadowlab_recorder")
-            return None
-        yield from command(cursor, "RELEASE SAVEPOINT shadowlab_recorder")
-        if len(_worked) < 4096:
-            _worked.add(text)
-        return found
-
-    return run
