@@ -124,6 +124,23 @@ def test_rows_are_found_where_the_service_has_its_file_when_nobody_said_where(tm
     assert (run.body, run.database) == (b'[1.25, "61", 4]', {"rates": (1, 0)})
 
 
+def test_two_files_that_nobody_named_are_not_taken_for_one(tmp_path: Path) -> None:
+    database = {"dialect": "sqlite", "schema": ["CREATE TABLE rates (id INTEGER PRIMARY KEY, name TEXT, v REAL, logo)"],
+                "rows": {"rates": [{"id": 3, "name": "eur", "v": 1.25, "logo": "a"}]}}  # fmt: skip
+    one = SQLITE.replace('os.environ["RATES_URL"]', '"/srv/shop/rates.db"')
+    both = one.replace(
+        "    return ", '    sqlite3.connect("/srv/bank/rates.sqlite").execute("SELECT v FROM rates")\n    return ', 1
+    )
+    again = one.replace(
+        "    return ", '    sqlite3.connect("file:/srv/shop/../shop/rates.db", uri=True)\n    return ', 1
+    )
+    assert replayed(tmp_path / "a", again, recorded(database, db_environment=None)).outcome == "reproduced"
+    done = replayed(tmp_path / "b", both, recorded(database, db_environment=None))
+    assert done.outcome == "uncertified"
+    (how,) = [effect.how for effect in done.effects if effect.seam == "database"]
+    assert how == "rates.db and rates.sqlite were read from the one database that was recorded"
+
+
 @pytest.mark.parametrize(
     "statement",
     ["ATTACH DATABASE '/tmp/x.sqlite' AS x", "PRAGMA writable_schema = ON", "CREATE VIRTUAL TABLE v USING x"],

@@ -142,6 +142,14 @@ ASKED = (
     'db.executemany("INSERT INTO prices VALUES (?)", [(1,)])',
     'db.cursor().execute("UPDATE prices SET cents = 4")',
     'db.cursor(lambda db: sqlite3.Cursor(db)).execute("DELETE FROM prices")',
+    'sqlite3.Cursor(db).execute("SELECT * FROM taxes")',
+    'sqlite3.connect(os.environ["SHOP_DB"], factory=lambda *a, **b: sqlite3.Connection(*a, **b)).execute("REINDEX a")',
+    'sqlite3.dbapi2.Connection(os.environ["SHOP_DB"]).execute("SELECT * FROM rates")',
+    '__import__("_sqlite3").connect(os.environ["SHOP_DB"]).execute("SELECT * FROM fees")',
+    'db("SELECT * FROM stock")',
+    'sqlite3.connect(":memory:").execute("ATTACH ? AS shop", (os.environ["SHOP_DB"],))',
+    """sqlite3.connect(":memory:").executescript("SELECT 1; ATTACH 'shop.sqlite' AS shop")""",
+    'sqlite3.connect(":memory:").backup(db)',
     'db.execute("PRAGMA user_version").fetchone()',
     "list(db.iterdump())",
     "db.serialize()",
@@ -156,8 +164,9 @@ def test_whatever_asks_now_is_refused_though_no_answer_is_taken_for_an_answer(tm
         (run,) = runner.run(fixture(), repeats=1, perturb=False)
     said = "nothing was asked of the database when it was recorded, now: "
     assert [each.removeprefix(said) for each in run.unrecorded] == [
-        "SELECT prices", "CREATE prices", "DROP prices", "INSERT prices", "UPDATE prices", "a cursor of its own kind",
-        "PRAGMA", "SELECT sqlite_master", "serialize",
+        "SELECT prices", "CREATE prices", "DROP prices", "INSERT prices", "UPDATE prices", "DELETE prices",
+        "SELECT taxes", "REINDEX", "SELECT rates", "SELECT fees", "SELECT stock", "ATTACH of a file",
+        "ATTACH of a file", "backup", "PRAGMA", "SELECT sqlite_master", "serialize",
     ]  # fmt: skip
 
 
@@ -251,6 +260,7 @@ def test_the_mark_is_spelled_only_where_it_is_true() -> None:
         "", "SELECT 1", " select 1 ; ", "-- ping\nSELECT 1 AS alive", "/* by=shop */ SELECT 1 /* a */",
         "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK TO SAVEPOINT a", "SET search_path = shop",
         "SHOW transaction isolation level",
+        "SELECT/* one */1", "COMMIT /* a; b */ -- c", "SET a = $$b$$", "/* 'x' */ SET a = 'b' /* c='d' */",
         "select pg_catalog.version()", "SELECT set_config('TimeZone', $1, false)", "PRAGMA journal_mode=WAL",
     ],
 )  # fmt: skip
@@ -263,7 +273,9 @@ def test_what_pools_and_drivers_say_by_themselves_asks_nothing(statement: str) -
     [
         "SELECT * FROM a", "SELECT 1; DELETE FROM a", "BEGIN; DELETE FROM a", "SELECT nextval('a')",
         "WITH a AS (SELECT 1)", "SELECT 1 /* */ FROM a /* */", "SET a = '--'; DELETE FROM a", "PRAGMA table_info(a)",
-        "SELECT '/*' FROM a /* */",
+        "SELECT '/*' FROM a /* */", "/* /* */ COMMIT */ DELETE FROM a", "SET a = '/*'; DELETE FROM a -- */",
+        "COMMIT -- /*\n; DELETE FROM a -- */", "SET a = $$/*$$; DELETE FROM a -- */", "SAVEPOINT [/*]; VACUUM -- */",
+        "SET a = E'\\'/*'; DELETE FROM a -- */", "SAVEPOINT `/*`; DELETE FROM a -- */", 'SAVEPOINT "/*"; VACUUM -- */',
         "SELECT 1 UNION SELECT b FROM a", "EXPLAIN SELECT 1", "SELECT set_config('a', (SELECT b FROM c), false)",
     ],
 )  # fmt: skip
@@ -299,18 +311,29 @@ def test_psycopg2_is_heard_of_when_it_connects_whenever_that_is() -> None:
     assert len(heard) == 1
 
 
-@pytest.mark.parametrize("early", [True, False])
-def test_a_connection_that_cannot_be_heard_is_not_passed_over(tmp_path: Path, early: bool) -> None:
-    made = 'sqlite3.connect(os.environ["SHOP_DB"], factory=lambda *a, **b: sqlite3.Connection(*a, **b))\n'
-    code = FASTAPI.replace("app = FastAPI()", f"{made}app = FastAPI()")
-    if not early:
-        code = FASTAPI.replace(
-            "    return {", f"    try:\n        {made}    except sqlite3.Error:\n        pass\n    return {{"
-        )
-    done = replayed(tmp_path, code, fixture())
-    assert done.outcome == ("uncertified" if early else "diverged")
-    said = "; ".join(effect.how for effect in done.effects) if early else str(done.runs[0].divergence)
-    assert "a connection of its own kind" in said
+def test_a_file_that_a_database_in_memory_took_in_before_the_request_makes_it_uncertified(tmp_path: Path) -> None:
+    taken = 'MEMORY = sqlite3.connect(":memory:")\nMEMORY.execute("ATTACH ? AS shop", (os.environ["SHOP_DB"],))\n'
+    done = replayed(tmp_path, FASTAPI.replace("app = FastAPI()", f"{taken}app = FastAPI()"), fixture())
+    assert done.outcome == "uncertified"
+    assert "ATTACH of a file before the request" in next(e.how for e in done.effects if e.seam == "database")
+
+
+MEMORY = """\
+    class Cursor(sqlite3.Cursor): pass
+    class Connection(sqlite3.Connection): pass
+    asked = []
+    memory = sqlite3.connect(":memory:", 5.0, 0, None, True, Connection)
+    memory.set_authorizer(lambda action, *_: asked.append(action) or sqlite3.SQLITE_OK)
+    memory.execute("ATTACH ':memory:' AS other")
+    memory.cursor(Cursor).execute("CREATE TABLE other.a (b)")
+    memory.backup(sqlite3.Connection(":memory:"))
+    assert (type(memory), type(memory.cursor()), sqlite3.SQLITE_ATTACH in asked) == (Connection, sqlite3.Cursor, True)
+    return {"""
+
+
+def test_a_service_keeps_its_own_authorizer_and_kinds_of_connections(tmp_path: Path) -> None:
+    done = replayed(tmp_path, FASTAPI.replace("    return {", MEMORY), fixture())
+    assert done.outcome == "reproduced", done.runs[0].divergence
 
 
 def test_what_was_asked_is_told_without_its_values() -> None:

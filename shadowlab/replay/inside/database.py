@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import _sqlite3
 import contextlib
+import functools
 import hashlib
 import os
 import sqlite3
+from collections.abc import Callable
 from typing import Any
 
 from .chance import Chance
 from .clock import Clock
 from .put import put
 from .unasked import Unasked
-from .unasked_sqlite import asking_connection, within
+from .unasked_sqlite import asking
 
 NAME = "replay.sqlite"
 PLACE = f"/proc/self/cwd/{NAME}"
 """Where each child's own copy lies: the kernel finds it anew in every process, though it was named before the fork."""
+_CONNECTION, _CURSOR = sqlite3.Connection, sqlite3.Cursor
 _DATES = ("datetime", "date", "time", "julianday", "unixepoch")
 _CURRENT = {"current_timestamp": "datetime", "current_date": "date", "current_time": "time"}
 
@@ -24,55 +28,57 @@ _CURRENT = {"current_timestamp": "datetime", "current_date": "date", "current_ti
 class Database:
     """Overrides SQLite's own clock and randomness on every connection that Python opens."""
 
-    def __init__(self, clock: Clock, chance: Chance, unasked: Unasked) -> None:
+    def __init__(self, clock: Clock, chance: Chance, unasked: Unasked, note: Callable[[str, str], None]) -> None:
         self._clock = clock
         self._chance = chance
         self._unasked = unasked
+        self._note = note
         self._plain: sqlite3.Connection | None = None
         self._connect = sqlite3.connect
         self.opened = 0
         self.anywhere = False
         """Whether the recorded database is found at every path where there is none: nobody said where it lies."""
+        self._led: dict[str, None] = {}
 
     def install(self) -> None:
-        """Take the place of `sqlite3.connect`; must come before the service is imported."""
+        """Take the place of `sqlite3.connect` and of its classes; must come before the service is imported."""
+        connection, cursor = asking(self._unasked, self._place, self._override)
 
-        def connect(database: Any, *args: Any, **kwargs: Any) -> sqlite3.Connection:
-            self.opened += 1
-            place = self._place(database) if self.anywhere else database
-            factory = kwargs.get("factory", sqlite3.Connection)
-            if within(place):
-                pass  # what lies in memory is the service's own
-            elif len(args) <= 4 and isinstance(factory, type):
-                kwargs["factory"] = asking_connection(factory, self._unasked)
-            elif why := self._unasked.unheard("a connection of its own kind"):
-                raise sqlite3.OperationalError(why)
-            return self._override(self._connect(place, *args, **kwargs))
+        def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
+            if len(args) <= 4:  # the fifth is a factory
+                kwargs.setdefault("factory", connection)
+            return self._connect(database, *args, **kwargs)
 
-        put(sqlite3, connect=connect)
-        put(sqlite3.dbapi2, connect=connect)
+        for module in (_sqlite3, sqlite3, sqlite3.dbapi2):
+            put(module, connect=connect, Connection=connection, Cursor=cursor)
 
     def _place(self, asked: Any) -> Any:
         """Where the recorded database lies, for a file that is not there; all else as it was asked for."""
-        if not isinstance(asked, (str, bytes, os.PathLike)):
+        if not self.anywhere or not isinstance(asked, (str, bytes, os.PathLike)):
             return asked
         name = os.fsdecode(asked)
         path, _, query = name.removeprefix("file:").partition("?") if name.startswith("file:") else (name, "", "")
         if path in ("", ":memory:") or "mode=memory" in query or os.path.exists(path):
             return asked
+        self._led[os.path.abspath(path)] = None
+        if len(self._led) > 1:
+            names = " and ".join(os.path.basename(each) for each in self._led)
+            self._note("database", f"{names} were read from the one database that was recorded")
         return f"file:{PLACE}?{query}" if name.startswith("file:") else PLACE
 
-    def _override(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+    def _override(self, connection: sqlite3.Connection) -> None:
+        """Through SQLite's own methods: the service may have put others in their place."""
+        self.opened += 1
+        function = functools.partial(_CONNECTION.create_function, connection)
         for name in _DATES:
-            connection.create_function(name, -1, self._dated(name), deterministic=True)
-        connection.create_function("strftime", -1, self._formatted, deterministic=True)
-        for name, function in _CURRENT.items():
-            connection.create_function(name, 0, self._dated(function))
+            function(name, -1, self._dated(name), deterministic=True)
+        function("strftime", -1, self._formatted, deterministic=True)
+        for name, dated in _CURRENT.items():
+            function(name, 0, self._dated(dated))
         with contextlib.suppress(sqlite3.Error):  # a copy that is thrown away needs no disk to agree
-            connection.execute("PRAGMA synchronous=OFF")
-        connection.create_function("random", 0, lambda: int.from_bytes(self._chance.draw(8), "big", signed=True))
-        connection.create_function("randomblob", 1, lambda size: self._chance.draw(max(int(size), 1)))
-        return connection
+            _CURSOR(connection).execute("PRAGMA synchronous=OFF")
+        function("random", 0, lambda: int.from_bytes(self._chance.draw(8), "big", signed=True))
+        function("randomblob", 1, lambda size: self._chance.draw(max(int(size), 1)))
 
     def _dated(self, name: str) -> Any:
         def function(*args: Any) -> Any:

@@ -29,9 +29,9 @@ class Seams:
         self.chance = Chance()
         self.tape = Tape(self.clock)
         self.unasked = Unasked(lambda what: self.tape.unrecorded.append(what))
-        self.database = Database(self.clock, self.chance, self.unasked)
-        self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.watch = Watch()
+        self.database = Database(self.clock, self.chance, self.unasked, self.watch.note)
+        self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.logs = Logs()
         self.turns = Turns(self.clock)
         self._stat = os.stat

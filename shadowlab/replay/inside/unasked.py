@@ -26,7 +26,16 @@ _HARMLESS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What a pool, a driver or an ORM says to a connection by itself: transactions, settings, pings, who the server is."""
-_BEFORE = re.compile(r"(?:\s|/\*.*?\*/|--[^\n]*(?:\n|\Z))+", re.DOTALL)
+_PIECE = re.compile(
+    r"""
+    (?P<comment> --[^\n]* | /\*(?:(?!/\*|\*/).)*\*/ )
+    | [^'"`\[$/-]+ | '[^'\\]*' | "[^"\\]*" | \$(?!\w*\$) | /(?!\*) | -
+    | .+
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""A comment, or what is none. From a quote on that databases read in two ways, and from a comment in a comment, which
+PostgreSQL knows and SQLite does not, the rest is one piece."""
 _VERB = re.compile(r"\w+")
 _ABOUT = re.compile(r"\b(?:FROM|INTO|UPDATE|TABLE|COPY)\s+(?:(?:ONLY|IF|NOT|EXISTS)\s+)*([\w.\"]{1,80})", re.IGNORECASE)
 _ROWS = re.compile(
@@ -59,12 +68,8 @@ def _asks_for_rows(statement: str) -> bool:
 
 
 def _bare(statement: str) -> str:
-    """Without the comments around it, in which tools say who asks, and the semicolon at its end."""
-    begins = _BEFORE.match(statement)
-    bare = statement[begins.end() if begins else 0 :].rstrip()
-    if bare.endswith("*/"):
-        bare = bare[: bare.rfind("/*")]
-    return bare.rstrip("; \t\r\n")
+    """Without its comments, in which tools say who asks, and the semicolon at its end."""
+    return _PIECE.sub(lambda piece: " " if piece["comment"] else piece[0], statement).strip().rstrip("; \t\r\n")
 
 
 def told(statement: str) -> str:
