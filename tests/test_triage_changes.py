@@ -167,6 +167,28 @@ def test_a_change_that_somebody_told_is_linked_by_time_alone_and_says_so(tmp_pat
     assert "by time alone" in found.top.change.evidence[-1]
 
 
+def test_a_configuration_that_the_log_tells_of_is_linked_by_time_alone(tmp_path: Path):
+    story, r = Story(), random.Random(8)
+    for n in range(3600):
+        told = story.span(n)
+        if n >= 2400 and r.random() < 0.1:
+            story.fails(told, "ValueError", "no price")
+    records = [
+        {**log("", at=START + second * SECOND, config__key=key, config__value="s3cret"), "eventName": event}
+        for second, key, event in ((900, "tax.mode", "config.changed"), (2398, "pool.size", "configuration.reloaded"),
+                                   (2399, "pool.size", "configuration.reloaded"), (2399, "x", "cart.changed"))
+    ]  # fmt: skip
+    case = story.case(tmp_path)
+    telemetry.ingest(case, [lines(tmp_path / "config.jsonl", logs(records))])
+    with telemetry.store(case) as store:
+        found = triage.triage(store, window=HOUR)[0]
+    assert [(c.kind, c.after) for c in found.changes] == [("config", "tax.mode"), ("config", "pool.size")]
+    assert found.top.change is not None
+    assert found.top.change.after == "pool.size"
+    assert found.top.change.evidence[0] == "its log tells of configuration.reloaded"
+    assert "by time alone" in found.top.change.evidence[1]
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [

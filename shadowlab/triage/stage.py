@@ -16,6 +16,7 @@ from shadowlab.triage import (
     burn,
     changes,
     clocks,
+    configured,
     fingerprint,
     graph,
     logs,
@@ -93,8 +94,9 @@ def triage(
         measured, tallies = measuring.result()
         sampled, shifts = sampling.result(), shifting.result()
         # (3): what is to blame needs both
-        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told_changes,
-                    clocks.clocks(sampled))  # fmt: skip
+        off = clocks.clocks(sampled)
+        told = (*told_changes, *configured.configured(store, seen, off, first_ns=data.first_ns, last_ns=at_ns))
+        look = Look(seen, low_ns, at_ns, recorded or {}, tuple(source_frames), shifts, told, off)
         measured = slow.slowest(con, look, specs, measured, bad, passed)
         blaming = pool.submit(services.blame, store, around, sampled, look, specs, tallies)
         found = suspects.suspects(con, store, around, look, top=top, each=pool.map)
