@@ -89,18 +89,18 @@ class Investigation(Experiments):
         stay in the case. `changes` is a file of JSON lines that tells of changes no trace shows. Raises
         `ObjectiveError`, and `UsageError` for a window or time that cannot be.
         """
-        from shadowlab import archives, live, telemetry, triage
+        from shadowlab import live, stores, telemetry, triage
 
         live.take_in_log(self.case)
         if self.telemetry:
-            self.slice(window=archives.window_of_triage(window), at=at)
+            self.slice(window=stores.window_of_triage(window), at=at)
         evidence = self._evidence()
         place = Path(slo) if slo else self.case.objectives
         objectives = triage.slo.load(place) if slo or place.exists() else None
         frames, notes = choice.frames(self)
         known = triage.Corrections.read(self.case.settings().get("corrections"))
         corrections = known.with_more(merge, split)
-        with archives.connected(self.telemetry) as archive, telemetry.store(self.case) as store:
+        with stores.connected(self.telemetry) as archive, telemetry.store(self.case) as store:
             found, fingerprints = triage.triage(
                 store,
                 objectives=objectives,

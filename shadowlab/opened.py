@@ -107,9 +107,9 @@ class Opened:
 
         Raises `UsageError` when the store is not there, `QueryError` with its reason.
         """
-        from shadowlab import archives
+        from shadowlab import stores
 
-        return archives.asked(self.case, self.telemetry, question, window=window, at=at, service=service, trace=trace)
+        return stores.asked(self.case, self.telemetry, question, window=window, at=at, service=service, trace=trace)
 
     def trace(self, trace_id: str) -> Trace:
         """One trace with its logs; raises `QueryError` when the case has no such trace."""

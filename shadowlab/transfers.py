@@ -72,10 +72,10 @@ class Transfers(Opened):
         Every trace that `services` (all, when empty) touch within `window` before `at`, or the one `trace`. Raises
         `UsageError` when there is none, or more than `limit` spans (a million).
         """
-        from shadowlab import archives
+        from shadowlab import stores
 
         evidence = Evidence(self.case)
-        record, told = archives.pulled(
+        record, told = stores.pulled(
             self.case,
             telemetry or self._larger(),
             window=window,

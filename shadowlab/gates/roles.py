@@ -9,7 +9,7 @@ from enum import StrEnum
 from importlib.machinery import PathFinder
 from pathlib import PurePosixPath
 
-from shadowlab import judges
+from shadowlab import protected
 from shadowlab.gates.patch import Change
 from shadowlab.source import Service
 
@@ -48,7 +48,7 @@ def _part(change: Change, service: Service, importable: Sequence[str]) -> Part:
         return Part(change=change, role=Role.JUDGE, reason=f"{change.note}: only lines of plain text are taken")
     if _is_judges(path, service):
         return Part(change=change, role=Role.JUDGE, reason="decides how the service is tested, built or released")
-    if judges.is_test(path):
+    if protected.is_test(path):
         return _test(change, path)
     hidden = _hides(path, importable) if change.kind == "added" else None
     if hidden:
@@ -58,14 +58,14 @@ def _part(change: Change, service: Service, importable: Sequence[str]) -> Part:
 
 def _is_judges(path: PurePosixPath, service: Service) -> bool:
     own = {PurePosixPath(lock) for lock in (service.lock, service.tests_lock) if lock}
-    return path in own or judges.is_judges(path)
+    return path in own or protected.is_protected(path)
 
 
 def _test(change: Change, path: PurePosixPath) -> Part:
     if change.kind != "added":
         return Part(change=change, role=Role.JUDGE, reason=f"an existing test was {change.kind}")
     empty_package = path.name == "__init__.py" and not change.added
-    if judges.matches(path.name, judges.TEST_NAMES) or path.suffix in _TEST_MATERIAL or empty_package:
+    if protected.matches(path.name, protected.TEST_NAMES) or path.suffix in _TEST_MATERIAL or empty_package:
         return Part(change=change, role=Role.TEST)
     return Part(change=change, role=Role.JUDGE, reason="is no test, yet would be loaded beside the tests")
 

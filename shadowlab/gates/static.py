@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from shadowlab import errors, judges
+from shadowlab import errors, protected
 from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
@@ -100,7 +100,7 @@ def _ruff(tree: Path, files: list[str], spoken: tuple[str, str]) -> Findings | s
 
 def _mypy(tree: Path, spoken: tuple[str, str]) -> Findings | str:
     files = sorted(str(p.relative_to(tree)) for p in tree.rglob("*.py") if not p.is_symlink())
-    files = [file for file in files if not judges.is_test(PurePosixPath(file))]
+    files = [file for file in files if not protected.is_test(PurePosixPath(file))]
     told = _run((*_MYPY, f"--python-version={'.'.join(spoken)}", "--", *files), tree)
     if told.startswith("!"):
         return told[1:]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from shadowlab import errors, judges
+from shadowlab import errors, protected
 from shadowlab.privacy import Redactor
 from shadowlab.propose import diff as diffs
 from shadowlab.propose.question import Draft, Drafts, Question
@@ -114,7 +114,7 @@ def refuse_judges(changed: tuple[str, ...], known: frozenset[str]) -> None:
     """Raise `PatchError` when a diff edits what judges it: existing tests, their configuration, CI."""
     for file in changed:
         path = PurePosixPath(file)
-        if judges.is_judges(path) or (judges.is_test(path) and file in known):
+        if protected.is_protected(path) or (protected.is_test(path) and file in known):
             raise errors.PatchError(f"the diff edits {file}, which is a part of what judges it")
 
 

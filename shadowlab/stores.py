@@ -1,4 +1,4 @@
-"""Telemetry that stays where it is: questions asked of a larger engine, and an incident's slice pulled into a case."""
+"""Larger stores: questions asked of them where they are, and an incident's slice pulled into a case."""
 
 from __future__ import annotations
 

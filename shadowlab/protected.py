@@ -19,8 +19,8 @@ TEST_NAMES = ("test_*.py", "*_test.py")
 TEST_FOLDERS = frozenset({"tests", "test"})
 
 
-def is_judges(path: PurePosixPath) -> bool:
-    """Whether a path in a tree is the judge's own, whatever the case of its letters."""
+def is_protected(path: PurePosixPath) -> bool:
+    """Whether a path in a tree is protected, whatever the case of its letters."""
     return bool(_folders(path) & FOLDERS) or matches(path.name.casefold(), NAMES)
 
 
