@@ -22,8 +22,8 @@ from shadowlab.investigation import Investigation, open_investigation
 from shadowlab.register import Incident, Register
 
 if TYPE_CHECKING:
-    from shadowlab.pages import Page
     from shadowlab.records import Triage
+    from shadowlab.webhooks import Page
 
 _BEFORE: Final = 2
 """Windows of telemetry that a case gets: the one that burns, and as much before it to compare with."""
@@ -225,16 +225,16 @@ def watch(
         raise errors.UsageError(f"{out} is no folder", hint="name one with --out; it is made when there is none")
     orders = Orders(out=out, window=times.window(window), slo=slo, template=template)
     watching = Watch(inv, orders, tell)
-    with _signals(watching), _door(watching, webhook, webhook_secret):
+    with _signals(watching), _listening(watching, webhook, webhook_secret):
         return watching.run(times.window(every), once=once)
 
 
 @contextlib.contextmanager
-def _door(watching: Watch, address: str | None, secret: Path | None) -> Iterator[None]:
+def _listening(watching: Watch, address: str | None, secret: Path | None) -> Iterator[None]:
     if address is None:
         yield
         return
-    from shadowlab import pages
+    from shadowlab import webhooks
     from shadowlab.telemetry.receiver import Address
 
     where = Address.read(address)
@@ -246,8 +246,8 @@ def _door(watching: Watch, address: str | None, secret: Path | None) -> Iterator
         raise errors.UsageError(f"{secret} cannot be read: {exc.strerror}", hint="name the file of the secret") from exc
     if len(content) < _SHORTEST_SECRET:
         raise errors.UsageError(f"{secret} holds fewer than {_SHORTEST_SECRET} bytes", hint="make it longer")
-    with pages.Door(where.host, where.port, content, watching.paged) as door:
-        watching.tell(f"webhook on http://{Address(where.host, door.port)}/")
+    with webhooks.Listener(where.host, where.port, content, watching.paged) as listener:
+        watching.tell(f"webhook on http://{Address(where.host, listener.port)}/")
         yield
 
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from sending import fetch, receiving_apart
 
 import shadowlab as sl
-from shadowlab import errors, pages, telemetry
+from shadowlab import errors, telemetry, webhooks
 from shadowlab.watching import Orders, Watch
 
 MINUTE = 60_000_000_000
@@ -161,7 +161,7 @@ BEARER = {"Authorization": "Bearer " + SECRET.decode()}
 @pytest.mark.parametrize(("body", "headers"), [(pagerduty(), sign(pagerduty())), (alertmanager(), BEARER)])
 def test_a_page_opens_a_case_for_the_service_and_time_that_it_names(burning, body, headers):
     looking, _ = watch(burning)
-    with pages.Door("127.0.0.1", 0, SECRET, looking.paged) as door:
+    with webhooks.Listener("127.0.0.1", 0, SECRET, looking.paged) as door:
         answers = [fetch(f"http://127.0.0.1:{door.port}/", body, headers)[0] for _ in range(2)]
     assert answers == [202, 202]
     (place,) = looking.seen()
@@ -171,7 +171,7 @@ def test_a_page_opens_a_case_for_the_service_and_time_that_it_names(burning, bod
 
 def test_a_page_of_a_service_without_telemetry_makes_no_case(burning):
     looking, said = watch(burning)
-    looking.paged(pages.read(pagerduty("unknown/../../etc"))[0])
+    looking.paged(webhooks.read(pagerduty("unknown/../../etc"))[0])
     assert looking.seen() == []
     assert "no spans of unknown" in said[0]
     assert not list((burning.case.path.parent / "out").glob("*"))
@@ -188,21 +188,21 @@ def test_a_page_of_a_service_without_telemetry_makes_no_case(burning):
         (b"[" * 100_000, BEARER, 400),
         (pagerduty(kind="incident.resolved"), BEARER, 202),
         (alertmanager(status="resolved"), BEARER, 202),
-        (b"x" * (pages.LARGEST + 1), BEARER, 413),
+        (b"x" * (webhooks.LARGEST + 1), BEARER, 413),
     ],
 )
 def test_what_is_unsigned_or_no_page_takes_nothing(body, headers, status):
     taken = []
-    with pages.Door("127.0.0.1", 0, SECRET, taken.append) as door:
+    with webhooks.Listener("127.0.0.1", 0, SECRET, taken.append) as door:
         assert fetch(f"http://127.0.0.1:{door.port}/", body, headers)[0] == status
     assert taken == []
 
 
 def test_a_page_that_cannot_be_kept_is_sent_again():
-    def full(_: pages.Page) -> None:
+    def full(_: webhooks.Page) -> None:
         raise errors.CaseError("the case is held", hint="later")
 
-    with pages.Door("127.0.0.1", 0, SECRET, full) as door:
+    with webhooks.Listener("127.0.0.1", 0, SECRET, full) as door:
         assert fetch(f"http://127.0.0.1:{door.port}/", pagerduty(), BEARER)[0] == 503
 
 
@@ -218,7 +218,7 @@ _json = st.recursive(
 @given(_json)
 def test_arbitrary_payloads_are_pages_or_refused(payload):
     with contextlib.suppress(errors.UsageError):
-        assert isinstance(pages.read(json.dumps(payload).encode()), tuple)
+        assert isinstance(webhooks.read(json.dumps(payload).encode()), tuple)
 
 
 def command(case: Path, *more: str) -> list[str]:

@@ -89,7 +89,7 @@ def signed(body: bytes, headers: Mapping[str, str], secret: bytes) -> bool:
     return hmac.compare_digest(bearer.encode("utf-8", "replace"), b"Bearer " + secret)
 
 
-class Door:
+class Listener:
     """An HTTP server for one path, `/`, in threads; `take` is called with each page before the sender is answered."""
 
     def __init__(self, host: str, port: int, secret: bytes, take: Callable[[Page], None]) -> None:
@@ -104,7 +104,7 @@ class Door:
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(target=self._server.serve_forever, name="shadowlab-webhook", daemon=True)
 
-    def __enter__(self) -> Door:
+    def __enter__(self) -> Listener:
         self._thread.start()
         return self
 
