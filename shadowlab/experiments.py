@@ -93,7 +93,7 @@ class Experiments(Transfers):
         sandbox: str = "embedded",
         revision: str | None = None,
     ) -> Exploration:
-        """Run a request in up to `schedules` seeded orders of its tasks and threads, until it comes out otherwise.
+        """Run a request in up to `schedules` seeded orders of its tasks and threads, until it comes out differently.
 
         The order that was found is kept as a recording. `depth` is that of the bug (PCT: one more than the switches it
         needs), `strict` takes any difference of the outcome for another one. Raises as `minimise` does.

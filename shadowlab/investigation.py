@@ -82,7 +82,7 @@ class Investigation(Experiments):
         split: Sequence[str] = (),
         changes: str | os.PathLike[str] | None = None,
     ) -> Triage:
-        """What burns, which errors explain it, since which change, and what is worth replaying.
+        """Find what burns, which errors explain it, since which change, and what is worth replaying.
 
         `slo` is an OpenSLO file, remembered by the case; without any, each service gets a default objective. `merge`
         (groups of fingerprints that are one fault) and `split` (fingerprints of several) are a person's corrections and

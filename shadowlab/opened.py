@@ -59,7 +59,7 @@ class Opened:
         timeout: float = 60.0,
         memory: str = "2GB",
     ) -> Rows:
-        """Ask the telemetry, read-only, without file or network access; `@name` runs a query of the package.
+        """Query the telemetry, read-only, without file or network access; `@name` runs a query of the package.
 
         `tables` maps names to DataFrames or Arrow tables that the query may read too; `timeout` is in seconds. Raises
         `QueryError` when the query cannot run, may not, or takes more than it is given.

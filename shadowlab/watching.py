@@ -1,4 +1,4 @@
-"""Triage over what arrives: when an objective's alert starts, or a page comes in, its incident becomes a case.
+"""Triage what arrives: when an objective's alert starts, or a page comes in, its incident becomes a case.
 
 One incident gives one case: it is remembered before anything is made, so that a restart goes on where it stopped.
 """

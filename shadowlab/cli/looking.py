@@ -60,7 +60,7 @@ def sql(
     inv: Any, query: str, form: str, timeout: float, memory: str, window: str, at: str, service: str | None,
     trace: str | None,
 ) -> Any:  # fmt: skip
-    """Ask the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
+    """Query the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
 
     @signatures, @rates, @burn, @contrast, @edges and @trace are asked of the case, or with --telemetry of a larger
     store where it is; --window, --at, --service and --trace say about what.
@@ -90,7 +90,7 @@ def _from_standard_input() -> str:
 @verb("show")
 @click.argument("what", required=False, metavar="[TRACE|RECORDING|SUSPECT|DIGEST]")
 def show(inv: Any, what: str | None) -> Any:
-    """What is in the case; a trace with its logs, a recording, a suspect, or any record."""
+    """Show what is in the case: all of it in short, a trace with its logs, a recording, a suspect, or any record."""
     return inv.show(what)
 
 
@@ -157,7 +157,7 @@ def unpack(file: Path, case: Path, as_json: bool) -> None:
 @click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
 @JSON
 def demo(out: Path, sandbox: str, as_json: bool) -> None:
-    """The whole way on the bundled incident, told as it goes."""
+    """Go the whole way on the bundled incident, and tell each step."""
     from shadowlab import demo as story
     from shadowlab.progress import TerminalBars
 

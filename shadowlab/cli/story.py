@@ -25,7 +25,7 @@ def triage(
     inv: Any, slo: Path | None, window: str, at: str, top: int, merge: tuple[str, ...], split: tuple[str, ...],
     changes: Path | None,
 ) -> Any:  # fmt: skip
-    """What burns, which errors explain it, since which change, and what is worth replaying."""
+    """Find what burns, which errors explain it, since which change, and what is worth replaying."""
     groups = [tuple(part.strip() for part in group.split(",")) for group in merge]
     return inv.triage(slo=slo, window=window, at=at, top=top, merge=groups, split=split, changes=changes)
 
@@ -109,7 +109,7 @@ def compare(
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 @click.option("--revision", help="The commit to run; else the one that the recording names.")
 def explore(inv: Any, recording: str | None, **options: Any) -> Any:
-    """Run a request in seeded orders of its tasks and threads, until it comes out otherwise.
+    """Run a request in seeded orders of its tasks and threads, until it comes out differently.
 
     Priorities and change points are drawn as PCT does (Burckhardt and others, ASPLOS 2010). The order that was found
     becomes a recording of the case, so that it comes out so every time. Exits 1 when one was found, else 0; nothing

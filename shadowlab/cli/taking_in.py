@@ -67,7 +67,7 @@ def receive(
 @click.option("--once", is_flag=True, help="Look once, and leave.")
 @JSON
 def watch(case: Path, every: str, window: str, out: Path, as_json: bool, **orders: Any) -> None:
-    """Triage over what arrives; when an alert starts, its incident becomes a case of its own below --out.
+    """Triage what arrives; when an alert starts, its incident becomes a case of its own below --out.
 
     Runs beside `receive` on the same CASE until Ctrl-C. One incident gives one case, also after a restart.
     """

@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class Search:
-    """Runs one recording in seeded orders until it comes out otherwise."""
+    """Runs one recording in seeded orders until it comes out differently."""
 
     def __init__(self, runner: Runner, fixture: Fixture, *, depth: int = DEPTH, strict: bool = False) -> None:
         """`strict` takes any difference of the outcome for another one, its body and log included."""
@@ -93,7 +93,7 @@ def explore(
 ) -> Exploration:
     """Run a recording in seeded orders, from `seed` on, of its tasks, and of its threads where it starts some.
 
-    The order in which it comes out otherwise is kept in the case, as a recording.
+    The order in which it comes out differently is kept in the case, as a recording.
     Raises `RecordingError` when it cannot be replayed, `SourceError`, `SandboxError`.
     """
     whole = recording.load_whole(case, id)
