@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -17,6 +18,7 @@ import pytest
 import shadowlab
 from shadowlab import errors, magic, telemetry
 from shadowlab.case import Case, open_case
+from shadowlab.telemetry import ask
 from shadowlab.telemetry.growth import bounded
 
 
@@ -193,6 +195,24 @@ def test_an_interrupt_stops_a_query_and_the_next_one_is_answered(case):
     with pytest.raises(KeyboardInterrupt):
         telemetry.user_sql(case, _ENDLESS, timeout_s=600, progress=interrupt)
     assert telemetry.user_sql(case, "SELECT 1 AS one").rows() == [{"one": 1}]
+
+
+def test_an_interrupt_while_a_question_is_prepared_stops_it_too(case, monkeypatch):
+    monkeypatch.setattr(ask, "_refuse_writes", lambda *_given: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        telemetry.user_sql(case, _ENDLESS, timeout_s=600)
+
+
+def test_an_interrupt_while_the_thread_of_a_query_starts_stops_it_too(case, monkeypatch):
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *given, **named):
+            handed = super().submit(*given, **named)
+            signal.raise_signal(signal.SIGINT)  # the thread works already, and nobody watches it yet
+            return handed
+
+    monkeypatch.setattr(ask, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        telemetry.user_sql(case, _ENDLESS, timeout_s=600)
 
 
 def test_a_query_in_a_terminal_shows_a_bar_and_ends_with_ctrl_c(case):

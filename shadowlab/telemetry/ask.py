@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab import errors
+from shadowlab import errors, interrupts
 from shadowlab.case import Case
 from shadowlab.telemetry import questions
 from shadowlab.telemetry.growth import bounded
@@ -54,14 +54,14 @@ def user_sql(
         raise errors.UsageError(f"{timeout_s:g} s is no limit of time", hint="write it in seconds, such as 60")
     if not size:
         raise errors.UsageError(f"{memory!r} is no limit of memory", hint="write it as 500MB or 2GB")
-    with store(case, memory=memory) as opened:
+    with interrupts.noted() as stopped, store(case, memory=memory) as opened:
         for name, frame in (tables or {}).items():
             if name not in VIEWS:
                 opened.con.register(name, frame)
         opened.con.execute(_LOCKED)
         _refuse_writes(opened.con, text)
         with bounded(_bytes(size)):
-            return Rows(text, _answer(opened, text, params, timeout_s, memory, progress))
+            return Rows(text, _answer(opened, text, params, timeout_s, memory, stopped, progress))
 
 
 def _bytes(size: re.Match[str]) -> int:
@@ -109,14 +109,22 @@ def _kind(statement: Any) -> str:
         return "such a statement"
 
 
-def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str, progress: Progress | None) -> Any:
+def _answer(
+    store: Store,
+    text: str,
+    params: Any,
+    timeout_s: float,
+    memory: str,
+    stopped: Callable[[], bool],
+    progress: Progress | None,
+) -> Any:
     import duckdb
 
     deadline = time.monotonic() + timeout_s
     try:
-        # DuckDB looks at no signal while it works: it works in a thread, and this one listens for Ctrl-C.
+        # DuckDB looks at no signal while it works: it works in a thread, and this one asks for Ctrl-C.
         with ThreadPoolExecutor(1, "shadowlab-query") as pool:
-            return _watched(pool.submit(store.answer, store.con, text, params), store.con, deadline, progress)
+            return _watched(pool.submit(store.answer, store.con, text, params), store.con, deadline, stopped, progress)
     except duckdb.InterruptException as exc:
         raise errors.QueryError(
             f"the query took more than {timeout_s:g} s", hint="narrow it by time or service, or raise --timeout"
@@ -129,11 +137,19 @@ def _answer(store: Store, text: str, params: Any, timeout_s: float, memory: str,
         raise _query_error(exc) from exc
 
 
-def _watched(answer: Future[Any], con: DuckDBPyConnection, deadline: float, progress: Progress | None) -> Any:
+def _watched(
+    answer: Future[Any],
+    con: DuckDBPyConnection,
+    deadline: float,
+    stopped: Callable[[], bool],
+    progress: Progress | None,
+) -> Any:
     """Wait for an answer, tell how far it is, and stop it at the deadline or when somebody interrupts."""
     told = False
     try:
         while not wait((answer,), _LOOK_S).done:
+            if stopped():
+                raise KeyboardInterrupt
             share = con.query_progress()
             if progress and 0 <= share < 100:
                 progress("query, percent", int(share), 100)

@@ -9,6 +9,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shadowlab import interrupts
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -18,7 +20,8 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOM
 
 def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConnection:
     """A connection to a new in-memory database; `spill` is a folder for what does not fit, `None` forbids spilling."""
-    import duckdb
+    with interrupts.noted():  # an exception in the middle of its import ends the process
+        import duckdb
 
     con = duckdb.connect(":memory:")
     con.execute("SET memory_limit = $memory", {"memory": memory})
