@@ -462,9 +462,14 @@ def test_an_interrupted_ingest_does_not_wait_for_who_feeds_it(tmp_path: Path) ->
     running.stdin.close()
 
 
-def test_ctrl_c_in_the_middle_of_a_statement_is_no_fault_of_shadowlab() -> None:
+@pytest.mark.parametrize(
+    "told_as",
+    [RuntimeError("Query interrupted"), ImportError("initialization failed")],
+    ids=["a statement", "an import"],
+)
+def test_ctrl_c_in_the_middle_of_duckdb_is_no_fault_of_shadowlab(told_as: Exception) -> None:
     def stopped() -> None:
-        raise RuntimeError("Query interrupted")  # as DuckDB tells of it
+        raise told_as from KeyboardInterrupt() if isinstance(told_as, ImportError) else None
 
     told = CliRunner().invoke(Commands(commands=[click.Command("wait", callback=stopped)]), ["wait"])
     assert (told.exit_code, told.stdout) == (130, "")

@@ -54,7 +54,7 @@ class Commands(click.Group):
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
-            if isinstance(exc, RuntimeError) and str(exc) == _STOPPED:
+            if _by_ctrl_c(exc):
                 ctx.exit(_interrupted())
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
@@ -67,6 +67,11 @@ class Commands(click.Group):
         """Each verb with its whole first sentence, where click cuts it after a line."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
+def _by_ctrl_c(exc: Exception) -> bool:
+    """Whether Ctrl-C is behind it: in a statement, or in an import, which an extension module tells as ImportError."""
+    return (isinstance(exc, RuntimeError) and str(exc) == _STOPPED) or isinstance(exc.__cause__, KeyboardInterrupt)
 
 
 def _interrupted() -> int:
