@@ -166,6 +166,9 @@ def test_a_template_or_parameter_that_is_not_there_is_named(tmp_path):
     (tmp_path / "foreign.ipynb").write_text("no notebook")
     with pytest.raises(errors.ReportError, match="is no notebook"):
         report.find(str(tmp_path / "foreign.ipynb"))
+    (tmp_path / "endless.ipynb").symlink_to("/dev/zero")
+    with pytest.raises(errors.ReportError, match="cannot be read: it is longer than 64,000,000 bytes"):
+        report.find(str(tmp_path / "endless.ipynb"))
 
 
 def test_modules_in_the_case_folder_are_not_imported(tmp_path):

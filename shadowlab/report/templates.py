@@ -9,10 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from shadowlab import errors
+from shadowlab import errors, reading
 from shadowlab.bundle import folder
+
+_LONGEST: Final = 64_000_000
+"""Bytes of a notebook that is still read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ def find(name: str) -> Template:
     if not name.endswith(".ipynb") and name not in templates():
         raise errors.ReportError(f"there is no template {name!r}", hint=known)
     try:
-        content = place.read_bytes()
+        content = reading.content(place, _LONGEST)
         cells = json.loads(content)["cells"]
         sources = [(c["cell_type"], _tags(c), _text(c["source"])) for c in cells]
     except OSError as exc:
