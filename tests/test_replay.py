@@ -1,3 +1,5 @@
+"""A failing request runs again, alone: the same outcome every time, or words that say why not."""
+
 import os
 import signal
 import subprocess

@@ -1,3 +1,5 @@
+"""The bundled incident, replayed: twenty times of twenty, as plain pytest, and alike in every sandbox."""
+
 from pathlib import Path
 
 import pytest

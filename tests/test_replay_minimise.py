@@ -1,3 +1,5 @@
+"""A failing request is made small within its budget, and two trees are compared by the same recordings."""
+
 import json
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Sources of chance that are planted in a service: each is held, or the ledger names it."""
+
 from pathlib import Path
 
 import orders

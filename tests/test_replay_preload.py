@@ -1,3 +1,5 @@
+"""Packages that are imported once for many replays change no outcome."""
+
 import sys
 from pathlib import Path
 

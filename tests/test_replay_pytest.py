@@ -1,3 +1,5 @@
+"""A replay as plain pytest: red before the fix and green after, without shadowlab."""
+
 import hashlib
 import json
 import subprocess

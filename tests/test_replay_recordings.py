@@ -1,3 +1,5 @@
+"""Recordings as files: what is read, what is refused in words, and what is kept of them."""
+
 import gzip
 import hashlib
 import json

@@ -1,3 +1,5 @@
+"""The embedded sandbox against code that wants out, and what each sandbox says of itself."""
+
 import json
 import os
 import platform

@@ -1,3 +1,5 @@
+"""bwrap, docker and gVisor: the same outcomes behind every wall, and nothing left of a container."""
+
 import io
 import json
 import os
