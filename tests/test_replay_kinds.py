@@ -179,3 +179,28 @@ def test_the_kind_of_an_entrypoint_is_found_out(tmp_path: Path, kind: str) -> No
     source = orders.repository(tmp_path / "it", {"shadowlab.toml": toml, "main.py": RACE})
     with Runner(source.path, source.service("HEAD")) as runner:
         assert once(runner, asked()).body == b"ok"
+
+
+LOCAL = """\
+import datetime, time
+
+
+def app(event):
+    at = datetime.datetime(2026, 10, 25, 2, 30, fold=1)
+    return [time.tzname[0], datetime.datetime.now().isoformat(), at.astimezone().isoformat(), time.localtime().tm_hour]
+"""
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Europe/Vienna", ["CET", "2026-01-01T01:00:00", "2026-10-25T02:30:00+01:00", 1]),
+        ("IST-5:30", ["IST", "2026-01-01T05:30:00", "2026-10-25T02:30:00+05:30", 5]),
+        ("../../etc/passwd", ["UTC", "2026-01-01T00:00:00", "2026-10-25T02:30:00+00:00", 0]),
+        (None, ["UTC", "2026-01-01T00:00:00", "2026-10-25T02:30:00+00:00", 0]),
+    ],
+)
+def test_a_request_lives_again_in_its_own_time_zone(tmp_path: Path, zone: str | None, told: list[Any]) -> None:
+    with tree(tmp_path, "function", LOCAL) as runner:
+        run = once(runner, asked(kind="function", versions={"time_zone": zone}))
+    assert json.loads(run.body) == told

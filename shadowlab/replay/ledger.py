@@ -11,6 +11,7 @@ from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.postgres import how as postgres
 from shadowlab.replay.postgres import needs
 from shadowlab.replay.results import RunResult
+from shadowlab.replay.world import known_zone
 
 _SEAMS = ("files", "network", "processes", "threads", "randomness", "clock", "database", "native code")
 _MOST_NAMED = 8
@@ -133,5 +134,8 @@ def _versions(fixtures: Sequence[Fixture], environment: Environment) -> Effect:
         told.append(f"{len(differ)} packages in other versions than recorded" if differ else "packages as recorded")
         told += differ[:_MOST_NAMED] + ((f"and {len(differ) - _MOST_NAMED} more",) if len(differ) > _MOST_NAMED else ())
     told.append(environment.how)
-    control = Control.CONTROLLED if recorded and not other and not differ else Control.UNKNOWN
+    zones = {fixture.versions.time_zone for fixture in fixtures}
+    strange = sorted(zone for zone in zones if zone and not known_zone(zone))
+    told += [f"the time zone {zone} is not known here, UTC instead" for zone in strange]
+    control = Control.CONTROLLED if recorded and not other and not differ and not strange else Control.UNKNOWN
     return Effect(seam="versions", control=control, how="; ".join(told), events=len(differ))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import site
 import sys
 import sysconfig
@@ -23,6 +24,9 @@ DOOR = "/proc/self/cwd"
 _SERVER = addresses.Address(socket=DOOR, user=ROLE, name=NAME)
 _NOTHING = Settings()
 INSIDE = Path(__file__).with_name("inside")
+_ZONES = Path("/usr/share/zoneinfo")
+_RULE = re.compile(r"[A-Za-z]{3,6}[+-]?\d{1,2}(?::\d\d)?(?:[A-Za-z]{3,6}(?:,[\w./]{1,20},[\w./]{1,20})?)?")
+"""A zone told by its rule, as POSIX writes it: `CET-1CEST`."""
 _STAND_IN = ("shadowlab-stand-in-0", "shadowlab-stand-in-1")
 
 BASE = {
@@ -57,7 +61,7 @@ def runtime() -> tuple[str, ...]:
 def environment_of(
     fixture: Fixture, changed: Mapping[str, str], *, twin: bool, declared: Settings = _NOTHING
 ) -> dict[str, str]:
-    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place.
+    """Recorded values, a stand-in for each name that was read and whose value is not known, the database's place, zone.
 
     `declared` is what the tree's `shadowlab.toml` says of PostgreSQL's settings.
     """
@@ -72,9 +76,18 @@ def environment_of(
         values |= {name: value for name, value in found.items() if not _reserved(name)}
     elif fixture.db_environment:
         values[fixture.db_environment] = _located(recorded)
+    zone = fixture.versions.time_zone
+    if zone and zone != BASE["TZ"] and known_zone(zone):
+        values["TZ"] = zone
     if fixture.schedule and fixture.schedule.threads:
         values["SHADOWLAB_THREADS"] = "1"
     return {**values, **changed}
+
+
+def known_zone(zone: str) -> bool:
+    """Whether a process here can live in a recorded time zone."""
+    named = re.fullmatch(r"[A-Za-z][\w+-]*(?:/[\w+-]+)*", zone) is not None and (_ZONES / zone).is_file()
+    return named or _RULE.fullmatch(zone) is not None
 
 
 def _reserved(name: str) -> bool:

@@ -68,7 +68,7 @@ def versions(lock: str | None = None) -> dict[str, Any]:
 def _zone() -> str:
     """The zone's name where the system tells it, else its abbreviations."""
     place = os.path.realpath("/etc/localtime")
-    return place.partition("/zoneinfo/")[2] or "/".join(time.tzname)
+    return place.partition("/zoneinfo/")[2] or "/".join(dict.fromkeys(time.tzname))
 
 
 def _digest(lock: str) -> str | None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import struct
 import sys
+import time
 import traceback
 from typing import Any
 
@@ -149,6 +150,7 @@ class _Zygote:
         pid, steady = guard.real_pid(), guard.steady_addresses()
         seams.boot(tuple(config["inside"]), os.path.join(config["work"], "config.json"))
         os.environ["HOME"] = config["work"]
+        time.tzset()  # what was preloaded began in another zone
         held = guard.confine_server(config) if config["guard"] else {}
         self._tell({"hello": held, "pid": pid, "python": sys.version.split()[0], "steady": steady})
         if config.get("door") and not config["socket_at"]:
