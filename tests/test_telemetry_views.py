@@ -7,6 +7,7 @@ import pytest
 from asking import asked
 
 from shadowlab import telemetry
+from shadowlab.case import open_case
 from shadowlab.investigation import open_investigation
 
 EDGES = "SELECT caller, callee, calls, errors FROM edges ORDER BY ALL"
@@ -171,3 +172,16 @@ def test_the_view_of_the_service_map_and_the_question_count_alike(case, tmp_path
     assert sorted((row["caller"], row["callee"], row["calls"], row["errors"]) for row in told) == [
         tuple(row.values()) for row in found
     ]
+
+
+def test_of_roots_that_start_at_once_the_same_one_is_told_in_any_order(tmp_path):
+    roots = [otlp.traces([otlp.span(n + 1, name=f"root {n}")], service=f"service {n % 3}") for n in range(6)]
+    orders = [[roots], [roots[::-1]], [roots[:2], roots[2:]], [[one] for one in roots[::-1]]]
+    told = []
+    for number, files in enumerate(orders):
+        case = open_case(tmp_path / str(number))
+        for place, documents in enumerate(files):
+            telemetry.ingest(case, [otlp.lines(tmp_path / f"{number}-{place}.jsonl", *documents)])
+        told.append(asked(case, "SELECT * FROM traces"))
+    assert told == [told[0]] * len(orders)
+    assert told[0][0]["root_name"][-1] in "012345"

@@ -1,11 +1,13 @@
 -- Once a segment is filled: what trace lookup, the service map and the list of deploys read instead of every span.
+-- Of roots that start at once the same one is taken, in whatever order they came; the view `traces` does it again.
 CREATE TABLE segment.trace_parts AS
+WITH told AS (SELECT *, start_ns::HUGEINT * 18446744073709551616 + hash(service, name) AS place FROM segment.spans)
 SELECT trace_id, min(start_ns) AS start_ns, max(coalesce(start_ns + greatest(duration_ns, 0), start_ns, lone_end_ns)) AS end_ns,
     count(*)::INTEGER AS spans, count_if(status = 'error')::INTEGER AS errors,
-    arg_min(service, start_ns) FILTER (parent_span_id IS NULL) AS root_service,
-    arg_min(name, start_ns) FILTER (parent_span_id IS NULL) AS root_name,
+    arg_min_null(service, place) FILTER (parent_span_id IS NULL) AS root_service,
+    arg_min_null(name, place) FILTER (parent_span_id IS NULL) AS root_name,
     min(start_ns) FILTER (parent_span_id IS NULL) AS root_ns
-FROM segment.spans GROUP BY trace_id ORDER BY trace_id;
+FROM told GROUP BY trace_id ORDER BY trace_id;
 
 CREATE TABLE segment.deploy_parts AS
 SELECT service, service_version, vcs_ref_head_revision, min(start_ns) AS first_seen_ns, max(start_ns) AS last_seen_ns,

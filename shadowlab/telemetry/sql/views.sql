@@ -38,10 +38,13 @@ SELECT t.trace_id, t.span_id, t.service, t.operation, t.at_ns, t.exception_type,
 FROM told t LEFT JOIN part_fingerprints f ON f.error_id = t.error_id;
 
 CREATE VIEW traces AS
+-- Of roots that start at once the same one is taken, in whatever order they came, as `finish.sql` does.
+WITH told AS (
+    SELECT *, root_ns::HUGEINT * 18446744073709551616 + hash(root_service, root_name) AS place FROM part_trace_parts)
 SELECT trace_id, min(start_ns) AS start_ns, max(end_ns) AS end_ns, sum(spans)::BIGINT AS spans, sum(errors)::BIGINT AS errors,
-    arg_min(root_service, root_ns) AS root_service, arg_min(root_name, root_ns) AS root_name,
+    arg_min_null(root_service, place) AS root_service, arg_min_null(root_name, place) AS root_name,
     max(end_ns) - min(start_ns) AS duration_ns
-FROM part_trace_parts GROUP BY trace_id;
+FROM told GROUP BY trace_id;
 
 CREATE VIEW edges AS
 WITH summed AS (
@@ -102,7 +105,7 @@ WITH seen AS (
     FROM part_deploy_parts GROUP BY ALL)
 SELECT service, service_version, vcs_ref_head_revision, first_seen_ns, last_seen_ns, spans,
     lag(service_version) OVER w AS previous_version, lag(vcs_ref_head_revision) OVER w AS previous_revision
-FROM seen WINDOW w AS (PARTITION BY service ORDER BY first_seen_ns);
+FROM seen WINDOW w AS (PARTITION BY service ORDER BY first_seen_ns, service_version, vcs_ref_head_revision);
 
 CREATE VIEW gen_ai_calls AS
 SELECT trace_id, span_id, service, name, start_ns, duration_ns, status, gen_ai_operation_name AS operation,
