@@ -11,6 +11,7 @@ import fsspec
 import otlp
 import pyarrow
 import pytest
+from asking import asked
 from google.protobuf import json_format
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
@@ -347,12 +348,19 @@ def test_feature_flags_and_generative_calls_have_their_places(case, tmp_path):
     ]
 
 
-def test_logs_without_a_trace_join_by_their_request_id(case, tmp_path):
-    told = otlp.span(1, **{"http.request.header.x-request-id": "r-1"})
+@pytest.mark.parametrize("header", ["x-request-id", "x_request_id"])  # as the conventions name it, and Python's SDK
+@pytest.mark.parametrize("value", ["r-1", ["r-1"], ["r-1", "r-2"]])
+def test_logs_without_a_trace_join_by_their_request_id(case, tmp_path, header, value):
+    told = otlp.span(1, **{f"http.request.header.{header}": value})
     logs = otlp.logs([otlp.log("by id", trace=None, **{"request.id": "r-1"}), otlp.log("another", trace=None)])
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told]), logs)])
     with telemetry.store(case) as store:
         assert [log.body for log in telemetry.trace(store, otlp.TRACE).logs] == ["by id"]
+
+
+def test_a_request_id_that_only_begins_as_a_list_is_kept_as_it_is(case, tmp_path):
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1, request__id='["r-1')]))])
+    assert asked(case, "SELECT correlation_id FROM spans") == [{"correlation_id": '["r-1'}]
 
 
 def test_the_keys_that_join_logs_can_be_named_by_the_case(case, tmp_path):

@@ -14,7 +14,10 @@ from shadowlab.telemetry import connection, inputs, segments
 from shadowlab.telemetry.loading import Loading
 
 Progress = Callable[[str, int, int], None]
-CORRELATION: Final = ("x-request-id", "http.request.header.x-request-id", "request.id", "request_id", "correlation.id")
+CORRELATION: Final = (
+    "x-request-id", "http.request.header.x-request-id", "http.request.header.x_request_id", "request.id", "request_id",
+    "correlation.id",
+)  # fmt: skip
 
 
 def ingest(

@@ -49,6 +49,9 @@ _FLAG: Final = {
     "flag_variant": ("feature_flag.result.variant", "feature_flag.variant"),
     "flag_value": ("feature_flag.result.value",),
 }
+_FIRST_OF_LIST: Final = """CASE WHEN starts_with({told}, '["')
+    THEN coalesce(TRY(json_extract_string({told}, '$[0]')), {told}) ELSE {told} END"""
+"""Headers are lists of their values, also of one."""
 _KINDS: Final = {"http_response_status_code": "INTEGER"}
 _HOT: Final = """
     WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM (SELECT any_value(keys) AS keys FROM {stage} GROUP BY shape)),
@@ -113,6 +116,8 @@ class Shapes:
                 return f"nullif(split_part({self._value(name)}, '?', 1), '')"
             case "http_response_status_code":
                 return f"TRY_CAST({self._value(name)} AS INTEGER)"
+            case "correlation_id":
+                return _FIRST_OF_LIST.format(told=self._value(name))
             case _:
                 return self._value(name)
 
