@@ -24,6 +24,8 @@ from shadowlab.writing import write
 
 HEAD_TYPE = "application/vnd.shadowlab.ledger-head+json"
 GENESIS = "0" * 64
+_SPELLED = "is not spelled as it was written: a key stands twice, or blanks were put in"
+"""What two readers of JSON may understand differently is not as it was written, though one of them sees no change."""
 
 
 def append(
@@ -59,9 +61,9 @@ def append(
         entry["digest"] = hashlib.sha256(canonical(entry)).hexdigest()
         entry["signature"] = base64.b64encode(key.sign(entry["digest"].encode())).decode()
         entries.append(entry)
-        write(_place(case), b"".join(json.dumps(e, ensure_ascii=False).encode() + b"\n" for e in entries))
+        write(_place(case), b"".join(_line(one) + b"\n" for one in entries))
         head = canonical({"entries": len(entries), "head": entry["digest"]})
-        write(_head(case), json.dumps(statements.seal(head, HEAD_TYPE), indent=1).encode() + b"\n")
+        write(_head(case), _spelled(statements.seal(head, HEAD_TYPE)))
         return entry
 
 
@@ -78,7 +80,7 @@ def examine(case: Case) -> Iterator[tuple[dict[str, Any] | None, str | None]]:
         if entry is None:
             yield None, f"line {number} is no entry"
             continue
-        yield entry, _problem(entry, seq, previous)
+        yield entry, _problem(entry, seq, previous) or (None if _line(entry) == line else _SPELLED)
         previous = entry["digest"]
 
 
@@ -95,7 +97,10 @@ def head(case: Case) -> Head:
     """The signed head; raises `AuditError` when it is missing or does not hold."""
     if not _head(case).exists():
         raise errors.AuditError("the ledger has no signed head")
-    payload, public = statements.unseal(read_json(_head(case)), HEAD_TYPE)
+    envelope = read_json(_head(case))
+    payload, public = statements.unseal(envelope, HEAD_TYPE)
+    if _head(case).read_bytes() != _spelled(envelope):
+        raise errors.AuditError(f"the ledger's head {_SPELLED}")
     try:
         document = json.loads(payload)
         return Head(int(document["entries"]), str(document["head"]), public)
@@ -144,6 +149,14 @@ def _entry(line: bytes) -> dict[str, Any] | None:
         return None
 
 
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False).encode(errors="surrogatepass")
+
+
+def _spelled(envelope: Mapping[str, Any]) -> bytes:
+    return json.dumps(envelope, indent=1).encode() + b"\n"
+
+
 def _names_record(record: object) -> bool:
     """Whether it is None or names a record: verification looks records up by what stands here."""
     return record is None or (isinstance(record, dict) and all(isinstance(record[n], str) for n in ("type", "digest")))
@@ -151,7 +164,7 @@ def _names_record(record: object) -> bool:
 
 def _lines(case: Case) -> list[bytes]:
     place = _place(case)
-    return place.read_bytes().splitlines() if place.exists() else []
+    return place.read_bytes().removesuffix(b"\n").split(b"\n") if place.exists() and place.stat().st_size else []
 
 
 def _place(case: Case) -> Path:
