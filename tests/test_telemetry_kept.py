@@ -123,6 +123,17 @@ def test_metrics_keep_their_metadata_and_exemplars_their_types(case: Case, tmp_p
     assert exemplar["attributes"] == {"n": "1", "on": "true", "who": "a"}
 
 
+def test_every_secret_of_a_metric_is_replaced_and_counted(case: Case, tmp_path: Path) -> None:
+    seen = {"asDouble": 1, "filteredAttributes": otlp.attributes({"api_key": "hunter2", "who": "a"})}
+    point = {"asDouble": 0.5, "attributes": otlp.attributes({"password": "hunter2"}), "exemplars": [seen]}
+    about = {"description": "asks jane@example.com", "metadata": otlp.attributes({"token": "hunter2", "n": 1})}
+    gauge = {"name": "g", **about, "gauge": {"dataPoints": [point]}}
+    assert telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.metrics([gauge]))]).redacted == 4
+    text = str(asked(case, "SELECT * FROM metric_points"))
+    assert "hunter2" not in text
+    assert "jane" not in text
+
+
 def test_bytes_and_nested_values_are_told_apart_from_text(case, tmp_path):
     raw = base64.b64encode(b"\0\xff").decode()
     nested = {"kvlistValue": {"values": [{"key": "blob", "value": {"bytesValue": raw}}]}}
