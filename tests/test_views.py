@@ -9,11 +9,12 @@ import plotly.graph_objects as go
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import AT, DIFF, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
+from made import AT, DIFF, TITLE, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
 
 from shadowlab import views
 from shadowlab.records import Diagnosis, Intervention, Plan, Proposal, Recording
-from shadowlab.triage import charts
+from shadowlab.triage import charts, plots
+from shadowlab.triage import html as triage_html
 from shadowlab.views import axes, servicemap, spans, still, svg, waterfall
 from shadowlab.views.tables import cell
 
@@ -304,3 +305,33 @@ def test_the_glance_says_when_its_records_were_not_made_from_one_another() -> No
     other = replace(again, parents=("0" * 64,))
     told = "the diagnosis shown here was made from another replay than the one shown here"
     assert told in views.glance(found, other, why).html
+
+
+def test_who_was_paged_reads_every_answer_in_a_line() -> None:
+    found = triage()
+    html = views.answers(found).html
+    told = ("charges-availability", TITLE, "after the deploy", "amex", "100% of the failing requests",
+            "no attribute says", "no service: nothing went worse", "2 recordings", "replay CASE")  # fmt: skip
+    for said in told:
+        assert said in html
+    alone = replace(found.suspects[0], contrast=(), recordings=(), change=None)
+    quiet = views.answers(replace(found, suspects=(alone,))).html
+    assert "nothing separates its requests" in quiet
+    assert "no change explains it" in quiet
+    assert "was recorded" in quiet
+    assert "none was found" in views.answers(replace(found, suspects=())).html
+
+
+def test_what_a_template_masked_stays_in_the_words_of_its_figures() -> None:
+    found = triage("TimeoutError: shard <n> timed out after <amount>")
+    figure = plots.plot_timeline(found)
+    assert figure.data[0].name == "1. TimeoutError: shard &lt;n&gt; timed out after &lt;amo…"
+    assert "shard &lt;n&gt; timed out" in views.picture(figure).svg
+    odd = replace(found.suspects[0].contrast[0], attribute="<b>a", value="<str>")
+    drawn = plots.plot_contrast(replace(found.suspects[0], contrast=(odd,)))
+    assert "&lt;b&gt;a = &lt;str&gt;" in views.picture(drawn).svg
+
+
+def test_a_lone_cell_heads_the_rows_of_its_objective() -> None:
+    html = triage_html(triage())
+    assert "colspan='6'><b>charges-availability</b>: 99.9% availability over 30 days (objective.openslo.yaml)" in html

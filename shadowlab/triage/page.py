@@ -7,25 +7,26 @@ from html import escape
 
 from shadowlab import times
 from shadowlab.records import Change, Contrast, Objective, Suspect, Triage
-from shadowlab.records.base import counted
+from shadowlab.records.base import counted, percent
 from shadowlab.triage import charts
 from shadowlab.views import servicemap, style
 from shadowlab.views.shown import Picture
 
 _CELL = "text-align:left;padding:2px 10px 2px 0;vertical-align:top"
+_GAP = "margin-bottom:12px"
 
 
 def html(triage: Triage) -> str:
     """The whole triage: what burns, the errors over time, the suspects in order, the services, what must be known."""
     state = "an incident" if triage.incident else "no incident"
     head = f"<b>{state}</b> at {triage.at:%Y-%m-%d %H:%M:%S} UTC, looking back {times.spoken(triage.window)}"
-    burning = ("objective", "target", "window", "burn rate over it", "", "bad", "of the budget", "alert")
+    burning = ("window", "burn rate over it", "", "bad", "of the budget", "alert")
     parts = [
         f"<p>{head}</p>",
         _table(burning, _burning(triage)) + _quiet(triage),
         _table(("too slow", "slow traces", "quick ones beside them", ""), _slow(triage)),
         charts.errors_over_time(triage),
-        "".join(f"<li>{suspect_html(s)}</li>" for s in triage.suspects).join(("<ol>", "</ol>")),
+        "".join(f"<li style='{_GAP}'>{suspect_html(s)}</li>" for s in triage.suspects).join(("<ol>", "</ol>")),
         f"<div>{service_map(triage).svg}</div>" if triage.edges else "",
         _table(("where it starts", "score", "evidence"),
                [(escape(b.service), f"{b.score:.2f}", escape("; ".join(b.evidence))) for b in triage.services[:8]]),
@@ -59,16 +60,13 @@ def service_map(triage: Triage) -> Picture:
 
 def _burning(triage: Triage) -> Iterable[Sequence[str]]:
     for o in _foremost(triage.objectives):
-        for n, (name, window) in enumerate(o.windows.items()):
-            rate = (
-                "<span style='white-space:nowrap'>no requests</span>"
-                if window.burn_rate is None
-                else f"{window.burn_rate:.1f}x"
-            )
-            first = (escape(o.name), _target(o)) if n == 0 else ("", "")
-            bad = f"<span style='white-space:nowrap'>{window.bad:,} of {window.total:,}</span>"
+        yield (f"<b>{escape(o.name)}</b>: {_target(o)}",)
+        for name, window in o.windows.items():
+            rate = "no requests" if window.burn_rate is None else f"{window.burn_rate:.1f}x"
+            bad = f"{window.bad:,} of {window.total:,}"
             alert = f"<b>{escape(window.alert)}</b>" if window.alert else ""
-            yield (*first, name, charts.sparkline(window), rate, bad, f"{window.budget_spent:.2%}", alert)
+            yield (name, charts.sparkline(window), *(f"<span style='white-space:nowrap'>{word}</span>"
+                   for word in (rate, bad)), f"{window.budget_spent:.2%}", alert)  # fmt: skip
 
 
 def _foremost(objectives: Sequence[Objective]) -> Sequence[Objective]:
@@ -104,7 +102,7 @@ def _logs(triage: Triage) -> Iterable[Sequence[str]]:
 
 def _target(objective: Objective) -> str:
     days = f"{objective.period.days} days" if objective.period.days else str(objective.period)
-    return f"{objective.target:.6g} {escape(objective.indicator)} over {days} ({escape(objective.source)})"
+    return f"{percent(objective.target)} {escape(objective.indicator)} over {days} ({escape(objective.source)})"
 
 
 def _apart(found: Sequence[Contrast]) -> str:
@@ -152,5 +150,15 @@ def _bar(share: float, colour: str) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already."""
     top = "".join(f"<th style='{_CELL}'>{escape(word)}</th>" for word in head)
-    body = "".join("<tr>" + "".join(f"<td style='{_CELL}'>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table>{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>" if body else ""
+    body = "".join(f"<tr>{_cells(row, len(head))}</tr>" for row in rows)
+    return (
+        f"<table style='{_GAP}'>{f'<thead><tr>{top}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+        if body
+        else ""
+    )
+
+
+def _cells(row: Sequence[str], columns: int) -> str:
+    """A lone cell goes across all columns: it heads the rows below it."""
+    across = f" colspan='{columns}'" if len(row) == 1 else ""
+    return "".join(f"<td style='{_CELL}'{across}>{cell}</td>" for cell in row)

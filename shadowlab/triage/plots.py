@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import escape
 from itertools import pairwise
 from typing import Any
 
 from shadowlab.records import Suspect, Triage
+from shadowlab.records.base import percent
 from shadowlab.triage import charts
 from shadowlab.views import servicemap, style
 from shadowlab.views.svg import rows, width_of
@@ -29,7 +31,7 @@ def plot_burn(triage: Triage) -> Any:
         figure.add_bar(
             x=names,
             y=[rate or 0 for rate in rates],
-            name=f"{objective.name} ({objective.target:.6g})",
+            name=f"{escape(objective.name)} ({percent(objective.target)})",
             text=[_rate(rate, crowded) for rate in rates],
             textposition="outside",
             cliponaxis=False,
@@ -39,7 +41,7 @@ def plot_burn(triage: Triage) -> Any:
     said = highest * 2
     for factor, words in _THRESHOLDS.items():
         if (factor == 1.0 and not highest) or factor <= 2 * highest:
-            figure.add_hline(y=factor, line={"dash": "dash", "color": style.QUIET, "width": 1})
+            figure.add_hline(y=factor, line={"dash": "dash", "color": style.QUIET, "width": 1}, layer="below")
             if said - factor < highest / 16:
                 continue  # its words would lie on those above
             said = factor
@@ -71,7 +73,7 @@ def plot_timeline(triage: Triage) -> Any:
     for n, suspect in enumerate(triage.suspects):
         counts = [slice.by_fingerprint.get(suspect.fingerprint, 0) for slice in triage.timeline]
         marker = {"color": style.CYCLE[n % len(style.CYCLE)], "pattern": {"shape": _HATCH[n % len(_HATCH)]}}
-        figure.add_bar(x=at, y=counts, name=_short(f"{n + 1}. {suspect.title}", 48), marker=marker, **bar)
+        figure.add_bar(x=at, y=counts, name=escape(_short(f"{n + 1}. {suspect.title}", 48)), marker=marker, **bar)
     figure.add_scatter(
         x=[start + width / 2 for start in at], y=[slice.total for slice in triage.timeline], name="requests (right)",
         yaxis="y2", mode="lines", line={"color": style.QUIET, "width": 1, "dash": "dot"},
@@ -102,7 +104,7 @@ def _mark(figure: Any, triage: Triage) -> None:
         figure.add_vline(x=change.at, line={"color": colour, "width": 2 if linked else 1, "dash": "dash"})
         figure.add_annotation(
             x=change.at, y=1, yref="paper", yanchor="bottom", showarrow=False, yshift=13 * level,
-            xanchor=_anchor(share), text=said, font={"size": 10, "color": colour},
+            xanchor=_anchor(share), text=escape(said), font={"size": 10, "color": colour},
         )  # fmt: skip
     figure.update_layout(margin_t=70 + 13 * max(0, max(levels, default=0) - 1))
 
@@ -123,7 +125,7 @@ def plot_contrast(suspect: Suspect) -> Any:
     """Paired bars: the share of failing and of passing requests that have each telling attribute."""
     figure = _figure("What sets the failing requests apart", "share of requests")
     shown = suspect.contrast[::-1]
-    names = [_short(f"{c.attribute} = {c.value}", 60) for c in shown]
+    names = [escape(_short(f"{c.attribute} = {c.value}", 60)) for c in shown]
     pairs = (
         ("passing", [c.baseline for c in shown], style.SKY, "/"),
         ("failing", [c.selection for c in shown], style.VERMILLION, ""),
@@ -191,8 +193,8 @@ def _nodes(figure: Any, triage: Triage, at: Mapping[str, tuple[int, float]]) -> 
         if names:
             figure.add_scatter(
                 x=[at[n][0] for n in names], y=[-at[n][1] for n in names], mode="markers+text", name=name,
-                text=[n + (f" ({scores[n]:.2f})" if n in scores else "") for n in names], textposition="bottom center",
-                marker={"symbol": symbol, "size": 14, "color": colour},
+                text=[escape(n) + (f" ({scores[n]:.2f})" if n in scores else "") for n in names],
+                textposition="bottom center", marker={"symbol": symbol, "size": 14, "color": colour},
             )  # fmt: skip
 
 

@@ -4,6 +4,7 @@
 >>> views.patch(inv.latest(sl.Proposal))  # doctest: +SKIP
 """
 
+from shadowlab.views.answers import answers
 from shadowlab.views.around import changes, exemplars, logs, notes, services
 from shadowlab.views.compare import compare
 from shadowlab.views.findings import (
@@ -30,6 +31,7 @@ from shadowlab.views.tables import grid
 __all__ = [
     "Page",
     "Picture",
+    "answers",
     "attempts",
     "changes",
     "commits",

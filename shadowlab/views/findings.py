@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from shadowlab.records import Diagnosis, Effect, Intervention, Location, Outline, Replay, Slice, Triage
+from shadowlab.records import Contrast, Diagnosis, Effect, Intervention, Location, Outline, Replay, Slice, Triage
 from shadowlab.records.base import counted, percent
 from shadowlab.views.missing import made_by
 from shadowlab.views.shown import Page
@@ -73,11 +73,17 @@ def contrast(triage: Triage) -> Page:
     """What sets the top suspect's failing requests apart."""
     found = triage.suspects[0].contrast if triage.suspects else ()
     rows = [
-        (code(f"{c.attribute} = {c.value}"), f"{c.selection:.1%}", f"{c.baseline:.1%}", f"{c.effect:+.1%}", c.q,
+        (code(f"{c.attribute} = {c.value}"), f"{c.selection:.1%}", f"{c.baseline:.1%}", _difference(c), f"{c.q:.2g}",
          ", ".join(c.same_as))
         for c in found
     ]  # fmt: skip
-    return grid(("attribute", "of failing", "of passing", "difference", "q", "same as"), rows, alt="contrast")
+    columns = ("attribute", "of failing", "of passing", "difference (95 %)", "q", "same as")
+    return grid(columns, rows, alt="contrast")
+
+
+def _difference(told: Contrast) -> str:
+    low, high = told.interval or (None, None)
+    return f"{told.effect:+.1%}" + (f" ({low:+.1%} to {high:+.1%})" if low is not None and high is not None else "")
 
 
 @made_by("replay")

@@ -237,9 +237,10 @@ def _bar_text(trace: Any, n: int, box: tuple[float, float, float, float], lying:
         return []
     left, up, right, down = box
     colour = _of(trace.textfont.color, n)
+    clear = {"stroke": PAPER, "stroke_width": 3, "paint_order": "stroke"}  # of the lines that it stands on
     if lying:
-        return [label(right + 5, (up + down) / 2 + 4, words, font_size=11, fill=colour)]
-    return [label((left + right) / 2, up - 5, words, font_size=11, text_anchor="middle", fill=colour)]
+        return [label(right + 5, (up + down) / 2 + 4, words, font_size=11, fill=colour, **clear)]
+    return [label((left + right) / 2, up - 5, words, font_size=11, text_anchor="middle", fill=colour, **clear)]
 
 
 def _intervals(trace: Any, xs: Sequence[Any], ys: Sequence[Any], x: Axis, y: Axis, colour: str) -> list[str]:

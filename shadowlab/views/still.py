@@ -34,11 +34,11 @@ def draw(figure: Any) -> str:
     colours = {id(t): (layout.colorway or CYCLE)[n % len(layout.colorway or CYCLE)] for n, t in enumerate(traces)}
     parts = [_frame(layout, name, axes, box) for name in axes if name[0] == "x"]
     parts += [_frame(layout, name, axes, box) for name in axes if name[0] == "y"]
-    parts += [_shape(s, axes, box) for s in layout.shapes if s.type == "rect"]
+    parts += [_shape(s, axes, box) for s in layout.shapes if s.type == "rect" or s.layer == "below"]
     stack = marks.Stack(layout.barmode or "group", traces)
     for trace in traces:
         parts.append(_trace(trace, axes, colours[id(trace)], stack, box))
-    parts += [_shape(s, axes, box) for s in layout.shapes if s.type == "line"]
+    parts += [_shape(s, axes, box) for s in layout.shapes if s.type == "line" and s.layer != "below"]
     parts += [_annotation(a, axes, box) for a in layout.annotations]
     parts += [label(12, 26, cut(title, wide - 24, 15), font_size=15, font_weight=600)] if title else []
     for n, line in enumerate(lines):
@@ -177,7 +177,7 @@ def _frame(layout: Any, name: str, axes: dict[str, Axis], box: Box) -> str:
 
 def _ticks(told: Any, axis: Axis, upright: bool) -> list[tuple[float, str]]:
     if told.tickvals is None:
-        return axis.ticks(told.tickformat, 44 if upright else 90)
+        return [(at, plain(word)) for at, word in axis.ticks(told.tickformat, 44 if upright else 90)]
     words = told.ticktext if told.ticktext is not None else told.tickvals
     placed = [(axis.at(v), plain(str(w))) for v, w in zip(told.tickvals, words, strict=False)]
     return [(at, word) for at, word in placed if at is not None]

@@ -26,9 +26,9 @@ def glance(
 ) -> Page:
     """What burns, which error, since when, does it happen again, why, what is proposed, does it hold."""
     rows: list[Sequence[object]] = [
-        ("what burns", _burning(triage) if triage else _OPEN),
+        ("what burns", burning(triage) if triage else _OPEN),
         ("which error", _error(triage) if triage else _OPEN),
-        ("since", _since(triage) if triage else _OPEN),
+        ("since", since(triage) if triage else _OPEN),
         ("does it happen again, alone", _again(replay) if replay else _OPEN),
         ("why", _why(diagnosis) if diagnosis else _OPEN),
         ("what is proposed", _proposed(proposal) if proposal else _OPEN),
@@ -47,7 +47,8 @@ def _other(earlier: Record | None, later: Record | None) -> str:
     return f"the {_NAMES[type(later)]} shown here was made from another {_NAMES[type(earlier)]} than the one shown here"
 
 
-def _burning(triage: Triage) -> Markup:
+def burning(triage: Triage) -> Markup:
+    """The objectives that burn, or the first; a line each."""
     burning = [o for o in triage.objectives if o.alert] or list(triage.objectives[:1])
     if not burning:
         return Markup("no objective was measured")
@@ -69,7 +70,8 @@ def _error(triage: Triage) -> Markup:
     return Markup(f"<b>{html.escape(top.title)}</b><br>{where}; {seen}")
 
 
-def _since(triage: Triage) -> str:
+def since(triage: Triage) -> str:
+    """When the first error was seen first, and the change that it follows."""
     if not triage.suspects:
         return ""
     top = triage.suspects[0]
