@@ -163,6 +163,13 @@ def test_a_multipart_form_loses_its_secret_parts():
     assert clean.report() == {"form *password*": 1}
 
 
+def test_a_token_in_a_text_and_the_signature_of_an_address_are_taken_out():
+    clean = Redacted(Redaction(key=b"k"))
+    assert clean.text("refused token=planted-42, page=2").startswith("refused token=[redacted:")
+    assert "planted" not in clean.query("blob=a&sig=planted-43&X-Amz-Signature=planted-44")
+    assert clean.text("unexpected token: comma") == "unexpected token: comma"
+
+
 @pytest.mark.parametrize(
     "body",
     [b'{"payload": "{\\"password\\": \\"planted-40\\", \\"n\\": 1}"}', b'<a:Password Type="t">planted-40</a:Password>',

@@ -19,7 +19,7 @@ PATTERNS: dict[str, str] = {
     "sendgrid key": r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
     "npm token": r"\bnpm_\w{30,}",
     "bearer": r"(?i)\bbearer\s+[\w.~+/-]{12,}=*",
-    "password in text": r"""(?ix)(?:\b|(?<=[_-]))(?:password|passwd|pwd|secret|api_?key|access_?token)
+    "password in text": r"""(?ix)(?:\b|(?<=[_-]))(?:password|passwd|pwd|secret|api_?key|(?:access)?token)
         (?:\s*=\s*["']?|["']\s*:\s*b?["'])
         (?P<secret>(?!\[redacted:)[^\s"'&,;)]{6,})""",
     "password in XML": r"""(?x)<

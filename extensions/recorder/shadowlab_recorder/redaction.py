@@ -39,6 +39,8 @@ DENIED_NAMES: tuple[str, ...] = (
     "*credential*",
     "*session*",
     "*jwt*",
+    "sig",  # of an address that lets in whoever has it
+    "x-*-signature*",
     "x-auth*",
 )
 """Names of headers, query parameters and variables whose values never reach a disk; the first match is the rule."""
