@@ -90,6 +90,7 @@ class Investigation(Experiments):
         `ObjectiveError`, and `UsageError` for a window or time that cannot be.
         """
         from shadowlab import live, stores, telemetry, triage
+        from shadowlab.audit import keys
 
         live.take_in_log(self.case)
         if self.telemetry:
@@ -100,7 +101,10 @@ class Investigation(Experiments):
         frames, notes = choice.frames(self)
         known = triage.Corrections.read(self.case.settings().get("corrections"))
         corrections = known.with_more(merge, split)
-        with stores.connected(self.telemetry) as archive, telemetry.store(self.case) as store:
+        with (
+            stores.connected(self.telemetry) as archive,
+            telemetry.store(self.case, secret=keys.secret("facts")) as store,
+        ):
             found, fingerprints = triage.triage(
                 store,
                 objectives=objectives,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(place: Path, content: bytes, *, mode: int = 0o644, flushed: bool = True) -> None:
@@ -13,11 +15,18 @@ def write(place: Path, content: bytes, *, mode: int = 0o644, flushed: bool = Tru
 
     `flushed` to the disk before it is renamed, it outlives a power cut, too; for thousands of files that takes long.
     """
+    with written(place, mode=mode, flushed=flushed) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def written(place: Path, *, mode: int = 0o644, flushed: bool = True) -> Iterator[BinaryIO]:
+    """The same for who writes it bit by bit; the file is in its place when the block ends, unless it fails."""
     place.parent.mkdir(parents=True, exist_ok=True)
     fd, beside = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     try:
         with os.fdopen(fd, "wb") as file:
-            file.write(content)
+            yield file
             os.fchmod(file.fileno(), mode)
             if flushed:
                 file.flush()

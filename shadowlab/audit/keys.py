@@ -10,6 +10,7 @@ import base64
 import contextlib
 import fcntl
 import hashlib
+import hmac
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,6 +63,11 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def secret(purpose: str) -> bytes:
+    """A secret of the person's for one purpose, 32 bytes that tell nothing of the signing key; raises `AuditError`."""
+    return hmac.digest(private().private_bytes_raw(), f"shadowlab: {purpose}".encode(), "sha256")
 
 
 def public_text(key: Ed25519PrivateKey) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.case import Case
+from shadowlab.telemetry import sealed
 from shadowlab.writing import write
 
 FORMAT: Final = 1
@@ -107,3 +108,4 @@ def sweep(case: Case) -> None:
                 path.unlink()
         elif path.name.startswith((SPOOL, MERGED)):
             shutil.rmtree(path, ignore_errors=True)
+    sealed.sweep(case.telemetry, frozenset(name.removesuffix(".duckdb") for name in named))

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.telemetry import connection, questions, segments
+from shadowlab.telemetry import connection, questions, sealed, segments
 from shadowlab.telemetry.rows import Rows
+from shadowlab.telemetry.sealed import Sealed
 from shadowlab.telemetry.segments import Segment
 from shadowlab.telemetry.views import Views, alone
 
@@ -29,6 +30,8 @@ class Store:
     views: Views
     segments: Mapping[object, str] = field(default_factory=dict)
     """What stands for each segment's content in this process, and the name under which it is attached."""
+    sealed: Mapping[object, Sealed] = field(default_factory=dict)
+    """Where what was learned of each of them is kept; nothing where the store was opened without a secret."""
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Rows:
         """Ask; `params` are bound to `$name` or `?`. For this package's own questions: `user_sql` is for people's.
@@ -97,10 +100,11 @@ class Store:
         self.close()
 
 
-def store(case: Case, *, memory: str = connection.MEMORY) -> Store:
+def store(case: Case, *, memory: str = connection.MEMORY, secret: bytes | None = None) -> Store:
     """Open a case's telemetry. Raises `CaseError` when a segment is missing or damaged.
 
-    A snapshot: what is ingested later shows in the next `store`.
+    A snapshot: what is ingested later shows in the next `store`. With a `secret` of the person's what is learned of
+    segments may be kept beside them, sealed.
     """
     missing: list[str] = []
     for _ in range(
@@ -113,7 +117,11 @@ def store(case: Case, *, memory: str = connection.MEMORY) -> Store:
             views = Views(con, _names(listed, "telemetry"), _names(listed, "fingerprints"))
             con.execute("SET enable_external_access = false")  # from here on nothing but the segments is read
             told = [one for one in listed if one.kind == "telemetry"]
-            return Store(con, views, {_stamp(case.telemetry / one.file): name_of(one) for one in told})
+            stamps = {_stamp(path := case.telemetry / one.file): (name_of(one), path) for one in told}
+            kept: dict[object, Sealed] = {}
+            if secret:
+                kept = {key: sealed.beside(path, secret) for key, (_, path) in stamps.items()}
+            return Store(con, views, {key: name for key, (name, _) in stamps.items()}, kept)
         except BaseException:
             con.close()
             missing = [s.file for s in listed if not (case.telemetry / s.file).exists()]

@@ -53,6 +53,8 @@ class Facts:
     names: Sequence[str | None]
     """What the store calls each part; None where it is one whole."""
     operations: Sequence[Operation]
+    hashes: Sequence[int] = ()
+    """What the engine knows each operation by."""
 
     @property
     def sampled(self) -> bool:

@@ -36,7 +36,7 @@ class Places:
     """Requests that its own span stands for."""
 
 
-_PLACES: Note[Places] = Note()
+PLACES: Note[Places] = Note()
 """Where the errors of a part lie by its own spans."""
 
 
@@ -48,7 +48,7 @@ def placed(seen: Facts, errors: Raised) -> Places:
         own_errors = RAISED.of(part)
         return _placed(seen, own_errors, kin_within(seen, part, distinct(own_errors.tid)))
 
-    parts = seen.each(_PLACES, own)
+    parts = seen.each(PLACES, own)
     at = errors.from_parts
     told = {each.name: [getattr(part, each.name) for part in parts] for each in fields(Places)}
     name = coded.joined(told.pop("name")).of(at)

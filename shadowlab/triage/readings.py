@@ -74,7 +74,7 @@ class Read:
         return Read(self.reading[rows], self.words)
 
 
-_NOTED: Note[tuple[str, Read]] = Note()
+NOTED: Note[tuple[str, Read]] = Note()
 """What the errors of a part say, and by which rules they were read."""
 
 
@@ -90,7 +90,7 @@ def readings(seen: Facts, errors: Raised, prefixes: Sequence[str] = (), known: A
     ids); of it counts what was read by these rules. Only errors that neither it nor this process has read are read.
     """
     asked = rules(prefixes)
-    noted = [_NOTED.known(part) for part in seen.parts]
+    noted = [NOTED.known(part) for part in seen.parts]
     told = {n: note[1] for n, note in enumerate(noted) if note and note[0] == asked}
     if new := [n for n in range(len(noted)) if n not in told]:
         # What came since this process read the others is read sooner than it is asked for. It is not taken from the
@@ -117,7 +117,7 @@ def _learn(seen: Facts, new: Sequence[int], prefixes: tuple[str, ...], known: An
         reading[is_known] = words.reading[ids.searchsorted(each[is_known])]
         reading[~is_known] = words.reading[len(ids) :]
         told[n] = _few(reading, words.words)
-        _NOTED.keep(seen.parts[n], (asked, told[n]))
+        NOTED.keep(seen.parts[n], (asked, told[n]))
     return told
 
 

@@ -1,4 +1,4 @@
-"""The facts of segments, each read once a process, and let go when others were used since."""
+"""The facts of segments, each read once a process, if at all, and let go when others were used since."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
-from shadowlab.triage import raised
+from shadowlab.triage import lasting, raised
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
@@ -62,13 +62,14 @@ class Kept:
         self._parts: OrderedDict[object, Part] = OrderedDict()
         self._codes: dict[int, int] = {}
         self._operations: list[Operation] = []
+        self._hashes: list[int] = []
 
     def facts(self, store: Store) -> Facts:
         """The facts of a store; only what is not known is read."""
         segments: Mapping[object, str | None] = getattr(store, "segments", None) or {None: None}
         with self._reading:
             told = [self._part(store, key, name) for key, name in segments.items()]
-            found = Facts(store, told, tuple(segments.values()), tuple(self._operations))
+            found = Facts(store, told, tuple(segments.values()), tuple(self._operations), tuple(self._hashes))
             self._let_go(len(segments))
             return found
 
@@ -78,7 +79,8 @@ class Kept:
         while held > _MOST_KEPT and len(self._parts) > used:
             held -= len(self._parts.popitem(last=False)[1].spans.tid)
         if len(self._operations) > _MOST_UNUSED and len(self._operations) - self._named() > _MOST_UNUSED:
-            self._parts, self._codes, self._operations = OrderedDict(), {}, []  # a place cannot be given twice
+            self._parts, self._codes = OrderedDict(), {}  # a place cannot be given twice
+            self._operations, self._hashes = [], []
 
     def _named(self) -> int:
         """How many operations the segments name that are kept."""
@@ -91,7 +93,8 @@ class Kept:
         if key is not None and key in self._parts:
             self._parts.move_to_end(key)
             return self._parts[key]
-        found = _read(store, name, self._coded)
+        sealed = getattr(store, "sealed", {}).get(key)
+        found = (sealed and lasting.load(sealed, self._coded)) or _read(store, name, self._coded)
         if key is not None:
             self._parts[key] = found
         return found
@@ -104,6 +107,7 @@ class Kept:
                 if key not in self._codes:
                     self._codes[key] = len(self._operations)
                     self._operations.append(Operation(**row))
+                    self._hashes.append(key)
         return [self._codes[key] for key in hashes]
 
 

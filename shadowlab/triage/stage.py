@@ -19,6 +19,7 @@ from shadowlab.triage import (
     configured,
     fingerprint,
     graph,
+    lasting,
     logs,
     remembered,
     remote,
@@ -101,10 +102,12 @@ def triage(
         blaming = pool.submit(services.blame, store, around, sampled, look, specs, tallies)
         found = suspects.suspects(con, store, around, look, top=top, each=pool.map)
         blamed, edges = blaming.result(), calling.result()
+        keeping = pool.submit(lasting.keep, seen)
         spec, shown = _worst(specs, measured), {suspect.fingerprint for suspect in found}
         start = _start(data.first_ns, low_ns, found)
         slices = timeline(around, store, seen, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()
         table = fingerprint.kept(around.errors, around.signed, source_frames)
+        keeping.result()
     record = Triage(
         at=burn.moment(at_ns),
         window=window,

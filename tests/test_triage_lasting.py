@@ -1,0 +1,298 @@
+"""What triage learned of segments outlives the process, changes nothing, and is believed from nobody else."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from otlp import lines, traces
+from story import Story, busy
+from test_triage_more import at_once, shop, taken
+
+from shadowlab import telemetry, triage
+from shadowlab.case import Case, open_case
+from shadowlab.cli import main
+from shadowlab.records import Triage
+from shadowlab.telemetry import sealed
+from shadowlab.triage import lasting, remembered
+
+SECRET = b"of the person's"
+FACTS = "telemetry/.facts"
+
+
+def looked(case: Case, *, secret: bytes = SECRET) -> Triage:
+    """What a fresh process says."""
+    remembered.KEPT = remembered.Kept()
+    with telemetry.store(case, secret=secret) as store:
+        found, table = triage.triage(store, known=partial(telemetry.known_fingerprints, store))
+    telemetry.set_fingerprints(case, table)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    made = open_case(tmp_path_factory.mktemp("lasting") / "case")
+    taken(made, [span for request in shop(33)[:60] for span in request])
+    return made
+
+
+@pytest.fixture
+def case(untouched: Case, tmp_path: Path) -> Case:
+    """One that was triaged, with facts of its segment."""
+    shutil.copytree(untouched.path, tmp_path / "case")
+    looked(made := open_case(tmp_path / "case"))
+    return made
+
+
+def file_of(case: Case) -> Path:
+    [found] = (case.path / FACTS).iterdir()
+    return found
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Names of the segments whose spans were read again."""
+    names: list[str | None] = []
+    real = remembered._read
+
+    def noted(store: telemetry.Store, name: str | None, *more: object) -> object:
+        names.append(name)
+        return real(store, name, *more)  # type: ignore[arg-type]  # as they came
+
+    monkeypatch.setattr(remembered, "_read", noted)
+    return names
+
+
+def test_a_fresh_process_reads_new_segments_alone_and_says_the_same(case: Case, read: list[str | None]):
+    assert looked(case) == at_once(case)
+    assert len(read) == 1  # by `at_once`, which knows nothing
+    taken(case, [span for request in shop(33)[60:] for span in request])
+    read.clear()
+    found = looked(case)
+    assert len(read) == 1
+    assert read != ["segment_000001_telemetry"]
+    assert found == at_once(case)
+    read.clear()
+    assert looked(case) == found
+    assert not read
+
+
+def test_operations_keep_their_names_whatever_was_read_before(case: Case, tmp_path: Path):
+    story = Story()
+    busy(story, seconds=20, fail=range(5))
+    story.span(3, service="another", name="of its own", kind=3)
+    (tmp_path / "other").mkdir()
+    other = story.case(tmp_path / "other")
+    remembered.KEPT = kept = remembered.Kept()
+    for each in (other, case, other):
+        with telemetry.store(each, secret=SECRET) as store:
+            found = triage.triage(store)[0]
+        assert remembered.KEPT is kept
+        assert found == at_once(each)
+        remembered.KEPT = kept
+    kept._parts.clear()  # the operations stay, in their order
+    with telemetry.store(case, secret=SECRET) as store:
+        assert triage.triage(store)[0] == at_once(case)
+
+
+@pytest.mark.parametrize("weight", ["th:8", None])
+def test_weights_stamps_that_are_missing_and_logs_alone_are_facts_too(tmp_path: Path, weight: str | None):
+    story = Story()
+    busy(story, seconds=60, fail=range(9))
+    for n, told in enumerate(told for spans in story.told.values() for told in spans):
+        if weight:
+            told["traceState"] = f"ot={weight}"
+        if n % 7 == 0:
+            told.pop("endTimeUnixNano", None)
+    made = story.case(tmp_path)
+    first = looked(made)
+    assert looked(made) == first == at_once(made)
+
+
+def flipped(at: int, path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[at % len(content)] ^= 1
+    path.write_bytes(content)
+
+
+def swapped(path: Path) -> None:
+    """By one of another segment, sealed with the same secret."""
+    folder = path.parent.parent / "elsewhere"
+    folder.mkdir()
+    shutil.copy(path.parent.parent / f"{path.name}.duckdb", folder)
+    sealed.beside(folder / f"{path.name}.duckdb", SECRET).write(lasting._rules(), 1, lambda file: None)
+    shutil.copy(folder / ".facts" / path.name, path)
+
+
+def linked(path: Path) -> None:
+    path.rename(path.parent.parent / "real")
+    path.symlink_to(path.parent.parent / "real")
+
+
+def piped(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+BROKEN: dict[str, Callable[[Path], object]] = {
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "torn": lambda path: os.truncate(path, path.stat().st_size - 100),
+    "a first byte": partial(flipped, 0),
+    "a byte of what it says": partial(flipped, 20_000),
+    "a byte of its seal": partial(flipped, -1),
+    "another segment's": swapped,
+    "of a segment that was touched since": lambda path: os.utime(path.parent.parent / f"{path.name}.duckdb"),
+    "written by others": lambda path: path.chmod(0o660),
+    "a link": linked,
+    "a pipe": piped,
+}
+
+
+FIRST = ("torn", "a byte of what it says", "another segment's", "of a segment that was touched since", "a link")
+
+
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[] if how in FIRST else [pytest.mark.slow]) for how in BROKEN])
+def test_a_file_that_is_not_ours_to_the_last_byte_is_read_anew_and_written_anew(
+    case: Case, read: list[str | None], how: str
+):
+    found = at_once(case)
+    read.clear()
+    BROKEN[how](file_of(case))
+    assert looked(case) == found
+    assert read == ["segment_000001_telemetry"]
+    read.clear()
+    assert looked(case) == found
+    assert not read
+
+
+def test_nobody_elses_facts_count_and_other_rules_neither(case: Case, read: list[str | None]):
+    looked(case, secret=b"of another")
+    assert len(read) == 1
+    looked(case)
+    assert len(read) == 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lasting, "_rules", lambda: b"of a later version")
+        looked(case)
+    assert len(read) == 3
+
+
+def test_without_a_place_for_them_it_is_done_without(case: Case, read: list[str | None]):
+    found, path = at_once(case), file_of(case)
+    path.unlink()
+    path.mkdir()
+    (path / "in the way").touch()
+    assert looked(case) == looked(case) == found
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sealed, "written", read_only)
+        shutil.rmtree(path)
+        assert looked(case) == found
+
+
+def read_only(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "read-only file system")
+
+
+def test_a_link_in_the_place_of_the_folder_is_not_followed(case: Case, tmp_path: Path):
+    (precious := tmp_path / "precious").mkdir()
+    (precious / "file").write_text("kept")
+    shutil.rmtree(case.path / FACTS)
+    (case.path / FACTS).symlink_to(precious)
+    looked(case)
+    looked(case)
+    assert [path.name for path in precious.iterdir()] == ["file"]
+    assert not (case.path / FACTS).is_symlink()
+
+
+def test_what_is_too_much_is_not_kept(case: Case, monkeypatch: pytest.MonkeyPatch):
+    file_of(case).unlink()
+    monkeypatch.setattr(sealed, "_MOST", 10_000)
+    looked(case)
+    assert not list((case.path / FACTS).iterdir())
+
+
+def test_a_process_that_is_killed_while_it_writes_leaves_the_old_ones_and_the_next_writer_sweeps(case: Case):
+    before = file_of(case).read_bytes()
+    dying = (
+        "import os, sys; from pathlib import Path; from shadowlab.telemetry import sealed\n"
+        "def fill(file): file.write(b'half'); file.flush(); os.kill(os.getpid(), 9)\n"
+        "sealed.beside(Path(sys.argv[1]), b'of the person\\'s').write(b'rules', 1, fill)"
+    )
+    segment = case.telemetry / "000001-telemetry.duckdb"
+    assert subprocess.run([sys.executable, "-c", dying, str(segment)], check=False).returncode == -9
+    assert len(list((case.path / FACTS).iterdir())) == 2
+    assert (case.path / FACTS / "000001-telemetry").read_bytes() == before
+    looked(case)
+    assert file_of(case).read_bytes() == before
+
+
+def test_facts_go_when_their_segment_does(case: Case):
+    for name in ("000099-telemetry", ".000001-telemetry.half"):
+        (case.path / FACTS / name).touch()
+    taken(case, [span for request in shop(33)[60:61] for span in request])
+    assert file_of(case).name == "000001-telemetry"
+
+
+def test_triages_at_once_say_the_same(case: Case):
+    found, gate = at_once(case), threading.Barrier(4)
+
+    def look(_: int) -> Triage:
+        gate.wait()
+        kept = remembered.Kept()  # as processes of their own have
+        with telemetry.store(case, secret=SECRET) as store:
+            seen = kept.facts(store)
+            lasting.load(store.sealed[next(iter(store.segments))], kept._coded)
+            told = triage.triage(store)[0]
+            lasting.keep(seen) if seen.parts[0].notes.keys() >= {lasting.NOTED, lasting.PLACES} else None
+        return told
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(each == found for each in pool.map(look, range(4)))
+    assert looked(case) == found
+
+
+def test_the_command_keeps_them_for_the_next_and_they_stay_out_of_archive_and_ledger(tmp_path: Path):
+    busy(story := Story(), seconds=20, fail=range(5))
+    place, source = tmp_path / "case", lines(tmp_path / "in.jsonl", *map(traces, story.told.values()))
+    run = partial(CliRunner().invoke, main, catch_exceptions=False)
+    assert run(["ingest", str(place), str(source)]).exit_code == 0
+    first = json.loads(run(["triage", str(place), "--json"]).stdout)
+    remembered.KEPT = remembered.Kept()
+    assert file_of(open_case(place)).stat().st_mode & 0o777 == 0o600
+    again = json.loads(run(["triage", str(place), "--json"]).stdout)
+    assert again["digest"] == first["digest"]
+    assert run(["verify", str(place)]).exit_code == 0
+    assert ".facts" not in (place / "ledger.jsonl").read_text()
+    assert run(["pack", str(place), str(tmp_path / "packed")]).exit_code == 0
+    with tarfile.open(tmp_path / "packed") as tar:
+        assert not any(".facts" in name for name in tar.getnames())
+
+
+def test_they_hold_no_message_and_no_attribute(tmp_path: Path):
+    story = Story()
+    for n in range(5):
+        told = story.span(n, error=True, user__name="ann-of-the-attributes")
+        story.fails(told, "ValueError", "no price for 'ann-of-the-message'")
+    made = story.case(tmp_path)
+    looked(made)
+    content = file_of(made).read_bytes()
+    assert b"ValueError" in content
+    assert b"ann-of" not in content
