@@ -17,6 +17,7 @@ from shadowlab.progress import Progress
 from shadowlab.records import Ingest, Recording, Rejected, Unreplayable
 
 _READ = "OTLP, Jaeger and Zipkin files and recordings are read"
+_RECORDED = "docs/recordings.md says what a recording holds; one of a newer format takes a newer shadowlab"
 
 
 def ingest(
@@ -37,9 +38,11 @@ def ingest(
     refused = tuple(_explained(one) for one in done.refused + taken.refused)
     if len(refused) == len(told) + len(recorded):
         first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
-        unseen = first.reason.startswith("cannot be")
-        hint = "check its name, and that it may be read" if unseen else _READ
-        raise errors.TelemetryError(f"{first.file}: {first.reason}", hint=hint)
+        reason = first.reason.removeprefix(f"{first.file}: ")
+        hint = _RECORDED if first.file in recorded else _READ
+        if reason.startswith("cannot be"):
+            hint = "check its name, and that it may be read"
+        raise errors.TelemetryError(f"{first.file}: {reason}", hint=hint)
     return changed(
         done,
         recordings=len(taken.recordings),
