@@ -1,15 +1,16 @@
 """What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about six minutes).
 
 Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms on this machine. Each
-arrangement is a process of its own, and all of a start are forks of one, which has loaded the libraries: their memory
-lies alike. Where it lies, and the seed of hashes, are drawn anew for each start. Within a start short laps take turns
-in a drawn order on one core, whom they ask is on another, and a lap is compared with the bare one of its turn. One
-more bare arrangement shows what such a comparison finds where there is nothing to find; another one is the floor:
-wrappers that only keep references. Processor time is the clock of the service's process, system time and its writer
-thread included, until all recordings are on the disk. What the handler burns is the same in every arrangement, and
-nine tenths of a request: it is timed by its own thread's clock and left out of the difference, which is then of the
-rest alone; the difference with it stands beside. Means are without the outermost tenth of turns on either side;
-intervals are of draws of starts and, within them, of turns.
+arrangement is a process of its own, and all of a start are forks of one, which has loaded the libraries. Where that
+one's memory lies, and the seed of hashes, are drawn anew for each start, and each fork moves what it makes and how deep
+it calls by draws of its own (`recorder_places.py`): a second bare one at the place of the first would not show what a
+place costs. Within a start short laps take turns in a drawn order on one core, whom they ask is on another, and a lap
+is compared with the bare one of its turn. One more bare arrangement shows what such a comparison finds where there is
+nothing to find; another one is the floor: wrappers that only keep references. Processor time is the clock of the
+service's process, system time and its writer thread included, until all recordings are on the disk. What the handler
+burns is the same in every arrangement, and nine tenths of a request: it is timed by its own thread's clock and left out
+of the difference, which is then of the rest alone; the difference with it stands beside. Means are without the
+outermost tenth of turns on either side; intervals are of draws of starts and, within them, of turns.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import time
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+import recorder_places as places
 import recorder_services as services
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -55,10 +57,15 @@ def pinned(core):
     os.sched_setaffinity(0, {sorted(CORES)[core]})
 
 
-def worker(pipe, shape, name, folder, peer, burn):
+def worker(pipe, shape, name, folder, peer, burn, place):
     """Serves laps until it is told to stop; tells processor milliseconds and each request's wall time."""
     import logging
 
+    depth = 0
+    if place is not None:
+        chance = random.Random(place)
+        depth = chance.randrange(places.DEEPEST)
+        places.move(chance)
     logging.disable(logging.CRITICAL)
     settings, fails = ARRANGEMENTS[name]
     writes = fails or any((settings or {}).values())
@@ -105,7 +112,7 @@ def worker(pipe, shape, name, folder, peer, burn):
     whats = {"lap": lap, "crowd": crowd, "flood": flood, "storm": storm}
     while (what := pipe.recv()) != "stop":
         before, burnt, began = processor_ms(), services.burnt_ns, time.perf_counter()
-        walls = whats[what]()
+        walls = places.deeper(depth, whats[what])
         told = {"walls": walls, "wall_s": time.perf_counter() - began}
         if recorder is not None and (writes or what != "lap"):  # a flood fails whatever its arrangement says
             recorder.flush(60)
@@ -128,11 +135,11 @@ def peak_mb():
 
 
 @contextlib.contextmanager
-def served(shape, name, folder, peer, burn=0, way="spawn"):
-    """A worker in a process of its own, as a function that takes what to do."""
+def served(shape, name, folder, peer, burn=0, way="spawn", place=None):
+    """A worker in a process of its own, as a function that takes what to do; `place` seeds where it lies."""
     context = multiprocessing.get_context(way)
     pipe, theirs = context.Pipe()
-    process = context.Process(target=worker, args=(theirs, shape, name, folder, peer, burn), daemon=True)
+    process = context.Process(target=worker, args=(theirs, shape, name, folder, peer, burn, place), daemon=True)
     process.start()
 
     def do(what):
@@ -152,7 +159,7 @@ def started(pipe, seed, *given):
     chance = random.Random(seed)
     with contextlib.ExitStack() as stack:
         forks = {
-            name: stack.enter_context(served(shape, name, folder, peer, burn, "fork"))
+            name: stack.enter_context(served(shape, name, folder, peer, burn, "fork", chance.getrandbits(32)))
             for name in chance.sample(names, len(names))
         }
         pinned(0)
