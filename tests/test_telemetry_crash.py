@@ -162,3 +162,26 @@ def test_a_tar_of_anything_else_is_refused(case, tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         tar.add(tmp_path / "notes.txt", arcname="notes.txt")
     assert len(telemetry.ingest(case, [tmp_path / "a.tar"]).refused) == 1
+
+
+def test_a_dump_that_was_cut_before_its_first_thread_is_refused(case, tmp_path):
+    (tmp_path / "dump").write_text(JAVA[: JAVA.index('"main"') + 12])
+    (refused,) = telemetry.ingest(case, [tmp_path / "dump"]).refused
+    assert refused.reason == "is a crash dump that shows no thread"
+
+
+@pytest.mark.parametrize(
+    "line", ['"x" ' + " " * 100_000 + "#", '"x" ' + "a " * 50_000 + "#", "goroutine 1 " + "[" * 100_000]
+)
+def test_a_long_line_of_a_dump_is_read_once(case, tmp_path, line):
+    for name, text in (("java", JAVA), ("go", GO)):
+        (tmp_path / name).write_text(text + line + "\n")
+        assert len(_threads(case, tmp_path / name)) >= 1
+
+
+def test_the_state_of_a_java_thread_is_all_of_its_words(case, tmp_path):
+    (tmp_path / "dump").write_text(JAVA.replace("runnable  [0x00007f1]", "in Object.wait()  [0x00007f1]"))
+    telemetry.ingest(case, [tmp_path / "dump"])
+    with telemetry.store(case) as store:
+        told = store.sql("SELECT attributes['thread.state'] AS state FROM logs ORDER BY 1").rows()
+    assert told == [{"state": "in Object.wait()"}, {"state": "runnable"}]

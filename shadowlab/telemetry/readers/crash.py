@@ -34,33 +34,34 @@ class _Kind:
     """A frame: `function`, `file`, perhaps `line`; innermost first."""
 
 
+# What is matched is hostile: no pattern may try a line in more ways than it has letters.
 _KINDS: Final = (
     _Kind(
         "python-faulthandler",
         re.compile(r"^(?:Fatal Python error: |(?:Current thread|Thread) 0x[0-9a-f]+.*most recent call first)", re.M),
         re.compile(r"^(?:Current thread|Thread) (?P<name>0x[0-9a-f]+)(?: \[(?P<state>[^\]]*)\])?.*recent call first"),
-        re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<function>.+)$'),
+        re.compile(r'^  File "(?P<file>[^"]*)", line (?P<line>\d{1,9}) in (?P<function>.+)$'),
     ),
     _Kind(
         "py-spy",
         re.compile(r"^Process \d+: .*\n(?:.*\n){0,4}?Thread (?:0x)?[0-9A-Fa-f]+ \(", re.M),
         re.compile(r'^Thread (?P<name>(?:0x)?[0-9A-Fa-f]+) \((?P<state>[^)]*)\)'),
-        re.compile(r"^    (?P<function>.+) \((?P<file>[^()]*?)(?::(?P<line>\d+))?\)$"),
+        re.compile(r"^    (?P<function>.+) \((?P<file>[^()]*?)(?::(?P<line>\d{1,9}))?\)$"),
     ),
     _Kind(
         "go-panic",
-        re.compile(r"^goroutine \d+ .*\[[^\]]+\]:$", re.M),
-        re.compile(r"^goroutine (?P<name>\d+) .*?\[(?P<state>[^\]]+)\]:"),
+        re.compile(r"^goroutine \d+ [^\[\n]*\[[^\[\]\n]+\]:$", re.M),
+        re.compile(r"^goroutine (?P<name>\d+) [^\[]*\[(?P<state>[^\[\]]+)\]:"),
         re.compile(
             r"^(?:created by )?(?P<function>\S.*?)(?:\([^()]*\)| in goroutine \d+)?\n"
-            r"\t(?P<file>.+?):(?P<line>\d+)(?: .*)?$"
+            r"\t(?P<file>.+?):(?P<line>\d{1,9})(?: .*)?$"
         ),
     ),
     _Kind(
         "java-thread-dump",
         re.compile(r"^Full thread dump ", re.M),
-        re.compile(r'^"(?P<name>[^"]*)".* (?P<state>[a-zA-Z ()]+?)(?: +\[0x[0-9a-f]+\])?$'),
-        re.compile(r"^\tat (?P<function>[^(]+)\((?P<file>[^:)]*)(?::(?P<line>\d+))?\)$"),
+        re.compile(r'^"(?P<name>[^"]*)"(?>.*=\S*+)(?: (?P<state>[a-zA-Z.()]++(?: [a-zA-Z.()]++)*+))?'),
+        re.compile(r"^\tat (?P<function>[^(]+)\((?P<file>[^:)]*)(?::(?P<line>\d{1,9}))?\)$"),
     ),
 )  # fmt: skip
 
@@ -86,6 +87,8 @@ class Crash:
         text = told.decode("utf-8", "replace")
         kind = _kind(text[: 1 << 16])
         records = list(_records(text, kind, faults.file)) if kind else []
+        if not records:
+            raise errors.TelemetryError("is a crash dump that shows no thread")
         path = spool / "crash.jsonl"
         path.write_text(json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}) + "\n")
         yield JsonLines(path, faults, spool, word="dump")
@@ -99,7 +102,7 @@ def _records(text: str, kind: _Kind, file: str) -> Iterator[dict[str, Any]]:
     lines = text.splitlines()
     starts = [number for number, line in enumerate(lines) if kind.thread.match(line)]
     reason = "\n".join(lines[: starts[0]]).strip() if starts else ""
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, end in itertools.pairwise([*starts, len(lines)]):
         found = kind.thread.match(lines[start])
         if found is None:
             continue
