@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -244,6 +245,26 @@ def test_an_archive_cannot_write_outside_of_its_folder(tmp_path: Path, name: str
     with pytest.raises(errors.CaseError, match="no place in a case"):
         archive.unpack(tmp_path / "evil.tgz", tmp_path / "out")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["evil.tgz"]
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("case.json", "case.json"), "holds 'case.json' twice"),
+        (("reports", "reports/a.html"), "holds 'reports/a.html' twice, or as a file and as a folder"),
+        (("ledger.jsonl",), "it holds no case.json"),
+    ],
+)
+def test_an_archive_that_contradicts_itself_is_refused_in_its_own_words(
+    tmp_path: Path, names: tuple[str, ...], says: str
+) -> None:
+    hostile = tmp_path / "case.tar.gz"
+    with tarfile.open(hostile, "w:gz") as tar:
+        for name in names:
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(errors.CaseError, match=says):
+        archive.unpack(hostile, tmp_path / "out")
+    assert [place.name for place in tmp_path.iterdir()] == ["case.tar.gz"]
 
 
 def test_a_truncated_archive_leaves_nothing(case: Case, tmp_path: Path) -> None:

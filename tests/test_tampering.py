@@ -54,8 +54,12 @@ def test_verify_finds_each_file_that_was_harmed(told: Told, tmp_path: Path, harm
 
 
 @pytest.mark.parametrize(
-    "name", [f"recordings/{'a' * 32}.json", "reports/audited.html", "patches/better.patch", f"records/{'b' * 64}.json"]
-)
+    "name",
+    [
+        f"recordings/{'a' * 32}.json", "reports/audited.html", "patches/better.patch", f"records/{'b' * 64}.json",
+        "records/latest.json\u200b", "manifests/other.json",
+    ],
+)  # fmt: skip
 def test_verify_finds_what_was_put_in(told: Told, tmp_path: Path, name: str) -> None:
     case = told.copy(tmp_path)
     (case / name).write_text("{}")

@@ -76,6 +76,10 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
         raise _unwritable(folder, exc) from exc
     try:
         _extract(file, beside, limit)
+        if not (beside / "case.json").is_file():
+            raise errors.CaseError(
+                f"{file} is no packed case: it holds no case.json", hint="make one with `shadowlab pack`"
+            )
         open_case(beside, create=False)
         for name in FOLDERS:
             (beside / name).mkdir(exist_ok=True)
@@ -135,7 +139,12 @@ def _extract(file: Path, into: Path, limit: int) -> None:
                 raise errors.CaseError(f"{file} holds {entry.name!r}, which has no place in a case (format {FORMAT})")
             if total > limit or count >= _ENTRIES:
                 raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes or {_ENTRIES:,} files")
-            _write(tar, entry, into / entry.name)
+            try:
+                _write(tar, entry, into / entry.name)
+            except (FileExistsError, NotADirectoryError) as exc:
+                raise errors.CaseError(
+                    f"{file} holds {entry.name!r} twice, or as a file and as a folder", hint="do not trust this file"
+                ) from exc
         # The tar ends before the gzip does: its checksum is only looked at when all of it has been read.
         while content.read(2**20):
             total += 2**20

@@ -200,10 +200,12 @@ def _misplaced(case: Case) -> Iterator[str]:
 
 def _unasked(case: Case) -> Iterator[str]:
     """Files where people and verbs look by themselves; telemetry is only what its manifest names."""
-    for folder in (case.recordings, case.reports, case.patches):
+    for folder in (case.recordings, case.reports, case.patches, case.path / "manifests", case.records):
         for place in folder.rglob("*"):
             inside = place.relative_to(case.path)
-            if place.is_file() and not any(part.startswith(".") for part in inside.parts):
+            hidden = any(part.startswith(".") for part in inside.parts)
+            record = place.parent == case.records and place.suffix == ".json"  # (4) has looked at it
+            if place.is_file() and not hidden and not record:
                 yield inside.as_posix()
 
 
