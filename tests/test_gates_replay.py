@@ -116,6 +116,24 @@ def test_a_patch_that_changes_what_worked_is_seen(on_bench):
     assert "body" in gate.detail
 
 
+@pytest.mark.parametrize(
+    ("act", "told"),
+    [("Path('/var/tmp/escaped').touch()", "files: write /var/tmp/escaped"),
+     ("threading.Thread(target=print, name='t').start()", "threads: a thread of its own: t")],
+)  # fmt: skip
+def test_a_patch_that_reaches_out_of_its_walls_is_seen_though_it_says_nothing(on_bench, act, told):
+    before = small.FILES["lib/serializer.py"]
+    hidden = f"    try:\n        {act}\n    except OSError as exc:\n        print(exc)\n    return"
+    after = before.replace("import json\n", "import json\nimport threading\nfrom pathlib import Path\n")
+    after = after.replace("    return", hidden).replace("sort_keys=True", "sort_keys=True, default=str")
+    with on_bench(small.edit("lib/serializer.py", before, after)) as made:
+        red, *_ = replays.red_green_red(made)
+        unchanged, *_ = replays.unchanged(made)
+    assert (red.verdict, unchanged.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert f"reaches for what it left alone without the patch: {told}" in red.detail
+    assert told in unchanged.detail
+
+
 def test_a_slow_patch_does_not_keep_its_budget(source, tmp_path, diagnosis):
     slow = small.edit(
         "lib/serializer.py", "    return json", "    for _ in range(600_000):\n        pass\n    return json"

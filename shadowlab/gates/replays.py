@@ -16,6 +16,7 @@ from shadowlab.replay import Fixture, Runner, RunResult
 from shadowlab.replay.recording import snapshot
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_OUTSIDE = ("files", "network", "processes", "threads")
 RED = "replay red-green-red"
 _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
 
@@ -30,7 +31,9 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     with tapes.runner(bench, bench.patched) as runner:
         green = _each(runner, fixtures)
     again = _taken_back(bench, fixtures)
-    reasons = [why for fixture, *runs in zip(fixtures, red, green, again, strict=True) if (why := _wrong(bench, *runs))]
+    usual = _usual(bench) if any(_reaches(r, g) for r, g in zip(red, green, strict=True)) else frozenset()
+    runs = zip(red, green, again, strict=True)
+    reasons = [why for r, g, a in runs if (why := _wrong(bench, r, g, a, usual))]
     good = len(fixtures) - len(reasons)
     gate = Gate(
         name=RED,
@@ -44,7 +47,10 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
 
 def unchanged(bench: Bench) -> tuple[Gate, ...]:
     """Recordings that passed: the same strict outcome with and without the patch."""
-    name, limit = "passing unchanged", "equal outcomes: status, headers, body, database, outbound calls, log"
+    name, limit = (
+        "passing unchanged",
+        "equal outcomes: status, headers, body, database, outbound calls, log; nothing else reached for",
+    )
     fixtures = tapes.passing(bench)
     if not fixtures:
         return (did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)
@@ -53,7 +59,7 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     with tapes.runner(bench, bench.patched) as runner:
         after = _each(runner, fixtures)
     usable = [(b, a) for b, a in zip(before, after, strict=True) if b.state == "finished" and not b.unrecorded]
-    moved = [f"{_short(b)}: {', '.join(_differs(b, a))}" for b, a in usable if b.digest != a.digest]
+    moved = [f"{_short(b)}: {', '.join(what)}" for b, a in usable if (what := [*_differs(b, a), *_reaches(b, a)])]
     if not usable:
         return (did_not_run(name, limit, f"none of {len(fixtures)} could be replayed without the patch"),)
     bound = 1 - bench.alpha ** (1 / len(usable))
@@ -94,7 +100,13 @@ def _database(bench: Bench, fixture: Fixture) -> bytes | None:
     return snapshot(bench.case, fixture) if bench.case else None
 
 
-def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult) -> str | None:
+def _usual(bench: Bench) -> frozenset[str]:
+    """What the service reaches for without the patch, where nothing fails: a request that is cured goes on as far."""
+    with tapes.runner(bench, bench.base) as runner:
+        return frozenset(what for run in _each(runner, tapes.passing(bench)) for what in _reached(run))
+
+
+def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usual: frozenset[str]) -> str | None:
     expected = {run.recording: run.outcome_key for run in bench.replay.runs}
     if not _failed(red):
         return f"{_short(red)} does not fail without the patch ({_told(red)})"
@@ -104,6 +116,9 @@ def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult) -> 
         return f"{_short(green)} still fails with the patch: {_told(green)}"
     if green.unrecorded:
         return f"{_short(green)} asks for what was never recorded: {green.unrecorded[0]}"
+    reached = [what for what in _reaches(red, green) if what not in usual and not what.startswith("files: read")]
+    if reached:
+        return f"{_short(green)} reaches for what it left alone without the patch: {reached[0]}"
     if again.digest != red.digest:
         return f"{_short(again)} is not as before when the patch is taken back: {', '.join(_differs(red, again))}"
     return None
@@ -196,6 +211,17 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, str, str]]:
 
 def _differs(a: RunResult, b: RunResult) -> list[str]:
     return [name for name, part in a.parts.items() if b.parts[name] != part]
+
+
+def _reached(run: RunResult) -> list[str]:
+    """What a run reached for beyond its walls, let through or not: `processes: os.system sh`."""
+    return [f"{seam}: {what}" for seam, what, *_ in run.events if seam in _OUTSIDE]
+
+
+def _reaches(before: RunResult, after: RunResult) -> list[str]:
+    """What only the second run reached for."""
+    was = _reached(before)
+    return [what for what in _reached(after) if what not in was]
 
 
 def _told(run: RunResult) -> str:

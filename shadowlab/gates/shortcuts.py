@@ -10,7 +10,7 @@ import ast
 import builtins
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from shadowlab.gates.bench import Bench
@@ -22,10 +22,17 @@ _BROAD = {"Exception", "BaseException"}
 _MODULES = {
     "_pytest", "pytest", "unittest", "atexit", "ctypes", "gc", "inspect", "builtins", "importlib", "subprocess",
     "socket", "multiprocessing", "signal", "freezegun", "time_machine", "shadowlab", "code", "pdb", "runpy", "site",
+    "pickle", "marshal", "pty",
 }  # fmt: skip
-_NAMES = {"exec", "eval", "compile", "__import__", "globals", "vars", "breakpoint", "exit", "quit"}
+_NAMES = {"exec", "eval", "compile", "__import__", "globals", "vars", "breakpoint", "exit", "quit", "__builtins__"}
+_STARTS = re.compile(r"exec[lv]|spawn|posix_spawn|fork|popen|register_at_fork|kill")
+"""How the names of `os` begin that start, end or replace a process."""
+_INNER = {
+    "f_back", "f_globals", "f_locals", "tb_frame", "gi_frame", "cr_frame",
+    "__globals__", "__builtins__", "__code__", "__subclasses__",
+}  # fmt: skip
 _ATTRIBUTES = {
-    ("os", "_exit"), ("os", "kill"), ("os", "abort"), ("os", "execv"), ("os", "system"), ("os", "fork"),
+    ("os", "_exit"), ("os", "abort"), ("os", "system"),
     ("sys", "exit"), ("sys", "modules"), ("sys", "_getframe"), ("sys", "settrace"), ("sys", "setprofile"),
     ("sys", "argv"), ("sys", "meta_path"), ("sys", "path_hooks"), ("sys", "path"), ("sys", "excepthook"),
     ("threading", "settrace"), ("threading", "excepthook"),
@@ -71,10 +78,10 @@ def _new(path: str, base: Path, patched: Path, error: str) -> list[str]:
 def _found(text: str, error: str, root: Path) -> Iterator[str]:
     yield from (f"silences a check ({match.group(1)})" for match in _SILENCERS.finditer(text))
     tree = ast.parse(text)
-    modules = _foreign(tree, root)
+    modules, called, kinds = _foreign(tree, root), _called(tree), _tuples(tree)
     for node in ast.walk(tree):
-        yield from _swallowed(node, error)
-        yield from _reached(node)
+        yield from _swallowed(node, error, kinds)
+        yield from _reached(node, called)
         yield from _patched(node, modules)
 
 
@@ -90,15 +97,31 @@ def _foreign(tree: ast.Module, root: Path) -> set[str]:
     return names
 
 
+def _called(tree: ast.Module) -> dict[str, str]:
+    """Names under which a module imports others, and the names of those."""
+    aliases = [alias for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    return {alias.asname or alias.name: alias.name for alias in aliases}
+
+
+def _tuples(tree: ast.Module) -> dict[str, set[str]]:
+    """Names that are given a value, and the names in it: `kinds = (Exception,)`."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Tuple() | ast.Name() | ast.Attribute() as value):
+                found[name] = found.get(name, set()) | _named(value)
+    return found
+
+
 def _own(module: str, root: Path) -> bool:
     top = module.split(".")[0]
     return (root / top).is_dir() or (root / f"{top}.py").is_file()
 
 
-def _swallowed(node: ast.AST, error: str) -> Iterator[str]:
+def _swallowed(node: ast.AST, error: str, kinds: Mapping[str, set[str]]) -> Iterator[str]:
     match node:
         case ast.ExceptHandler(type=kind, body=body) if not _raises(body):
-            caught = _named(kind)
+            caught = _named(kind).union(*(kinds.get(name, ()) for name in _named(kind)))
             if kind is None or caught & _BROAD:
                 yield "catches every exception and goes on"
             elif error and (error in caught or caught & _bases(error)) and _says_nothing(body):
@@ -144,20 +167,30 @@ def _says_nothing(body: list[ast.stmt]) -> bool:
     return True
 
 
-def _reached(node: ast.AST) -> Iterator[str]:
+def _reached(node: ast.AST, called: Mapping[str, str]) -> Iterator[str]:
     match node:
         case ast.Import(names=names):
             yield from (f"imports {a.name}" for a in names if a.name.split(".")[0] in _MODULES)
         case ast.ImportFrom(module=str(module)) if module.split(".")[0] in _MODULES:
             yield f"imports from {module}"
         case ast.ImportFrom(module=str(module), names=names):
-            yield from (f"takes {module}.{a.name}" for a in names if (module, a.name) in _ATTRIBUTES)
-        case ast.Attribute(value=ast.Name(id=owner), attr=attr) if (owner, attr) in _ATTRIBUTES:
-            yield f"uses {owner}.{attr}"
+            yield from (f"takes {module}.{a.name}" for a in names if _reaching(module, a.name))
+        case ast.Attribute(value=ast.Name(id=owner), attr=attr) if _reaching(called.get(owner, owner), attr):
+            yield f"uses {called.get(owner, owner)}.{attr}"
+        case ast.Attribute(value=ast.Name(id=owner), attr="__dict__") if owner in called:
+            yield f"uses {called[owner]}.__dict__"
+        case ast.Attribute(attr=attr) if attr in _INNER:
+            yield f"uses {attr}"
+        case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id=owner), *_]) if owner in called:
+            yield f"takes a name of {called[owner]} by getattr"
         case ast.Name(id=name) if name in _NAMES:
             yield f"uses {name}"
         case ast.Constant(value=str(text)) if _TELLTALE.search(text):
             yield "speaks of the machinery that judges it"
+
+
+def _reaching(module: str, name: str) -> bool:
+    return (module, name) in _ATTRIBUTES or (module in ("os", "posix") and _STARTS.match(name) is not None)
 
 
 def _patched(node: ast.AST, modules: set[str]) -> Iterator[str]:
