@@ -196,7 +196,7 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
         raise errors.CaseError(
             f"{folder} is no case: it has no case.json", hint="make one with `shadowlab ingest CASE PATH...`"
         )
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not _may_become_one(folder) and not (folder / "case.json").exists():
         raise errors.CaseError(f"{folder} is there already and is no case", hint="name a new or an empty folder")
     try:
         for name in FOLDERS:
@@ -206,6 +206,17 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
     except OSError as exc:
         raise errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder") from exc
     return Case(folder, lock_timeout)
+
+
+def _may_become_one(folder: Path) -> bool:
+    """Whether it is an empty folder, or one of which somebody else is making a case at this moment."""
+    if not folder.is_dir():
+        return False
+    return all(entry.name.startswith(".case.json.") or _bare(entry) for entry in folder.iterdir())
+
+
+def _bare(entry: Path) -> bool:
+    return entry.name in FOLDERS and entry.is_dir() and not entry.is_symlink() and not any(entry.iterdir())
 
 
 def spelled(record: Record) -> bytes:

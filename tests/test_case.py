@@ -46,6 +46,16 @@ def test_a_record_that_was_replaced_by_something_else_is_refused(tmp_path: Path,
         case.latest("Plan")
 
 
+def test_a_folder_of_which_a_case_is_being_made_is_no_other_folder(tmp_path: Path) -> None:
+    (tmp_path / "case" / "recordings").mkdir(parents=True)
+    (tmp_path / "case" / ".case.json.abc").touch()
+    assert open_case(tmp_path / "case").path == tmp_path / "case"
+    (tmp_path / "other" / "recordings").mkdir(parents=True)
+    (tmp_path / "other" / "recordings" / "one.json").touch()
+    with pytest.raises(errors.CaseError, match="is there already and is no case"):
+        open_case(tmp_path / "other")
+
+
 def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     case = open_case(tmp_path / "case")
     (case.path / "case.json").write_text('{"format": 99}')
