@@ -26,6 +26,7 @@ _PORTION: Final = 40 << 20
 _FIRST: Final = 16 << 20
 """Bytes of the first portion: nothing else is done while it is decoded."""
 _SLICES: Final = 32
+"""Parts that a portion is decoded in: ptars holds the interpreter meanwhile, and lets others have it between them."""
 _SPELLED_OUT: Final = 4 << 20
 """Bytes of the largest request that is read as JSON, which takes a hundred times as much memory."""
 _STATEMENTS: Final = {
@@ -78,12 +79,18 @@ def _portions(waiting: dict[str, list[tuple[int, bytes]]], spool: Path, faults: 
             messages.clear()
 
 
-def _decoded(signal: str, messages: Sequence[tuple[int, bytes]]) -> RecordBatch | None:
-    """The requests in columns; None when one of them is broken, which `Columns.stage` then looks for."""
+def _decoded(signal: str, messages: Sequence[tuple[int, bytes]]) -> Sequence[RecordBatch]:
+    """The requests in columns; nothing when one of them is broken, which `Columns.stage` then looks for."""
     try:
-        return handler(signal).list_to_record_batch([message for _, message in messages])
+        return _in_columns(signal, messages)
     except ValueError:
-        return None
+        return ()
+
+
+def _in_columns(signal: str, messages: Sequence[tuple[int, bytes]]) -> Sequence[RecordBatch]:
+    step = -(-len(messages) // _SLICES)
+    parts = (messages[at : at + step] for at in range(0, len(messages), step))
+    return [handler(signal).list_to_record_batch([message for _, message in part]) for part in parts]
 
 
 def _messages(stream: Unpacked, faults: Faults) -> Iterator[bytes]:
@@ -149,7 +156,7 @@ class Columns:
     messages: list[tuple[int, bytes]]
     spool: Path
     faults: Faults
-    batch: RecordBatch | None = None
+    batches: Sequence[RecordBatch] = ()
     """The requests in columns, when they are decoded already."""
 
     @property
@@ -177,12 +184,8 @@ class Columns:
         """Stage all of the requests; of what is odd raise `_Odd`, or leave it out and say how much it is."""
         import pyarrow
 
-        batch = self.batch
-        if batch is None:
-            batch = handler(self.signal).list_to_record_batch([message for _, message in self.messages])
-        step = -(-batch.num_rows // _SLICES)
-        slices = [batch.slice(at, step) for at in range(0, batch.num_rows, step)]
-        con.register("requests_in_arrow", pyarrow.Table.from_batches(slices))
+        batches = self.batches or _in_columns(self.signal, self.messages)
+        con.register("requests_in_arrow", pyarrow.Table.from_batches(batches))
         con.execute("BEGIN")
         try:
             left_out = _stage(con, self.signal, odd)
@@ -194,7 +197,7 @@ class Columns:
             con.unregister("requests_in_arrow")
         if left_out:
             self.faults.add(self.position, f"{left_out} records without ids or a name, or with numbers beyond 2^63")
-        return int(batch.num_rows)
+        return len(self.messages)
 
     def _without_odd(self, con: DuckDBPyConnection) -> int:
         import duckdb
