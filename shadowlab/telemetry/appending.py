@@ -79,11 +79,10 @@ def _during(con: DuckDBPyConnection, signal: str) -> str:
 
 
 def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int) -> str:
-    new = _new(signal, left_out)
+    ready = _ready(signal, parts, *_new(signal, left_out))
     told = {
-        "ready": _ready(signal, parts, *new),
-        "only_nested": _where("(s.events IS NOT NULL OR s.links IS NOT NULL)", *new),
-        "ready_nested": _ready(signal, parts).replace("FROM stage_spans", "FROM few_spans"),
+        "ready": ready,
+        "ready_nested": ready.replace("FROM stage_spans", "FROM few_spans").replace("s.rowid", "s.pos"),
         "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
     }
     return _filled(statements(f"append_{signal}s"), told)
@@ -101,10 +100,13 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
 
 def _count_script(signal: str, parts: Mapping[str, str], left_out: int) -> str:
     new = _new(signal, left_out)
-    pairs = shapes.hot_pairs(signal, _where(*new))
+    hot = f"SELECT said, n FROM {signal}_redacted"
+    if left_out:
+        pairs = shapes.hot_pairs(signal, _where(*new))
+        hot = f"SELECT said, count(*) AS n FROM ({pairs}) JOIN {signal}_redacted USING (k, v) GROUP BY said"
     told = {
         **parts,
-        "hot": f"SELECT said, count(*) AS n FROM ({pairs}) JOIN {signal}_redacted USING (k, v) GROUP BY said",
+        "hot": hot,
         "event_value": "a.v" if parts.get("events") == "events" else "redacted_value(a.k, a.v)",
         "name_of_event": REDACTED_NAME if REDACTED_NAME in parts.get("events", "") else "NULL",
         "link_value": "a.v" if parts.get("links") == "links" else "redacted_value(a.k, a.v)",

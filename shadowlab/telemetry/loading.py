@@ -168,7 +168,7 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, last: bool = False) -> None:
+    def _append(self) -> None:
         """Have what is staged moved into the open segment, beside what is done next."""
         if self._turns.full:
             self._collect()
@@ -177,7 +177,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(shares, [store.name_of(s) for s in self._known()], last=last)
+        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -198,7 +198,8 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append(last=True)
+            self._append()
+        self._turns.alone()
         while self._collect():
             pass
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]

@@ -27,6 +27,9 @@ _NESTED: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 }
 """Fields in the order of `stage.sql`: a row's identity must not depend on whether it was redacted."""
 REDACTED_NAME: Final = "redacted_text(e.name)"
+_FEW_SPANS: Final = """CREATE TABLE few_spans AS
+    SELECT *, rowid AS pos FROM stage_spans WHERE events IS NOT NULL OR links IS NOT NULL"""
+"""The spans whose events and links get rows of their own."""
 _PROMOTED: Final = {"span": shapes.SPAN_COLUMNS, "log": shapes.LOG_COLUMNS, "metric_point": {}}
 
 
@@ -39,22 +42,31 @@ class Staged:
 
 
 def look(con: DuckDBPyConnection, correlation: Sequence[str]) -> Staged:
-    """Make the tables `<signal>_shapes` and `<signal>_redacted` of what is staged, and say what was found."""
+    """Make the tables `<signal>_shapes`, `<signal>_redacted` and `few_spans` of what is staged; say what was found."""
     rows = {signal: _one(con, f"SELECT count(*) FROM stage_{signal}s") for signal in SIGNALS}
     parts = {}
     for signal in (each for each in SIGNALS if rows[each]):
         found = shapes.find(con, signal, _PROMOTED[signal], correlation)
         parts[signal] = {**found.expressions(), **_texts(con, signal)}
+    if rows["span"]:
+        con.execute(_FEW_SPANS)
     return Staged(rows, parts)
 
 
 def _texts(con: DuckDBPyConnection, signal: str) -> dict[str, str]:
-    """How what lies beside the attributes is read: as it is, unless it holds a secret."""
-    table = f"stage_{signal}s"
-    texts = {}
-    for column in _TEXTS[signal]:
-        asked = f"SELECT count(*) FROM (SELECT DISTINCT {column} AS v FROM {table}) WHERE has_secret(v)"
-        texts[column] = f"redacted_text({column})" if _one(con, asked) else column
+    """How what lies beside the attributes is read: as it is, unless it holds a secret.
+
+    `texts` gives those where anything was replaced, here or before, each with the number of its rows.
+    """
+    table, columns = f"stage_{signal}s", _TEXTS[signal]
+    asked = ", ".join(f"bool_or(has_secret({each})), bool_or(was_redacted({each}))" for each in columns)
+    found = con.execute(f"SELECT {asked} FROM (SELECT DISTINCT {', '.join(columns)} FROM {table})").fetchall()[0]
+    texts, counted = {}, ""
+    for column, secret, before in zip(columns, found[::2], found[1::2], strict=True):
+        texts[column] = f"redacted_text({column})" if secret else column
+        if secret or before:
+            counted += f"SELECT {texts[column]} AS v, count(*) AS n FROM {table} s {{only}} GROUP BY v UNION ALL "
+    texts["texts"] = counted
     for column, fields in _NESTED[signal].items():
         texts[column] = _nested(con, table, column, fields)
     return texts

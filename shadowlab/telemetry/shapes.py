@@ -182,10 +182,13 @@ def find(
 
 
 def _redact(con: DuckDBPyConnection, signal: str, keys: Sequence[str]) -> dict[str, str]:
-    """Make the table `<signal>_redacted` of each value under a hot key; says where those of the first `keys` stand."""
+    """Make the table `<signal>_redacted` of each value under a hot key and how often it is there.
+
+    Says where the pseudonyms of the first `keys` stand.
+    """
     con.execute(
         f"CREATE TABLE {signal}_redacted AS "
-        f"SELECT k, v, redacted_value(k, v) AS said FROM ({hot_pairs(signal)}) GROUP BY k, v"
+        f"SELECT k, v, redacted_value(k, v) AS said, count(*) AS n FROM ({hot_pairs(signal)}) GROUP BY k, v"
     )
     return {key: f"r{n}.said" for n, key in enumerate(list(dict.fromkeys(keys))[:MOST_LOOKED_UP])}
 

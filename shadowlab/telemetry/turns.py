@@ -69,16 +69,20 @@ class Turns:
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
 
-    def begin(self, shares: Sequence[Share], known: Sequence[str], *, last: bool = False) -> None:
-        """Start a turn with everything that is staged; beside the `last`, nothing is.
+    def begin(self, shares: Sequence[Share], known: Sequence[str]) -> None:
+        """Start a turn with everything that is staged.
 
         Who has less to do looks through the rows: this thread when the other is at a turn still, else the other.
         """
-        self._con.execute(f"SET threads = {self._cores if last else self._beside}")
+        self._con.execute(f"SET threads = {self._beside}")
         busy = self._pending and not self._pending[-1].done()
         staged = self._look(self._con) if busy else None
         self._pending.append(self._pool.submit(self._append, self._begun, staged, tuple(shares), tuple(known)))
         self.open()
+
+    def alone(self) -> None:
+        """Give every core to the turns that are under way, and to what comes after them: nothing is staged now."""
+        self._con.execute(f"SET threads = {self._cores}")
 
     @property
     def full(self) -> bool:

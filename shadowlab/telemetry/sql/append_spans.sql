@@ -2,9 +2,6 @@
 INSERT INTO segment.spans BY NAME
 SELECT * EXCLUDE (pos, resource_id, events, links) FROM ({ready}) {order};
 
-CREATE OR REPLACE TEMP TABLE few_spans AS
-SELECT * FROM stage_spans s {only_nested};
-
 CREATE OR REPLACE TEMP TABLE span_nested AS
 SELECT row_id, trace_id, span_id, service, name AS span_name, service_version, events, links FROM ({ready_nested});
 
