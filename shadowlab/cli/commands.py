@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import functools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ class Commands(click.Group):
     """Turns what is raised on purpose into one message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        before, sys.unraisablehook = sys.unraisablehook, _told_again
         try:
             return super().invoke(ctx)
         except errors.ShadowlabError as exc:
@@ -59,6 +62,8 @@ class Commands(click.Group):
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
             ctx.exit(_caught(exc))
+        finally:
+            sys.unraisablehook = before
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -67,6 +72,16 @@ class Commands(click.Group):
         """Each verb with its whole first sentence, where click cuts it after a line."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
+
+
+def _told_again(lost: Any) -> None:
+    """Python drops what is raised in a weak reference's callback, such as those of imports: say Ctrl-C once more."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+    elif main := threading.main_thread().ident:
+        later = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
+        later.daemon = True
+        later.start()
 
 
 def _by_ctrl_c(exc: Exception) -> bool:
