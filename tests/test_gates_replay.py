@@ -1,13 +1,15 @@
 """The whole judgement of one candidate on a small service with recorded traffic."""
 
+import re
 from dataclasses import replace
 
 import pytest
 import small_service as small
 
 from shadowlab import errors, gates
-from shadowlab.gates import bench, replays, shadow, tapes
+from shadowlab.gates import bench, moved, replays, shadow, tapes
 from shadowlab.records import GateReport, Proposal, Verdict, from_json
+from shadowlab.replay.fixture import parse
 
 FAILING = (f"{36:032x}", f"{72:032x}")
 
@@ -107,6 +109,30 @@ def test_a_patch_that_fixes_nothing_stays_red(on_bench):
         gate = replays.red_green_red(made)[0]
     assert gate.verdict is Verdict.FAIL
     assert "still fails with the patch: 500 TypeError" in gate.detail
+
+
+def test_a_cure_for_the_recorded_time_alone_fails(on_bench):
+    before = small.FILES["lib/serializer.py"]
+    after = before.replace("import json\n", "import json\nimport time\n")
+    after = after.replace("sort_keys=True", "sort_keys=True, default=str if time.time() < 1_800_000_000 else None")
+    with on_bench(small.edit("lib/serializer.py", before, after)) as made:
+        gate = replays.red_green_red(made)[0]
+    assert gate.verdict is Verdict.FAIL
+    assert gate.observed == "2/2 red, green, red"
+    assert "fails as before with the patch at another time: 500 TypeError" in gate.detail
+
+
+def test_a_request_under_other_ids_is_the_same_but_for_them():
+    document = small.fixture(7, {}, failed=True)
+    document["request"]["headers"] += [["Idempotency-Key", "CH-2041-9f3e"], ["x-user-id", "bob"]]
+    asked = parse(document, where="here")
+    other = moved.under_other_ids(asked)
+    (kept, typed, key, user) = other.request.headers
+    assert (kept, typed, user) == (("host", "pay"), ("content-type", "application/json"), ("x-user-id", "bob"))
+    assert key[1] != "CH-2041-9f3e"
+    assert re.fullmatch(r"[A-Z]{2}-\d{4}-\d[a-f]\d[a-f]", key[1])
+    assert (other.request.content, other.time, other.id) == (asked.request.content, asked.time, asked.id)
+    assert other.trace_id != asked.trace_id
 
 
 def test_a_patch_that_changes_what_worked_is_seen(on_bench):

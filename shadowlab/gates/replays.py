@@ -10,31 +10,43 @@ from collections.abc import Iterator, Sequence
 from shadowlab import errors
 from shadowlab.gates import tapes
 from shadowlab.gates.bench import Bench, did_not_run, digest
+from shadowlab.gates.moved import MOVES
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, Runner, RunResult
 from shadowlab.replay.recording import snapshot
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_MOST_MOVED = 3
+"""Failing recordings that are replayed at another time and under other ids too."""
 _OUTSIDE = ("files", "network", "processes", "threads")
 RED = "replay red-green-red"
 _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
 
 
 def red_green_red(bench: Bench) -> tuple[Gate, ...]:
-    """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back."""
+    """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back.
+
+    A few of them once more at another time and under other ids: what fails there alike without the patch must not fail
+    there with it.
+    """
     fixtures = tapes.failing(bench)
     if not fixtures:
         return (did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
+    moved = [(how, n) for how in MOVES for n in range(len(fixtures[:_MOST_MOVED]))]
+    others = [MOVES[how](fixtures[n]) for how, n in moved]
     with tapes.runner(bench, bench.base) as runner:
-        red = _each(runner, fixtures)
+        red, red_moved = _each_of(runner, fixtures, others)
     with tapes.runner(bench, bench.patched) as runner:
-        green = _each(runner, fixtures)
+        green, green_moved = _each_of(runner, fixtures, others)
     again = _taken_back(bench, fixtures)
     usual = _usual(bench) if any(_reaches(r, g) for r, g in zip(red, green, strict=True)) else frozenset()
     runs = zip(red, green, again, strict=True)
     reasons = [why for r, g, a in runs if (why := _wrong(bench, r, g, a, usual))]
     good = len(fixtures) - len(reasons)
+    for (how, n), r, g in zip(moved, red_moved, green_moved, strict=True):
+        if red[n].key == r.key == g.key != green[n].key:
+            reasons.append(f"{_short(g)} fails as before with the patch {how}: {_told(g)}")
     gate = Gate(
         name=RED,
         verdict=Verdict.FAIL if reasons else Verdict.PASS,
@@ -77,6 +89,11 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
 
 def _each(runner: Runner, fixtures: Sequence[Fixture]) -> list[RunResult]:
     return [results[0] for results in runner.run_many([(fixture, 1) for fixture in fixtures], perturb=False)]
+
+
+def _each_of(runner: Runner, *groups: Sequence[Fixture]) -> list[list[RunResult]]:
+    results = iter(_each(runner, [fixture for group in groups for fixture in group]))
+    return [[next(results) for _ in group] for group in groups]
 
 
 def _taken_back(bench: Bench, fixtures: Sequence[Fixture]) -> list[RunResult]:
