@@ -45,8 +45,8 @@ BAD = {"empty": b"", "html": HTML, "image": IMAGE, "foreign": FOREIGN, "cut": CU
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """The digest of every file below a folder, the lock left out."""
-    files = (place for place in folder.rglob("*") if place.is_file() and place.name != ".lock")
+    """The digest of every file below a folder, the lock and kept facts left out, as a report leaves them out."""
+    files = (place for place in folder.rglob("*") if place.is_file() and not {".lock", ".facts"} & {*place.parts})
     return {str(place.relative_to(folder)): hashlib.sha256(place.read_bytes()).hexdigest() for place in files}
 
 

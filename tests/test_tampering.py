@@ -22,11 +22,11 @@ def found(case: Path) -> str:
 
 
 def each(case: Path) -> list[Path]:
-    """Every file of evidence; of recordings and their blobs the first."""
+    """Every file of evidence, which kept facts are not; of recordings and their blobs the first."""
     seen: dict[str, Path] = {}
     for place in sorted(case.rglob("*")):
         inside = place.relative_to(case)
-        if place.is_file() and inside.as_posix() not in SETTINGS:
+        if place.is_file() and inside.as_posix() not in SETTINGS and ".facts" not in inside.parts:
             seen.setdefault(str(inside.parent if inside.parts[0] == "recordings" else inside), place)
     return list(seen.values())
 
