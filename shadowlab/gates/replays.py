@@ -227,6 +227,8 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _differs(a: RunResult, b: RunResult) -> list[str]:
+    if a.state != b.state:
+        return [_told(b)]
     return [name for name, part in a.parts.items() if b.parts[name] != part]
 
 

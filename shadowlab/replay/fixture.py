@@ -35,11 +35,21 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     body: Any = None
     body_encoding: Encoding = "none"
+    pieces: Annotated[tuple[Annotated[int, msgspec.Meta(ge=1)], ...], msgspec.Meta(max_length=256)] = ()
+    """The bytes of each piece in which the body came, where it came in several."""
+    unread: bool = False
+    """Whether the service left some of the body unread, which then is not known."""
 
     @property
     def content(self) -> bytes:
         """The body's bytes."""
         return content_of(self.body, self.body_encoding)
+
+    @property
+    def announced(self) -> int:
+        """The body's length by its header, 0 when it has none."""
+        told = next((value for name, value in self.headers if name.lower() == "content-length"), "")
+        return int(told) if re.fullmatch(r"[0-9]{1,15}", told) else 0
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -229,11 +239,18 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
         return self.database.bare and (self.database.untouched or bool(self.database.reads))
 
     @property
+    def unread(self) -> bool:
+        """Whether some of the body is not known, and was not asked for: a replay refuses it, and says so."""
+        served = self.kind != "function" and self.request.method != "GRPC"
+        return self.request.unread and served and self.request.announced > len(self.request.content)
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Inputs that were not recorded, so that it cannot be replayed alone."""
         cut = tuple(
             f"{name}, which the recorder does not keep" if " (" in name else f"{name} was cut when it was recorded"
             for name in self.truncated
+            if name != "request.body" or not self.unread
         )
         if self.snapshot_at and not self.db_snapshot:
             return (*cut, f"the database snapshot {self.snapshot_at}, which was not beside the recording")
@@ -295,6 +312,11 @@ def parse(document: Any, *, where: str) -> Fixture:
         raise errors.RecordingError(
             f"{where}: {str(exc)[:200]}", hint="docs/recordings.md says what a recording holds"
         ) from exc
+    if fixture.request.pieces and sum(fixture.request.pieces) != len(fixture.request.content):
+        raise errors.RecordingError(
+            f"{where}: the lengths in `request.pieces` do not add up to the body's",
+            hint="leave `pieces` out: the body then comes in one piece",
+        )
     if fixture.database and fixture.database.untouched and not fixture.database.bare:
         raise errors.RecordingError(
             f"{where}: `database` says that nothing was asked of it, and tells what was",

@@ -35,7 +35,8 @@ def job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:
     return {
         "request": msgspec.to_builtins(
             {"method": fixture.request.method, "path": fixture.request.path, "query": fixture.request.query,
-             "headers": fixture.request.headers}
+             "headers": fixture.request.headers, "pieces": fixture.request.pieces,
+             "unread": fixture.request.unread}
         ),
         "body": fixture.request.content.hex(),
         "database_name": _named_database(fixture),
@@ -84,6 +85,11 @@ def _named_database(fixture: Fixture) -> str | None:
 
 def result(fixture: Fixture, end: Ended, *, perturbed: bool, timeout_s: float, foreign: bool) -> RunResult:
     """How a run came out; `foreign` is one in another language. A run that did not end well is a value, too."""
+    if foreign and fixture.request.unread:
+        reason = (
+            "the body was not read when it was recorded, and whether it is read now cannot be told in this language"
+        )
+        return RunResult(recording=fixture.id, perturbed=perturbed, state="crashed", reason=reason)
     if end.why == "timeout":
         reason = f"it had not ended after {timeout_s:g} s"
         return RunResult(recording=fixture.id, perturbed=perturbed, state="timeout", reason=reason)

@@ -79,6 +79,8 @@ def _writable(fixtures: Sequence[Fixture]) -> None:
         what = [_UNWRITTEN[client] for client in sorted(asked & _UNWRITTEN.keys())]
         if fixture.call and fixture.call.system == "grpc":
             what = ["answers a call of gRPC"]
+        if fixture.request.unread:
+            what = ["had left its request's body unread"]
         if any(call.status is None and call.error is None for call in fixture.outbound):
             what = ["gave up a call that had not ended"]
         if what:

@@ -53,7 +53,9 @@ def _part(title: str, content: str) -> str:
 
 def _request(told: Told) -> str:
     query = f"?{told['query']}" if told.get("query") else ""
-    return f"<p style='margin:.2em 0'>{code(told['method'] + ' ' + told['path'] + query)}</p>" + _headers_and_body(told)
+    rest = "<p>The service had not read the rest of its body.</p>" if told.get("unread") else ""
+    line = f"<p style='margin:.2em 0'>{code(told['method'] + ' ' + told['path'] + query)}</p>"
+    return line + _headers_and_body(told) + rest
 
 
 def _message(told: Told) -> str:

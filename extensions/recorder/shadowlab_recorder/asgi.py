@@ -113,6 +113,8 @@ def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tu
                     now.asked = b""  # what comes after goes there, too
                 else:
                     now.asked = body
+            elif message["type"] == "http.disconnect":
+                now.body_lost = True
             if now.inner is None:
                 now.inner = copy_context()
         except Exception as error:

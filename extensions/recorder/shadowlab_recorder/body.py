@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from shadowlab_recorder.room import Room
 
+MOST_PIECES = 256
+"""Of a body that came in more, their lengths are not kept."""
+
 
 class Body:
     """A body in pieces: the first `limit` bytes, and the digest and size of all of it."""
@@ -54,6 +57,11 @@ class Body:
 
     def bytes(self) -> bytes:
         return b"".join(self._pieces)
+
+    def pieces(self) -> list[int]:
+        """The lengths of its pieces, if there are some of them and not very many."""
+        lengths = [len(piece) for piece in self._pieces if piece]
+        return lengths if 1 < len(lengths) <= MOST_PIECES and not self.cut else []
 
     def sha256(self) -> str:
         """Of the whole body, the part beyond the limit included."""

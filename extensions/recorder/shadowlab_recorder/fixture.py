@@ -47,7 +47,7 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
             "path": clean.text(tape.path),
             "query": clean.text(query),
             "headers": clean.headers(tape.request_headers),
-            **encoded(protobuf.cleaned(tape.request_body, clean)),
+            **_asked(tape, protobuf.cleaned(tape.request_body, clean)),
         },
         "time": timestamp(tape.time_ns),
         "monotonic_ns": tape.monotonic_ns,
@@ -128,6 +128,25 @@ def _whole(body: Body, headers: list[tuple[bytes, bytes]]) -> bool:
         return True
     length = announced.get(b"content-length", b"0")
     return b"transfer-encoding" not in announced and length.isdigit() and int(length) <= body.size
+
+
+def _asked(tape: Tape, clean: bytes) -> dict[str, Any]:
+    """The request's body; in which pieces it came, and whether the service left some of it unread."""
+    made, body = encoded(clean), tape.request_body
+    if tape.kind == "asgi" and clean == body.bytes() and (pieces := body.pieces()):
+        made["pieces"] = pieces
+    if tape.kind in ("asgi", "wsgi") and _unread(tape):
+        made["unread"] = True
+    return made
+
+
+def _unread(tape: Tape) -> bool:
+    """Whether the service never asked for the rest of a body of known length."""
+    body, announced = tape.request_body, {name.lower(): value for name, value in tape.request_headers}
+    if body.cut or body.ended or tape.body_lost or b"transfer-encoding" in announced:
+        return False
+    length = announced.get(b"content-length", b"")
+    return length.isdigit() and len(length) < 16 and int(length) > body.size
 
 
 def _file(path: str, body: Body, clean: Redacted) -> dict[str, Any]:

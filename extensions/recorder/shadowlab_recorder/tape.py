@@ -82,6 +82,8 @@ class Tape:
     id: str = later(lambda _: uuid.uuid4().hex)
     request_body: Body = later(lambda tape: tape._whole(tape.asked))
     response_body: Body = later(lambda tape: tape._whole(tape.answered))
+    body_lost = False
+    """Whether its client was seen to go, or something may have read the request's body unheard."""
     message: Message | None = None
     """What a consumer was called with."""
     call: dict[str, Any] | None = None

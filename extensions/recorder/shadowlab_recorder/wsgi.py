@@ -18,6 +18,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
+_SILENT = frozenset(("close", "closed", "isatty", "mode", "name", "readable", "seekable", "tell", "writable"))
+"""What of `wsgi.input` reads nothing."""
+
 
 class RecordedWsgiApp:
     """A WSGI application around another; every other attribute, read or set, is the inner one's."""
@@ -169,6 +172,8 @@ class _Input:
             now.asked = b""
 
     def __getattr__(self, name: str) -> Any:
+        if name not in _SILENT:
+            self._now.body_lost = True  # `read1`, `raw` and the like: what they read is not heard
         return getattr(self._stream, name)
 
     def read(self, *size: Any) -> bytes:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from . import calling, database, entry, guard, outcome, rpc_server, swap
+from . import calling, database, entry, guard, outcome, rpc_server, swap, unread
 from .loop import VirtualLoop, take_turns_in_anyio
 from .mirror import mirror
 from .schedule import Schedule
@@ -79,6 +79,8 @@ class Child:
                 answer = self._ask(job)
             except BaseException as exc:
                 failed = f"{type(exc).__name__}: {places.text(str(exc))}"
+        if unread.WHY in seams.tape.unrecorded:
+            failed = failed or unread.WHY  # even where the service swallowed it: nobody knows what it would have done
         seams.watch.on = False
         seams.logs.end()
         after = os.times_result(seams.real_times())
@@ -180,7 +182,9 @@ class Child:
 
     def _plain(self, request: dict[str, Any], body: bytes, schedule: Schedule | None = None) -> entry.Answer:
         if self._kind == "wsgi":
-            return entry.ask_wsgi(self._app, request, body)
+            return entry.ask_wsgi(self._app, request, body, self._refuse)
+        if request["unread"]:
+            self._refuse(unread.WHY)
         return entry.ask_function(self._app, body, VirtualLoop(self._seams.clock, schedule), self._seams.session())
 
     def _serves(self, job: dict[str, Any]) -> bool:
@@ -188,7 +192,10 @@ class Child:
         return self._kind == "asgi" or _by_grpc(job)
 
     def _served(self, job: dict[str, Any], loop: VirtualLoop) -> entry.Asgi | rpc_server.Rpc:
-        return rpc_server.Rpc(self._app, loop) if _by_grpc(job) else entry.Asgi(self._app, loop)
+        return rpc_server.Rpc(self._app, loop) if _by_grpc(job) else entry.Asgi(self._app, loop, self._refuse)
+
+    def _refuse(self, why: str) -> None:
+        self._seams.tape.unrecorded.append(why)
 
     def _change(self, job: dict[str, Any]) -> dict[str, Any]:
         if not job.get("snapshot"):

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import importlib
 import inspect
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
+from . import unread
 from .loop import VirtualLoop
 from .unhandled import Ear
 
@@ -70,8 +70,9 @@ def kind_of(app: Any, told: str | None) -> str:
 class Asgi:
     """One ASGI application on one loop; its lifespan runs around the requests."""
 
-    def __init__(self, app: Any, loop: VirtualLoop) -> None:
+    def __init__(self, app: Any, loop: VirtualLoop, refuse: unread.Refuse) -> None:
         self._app = app
+        self._refuse = refuse
         self._loop = loop
         self._inbox: asyncio.Queue[dict[str, Any]] | None = None
         self._lifespan: asyncio.Task[None] | None = None
@@ -126,13 +127,15 @@ class Asgi:
 
     async def _ask(self, request: dict[str, Any], body: bytes) -> Answer:
         answer: Answer = {"status": None, "headers": [], "body": b"", "error": None}
-        unread = [{"type": "http.request", "body": body, "more_body": False}]
+        messages = unread.messages(request, body)
         ended = asyncio.Event()
         parts: list[bytes] = []
 
         async def receive() -> dict[str, Any]:
-            if unread:
-                return unread.pop()
+            if messages:
+                return messages.pop(0)
+            if request["unread"] and not ended.is_set():
+                raise unread.beyond(self._refuse)
             await ended.wait()
             return {"type": "http.disconnect"}
 
@@ -175,7 +178,7 @@ def _scope(request: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def ask_wsgi(app: Any, request: dict[str, Any], body: bytes) -> Answer:
+def ask_wsgi(app: Any, request: dict[str, Any], body: bytes, refuse: unread.Refuse) -> Answer:
     """A WSGI application's answer, its exception included."""
     answer: Answer = {"status": None, "headers": [], "body": b"", "error": None}
     written: list[bytes] = []
@@ -188,7 +191,7 @@ def ask_wsgi(app: Any, request: dict[str, Any], body: bytes) -> Answer:
     result: Any = ()
     with Ear() as ear:
         try:
-            result = app(_environ(request, body), start_response)
+            result = app(_environ(request, body, refuse), start_response)
             written.extend(_chunks(result))
         except Exception as exc:
             answer["error"] = exc
@@ -212,7 +215,7 @@ def _chunks(result: Any) -> Iterator[bytes]:
         yield bytes(chunk)
 
 
-def _environ(request: dict[str, Any], body: bytes) -> dict[str, Any]:
+def _environ(request: dict[str, Any], body: bytes, refuse: unread.Refuse) -> dict[str, Any]:
     environ = {
         "REQUEST_METHOD": request["method"].upper(),
         "SCRIPT_NAME": "",
@@ -225,7 +228,7 @@ def _environ(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(body),
+        "wsgi.input": unread.stream(request, body, refuse),
         "wsgi.errors": sys.stderr,
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
@@ -236,7 +239,8 @@ def _environ(request: dict[str, Any], body: bytes) -> dict[str, Any]:
         if key not in ("CONTENT_LENGTH", "CONTENT_TYPE"):
             key = f"HTTP_{key}"
         environ[key] = f"{environ[key]},{value}" if key in environ and key.startswith("HTTP_") else value
-    environ["CONTENT_LENGTH"] = str(len(body))
+    if not request["unread"]:
+        environ["CONTENT_LENGTH"] = str(len(body))
     return environ
 
 

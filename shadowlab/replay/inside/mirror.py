@@ -58,7 +58,16 @@ def _today(names: Names, request: dict[str, Any]) -> tuple[dict[str, Any], bytes
         body = names.put(body.decode()).encode()
     except UnicodeDecodeError:
         return asked, body
-    headers = [
-        [name, str(len(body)) if name.lower() == "content-length" else value] for name, value in asked["headers"]
-    ]
-    return {**asked, "path": names.put(asked["path"]), "query": names.put(asked["query"]), "headers": headers}, body
+    headers, pieces = asked["headers"], asked["pieces"]
+    if len(body) != len(request["body"]) // 2:
+        pieces = ()
+    if not asked["unread"]:
+        length = str(len(body))
+        headers = [[name, length if name.lower() == "content-length" else value] for name, value in headers]
+    return {
+        **asked,
+        "pieces": pieces,
+        "path": names.put(asked["path"]),
+        "query": names.put(asked["query"]),
+        "headers": headers,
+    }, body
