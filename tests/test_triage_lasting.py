@@ -9,9 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -207,6 +205,30 @@ def test_without_a_place_for_them_it_is_done_without(case: Case, read: list[str 
         assert looked(case) == found
 
 
+def alone(code: str, *told: Path, within: Path) -> None:
+    """Run it in a process of its own, which may change what it is allowed."""
+    code = f"import os, resource, sys; from pathlib import Path; from shadowlab.telemetry import sealed\n{code}"
+    subprocess.run([sys.executable, "-c", code, *told], cwd=within, check=True)
+
+
+def test_facts_of_another_person_are_in_nobodys_way(case: Case):
+    case.telemetry.chmod(0o755)
+    if os.getuid():
+        (case.path / FACTS).chmod(0)
+    alone("os.getuid() or os.setuid(65534); sealed.sweep(Path(), frozenset())", within=case.telemetry)
+
+
+def test_facts_that_memory_does_not_hold_are_read_anew(tmp_path: Path):
+    (path := tmp_path / "facts").touch(0o600)
+    os.truncate(path, 1 << 29)  # a hole, which takes no room on the disk
+    alone(
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29))\n"
+        "sys.exit(sealed.Sealed(Path(sys.argv[1]), b'key').read(b'rules') is not None)",
+        path,
+        within=tmp_path,
+    )
+
+
 def read_only(*_: object, **__: object) -> None:
     raise OSError(errno.EROFS, "read-only file system")
 
@@ -251,22 +273,21 @@ def test_facts_go_when_their_segment_does(case: Case):
     assert file_of(case).name == "000001-telemetry"
 
 
-def test_triages_at_once_say_the_same(case: Case):
-    found, gate = at_once(case), threading.Barrier(4)
-
-    def look(_: int) -> Triage:
-        gate.wait()
-        kept = remembered.Kept()  # as processes of their own have
-        with telemetry.store(case, secret=SECRET) as store:
-            seen = kept.facts(store)
-            lasting.load(store.sealed[next(iter(store.segments))], kept._coded)
-            told = triage.triage(store)[0]
-            lasting.keep(seen) if seen.parts[0].notes.keys() >= {lasting.NOTED, lasting.PLACES} else None
-        return told
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(each == found for each in pool.map(look, range(4)))
-    assert looked(case) == found
+def test_processes_that_learn_and_keep_the_same_at_once_say_the_same(case: Case, read: list[str | None]):
+    found = json.dumps(at_once(case).to_json(), sort_keys=True)
+    file_of(case).unlink()
+    look = (
+        "import json, sys; from shadowlab import telemetry, triage; from shadowlab.case import open_case\n"
+        "with telemetry.store(open_case(sys.argv[1]), secret=b'of the person\\'s') as store:\n"
+        "    print(json.dumps(triage.triage(store)[0].to_json(), sort_keys=True))"
+    )
+    command = [sys.executable, "-c", look, str(case.path)]
+    looking = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [each.communicate()[0].strip() for each in looking] == [found] * 3
+    read.clear()
+    assert json.dumps(looked(case).to_json(), sort_keys=True) == found
+    assert not read
+    assert file_of(case).name == "000001-telemetry"
 
 
 def test_the_command_keeps_them_for_the_next_and_they_stay_out_of_archive_and_ledger(tmp_path: Path):

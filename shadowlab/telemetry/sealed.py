@@ -50,6 +50,8 @@ class Sealed:
             if not ours or not _SEAL <= found.st_size <= _MOST:
                 return None
             whole = memoryview(mmap.mmap(fd, 0, access=mmap.ACCESS_READ))
+        except OSError:  # there is no room for it, or its file system maps nothing
+            return None
         finally:
             os.close(fd)
         told = whole[:-_SEAL]
@@ -101,7 +103,8 @@ def sweep(folder: Path, stems: frozenset[str]) -> None:
     place = folder / _FOLDER
     if place.is_symlink():
         place.unlink()
-    for path in place.iterdir() if place.is_dir() else ():
-        if path.name not in stems:
-            with contextlib.suppress(OSError):
-                path.unlink()
+    with contextlib.suppress(OSError):  # it is not there, or another person's
+        for path in place.iterdir():
+            if path.name not in stems:
+                with contextlib.suppress(OSError):
+                    path.unlink()
