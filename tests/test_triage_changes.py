@@ -13,8 +13,10 @@ from otlp import START, attributes, lines, log, logs
 from story import SECOND, Story, number_of, opened, triaged
 
 from shadowlab import telemetry, triage
+from shadowlab.case import open_case
 from shadowlab.errors import TelemetryError
-from shadowlab.triage import burn, changes
+from shadowlab.triage import burn, changes, configured, remembered
+from shadowlab.triage.clocks import Clock
 from shadowlab.triage.onset import onset
 
 HOUR = timedelta(hours=1)
@@ -187,6 +189,28 @@ def test_a_configuration_that_the_log_tells_of_is_linked_by_time_alone(tmp_path:
     assert found.top.change.after == "pool.size"
     assert found.top.change.evidence[0] == "its log tells of configuration.reloaded"
     assert "by time alone" in found.top.change.evidence[1]
+
+
+def test_instances_that_tell_the_same_within_ten_minutes_of_each_other_tell_of_one_change(tmp_path: Path):
+    case = open_case(tmp_path / "case")
+    told = [(60 * n, "pool.size", "1") for n in range(30)]  # one rolls out after the other, for half an hour
+    told += [(900, "pool.size", "2"), (1740 + 601, "pool.size", "1"), (100, "", None), (100, "tax", None)]
+    events = [
+        {**log("", at=START + second * SECOND, config__key=key, **({"config__version": version} if version else {})),
+         "eventName": "config.changed"}
+        for second, key, version in told
+    ]  # fmt: skip
+    paths = [lines(tmp_path / "shop.jsonl", logs(events)), lines(tmp_path / "stock.jsonl", logs(events[:2], "stock"))]
+    telemetry.ingest(case, paths)
+    with telemetry.store(case) as store:
+        found = configured.configured(
+            store, remembered.of(store), {"stock": Clock(60 * SECOND, 0, 99)}, first_ns=0, last_ns=2**62
+        )
+    assert [((c.at - at(0)).seconds, c.service, c.after) for c in sorted(found, key=lambda c: c.at)[1:]] == [
+        (0, "shop", "pool.size 1"), (100, "shop", "config.changed"), (100, "shop", "tax"), (900, "shop", "pool.size 2"),
+        (2341, "shop", "pool.size 1"),
+    ]  # fmt: skip
+    assert [at(0) - c.at for c in found if c.service == "stock"] == [timedelta(minutes=1)]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ in `config.key` and the version in `config.version`, where they are told. Values
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 
 from shadowlab.records import Change
 from shadowlab.triage.burn import MINUTE, moment
@@ -19,10 +19,13 @@ _ROLLING = 10 * MINUTE
 """Instances that tell the same, each no later than this after another, tell of one change."""
 
 _EVENTS = """
-SELECT service, event_name, attributes['config.key'] AS key, attributes['config.version'] AS version, at_ns
-FROM logs
-WHERE at_ns > $first AND at_ns <= $last AND event_name LIKE 'config%' AND service IS NOT NULL
-ORDER BY at_ns, service, event_name, key, version"""
+WITH told AS (
+    SELECT service, event_name, at_ns, concat_ws(' ', coalesce(nullif(attributes['config.key'], ''), event_name),
+        nullif(attributes['config.version'], '')) AS what
+    FROM logs WHERE at_ns > $first AND at_ns <= $last AND event_name LIKE 'config%' AND service IS NOT NULL)
+SELECT * FROM told
+QUALIFY coalesce(at_ns - lag(at_ns) OVER (PARTITION BY service, what ORDER BY at_ns, event_name) > $rolling, true)
+ORDER BY at_ns, service, event_name, what"""
 
 
 def configured(
@@ -31,15 +34,15 @@ def configured(
     """Every configuration change after a stamp and until another, in the time that most services have."""
     if not seen.within("log", first_ns, last_ns):
         return ()
-    told: list[Change] = []
-    last: dict[tuple[str, str], datetime] = {}
-    for row in store.sql(_EVENTS, {"first": first_ns, "last": last_ns}).rows():
-        service, event = row["service"], row["event_name"]
-        what = " ".join(word for word in (row["key"] or event, row["version"]) if word)
-        at = moment(clocks.get(service, RIGHT).right(row["at_ns"]))
-        before = last.get((service, what))
-        last[service, what] = at
-        if before is None or at - before > _ROLLING:
-            evidence = (f"its log tells of {event}",)
-            told.append(Change(kind="config", service=service, at=at, before=None, after=what, evidence=evidence))
-    return tuple(told)
+    span = {"first": first_ns, "last": last_ns, "rolling": _ROLLING // timedelta(microseconds=1) * 1_000}
+    return tuple(
+        Change(
+            kind="config",
+            service=row["service"],
+            at=moment(clocks.get(row["service"], RIGHT).right(row["at_ns"])),
+            before=None,
+            after=row["what"],
+            evidence=(f"its log tells of {row['event_name']}",),
+        )
+        for row in store.sql(_EVENTS, span).rows()
+    )
