@@ -58,7 +58,11 @@ def calls(newest_ns: int) -> list[dict[str, Any]]:
         at, trace = minute + n * 100_000_000, f"{n:032x}"
         above.append(otlp.span(2 * n, trace=trace, at=at, ms=1000, name="GET /cart"))
         called = otlp.span(2 * n + 1, trace=trace, parent=2 * n, at=at, ms=n, name="GET /stock", error=n % 200 == 0)
-        below.append({**called, "traceState": "ot=th:c" if n % 4 == 0 else ""})
+        if n % 4 == 0:
+            called["traceState"] = "ot=th:c"
+        else:  # no probability, which counts for nothing
+            called["attributes"] += otlp.attributes({"sampling.probability": ("nan", "-1", "4")[n % 4 - 1]})
+        below.append(called)
     return [otlp.traces(above, service="web"), otlp.traces(below, service="stock")]
 
 

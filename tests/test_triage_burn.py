@@ -109,6 +109,18 @@ def test_sampled_spans_count_for_what_they_stand_for(tmp_path: Path):
     assert found.burn_rate == pytest.approx(10)
 
 
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [(0.25, 400), ("0.25", 400), (1, 100), *((none, 100) for none in (0, -0.5, 4.0, "inf", "nan", ""))],
+)
+def test_a_probability_that_is_none_leaves_a_span_to_stand_for_itself(tmp_path: Path, told: float | str, counted: int):
+    story = Story()
+    for n in range(100):
+        story.span(n, error=n % 10 == 0, sampling__probability=told)
+    found = triaged(story, tmp_path, objectives=[objective()]).objectives[0].windows["5m"]
+    assert (found.bad, found.total) == (counted // 10, counted)
+
+
 def test_sampling_weights_adjust_every_count(tmp_path: Path):
     story = Story()
     for n in range(40):  # one trace in ten was kept

@@ -27,8 +27,9 @@ SELECT trace_id, span_id, service, name AS operation, start_ns, start_ns + COALE
     LEAST(1e6, COALESCE(
         1 / NULLIF(1 - CAST(CONCAT('0x', RPAD(REGEXP_EXTRACT(trace_state, r'\bth:([0-9a-f]{1,14})\b'), 14, '0')) AS INT64)
             / 72057594037927936, 0),
-        1 / NULLIF((SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) FROM UNNEST(attributes.key_value) AS e
-            WHERE e.key = 'sampling.probability'), 0), 1)) AS weight
+        (SELECT CASE WHEN p > 0 AND p <= 1 THEN 1 / p END
+            FROM (SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) AS p FROM UNNEST(attributes.key_value) AS e
+                WHERE e.key = 'sampling.probability')), 1)) AS weight
 FROM {database}spans
 WHERE (kind IN ('server', 'consumer') OR COALESCE(parent_span_id, '') = '') AND {where_spans}
 -- table: hops
@@ -36,8 +37,9 @@ SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns, start_n
     LEAST(1e6, COALESCE(
         1 / NULLIF(1 - CAST(CONCAT('0x', RPAD(REGEXP_EXTRACT(trace_state, r'\bth:([0-9a-f]{1,14})\b'), 14, '0')) AS INT64)
             / 72057594037927936, 0),
-        1 / NULLIF((SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) FROM UNNEST(attributes.key_value) AS e
-            WHERE e.key = 'sampling.probability'), 0), 1)) AS weight
+        (SELECT CASE WHEN p > 0 AND p <= 1 THEN 1 / p END
+            FROM (SELECT SAFE_CAST(ANY_VALUE(e.value) AS FLOAT64) AS p FROM UNNEST(attributes.key_value) AS e
+                WHERE e.key = 'sampling.probability')), 1)) AS weight
 FROM {database}spans WHERE {where_spans}
 -- table: span_attributes
 SELECT trace_id, span_id, service, name, start_ns, status, e.key AS attribute, e.value AS value

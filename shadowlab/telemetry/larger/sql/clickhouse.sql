@@ -45,7 +45,9 @@ SELECT TraceId AS trace_id, SpanId AS span_id, toString(ServiceName) AS service,
     least(1e6, coalesce(
         1 / nullIf(1 - reinterpretAsUInt64(reverse(unhex(
             rpad(nullIf(extract(TraceState, '\\bth:([0-9a-f]{1,14})\\b'), ''), 14, '0')))) / 72057594037927936, 0),
-        1 / nullIf(toFloat64OrNull(SpanAttributes['sampling.probability']), 0), 1)) AS weight
+        CASE WHEN toFloat64OrNull(SpanAttributes['sampling.probability']) > 0
+            AND toFloat64OrNull(SpanAttributes['sampling.probability']) <= 1
+            THEN 1 / toFloat64OrNull(SpanAttributes['sampling.probability']) END, 1)) AS weight
 FROM {database}otel_traces
 WHERE (SpanKind IN ('Server', 'SPAN_KIND_SERVER', 'Consumer', 'SPAN_KIND_CONSUMER') OR ParentSpanId = '')
     AND {where_spans}
@@ -58,7 +60,9 @@ SELECT TraceId AS trace_id, SpanId AS span_id, nullIf(ParentSpanId, '') AS paren
     least(1e6, coalesce(
         1 / nullIf(1 - reinterpretAsUInt64(reverse(unhex(
             rpad(nullIf(extract(TraceState, '\\bth:([0-9a-f]{1,14})\\b'), ''), 14, '0')))) / 72057594037927936, 0),
-        1 / nullIf(toFloat64OrNull(SpanAttributes['sampling.probability']), 0), 1)) AS weight
+        CASE WHEN toFloat64OrNull(SpanAttributes['sampling.probability']) > 0
+            AND toFloat64OrNull(SpanAttributes['sampling.probability']) <= 1
+            THEN 1 / toFloat64OrNull(SpanAttributes['sampling.probability']) END, 1)) AS weight
 FROM {database}otel_traces WHERE {where_spans}
 -- table: span_attributes
 SELECT TraceId AS trace_id, SpanId AS span_id, toString(ServiceName) AS service, toString(SpanName) AS name,

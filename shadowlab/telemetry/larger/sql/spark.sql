@@ -21,7 +21,9 @@ SELECT trace_id, span_id, service, name AS operation, start_ns, start_ns + coale
     least(1e6, coalesce(
         1 / nullif(1 - cast(conv(rpad(nullif(regexp_extract(trace_state, r'\bth:([0-9a-f]{1,14})\b', 1), ''), 14, '0'), 16, 10)
             AS double) / 72057594037927936, 0),
-        1 / nullif(try_cast(attributes['sampling.probability'] AS double), 0), 1)) AS weight
+        CASE WHEN try_cast(attributes['sampling.probability'] AS double) > 0
+            AND try_cast(attributes['sampling.probability'] AS double) <= 1
+            THEN 1 / try_cast(attributes['sampling.probability'] AS double) END, 1)) AS weight
 FROM {database}spans
 WHERE (kind IN ('server', 'consumer') OR coalesce(parent_span_id, '') = '') AND {where_spans}
 -- table: hops
@@ -29,7 +31,9 @@ SELECT trace_id, span_id, parent_span_id, service, name, kind, start_ns, start_n
     least(1e6, coalesce(
         1 / nullif(1 - cast(conv(rpad(nullif(regexp_extract(trace_state, r'\bth:([0-9a-f]{1,14})\b', 1), ''), 14, '0'), 16, 10)
             AS double) / 72057594037927936, 0),
-        1 / nullif(try_cast(attributes['sampling.probability'] AS double), 0), 1)) AS weight
+        CASE WHEN try_cast(attributes['sampling.probability'] AS double) > 0
+            AND try_cast(attributes['sampling.probability'] AS double) <= 1
+            THEN 1 / try_cast(attributes['sampling.probability'] AS double) END, 1)) AS weight
 FROM {database}spans WHERE {where_spans}
 -- table: span_attributes
 SELECT trace_id, span_id, service, name, start_ns, status, told.attribute, told.value FROM (
