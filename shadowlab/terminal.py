@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from shadowlab import errors
+from shadowlab.exit_codes import ExitCode
 from shadowlab.inspection import Shown
 from shadowlab.records import (
     Diagnosis,
@@ -43,7 +44,7 @@ class Rows:
     form: str
 
 
-def show(result: Any, *, as_json: bool = False) -> int:
+def show(result: Any, *, as_json: bool = False) -> ExitCode:
     """Print a result and return the exit code that goes with it."""
     if isinstance(result, Ingest) and result.refused:
         raise errors.TelemetryError(
@@ -95,13 +96,15 @@ def _plain(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
 
 
-def _exit_code(result: Any) -> int:
+def _exit_code(result: Any) -> ExitCode:
     match result:
         case Replay():
-            return int(result.outcome is not Outcome.REPRODUCED)
+            positive = result.outcome is Outcome.REPRODUCED
         case Record():
-            return int(getattr(result, "verdict", Verdict.PASS) is not Verdict.PASS)
-    return 0
+            positive = getattr(result, "verdict", Verdict.PASS) is Verdict.PASS
+        case _:
+            positive = True
+    return ExitCode.DONE if positive else ExitCode.NEGATIVE
 
 
 @singledispatch

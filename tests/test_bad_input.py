@@ -12,9 +12,7 @@ import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
-import weakref
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -476,24 +474,6 @@ def test_ctrl_c_in_the_middle_of_duckdb_is_no_fault_of_shadowlab(told_as: Except
     told = CliRunner().invoke(Commands(commands=[click.Command("wait", callback=stopped)]), ["wait"])
     assert (told.exit_code, told.stdout) == (130, "")
     assert told.stderr == "interrupted; the case holds what was kept before\n"
-
-
-def test_ctrl_c_that_python_drops_is_said_once_more() -> None:
-    class Held:
-        pass
-
-    def interrupted(_gone: object) -> None:
-        raise KeyboardInterrupt
-
-    def dropped() -> None:
-        held = Held()
-        kept = weakref.ref(held, interrupted)
-        del held
-        threading.Event().wait(60)
-        assert kept
-
-    told = CliRunner().invoke(Commands(commands=[click.Command("wait", callback=dropped)]), ["wait"])
-    assert (told.exit_code, told.stderr) == (130, "interrupted; the case holds what was kept before\n")
 
 
 def written(case: Path, what: str) -> set[tuple[Path, int]]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from shadowlab import terminal
 from shadowlab.case import Case
 from shadowlab.cli import main
+from shadowlab.exit_codes import MEANINGS
 from shadowlab.records import Ingest
 from shadowlab.replay import containers
 
@@ -39,9 +40,16 @@ def test_the_command_line_is_the_same_as_python_m() -> None:
 
 
 def test_the_list_of_commands_says_whole_sentences() -> None:
-    told = CliRunner().invoke(main, ["--help"]).output.partition("Commands:\n")[2]
+    told = CliRunner().invoke(main, ["--help"]).output.partition("Commands:\n")[2].partition("Exit codes:")[0]
     assert re.findall(r"^  ([\w-]+)  ", told, re.MULTILINE) == list(main.commands)
     assert "..." not in told
+
+
+def test_help_and_readme_say_what_each_exit_code_means() -> None:
+    told = " ".join(CliRunner().invoke(main, ["--help"]).output.partition("Exit codes:")[2].split())
+    assert told == " ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items())
+    table = README.read_text().partition("| exit code | meaning |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == [f"| {int(code)} | {meaning} |" for code, meaning in MEANINGS.items()]
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

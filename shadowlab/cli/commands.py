@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import functools
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,8 @@ from typing import Any
 import click
 
 import shadowlab
-from shadowlab import errors
+from shadowlab import errors, interrupts
+from shadowlab.exit_codes import MEANINGS, ExitCode
 
 FILE, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_okay=False, writable=True)
 CASE = click.argument("case", type=FILE)
@@ -33,37 +32,38 @@ _REFUSED = {
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
 }
 """What to do where the machine refuses something, by the number of its error."""
-_STOPPED = "Query interrupted"
-"""What DuckDB makes of Ctrl-C in the middle of a statement: a RuntimeError that says this, and no KeyboardInterrupt."""
 
 
 class Commands(click.Group):
     """Turns what is raised on purpose into one message and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        before, sys.unraisablehook = sys.unraisablehook, _told_again
         try:
-            return super().invoke(ctx)
+            with interrupts.restored():
+                return super().invoke(ctx)
         except errors.ShadowlabError as exc:
             from shadowlab.terminal import visible
 
             click.echo(visible(f"error: {exc}"), err=True)
-            ctx.exit(2)
+            ctx.exit(ExitCode.UNUSABLE)
         except KeyboardInterrupt:
             ctx.exit(_interrupted())
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(0)
+            ctx.exit(ExitCode.DONE)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
-            if _by_ctrl_c(exc):
-                ctx.exit(_interrupted())
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
             ctx.exit(_caught(exc))
-        finally:
-            sys.unraisablehook = before
+
+    def make_context(self, *given: Any, **named: Any) -> click.Context:
+        """Read the words of the command line; click calls Ctrl-C an abort there, and exits 1."""
+        try:
+            return super().make_context(*given, **named)
+        except KeyboardInterrupt:
+            raise click.exceptions.Exit(_interrupted()) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -73,37 +73,27 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, each.get_short_help_str(limit=1000)) for name, each in self.commands.items()])
 
-
-def _told_again(lost: Any) -> None:
-    """Python drops what is raised in a weak reference's callback, such as those of imports: say Ctrl-C once more."""
-    if not issubclass(lost.exc_type, KeyboardInterrupt):
-        sys.__unraisablehook__(lost)
-    elif main := threading.main_thread().ident:
-        later = threading.Timer(0.05, signal.pthread_kill, (main, signal.SIGINT))
-        later.daemon = True
-        later.start()
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What the exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 
 
-def _by_ctrl_c(exc: Exception) -> bool:
-    """Whether Ctrl-C is behind it: in a statement, or in an import, which an extension module tells as ImportError."""
-    return (isinstance(exc, RuntimeError) and str(exc) == _STOPPED) or isinstance(exc.__cause__, KeyboardInterrupt)
-
-
-def _interrupted() -> int:
+def _interrupted() -> ExitCode:
     click.echo("interrupted; the case holds what was kept before", err=True)
-    return 130
+    return ExitCode.INTERRUPTED
 
 
-def _caught(exc: Exception) -> int:
-    """Say what nobody raised on purpose: 2 where the machine refuses something, 70 for a fault of ours."""
+def _caught(exc: Exception) -> ExitCode:
+    """Say what nobody raised on purpose: the machine refuses something, or it is a fault of ours."""
     from shadowlab.terminal import visible
 
     if isinstance(exc, OSError) and exc.errno in _REFUSED:
         where = f"{exc.filename}: " if exc.filename else ""
-        told, hint, code = f"{where}{exc.strerror}", _REFUSED[exc.errno], 2
+        told, hint, code = f"{where}{exc.strerror}", _REFUSED[exc.errno], ExitCode.UNUSABLE
     else:
         told = f"a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})"
-        hint, code = "set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", 70
+        hint, code = "set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", ExitCode.FAULT
     click.echo(visible(f"error: {told}\nhint: {hint}"), err=True)
     return code
 
@@ -130,8 +120,6 @@ def main() -> None:
       shadowlab propose CASE
       shadowlab gate CASE
       shadowlab report CASE
-
-    Exit codes: 0 done (and a positive verdict), 1 a negative or inconclusive verdict, 2 misuse or unusable input.
     """
 
 

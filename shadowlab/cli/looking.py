@@ -12,6 +12,7 @@ import click
 
 from shadowlab import errors, reading
 from shadowlab.cli.commands import CASE, FILE, JSON, TELEMETRY, main, verb
+from shadowlab.exit_codes import ExitCode
 
 ASKED = ("signatures", "rates", "burn", "contrast", "edges", "trace")
 """Questions that ship as expressions, for the case's own store and for larger ones."""
@@ -165,7 +166,7 @@ def demo(out: Path, sandbox: str, as_json: bool) -> None:
         done = story.run(out, tell=functools.partial(click.echo, err=as_json), sandbox=sandbox, progress=bars)
     if as_json:
         click.echo(json.dumps(done, indent=1))
-    sys.exit(0 if done["verdict"] == "pass" else 1)
+    sys.exit(ExitCode.DONE if done["verdict"] == "pass" else ExitCode.NEGATIVE)
 
 
 @main.command()

@@ -54,7 +54,7 @@ def user_sql(
         raise errors.UsageError(f"{timeout_s:g} s is no limit of time", hint="write it in seconds, such as 60")
     if not size:
         raise errors.UsageError(f"{memory!r} is no limit of memory", hint="write it as 500MB or 2GB")
-    with interrupts.noted() as stopped, store(case, memory=memory) as opened:
+    with interrupts.deferred() as stopped, store(case, memory=memory) as opened:
         for name, frame in (tables or {}).items():
             if name not in VIEWS:
                 opened.con.register(name, frame)

@@ -20,7 +20,7 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ENOM
 
 def connect(*, memory: str = MEMORY, spill: Path | None = None) -> DuckDBPyConnection:
     """A connection to a new in-memory database; `spill` is a folder for what does not fit, `None` forbids spilling."""
-    with interrupts.noted():  # an exception in the middle of its import ends the process
+    with interrupts.deferred():  # an exception in the middle of its import ends the process
         import duckdb
 
     con = duckdb.connect(":memory:")
@@ -55,8 +55,9 @@ def quoted(text: str) -> str:
 
 @contextlib.contextmanager
 def closing(con: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
-    """The connection, closed when the block ends."""
+    """The connection, closed when the block ends; Ctrl-C in a statement is `KeyboardInterrupt`."""
     try:
-        yield con
+        with interrupts.restored():
+            yield con
     finally:
         con.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from shadowlab import errors, privacy
+from shadowlab import errors, interrupts, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
 from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
@@ -78,6 +78,7 @@ class Loading:
             for left in (self._open[0], self._open[0].with_name(self._open[0].name + ".wal")):
                 left.unlink(missing_ok=True)
         shutil.rmtree(self._spool, ignore_errors=True)
+        interrupts.restore(error)
 
     def _known(self) -> list[Segment]:
         return [s for s in self._listed if s.kind == "telemetry"]

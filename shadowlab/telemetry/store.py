@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from shadowlab import errors
+from shadowlab import errors, interrupts
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, questions, sealed, segments
 from shadowlab.telemetry.rows import Rows
@@ -98,6 +98,7 @@ class Store:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        interrupts.restore(error)
 
 
 def store(case: Case, *, memory: str = connection.MEMORY, secret: bytes | None = None) -> Store:
