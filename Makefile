@@ -33,7 +33,7 @@ lab: $(STAMP)   ## JupyterLab on the demo's case
 	@$(BIN)/shadowlab lab out/demo
 
 fuzz: $(STAMP)  ## new examples for the property tests of the readers, then a minute of atheris (pip install atheris)
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q tests/test_telemetry_round_trip.py tests/test_telemetry_hard.py -k "split or arbitrary or come_back"
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q tests/test_telemetry_round_trip.py tests/test_telemetry_damage.py -k "split or arbitrary or come_back"
 	$(BIN)/python tests/fuzz_readers.py -max_total_time=60
 
 wheel: $(STAMP) ## build the wheel into dist/

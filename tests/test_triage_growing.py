@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from otlp import START, lines, raising, span, traces
 from story import python_stack
-from test_triage_more import SECOND, at_once, shop, taken
+from test_triage_incremental import SECOND, at_once, shop, taken
 
 from shadowlab import live, telemetry, triage
 from shadowlab.case import Case, open_case
