@@ -114,10 +114,10 @@ def test_without_a_lock_it_is_our_interpreter_and_nothing_is_built(
 ) -> None:
     monkeypatch.setenv("SHADOWLAB_CACHE", str(tmp_path / "cache"))
     with prepared(small.build(tmp_path / "service"), small.FIX + small.TEST) as made:
-        ground = made.ground(tests=True)
+        runtime = made.runtime(tests=True)
         assert stage._ran_on(made)[1].endswith("the interpreter that runs shadowlab: the service names no lock")
-    assert ground.environment.interpreter.executable == sys.executable
-    assert (ground.tools, ground.pytest("-q")) == ((), ("-m", "pytest", "-q"))
+    assert runtime.environment.interpreter.executable == sys.executable
+    assert (runtime.tools, runtime.pytest("-q")) == ((), ("-m", "pytest", "-q"))
     assert not (tmp_path / "cache").exists()
 
 
@@ -137,7 +137,7 @@ def test_static_checks_read_the_python_that_the_service_runs_on(tmp_path: Path) 
     assert (len(older), len(newer)) == (1, 0)
     with prepared(orders.repository(tmp_path / "names", FILES)) as made:
         spoken = static._spoken(made)
-        assert ".".join(spoken) == ".".join(made.ground().environment.interpreter.version.split(".")[:2])
+        assert ".".join(spoken) == ".".join(made.runtime().environment.interpreter.version.split(".")[:2])
 
 
 def test_what_is_layered_hides_no_package_of_the_lock(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_tools_that_would_change_a_pin_are_refused_in_words(tmp_path: Path) -> N
         with pytest.raises(
             errors.SourceError, match=r"without a change to it: they want pluggy\S+, it has 0\.1"
         ) as told:
-            made.ground(tests=True)
+            made.runtime(tests=True)
         (gate,) = stage._answered(made, stage.RUN[2], stage._Teller(None, 1))
         digest, said = stage._ran_on(made)
     assert "tests_lock" in (told.value.hint or "")
@@ -172,11 +172,11 @@ def test_a_lock_of_the_tests_brings_what_they_need_besides(tmp_path: Path) -> No
     tests = f"import idna, toy\n\n\ndef test_both():\n    assert (toy.VERSION, idna.VERSION) == ('2.0', {PINNED!r})\n"
     files = {"shadowlab.toml": toml, "tests.txt": f"idna=={PINNED}\ntoy==2.0\n", "tests/test_app.py": tests}
     with prepared(orders.repository(tmp_path / "names", {**FILES, **files})) as made:
-        ground = made.ground(tests=True)
+        runtime = made.runtime(tests=True)
         (gate,) = suite.tests(made)
     assert gate.verdict is Verdict.PASS, gate.detail
-    assert "toy 2.0" in ground.tools
-    assert f"pytest {pytest.__version__}" in ground.tools
+    assert "toy 2.0" in runtime.tools
+    assert f"pytest {pytest.__version__}" in runtime.tools
 
 
 def test_a_lock_of_the_tests_changes_no_pin(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 import shadowlab as sl
 from shadowlab import errors
 from shadowlab.cli import main
-from shadowlab.cli.looking import ASKED
+from shadowlab.cli.inspection import ASKED
 from shadowlab.records import Triage
 from shadowlab.telemetry.larger import Engine, Scope, answer, connect, export, take_slice
 from shadowlab.telemetry.larger.bigquery import BigQuery

@@ -174,7 +174,7 @@ def test_the_gates_run_the_service_s_tests_in_the_image_that_it_names(tmp_path: 
     more = {"diagnosis": small.diagnosis(source), "replay": small.replay(source)}
     with prepared(small.candidate(diff, ()), source=source, revision="HEAD", sandbox="docker", **more) as made:
         (gate,) = suite.tests(made)
-        assert made.ground().digest == image.removeprefix("sha256:")
+        assert made.runtime().digest == image.removeprefix("sha256:")
     assert gate.verdict == "pass", gate.detail
     assert "the container of its image" in gate.detail
     assert not docker_containers()

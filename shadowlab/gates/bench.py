@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from shadowlab import errors
 from shadowlab.case import Case
-from shadowlab.gates import ground, patch
-from shadowlab.gates.ground import Ground
+from shadowlab.gates import patch, runtime
 from shadowlab.gates.roles import Part, Role, parted
+from shadowlab.gates.runtime import Runtime
 from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay, Verdict
 from shadowlab.replay import listed
 from shadowlab.replay.sandboxes import levels
@@ -78,12 +78,12 @@ class Bench:
         """The changed files of one role."""
         return tuple(part for part in self.parts if part.role is role)
 
-    def ground(self, *, tests: bool = False) -> Ground:
+    def runtime(self, *, tests: bool = False) -> Runtime:
         """What the service's code runs on, with the test tools beside it when `tests` are to run.
 
-        Raises `SourceError` as `ground.of` does. A patch has no say in it: locks are the judge's own.
+        Raises `SourceError` as `runtime.of` does. A patch has no say in it: locks are the judge's own.
         """
-        return ground.of(self.base, self.service, sandbox=self.sandbox, tests=tests)
+        return runtime.of(self.base, self.service, sandbox=self.sandbox, tests=tests)
 
     @contextlib.contextmanager
     def copy(self, tree: Path) -> Iterator[Path]:
@@ -156,7 +156,7 @@ def prepared(
 def _importable(base: Path, service: Service, sandbox: str) -> tuple[str, ...]:
     """Folders in which the service's packages lie; those of this interpreter where its environment is not to be had."""
     try:
-        return ground.of(base, service, sandbox=sandbox).environment.interpreter.path
+        return runtime.of(base, service, sandbox=sandbox).environment.interpreter.path
     except errors.ShadowlabError:
         return tuple(sys.path)
 

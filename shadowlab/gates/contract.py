@@ -10,7 +10,7 @@ from typing import Any
 
 from shadowlab.gates import tapes
 from shadowlab.gates.bench import Bench, did_not_run
-from shadowlab.gates.ground import Ground
+from shadowlab.gates.runtime import Runtime
 from shadowlab.records import Gate, Verdict, digest_of
 
 _ASK = """
@@ -31,7 +31,7 @@ _LARGEST = 20 * 2**20
 def contract(bench: Bench) -> tuple[Gate, ...]:
     """Whether the OpenAPI document is the same; a service that has none is judged by the other gates alone."""
     limit = "the same OpenAPI document" if bench.limits.no_api_contract_change else "shown only"
-    place, environment = bench.ground(), _environment(bench)
+    place, environment = bench.runtime(), _environment(bench)
     before, why = _document(bench, bench.base, place, environment)
     if why or before is None:
         told = why or "the entrypoint has no openapi()"
@@ -53,7 +53,7 @@ def contract(bench: Bench) -> tuple[Gate, ...]:
 
 
 def _document(
-    bench: Bench, tree: Path, place: Ground, environment: Mapping[str, str]
+    bench: Bench, tree: Path, place: Runtime, environment: Mapping[str, str]
 ) -> tuple[dict[str, Any] | None, str | None]:
     """The document, or why there is none."""
     with bench.copy(tree) as copy:

@@ -93,9 +93,9 @@ def _ran_on(bench: Bench) -> tuple[str, str]:
     """The environment's digest, and what it is in words with the test tools beside it; why, when it cannot be had."""
     digest = said = ""
     try:
-        place = bench.ground()
+        place = bench.runtime()
         digest, said = place.digest, place.said
-        tools = bench.ground(tests=True).tools
+        tools = bench.runtime(tests=True).tools
     except errors.ShadowlabError as exc:
         return digest, f"{said}; the tests have none: {exc.args[0]}".removeprefix("; ")
     return digest, said + (f"; for the tests {' and '.join(tools)} beside it" if tools else "")
@@ -161,7 +161,7 @@ def _answered(bench: Bench, family: Family, tell: _Teller) -> tuple[Gate, ...]:
     try:
         gates = family.check(bench)
         if family.runs:
-            gates = tuple(replace(gate, environment=bench.ground().digest) for gate in gates)
+            gates = tuple(replace(gate, environment=bench.runtime().digest) for gate in gates)
     except Escaped as exc:
         gates = tuple(replace(gate, verdict=Verdict.FAIL) for gate in _not_run(family, str(exc.args[0])))
     except (errors.ShadowlabError, OSError, subprocess.SubprocessError) as exc:

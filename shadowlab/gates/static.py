@@ -58,7 +58,7 @@ def mypy(bench: Bench) -> tuple[Gate, ...]:
 def _spoken(bench: Bench) -> tuple[str, str]:
     """Major and minor number of the Python that the service runs on; ours where its environment is not to be had."""
     try:
-        version = bench.ground().environment.interpreter.version
+        version = bench.runtime().environment.interpreter.version
     except errors.ShadowlabError:
         version = platform.python_version()
     major, minor = min(tuple(int(part) for part in version.split(".")[:2]), _NEWEST)

@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
 from shadowlab.gates.bench import Bench, did_not_run
-from shadowlab.gates.ground import Ground
 from shadowlab.gates.roles import Role
+from shadowlab.gates.runtime import Runtime
 from shadowlab.records import Gate, Verdict
 
 _SECONDS = 300.0
@@ -70,7 +70,7 @@ def tests(bench: Bench) -> tuple[Gate, ...]:
     if words is None:
         told = "shadowlab.toml names no `tests` command that runs pytest"
         return (did_not_run("tests", limit, told),)
-    place = bench.ground(tests=True)
+    place = bench.runtime(tests=True)
     with bench.copy(bench.base) as tree:
         before = _run(place, words, tree)
     if (doubt := before.doubt(planted=False)) or not before.passed:
@@ -81,7 +81,7 @@ def tests(bench: Bench) -> tuple[Gate, ...]:
     return (_compared(before, after, limit, place),)
 
 
-def _compared(before: Suite, after: Suite, limit: str, place: Ground) -> Gate:
+def _compared(before: Suite, after: Suite, limit: str, place: Runtime) -> Gate:
     doubt = after.doubt(planted=True)
     broken = sorted(before.passed - after.passed)
     other = sorted(after.cases.keys() ^ before.cases.keys())
@@ -99,7 +99,7 @@ def _compared(before: Suite, after: Suite, limit: str, place: Ground) -> Gate:
     )
 
 
-def _on(place: Ground) -> str:
+def _on(place: Runtime) -> str:
     """What the tests ran on, as part of a sentence; nothing for another language."""
     beside = f", with {' and '.join(place.tools)} beside it" if place.tools else ""
     return f"on {place.said}{beside}; " if place.said else ""
@@ -114,7 +114,7 @@ def new_test(bench: Bench) -> tuple[Gate, ...]:
     if not ids or foreign or any(test.startswith("-") for test in ids):
         told = f"not brought by the diff: {', '.join(foreign)}" if foreign else "the candidate brings no test"
         return (Gate(name=name, verdict=Verdict.FAIL, observed="no new test", limit=limit, detail=told),)
-    place, words = bench.ground(tests=True), ["-q", *ids]
+    place, words = bench.runtime(tests=True), ["-q", *ids]
     with bench.copy(bench.base) as tree:
         for path in brought:
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ def _folder(suite: Suite) -> PurePosixPath:
     return PurePosixPath(sorted(suite.passed)[0].split("::")[0]).parent
 
 
-def _run(place: Ground, words: Sequence[str], tree: Path, *, beside: PurePosixPath | None = None) -> Suite:
+def _run(place: Runtime, words: Sequence[str], tree: Path, *, beside: PurePosixPath | None = None) -> Suite:
     out = tree.parent / f"out-{secrets.token_hex(8)}"
     out.mkdir()
     name = f"test_zz_{secrets.token_hex(8)}.py"

@@ -1,9 +1,7 @@
-"""Commands that look at a case, check it, and hand it on."""
+"""Commands that look into a case: check it, query it, show it."""
 
 from __future__ import annotations
 
-import functools
-import json
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -11,8 +9,7 @@ from typing import Any, TextIO
 import click
 
 from shadowlab import errors, reading
-from shadowlab.cli.commands import CASE, FILE, JSON, TELEMETRY, main, verb
-from shadowlab.exit_codes import ExitCode
+from shadowlab.cli.commands import FILE, JSON, TELEMETRY, main, verb
 
 ASKED = ("signatures", "rates", "burn", "contrast", "edges", "trace")
 """Questions that ship as expressions, for the case's own store and for larger ones."""
@@ -93,86 +90,3 @@ def _from_standard_input() -> str:
 def show(inv: Any, what: str | None) -> Any:
     """Show what is in the case: all of it in short, a trace with its logs, a recording, a suspect, or any record."""
     return inv.show(what)
-
-
-@main.command()
-@CASE
-@click.argument("recording", required=False)
-@click.option("--parquet", type=FILE, metavar="DIR", help="The telemetry, by day and service; a new folder.")
-@click.option("--zip", "zipped", type=FILE, help="RECORDING with its blobs, as one new file.")
-@click.option("--vcr", type=FILE, help="RECORDING's calls as a cassette that vcrpy plays; a new file.")
-@JSON
-def export(
-    case: Path, recording: str | None, parquet: Path | None, zipped: Path | None, vcr: Path | None, as_json: bool
-) -> None:
-    """Write the telemetry as Parquet (what a lake, Spark or another case reads), or one RECORDING for others."""
-    from shadowlab.investigation import open_investigation
-    from shadowlab.progress import TerminalBars
-
-    if recording is not None:
-        inv = open_investigation(case, create=False)
-        made, notes = inv.export_recording(recording, zip=zipped, vcr=vcr)
-        both = {"files": [str(file) for file in made], "notes": list(notes)}
-        lines = [*both["files"], *(f"note: {note}" for note in notes)]
-        click.echo(json.dumps(both, indent=1) if as_json else "\n".join(lines))
-        return
-    if parquet is None:
-        raise errors.UsageError("nothing to export", hint="give --parquet DIR, or a RECORDING with --zip or --vcr")
-    with TerminalBars() as bars:
-        files = open_investigation(case, create=False, progress=bars).export(parquet=parquet)
-    told = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}
-    click.echo(json.dumps(told, indent=1) if as_json else f"{len(files)} files in {parquet}")
-
-
-@main.command()
-@CASE
-@click.argument("file", type=FILE)
-@JSON
-def pack(case: Path, file: Path, as_json: bool) -> None:
-    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice.
-
-    FILE must be new, or hold this case as it was before.
-    """
-    from shadowlab import standalone
-
-    made = str(standalone.pack(case, file))
-    click.echo(json.dumps({"file": made}) if as_json else made)
-
-
-@main.command()
-@click.argument("file", type=FILE)
-@CASE
-@JSON
-def unpack(file: Path, case: Path, as_json: bool) -> None:
-    """Make the CASE that a packed FILE holds; CASE must be new."""
-    from shadowlab import standalone
-
-    made = str(standalone.unpack(file, case).path)
-    click.echo(json.dumps({"case": made}) if as_json else made)
-
-
-@main.command()
-@click.option(
-    "--out", type=FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaces an older demo."
-)
-@click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
-@JSON
-def demo(out: Path, sandbox: str, as_json: bool) -> None:
-    """Go the whole way on the bundled incident, and tell each step."""
-    from shadowlab import demo as story
-    from shadowlab.progress import TerminalBars
-
-    with TerminalBars() as bars:
-        done = story.run(out, tell=functools.partial(click.echo, err=as_json), sandbox=sandbox, progress=bars)
-    if as_json:
-        click.echo(json.dumps(done, indent=1))
-    sys.exit(ExitCode.DONE if done["verdict"] == "pass" else ExitCode.NEGATIVE)
-
-
-@main.command()
-@click.argument("case", type=FILE, required=False)
-def lab(case: Path | None) -> None:
-    """Open JupyterLab, on a notebook about CASE when one is named."""
-    from shadowlab import laboratory
-
-    laboratory.open_lab(case)

@@ -15,7 +15,7 @@ import pytest
 
 from shadowlab import errors
 from shadowlab.case import open_case
-from shadowlab.laboratory import notebook_for
+from shadowlab.lab import notebook_for
 
 
 def test_the_notebook_is_about_the_case_and_is_kept(tmp_path: Path) -> None:

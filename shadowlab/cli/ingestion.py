@@ -71,11 +71,11 @@ def watch(case: Path, every: str, window: str, out: Path, as_json: bool, **order
 
     Runs beside `receive` on the same CASE until Ctrl-C. One incident gives one case, also after a restart.
     """
-    from shadowlab import watching
+    from shadowlab import watch as stage
     from shadowlab.records.base import counted
 
     tell = functools.partial(click.echo, err=True)
-    made = watching.watch(case, every=every, window=window, out=out, tell=tell, **orders)
+    made = stage.watch(case, every=every, window=window, out=out, tell=tell, **orders)
     click.echo(json.dumps({"cases": made}, indent=1) if as_json else f"{counted(len(made), 'case')} made")
 
 

@@ -21,7 +21,7 @@ from sending import fetch, receiving_apart
 
 import shadowlab as sl
 from shadowlab import errors, telemetry, webhooks
-from shadowlab.watching import Orders, Watch
+from shadowlab.watch import Orders, Watch
 
 MINUTE = 60_000_000_000
 SECRET = b"a secret that pagers know"

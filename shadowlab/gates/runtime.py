@@ -1,4 +1,4 @@
-"""What the service's own code stands on while it is judged: the environment of its lock, command or image.
+"""What the service's own code runs on while it is judged: the environment of its lock, command or image.
 
 Its tests need pytest besides, which a lock for production seldom pins: that is layered behind the environment's own
 packages, and named.
@@ -21,7 +21,7 @@ _BEHIND = Path(__file__).with_name("behind.py")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Ground:
+class Runtime:
     """An environment, and the test tools beside it."""
 
     environment: environments.Environment
@@ -80,15 +80,15 @@ class Ground:
         return confine.run((python.executable, *words), tree, timeout_s=timeout_s, environment=given, reads=reads)
 
 
-def of(tree: Path, service: Service, *, sandbox: str, tests: bool = False) -> Ground:
-    """The ground of the service at `tree`, with what its tests need beside it when `tests` are to run.
+def of(tree: Path, service: Service, *, sandbox: str, tests: bool = False) -> Runtime:
+    """The runtime of the service at `tree`, with what its tests need beside it when `tests` are to run.
 
     Raises `SourceError` when the environment cannot be had, or the tests need another version of a package than the
     service runs on.
     """
     if runners.of(service) is not None:
         own = Service(name=service.name, entrypoint=service.entrypoint)
-        return Ground(environment=environments.of(tree, own), layer=layers.Layer(), sandbox=sandbox, foreign=True)
+        return Runtime(environment=environments.of(tree, own), layer=layers.Layer(), sandbox=sandbox, foreign=True)
     environment = layers.under(tree, service)
     layer = layers.beside(environment, tree, service) if tests else layers.Layer()
-    return Ground(environment=environment, layer=layer, sandbox=sandbox)
+    return Runtime(environment=environment, layer=layer, sandbox=sandbox)
