@@ -1,6 +1,8 @@
 """Any edit of the ledger breaks it, and verification says where."""
 
+import gzip
 import json
+import os
 import shutil
 import tarfile
 import threading
@@ -236,7 +238,8 @@ def test_packing_replaces_nothing_else(case: Case, tmp_path: Path, what: str) ->
     assert (place.read_bytes() if place.is_file() else None) == before
 
 
-@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "records/../../evil", "unheard/of"])
+@pytest.mark.parametrize("name", ["../evil", "/etc/evil", "records/../../evil", "unheard/of",
+                                  "telemetry/.facts/forged", "telemetry/.handed-1/x", "keys/redaction"])  # fmt: skip
 def test_an_archive_cannot_write_outside_of_its_folder(tmp_path: Path, name: str) -> None:
     import tarfile
 
@@ -279,6 +282,27 @@ def test_an_archive_that_grows_too_large_is_refused(case: Case, tmp_path: Path) 
     packed = archive.pack(case, tmp_path / "case.tgz")
     with pytest.raises(errors.CaseError, match="more than 100 bytes"):
         archive.unpack(packed, tmp_path / "out", limit=100)
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_name_in_an_archive_that_would_fill_the_memory_is_not_read(tmp_path: Path, kind: bytes) -> None:
+    """tarfile reads such an entry whole before it hands anything out: three GiB of one letter pack into 3 MB."""
+    entry = tarfile.TarInfo("case.json")
+    entry.type, entry.size = kind, 2**21
+    hostile = tmp_path / "case.tgz"
+    hostile.write_bytes(gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + b"a" * 2**21))
+    with pytest.raises(errors.CaseError, match="holds a name of 2,097,152 bytes"):
+        archive.unpack(hostile, tmp_path / "out")
+    assert os.listdir(tmp_path) == ["case.tgz"]
+
+
+def test_a_size_below_nothing_does_not_make_room_in_an_archive(tmp_path: Path) -> None:
+    less, case = tarfile.TarInfo("records/a"), tarfile.TarInfo("case.json")
+    less.size = -(2**40)
+    hostile = tmp_path / "case.tgz"
+    hostile.write_bytes(gzip.compress(b"".join(e.tobuf(tarfile.GNU_FORMAT) for e in (case, less)) + b"\0" * 1024))
+    with pytest.raises(errors.CaseError, match="holds 'records/a', which has no place in a case"):
+        archive.unpack(hostile, tmp_path / "out")
 
 
 def test_a_copied_case_still_verifies(case: Case, tmp_path: Path) -> None:

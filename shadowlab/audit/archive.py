@@ -17,6 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any, Self
 
 from shadowlab import errors
 from shadowlab.case import FOLDERS, FORMAT, Case, open_case
@@ -24,6 +25,11 @@ from shadowlab.case import FOLDERS, FORMAT, Case, open_case
 LIMIT = 20 * 2**30
 """Bytes that an archive may unpack to."""
 _ENTRIES = 1_000_000
+_LONGEST_NAME = 2**20
+"""Bytes of an entry that only names another, which tarfile reads whole."""
+_NAMING = frozenset(
+    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+)
 _FILES = ("case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json", "manifests")
 _TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 
@@ -107,10 +113,10 @@ def _is_older(file: Path, case: Case) -> bool:
     place = case.path / "ledger.jsonl"
     own, told = place.read_bytes() if place.exists() else b"", {}
     try:
-        with tarfile.open(file, mode="r|gz") as tar:
+        with tarfile.open(file, mode="r|gz", tarinfo=_Entry) as tar:
             for entry in itertools.islice(tar, 3):  # sorted: case.json, the ledger's head, the ledger
                 told[entry.name] = (tar.extractfile(entry) or io.BytesIO()).read(len(own) + 1)
-    except (OSError, EOFError, tarfile.TarError, zlib.error):
+    except (OSError, EOFError, tarfile.TarError, zlib.error, errors.CaseError):
         return False
     return "case.json" in told and own.startswith(told.get("ledger.jsonl", b""))
 
@@ -130,12 +136,25 @@ def _add(tar: tarfile.TarFile, place: Path, name: str) -> None:
         tar.addfile(entry, content)
 
 
+class _Entry(tarfile.TarInfo):
+    """An entry whose name cannot fill the memory."""
+
+    @classmethod
+    def frombuf(cls, *args: Any, **kwargs: Any) -> Self:
+        entry = super().frombuf(*args, **kwargs)
+        if entry.type in _NAMING and entry.size > _LONGEST_NAME:
+            raise errors.CaseError(
+                f"the archive holds a name of {entry.size:,} bytes", hint="no case has one: do not trust this file"
+            )
+        return entry
+
+
 def _extract(file: Path, into: Path, limit: int) -> None:
     total = 0
-    with gzip.open(file, "rb") as content, tarfile.open(fileobj=content, mode="r|") as tar:
+    with gzip.open(file, "rb") as content, tarfile.open(fileobj=content, mode="r|", tarinfo=_Entry) as tar:
         for count, entry in enumerate(tar):
             total += entry.size
-            if not entry.isreg() or not _inside(entry.name):
+            if not entry.isreg() or entry.size < 0 or not _inside(entry.name):
                 raise errors.CaseError(f"{file} holds {entry.name!r}, which has no place in a case (format {FORMAT})")
             if total > limit or count >= _ENTRIES:
                 raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes or {_ENTRIES:,} files")
@@ -160,4 +179,4 @@ def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, place: Path) -> None:
 
 def _inside(name: str) -> bool:
     parts = PurePosixPath(name).parts
-    return bool(parts) and parts[0] in _TOP and not any(part in ("..", ".") or "\\" in part for part in parts)
+    return bool(parts) and parts[0] in _TOP and not any(part.startswith(".") or "\\" in part for part in parts)
