@@ -1,8 +1,11 @@
 """The whole judgement of one candidate on a small service with recorded traffic."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
+import msgspec
 import pytest
 import small_service as small
 
@@ -120,6 +123,51 @@ def test_a_cure_for_the_recorded_time_alone_fails(on_bench):
     assert gate.verdict is Verdict.FAIL
     assert gate.observed == "2/2 red, green, red"
     assert "fails as before with the patch at another time: 500 TypeError" in gate.detail
+
+
+@pytest.mark.parametrize(
+    ("place", "holds"),
+    [("os", "os.getpid() == 4242"), ("platform", "platform.node() == 'shadow' + 'lab'"), ("os", "hash('red') == HASH")],
+)  # fmt: skip
+def test_a_cure_for_the_replay_s_own_host_alone_fails(on_bench, place, holds):
+    seeded = subprocess.run(
+        [sys.executable, "-c", "print(hash('red'))"], env={"PYTHONHASHSEED": "0"}, capture_output=True, text=True
+    )
+    before = small.FILES["lib/serializer.py"]
+    after = before.replace("import json\n", f"import json\nimport {place}\n")
+    after = after.replace("sort_keys=True", f"sort_keys=True, default=str if {holds} else None")
+    with on_bench(small.edit("lib/serializer.py", before, after.replace("HASH", seeded.stdout.strip()))) as made:
+        gate = replays.red_green_red(made)[0]
+    assert gate.verdict is Verdict.FAIL
+    assert gate.observed == "2/2 red, green, red"
+    assert "fails as before with the patch on another host: 500 TypeError" in gate.detail
+
+
+@pytest.mark.parametrize(
+    ("holds", "told"),
+    [("'KUBERNETES_PORT' not in os.environ", "KUBERNETES_PORT"), ("os.getenv('A' + 'B') is None", "AB"),
+     ("'web' not in dict(os.environ)", "(all of it)"),
+     ("os.path.expandvars('$STAGE') == '$STAGE'", "STAGE")],
+)  # fmt: skip
+def test_a_cure_that_holds_by_the_environment_fails(on_bench, holds, told):
+    before = small.FILES["lib/serializer.py"]
+    after = before.replace("import json\n", "import json\nimport os\n")
+    after = after.replace("sort_keys=True", f"sort_keys=True, default=str if {holds} else None")
+    with on_bench(small.edit("lib/serializer.py", before, after)) as made:
+        red, *_ = replays.red_green_red(made)
+        unchanged, *_ = replays.unchanged(made)
+    assert (red.verdict, unchanged.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert f"reaches for what it left alone without the patch: environment: {told}" in red.detail
+    assert f"environment: {told}" in unchanged.detail
+
+
+def test_a_patch_may_ask_for_what_the_service_says_it_needs(on_bench):
+    before = small.FILES["lib/serializer.py"]
+    after = before.replace("import json\n", "import json\nimport os\n\nSPACED = os.environ.get('SPACED')\n")
+    with on_bench(small.edit("lib/serializer.py", before, after.replace("sort_keys=True", "default=str"))) as made:
+        named_there = replace(made, service=msgspec.structs.replace(made.service, environment=("SPACED",)))
+        assert replays.red_green_red(named_there)[0].verdict is Verdict.PASS
+        assert replays.red_green_red(made)[0].verdict is Verdict.FAIL
 
 
 def test_a_request_under_other_ids_is_the_same_but_for_them():

@@ -1,4 +1,4 @@
-"""A failing request as it might have come at another time, or under other ids: a cure must not know the recorded ones.
+"""A failing request as it might have come at another time, under other ids, or to another host: a cure must not mind.
 
 A metamorphic relation (Chen et al., "Metamorphic testing", 1998): where the failure does not mind the move, its cure
 must not mind it either. Where the service without the patch no longer fails in the same way, nothing is compared.
@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from shadowlab.replay import Fixture
+from shadowlab.replay import Fixture, Hooks
 
 _LATER: Final = timedelta(days=3 * 365, hours=7, minutes=13)
 _KINDS: Final = (string.digits, "abcdef", string.ascii_lowercase, string.ascii_uppercase)
@@ -45,6 +45,9 @@ MOVES: Final[Mapping[str, Callable[[Fixture], Fixture]]] = MappingProxyType(
     {"at another time": at_another_time, "under other ids": under_other_ids}
 )
 """By what is said of them."""
+ON_ANOTHER_HOST: Final = "on another host"
+ELSEWHERE: Final = Hooks(elsewhere=True)
+"""How the request itself is replayed on another host: that takes a fork server of its own."""
 
 
 def _is_id(name: str, value: str) -> bool:

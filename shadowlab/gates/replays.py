@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from shadowlab import errors
 from shadowlab.gates import tapes
 from shadowlab.gates.bench import Bench, did_not_run, digest
-from shadowlab.gates.moved import MOVES
+from shadowlab.gates.moved import ELSEWHERE, MOVES, ON_ANOTHER_HOST
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
-from shadowlab.replay import Fixture, Runner, RunResult
+from shadowlab.replay import Fixture, Hooks, Runner, RunResult
 from shadowlab.replay.recording import snapshot
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MOST_MOVED = 3
-"""Failing recordings that are replayed at another time and under other ids too."""
+"""Failing recordings that are replayed at another time, under other ids and on another host too."""
 _OUTSIDE = ("files", "network", "processes", "threads")
 RED = "replay red-green-red"
 _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
@@ -27,20 +27,25 @@ _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
 def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back.
 
-    A few of them once more at another time and under other ids: what fails there alike without the patch must not fail
-    there with it.
+    A few of them once more at another time, under other ids and on another host: what fails there alike without the
+    patch must not fail there with it.
     """
     fixtures = tapes.failing(bench)
     if not fixtures:
         return (did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
-    moved = [(how, n) for how in MOVES for n in range(len(fixtures[:_MOST_MOVED]))]
-    others = [MOVES[how](fixtures[n]) for how, n in moved]
+    few = fixtures[:_MOST_MOVED]
+    moved = [(how, n) for how in (*MOVES, ON_ANOTHER_HOST) for n in range(len(few))]
+    others = [move(fixture) for move in MOVES.values() for fixture in few]
     with tapes.runner(bench, bench.base) as runner:
         red, red_moved = _each_of(runner, fixtures, others)
+        red_moved += _each(runner, few, ELSEWHERE)
     with tapes.runner(bench, bench.patched) as runner:
         green, green_moved = _each_of(runner, fixtures, others)
+        green_moved += _each(runner, few, ELSEWHERE)
     again = _taken_back(bench, fixtures)
-    usual = _usual(bench) if any(_reaches(r, g) for r, g in zip(red, green, strict=True)) else frozenset()
+    usual = _known(bench, fixtures)
+    if any(_reaches(r, g, usual) for r, g in zip(red, green, strict=True)):
+        usual |= _usual(bench)
     runs = zip(red, green, again, strict=True)
     reasons = [why for r, g, a in runs if (why := _wrong(bench, r, g, a, usual))]
     good = len(fixtures) - len(reasons)
@@ -70,8 +75,10 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
         before = _each(runner, fixtures)
     with tapes.runner(bench, bench.patched) as runner:
         after = _each(runner, fixtures)
+    known = _known(bench, fixtures)
     usable = [(b, a) for b, a in zip(before, after, strict=True) if b.state == "finished" and not b.unrecorded]
-    moved = [f"{_short(b)}: {', '.join(what)}" for b, a in usable if (what := [*_differs(b, a), *_reaches(b, a)])]
+    changed = ((b, [*_differs(b, a), *_reaches(b, a, known)]) for b, a in usable)
+    moved = [f"{_short(b)}: {', '.join(what)}" for b, what in changed if what]
     if not usable:
         return (did_not_run(name, limit, f"none of {len(fixtures)} could be replayed without the patch"),)
     bound = 1 - bench.alpha ** (1 / len(usable))
@@ -87,8 +94,9 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     )
 
 
-def _each(runner: Runner, fixtures: Sequence[Fixture]) -> list[RunResult]:
-    return [results[0] for results in runner.run_many([(fixture, 1) for fixture in fixtures], perturb=False)]
+def _each(runner: Runner, fixtures: Sequence[Fixture], hooks: Hooks | None = None) -> list[RunResult]:
+    wanted = [(fixture, 1) for fixture in fixtures]
+    return [results[0] for results in runner.run_many(wanted, perturb=False, hooks=hooks)]
 
 
 def _each_of(runner: Runner, *groups: Sequence[Fixture]) -> list[list[RunResult]]:
@@ -123,6 +131,12 @@ def _usual(bench: Bench) -> frozenset[str]:
         return frozenset(what for run in _each(runner, tapes.passing(bench)) for what in _reached(run))
 
 
+def _known(bench: Bench, fixtures: Sequence[Fixture]) -> frozenset[str]:
+    """Names of the environment that production told of, or that the service says it needs: a patch may ask for them."""
+    told = {name for fixture in fixtures for name in (*fixture.environment.read, *fixture.environment.values)}
+    return frozenset(f"environment: {name}" for name in told.union(bench.service.environment))
+
+
 def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usual: frozenset[str]) -> str | None:
     expected = {run.recording: run.outcome_key for run in bench.replay.runs}
     if not _failed(red):
@@ -133,7 +147,7 @@ def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usu
         return f"{_short(green)} still fails with the patch: {_told(green)}"
     if green.unrecorded:
         return f"{_short(green)} asks for what was never recorded: {green.unrecorded[0]}"
-    reached = [what for what in _reaches(red, green) if what not in usual and not what.startswith("files: read")]
+    reached = [what for what in _reaches(red, green, usual) if not what.startswith("files: read")]
     if reached:
         return f"{_short(green)} reaches for what it left alone without the patch: {reached[0]}"
     if again.digest != red.digest:
@@ -233,13 +247,14 @@ def _differs(a: RunResult, b: RunResult) -> list[str]:
 
 
 def _reached(run: RunResult) -> list[str]:
-    """What a run reached for beyond its walls, let through or not: `processes: os.system sh`."""
-    return [f"{seam}: {what}" for seam, what, *_ in run.events if seam in _OUTSIDE]
+    """What a run reached for beyond its walls, let through or not: `processes: os.system sh`, `environment: DEBUG`."""
+    outside = [f"{seam}: {what}" for seam, what, *_ in run.events if seam in _OUTSIDE]
+    return [*outside, *(f"environment: {name}" for name in run.asked)]
 
 
-def _reaches(before: RunResult, after: RunResult) -> list[str]:
-    """What only the second run reached for."""
-    was = _reached(before)
+def _reaches(before: RunResult, after: RunResult, usual: frozenset[str]) -> list[str]:
+    """What only the second run reached for, and is not usual."""
+    was = usual.union(_reached(before))
     return [what for what in _reached(after) if what not in was]
 
 

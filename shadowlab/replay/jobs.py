@@ -28,6 +28,8 @@ class Hooks:
     """Another seed than the recorded one."""
     again: bool = False
     """Whether a message is delivered a second time, to the world that the first delivery left."""
+    elsewhere: bool = False
+    """Whether it runs on a host of another name, as another user and process, with other stand-ins and hash seed."""
 
 
 def job(fixture: Fixture, hooks: Hooks) -> dict[str, Any]:

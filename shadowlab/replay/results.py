@@ -57,6 +57,8 @@ class RunResult:
     logs_sha256: str = ""
     events: tuple[tuple[str, str, bool, int], ...] = ()
     """Seam, what was seen, whether it was refused, how often."""
+    asked: tuple[str, ...] = ()
+    """Names of the environment that the service's own code asked for, importing it included."""
     readings: Mapping[str, int] | None = None
     """How often each held seam was used."""
     seams: tuple[Effect, ...] | None = None
@@ -156,6 +158,7 @@ def result_of(
             unrecorded=_texts(told["unrecorded"]),
             unused=_texts(told["unused"]),
             events=_events(told),
+            asked=_texts(told.get("asked", ())),
             readings=_readings(told),
             seams=outcomes.seams(told["seams"]) if foreign else None,
             substituted=int(told["substituted"]),

@@ -20,7 +20,7 @@ from shadowlab.replay.postgres import needs
 from shadowlab.replay.results import MirrorResult, RunResult
 from shadowlab.replay.server import Server
 from shadowlab.replay.servers import LIMITS, Servers, placed
-from shadowlab.replay.world import environment_of
+from shadowlab.replay.world import ELSEWHERE, environment_of
 from shadowlab.source import Service
 
 _Environment = tuple[tuple[str, str], ...]
@@ -198,7 +198,9 @@ class Runner:
         """Environments with the positions of the recordings that run in them."""
         groups: dict[_Environment, list[int]] = {}
         for i, (fixture, _) in enumerate(wanted):
-            found = environment_of(fixture, hooks.environment, twin=twin, declared=self._service.database)
+            changed = {**(ELSEWHERE if hooks.elsewhere else {}), **hooks.environment}
+            stood_in = twin or hooks.elsewhere
+            found = environment_of(fixture, changed, twin=stood_in, declared=self._service.database)
             groups.setdefault(tuple(sorted(found.items())), []).append(i)
         return groups
 

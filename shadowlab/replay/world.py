@@ -40,6 +40,16 @@ BASE = {
     "OPENBLAS_NUM_THREADS": "1",
     "OTEL_SDK_DISABLED": "true",
 }
+ELSEWHERE = {
+    "USER": "app",
+    "LOGNAME": "app",
+    "OMP_NUM_THREADS": "2",
+    "OPENBLAS_NUM_THREADS": "2",
+    "OTEL_SDK_DISABLED": "True",
+    "PYTHONHASHSEED": "2718",
+    "SHADOWLAB_ELSEWHERE": "1",
+}
+"""What is otherwise where a replay runs elsewhere; `inside/host.py` tells of another host besides."""
 SYSTEM = (
     "/usr/lib", "/usr/lib64", "/lib", "/lib64", "/usr/local/lib", "/usr/share/zoneinfo", "/etc/ld.so.cache",
     "/etc/localtime", "/etc/mime.types", "/etc/ssl", "/usr/share/ca-certificates", "/dev/urandom", "/dev/zero",

@@ -93,6 +93,7 @@ class Child:
             "unrecorded": seams.tape.unrecorded,
             "unused": seams.tape.unused(),
             "events": [[*key, times] for key, times in seams.watch.events.items()],
+            "asked": sorted(seams.asked.names),
             "readings": {
                 "clock": seams.clock.readings,
                 "randomness": seams.chance.drawn,

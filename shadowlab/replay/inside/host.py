@@ -14,27 +14,28 @@ from typing import Any
 from .clock import Clock
 from .put import put
 
-NAME = "shadowlab"
+NAME, _ELSEWHERE = "shadowlab", "app-7d9f"
 _PID, _USER = 4242, 1000
 _TIMES = ("st_atime", "st_mtime", "st_ctime")
 
 
-def install(clock: Clock) -> None:
-    """Put it all in place; must come before the service is imported."""
+def install(clock: Clock, *, elsewhere: bool = False) -> None:
+    """Put it all in place; must come before the service is imported. `elsewhere`: another host of another name."""
+    here, more = (_ELSEWHERE, 1) if elsewhere else (NAME, 0)
     uname = os.uname()
-    ours = os.uname_result((uname.sysname, NAME, uname.release, uname.version, uname.machine))
-    put(socket, gethostname=lambda: NAME, getfqdn=lambda name="": name or NAME)
-    put(platform, node=lambda: NAME)
+    ours = os.uname_result((uname.sysname, here, uname.release, uname.version, uname.machine))
+    put(socket, gethostname=lambda: here, getfqdn=lambda name="": name or here)
+    put(platform, node=lambda: here)
     put(
         os,
         uname=lambda: ours,
-        cpu_count=lambda: 1,
-        sched_getaffinity=lambda pid: {0},
-        getloadavg=lambda: (0.0, 0.0, 0.0),
+        cpu_count=lambda: 1 + more,
+        sched_getaffinity=lambda pid: set(range(1 + more)),
+        getloadavg=lambda: (0.5 * more, 0.0, 0.0),
     )
-    put(os, getpid=lambda: _PID, getppid=lambda: 1)
-    put(os, **{name: lambda: _USER for name in ("getuid", "geteuid", "getgid", "getegid")})
-    put(threading, get_native_id=lambda: _PID)
+    put(os, getpid=lambda: _PID + more, getppid=lambda: 1 + more)
+    put(os, **{name: lambda: _USER + more for name in ("getuid", "geteuid", "getgid", "getegid")})
+    put(threading, get_native_id=lambda: _PID + more)
     put(resource, getrusage=lambda who: resource.struct_rusage((0.0, 0.0, *[0] * 14)))
     _folders()
     put(os, stat=_aged(os.stat, clock), lstat=_aged(os.lstat, clock), fstat=_aged(os.fstat, clock))

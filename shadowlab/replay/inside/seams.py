@@ -11,6 +11,7 @@ from .arriving import Arrivals
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
 from .database import Database
+from .environs import Asked
 from .logs import Logs
 from .loop import take_turns
 from .session import Session
@@ -30,6 +31,7 @@ class Seams:
         self.tape = Tape(self.clock)
         self.unasked = Unasked(lambda what: self.tape.unrecorded.append(what))
         self.watch = Watch()
+        self.asked = Asked()
         self.database = Database(self.clock, self.chance, self.unasked, self.watch.note)
         self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.logs = Logs()
@@ -42,8 +44,9 @@ class Seams:
         self.chance.install()
         self.database.install()
         take_turns()
-        host.install(self.clock)
+        host.install(self.clock, elsewhere=bool(os.environ.pop("SHADOWLAB_ELSEWHERE", None)))
         self.watch.install()
+        self.asked.install()
         self.logs.install()
         Arrivals(
             {

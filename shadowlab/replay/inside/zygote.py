@@ -160,6 +160,7 @@ class _Zygote:
         try:
             sys.argv = [config["entrypoint"]]
             sys.path.insert(0, config["tree"])
+            seams.asked.tree = f"{config['tree']}/"
             app = entry.find(config["entrypoint"])
             kind = entry.kind_of(app, config.get("kind"))
             seams.clients.install()
