@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--loghub", type=Path, help="a folder of labelled *.log_structured.csv, in place of real logs")
     parser.add_argument("--case", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--minute", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--keep", choices=("anew", "but the newest"), help=argparse.SUPPRESS)
+    parser.add_argument("--keep", choices=("anew", "as before"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.case:
         once(arguments.case, arguments.minute, arguments.keep)
@@ -175,9 +175,10 @@ def speed(sizes: Sequence[int]) -> None:
             shutil.copytree(room / "case", room / "living")
             lives = _told(room / "living", "--minute", str(room / "minute.jsonl"))
             first, keeping = _median(room / "case"), _median(room / "case", ("--keep", "anew"))
+            shutil.copytree(case.telemetry / ".facts", room / "facts")
             telemetry.set_fingerprints(case, asked(case))  # the first leaves what it knows to those after it
             telemetry.ingest(case, [room / "minute.jsonl"])
-            again, known = _median(room / "case"), _median(room / "case", ("--keep", "but the newest"))
+            again, known = _median(room / "case"), _median(room / "case", ("--keep", "as before"))
         cost = f"{first['wall']:.1f} | {first['cpu']:.1f} | {first['imports']:.1f} | {first['peak']:.2f}"
         cost += f" | {keeping['wall']:.1f} | {keeping['cpu']:.1f}"
         later = [f"{run['wall']:.1f} | {run['cpu']:.1f} | "
@@ -210,14 +211,15 @@ def _told(place: Path, *more: str) -> Mapping[str, float]:
 def once(place: Path, minute: Path | None, keep: str | None) -> None:
     """Triage a case and print what it cost; and once more, when a minute more of data is there.
 
-    To `keep` facts `anew` there must be none; else those of the newest segment are not there yet.
+    To `keep` facts `anew` there must be none; else there are those that lie beside the case.
     """
-    files = sorted((place / "telemetry" / ".facts").glob("*"))
-    for path in (files if keep == "anew" else files[-1:] if len(files) > 1 else ()) if keep else ():
-        path.unlink()
+    facts = place / "telemetry" / ".facts"
+    if keep:
+        shutil.rmtree(facts, ignore_errors=True)
+    if keep == "as before":
+        shutil.copytree(place.parent / "facts", facts)
     began, spent = time.perf_counter(), time.process_time()
-    import pyarrow  # noqa: F401  # what triage imports when first used
-    import scipy.stats  # noqa: F401  # the same
+    import pyarrow.compute  # noqa: F401  # what triage imports when first used
 
     imports, ready = time.process_time() - spent, time.perf_counter()
     case = open_case(place)

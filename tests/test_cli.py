@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from story import Story, busy
 
 from shadowlab import terminal
 from shadowlab.case import Case
@@ -32,6 +33,13 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize("code", ["import shadowlab", "import shadowlab.cli", "from shadowlab import Verdict"])
 def test_importing_loads_no_heavy_library(code: str) -> None:
     assert loaded_by(code).isdisjoint(HEAVY)
+
+
+def test_triage_loads_no_library_that_takes_as_long_as_it_does(tmp_path: Path) -> None:
+    busy(story := Story(), seconds=20, fail=range(5))
+    case = story.case(tmp_path).path
+    run = f"from shadowlab.cli import main; main(['triage', {str(case)!r}], standalone_mode=False)"
+    assert loaded_by(run).isdisjoint({*HEAVY, "numba"} - {"duckdb", "pyarrow"})
 
 
 def test_the_command_line_is_the_same_as_python_m() -> None:

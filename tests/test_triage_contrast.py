@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pandas as pd
 import pytest
 from otlp import attributes
 from story import Story, busy, triaged
 
 from shadowlab.triage.contrast import contrast
-from shadowlab.triage.mann_whitney import p_value
 
 Attributes = Mapping[str, str]
 
@@ -172,15 +170,3 @@ def test_flags_quiet_logs_and_users_of_failing_requests_are_looked_at(tmp_path: 
     assert (top.contrast[0].attribute, top.contrast[0].value) == ("feature_flag.surcharge", "on")
     assert top.users == 5
     assert "those of 5 users" in top.why
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_the_rank_test_gives_what_scipy_gives(seed: int):
-    from scipy.stats import mannwhitneyu
-
-    r = np.random.default_rng(seed)
-    kinds = int(r.integers(1, 500))  # one: all are equal
-    numbers, others = (r.integers(0, kinds, r.integers(3, most)).astype(float) for most in (30, 2_000))
-    assert p_value(numbers, others) == mannwhitneyu(numbers, others, alternative="greater").pvalue
-    assert p_value(numbers, others, both_ways=True) == mannwhitneyu(numbers, others).pvalue
-    assert p_value(numbers, numbers + 0.5) == mannwhitneyu(numbers, numbers + 0.5, alternative="greater").pvalue

@@ -9,22 +9,24 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from otlp import lines, traces
 from story import Story, busy
-from test_triage_more import at_once, shop, taken
+from test_triage_incremental import at_once, shop, taken
 
 from shadowlab import telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.cli import main
 from shadowlab.records import Triage
 from shadowlab.telemetry import sealed
-from shadowlab.triage import lasting, remembered
+from shadowlab.triage import facts, lasting, remembered
 
 SECRET = b"of the person's"
 FACTS = "telemetry/.facts"
@@ -60,8 +62,12 @@ def case(untouched: Case, tmp_path: Path) -> Case:
 
 
 def file_of(case: Case) -> Path:
-    [found] = (case.path / FACTS).iterdir()
+    [found] = (path for path in (case.path / FACTS).iterdir() if path.suffix != ".asked")
     return found
+
+
+def asked_of(case: Case) -> Path:
+    return file_of(case).with_suffix(".asked")
 
 
 @pytest.fixture
@@ -181,6 +187,59 @@ def test_a_file_that_is_not_ours_to_the_last_byte_is_read_anew_and_written_anew(
     assert not read
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of single traces."""
+    queries: list[str] = []
+    real = facts.Facts.ask
+
+    def noted(seen: facts.Facts, part: int, query: str, params: Mapping[str, Any] = MappingProxyType({})) -> Any:
+        if "traces" in params:
+            queries.append(query)
+        return real(seen, part, query, params)
+
+    monkeypatch.setattr(facts.Facts, "ask", noted)
+    return queries
+
+
+def test_a_fresh_process_asks_nothing_of_traces_that_was_asked_before(case: Case, asked: list[str]):
+    found = at_once(case)
+    assert asked
+    asked.clear()
+    assert looked(case) == found
+    assert not asked
+
+
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[] if how in FIRST else [pytest.mark.slow])
+                                 for how in BROKEN if how not in ("another segment's", "a link")])  # fmt: skip
+def test_what_was_asked_is_asked_anew_where_its_file_is_not_ours_to_the_last_byte(
+    case: Case, asked: list[str], how: str
+):
+    found, path = at_once(case), asked_of(case)
+    asked.clear()
+    BROKEN[how](file_of(case) if how.startswith("of a segment") else path)
+    assert looked(case) == found
+    assert asked
+    asked.clear()
+    assert looked(case) == found
+    assert not asked
+
+
+def test_the_files_of_a_segment_cannot_stand_for_each_other(case: Case, asked: list[str]):
+    found = at_once(case)
+    asked.clear()
+    shutil.copy(file_of(case), asked_of(case))
+    assert looked(case) == found
+    assert asked
+
+
+def test_what_was_asked_of_a_window_holds_for_the_next(case: Case):
+    for more in (0, 1, 2):
+        taken(case, [span for request in shop(33)[60 + 20 * more : 80 + 20 * more] for span in request])
+        assert looked(case) == at_once(case)
+        assert looked(case) == at_once(case)
+
+
 def test_nobody_elses_facts_count_and_other_rules_neither(case: Case, read: list[str | None]):
     looked(case, secret=b"of another")
     assert len(read) == 1
@@ -198,7 +257,7 @@ def test_without_a_place_for_them_it_is_done_without(case: Case, read: list[str 
     path.mkdir()
     (path / "in the way").touch()
     assert looked(case) == looked(case) == found
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert sorted(each.name for each in path.parent.iterdir()) == [path.name, f"{path.name}.asked"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sealed, "written", read_only)
         shutil.rmtree(path)
@@ -245,10 +304,10 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(case: Case, tmp_path:
 
 
 def test_what_is_too_much_is_not_kept(case: Case, monkeypatch: pytest.MonkeyPatch):
-    file_of(case).unlink()
+    shutil.rmtree(case.path / FACTS)
     monkeypatch.setattr(sealed, "_MOST", 10_000)
     looked(case)
-    assert not list((case.path / FACTS).iterdir())
+    assert not (case.path / FACTS).exists()
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_the_old_ones_and_the_next_writer_sweeps(case: Case):
@@ -260,17 +319,17 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_ones_and_the_ne
     )
     segment = case.telemetry / "000001-telemetry.duckdb"
     assert subprocess.run([sys.executable, "-c", dying, str(segment)], check=False).returncode == -9
-    assert len(list((case.path / FACTS).iterdir())) == 2
+    assert len(list((case.path / FACTS).iterdir())) == 3
     assert (case.path / FACTS / "000001-telemetry").read_bytes() == before
     looked(case)
     assert file_of(case).read_bytes() == before
 
 
 def test_facts_go_when_their_segment_does(case: Case):
-    for name in ("000099-telemetry", ".000001-telemetry.half"):
+    for name in ("000099-telemetry", "000099-telemetry.asked", ".000001-telemetry.half"):
         (case.path / FACTS / name).touch()
     taken(case, [span for request in shop(33)[60:61] for span in request])
-    assert file_of(case).name == "000001-telemetry"
+    assert sorted(path.name for path in (case.path / FACTS).iterdir()) == ["000001-telemetry", "000001-telemetry.asked"]
 
 
 def test_processes_that_learn_and_keep_the_same_at_once_say_the_same(case: Case, read: list[str | None]):
@@ -307,7 +366,7 @@ def test_the_command_keeps_them_for_the_next_and_they_stay_out_of_archive_and_le
         assert not any(".facts" in name for name in tar.getnames())
 
 
-def test_they_hold_no_message_and_no_attribute(tmp_path: Path):
+def test_they_hold_no_message_and_of_attributes_what_was_asked_of_the_segment(tmp_path: Path):
     story = Story()
     for n in range(5):
         told = story.span(n, error=True, user__name="ann-of-the-attributes")
@@ -317,3 +376,4 @@ def test_they_hold_no_message_and_no_attribute(tmp_path: Path):
     content = file_of(made).read_bytes()
     assert b"ValueError" in content
     assert b"ann-of" not in content
+    assert b"ann-of-the-message" not in asked_of(made).read_bytes()

@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, Final
 from shadowlab.writing import written
 
 _FOLDER: Final = ".facts"
+_ASKED: Final = ".asked"
 _SEAL: Final = 32
 """Bytes of it."""
 _MOST: Final = 1 << 30
@@ -36,6 +37,11 @@ class Sealed:
     path: Path
     key: bytes = field(repr=False)
     """The seal's, for this segment alone."""
+
+    @property
+    def asked(self) -> Sealed:
+        """The file of what was asked of the same segment."""
+        return Sealed(self.path.with_suffix(_ASKED), hmac.digest(self.key, _ASKED.encode(), "sha256"))
 
     def read(self, rules: bytes) -> memoryview | None:
         """What was written by these rules, mapped; None where that is not there, or not ours to the last byte."""
@@ -105,6 +111,6 @@ def sweep(folder: Path, stems: frozenset[str]) -> None:
         place.unlink()
     with contextlib.suppress(OSError):  # it is not there, or another person's
         for path in place.iterdir():
-            if path.name not in stems:
+            if path.name.removesuffix(_ASKED) not in stems:
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.spans import among, distinct
-from shadowlab.triage.tables import array
 
 _USERS = ("enduser.id", "enduser.pseudo.id", "user.id", "user.hash", "user", "customer.id", "session.id")
 _TENANTS = ("tenant.id", "tenant", "customer.id", "account.id", "organization.id")
@@ -59,12 +59,12 @@ def _least(column: Any, rows: Any, of: Any, many: int) -> Any:
     import numpy as np
     import pyarrow.compute as pc
 
-    texts = column.combine_chunks().dictionary_encode()
+    texts = encoded(column)
     place = np.zeros(len(texts.dictionary) + 1, dtype=np.int64)
-    place[np.asarray(pc.sort_indices(texts.dictionary))] = np.arange(len(texts.dictionary))
+    place[array(pc.sort_indices(texts.dictionary))] = np.arange(len(texts.dictionary))
     place[-1] = NOBODY
     least = np.full(many, NOBODY)
-    np.minimum.at(least, of, place[np.asarray(texts.indices.fill_null(-1))[rows]])
+    np.minimum.at(least, of, place[array(texts.indices, -1)[rows]])
     return least
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
+from shadowlab.triage import arrays
+from shadowlab.triage.arrays import array, arrow
 from shadowlab.triage.rules import CODES, MAX_CHARACTERS, MAX_TEMPLATE, STAGES, Rule
 
 _SPACES = "\u0020\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -45,12 +47,11 @@ def _holding(texts: Any, holds: str | Sequence[str]) -> Any:
 
 def templates(texts: Sequence[str]) -> list[str]:
     """The template of each text, in the texts' order; codes that say what went wrong stand behind it."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if not texts:
         return []
-    told = pc.utf8_slice_codeunits(pa.array(texts, pa.string()), 0, MAX_CHARACTERS)
+    told = pc.utf8_slice_codeunits(arrays.texts(texts), 0, MAX_CHARACTERS)
     codes = _codes(told)
     for rules in STAGES:
         alike = told.dictionary_encode()
@@ -64,8 +65,8 @@ def _codes(texts: Any) -> dict[int, str]:
     import numpy as np
     import pyarrow.compute as pc
 
-    rows = np.flatnonzero(pc.match_substring_regex(texts, CODES))
-    plain = pc.replace_substring_regex(texts.take(rows), f"[{_OPEN}{_CLOSE}]", _OTHER)
+    rows = np.flatnonzero(array(pc.match_substring_regex(texts, CODES)))
+    plain = pc.replace_substring_regex(texts.take(arrow(rows)), f"[{_OPEN}{_CLOSE}]", _OTHER)
     marked = pc.replace_substring_regex(plain, f"({CODES})", rf"{_OPEN}\1{_CLOSE}")
     found = (re.findall(f"{_OPEN}([^{_CLOSE}]*)", text) for text in marked.to_pylist())
     return {row: " ".join(sorted(set(map(_code, each)))) for row, each in zip(rows.tolist(), found, strict=True)}

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.triage.arrays import array
 from shadowlab.triage.charge import Charged
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.kin import NOWHERE, Kin
 from shadowlab.triage.raised import Raised
-from shadowlab.triage.tables import array
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 from shadowlab import errors, reading, times
 from shadowlab.records import Change
+from shadowlab.triage import chances
 from shadowlab.triage.burn import moment
 from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.facts import Facts
@@ -226,11 +227,9 @@ def _passed(seen: Facts, shift: Shift) -> Mapping[Version | None, Any]:
 
 def _carries(old_bad: int, old: int, new_bad: int, new: int) -> float | None:
     """The chance of so uneven a split, when the new one carries the errors and the old one does not."""
-    from scipy.stats import hypergeom
-
     if not old or not new or not new_bad or old_bad / old > _LEAK * new_bad / new:
         return None
-    p = float(hypergeom.sf(new_bad - 1, old + new, old_bad + new_bad, new))
+    p = float(chances.drawn(new_bad, old_bad + new_bad, taken=new, among=old + new))
     return p if p <= ALPHA else None
 
 

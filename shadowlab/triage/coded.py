@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.triage.arrays import array, encoded
+
 NONE = -1
 """Stands for a text that a row lacks."""
 
@@ -55,13 +57,9 @@ class Coded:
 def coded(column: Any) -> Coded:
     """A column of an Arrow table, of texts or of a dictionary of such."""
     import numpy as np
-    import pyarrow as pa
 
-    whole = pa.table({"text": column.dictionary_encode()}).unify_dictionaries().combine_chunks().column("text")
-    if not whole.num_chunks:
-        return Coded(np.zeros(0, dtype=np.int64), ())
-    texts = whole.chunk(0)
-    return Coded(np.asarray(texts.indices.fill_null(NONE)).astype(np.int64), texts.dictionary.to_pylist())
+    texts = encoded(column)
+    return Coded(array(texts.indices, NONE).astype(np.int64), texts.dictionary.to_pylist())
 
 
 def joined(told: Sequence[Coded]) -> Coded:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage.tables import array, keep
+from shadowlab.triage import arrays
+from shadowlab.triage.arrays import array, encoded
+from shadowlab.triage.tables import keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,8 @@ def read(con: Any) -> Drawn:
 
     chosen = con.sql("SELECT failing, weight FROM chosen ORDER BY rid").to_arrow_table()
     pairs = con.sql("SELECT rid, key, value FROM pairs SEMI JOIN chosen USING (rid)").to_arrow_table()
-    coded = [pairs.column(name).combine_chunks().dictionary_encode() for name in ("key", "value")]
-    key, value = (np.asarray(each.indices).astype(np.int64) for each in coded)
+    coded = [encoded(pairs.column(name)) for name in ("key", "value")]
+    key, value = (array(each.indices).astype(np.int64) for each in coded)
     nothing = np.zeros(len(chosen), dtype=np.int64)
     texts = [each.dictionary.to_pylist() for each in coded]
     told = Words(texts[0], texts[1], numbers(con, coded[1].dictionary))
@@ -124,9 +126,8 @@ def _features(key: Any, value: Any, failing: Any) -> tuple[Any, Features]:
 def numbers(con: Any, texts: Any) -> Any:
     """Texts of an Arrow array as numbers, NaN where one is none that is finite."""
     import numpy as np
-    import pyarrow as pa
 
-    keep(con, "spelled", pa.table({"place": np.arange(len(texts)), "text": texts}), temporary=True)
+    keep(con, "spelled", arrays.table({"place": np.arange(len(texts)), "text": texts}), temporary=True)
     found = con.execute("SELECT try_cast(text AS DOUBLE) AS number FROM spelled ORDER BY place").fetchnumpy()["number"]
     told: Any = np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
     return np.where(np.isfinite(told), told, np.nan)

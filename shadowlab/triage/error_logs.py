@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from shadowlab.triage import mask
+from shadowlab.triage import arrays, chances, mask
+from shadowlab.triage.arrays import arrow
 from shadowlab.triage.look import Look
 from shadowlab.triage.sampled import Sampled
 from shadowlab.triage.scene import Scene
@@ -141,7 +142,6 @@ def _listen(con: Any, store: Store, scene: Scene, sampled: Sampled, look: Look) 
 def _tell(con: Any, scene: Scene, sampled: Sampled, look: Look) -> None:
     """Tables `sampled`, `family`, spans near the window, and `err`, the errors in their traces."""
     import numpy as np
-    import pyarrow as pa
 
     of = {
         "sid": sampled.sid,
@@ -149,14 +149,18 @@ def _tell(con: Any, scene: Scene, sampled: Sampled, look: Look) -> None:
         "late": sampled.late,
         "service": look.seen.words("service", sampled.op),
     }
-    keep(con, "sampled", pa.table({**of, "parent": pa.array(sampled.above, mask=~sampled.below)}))
+    keep(con, "sampled", arrays.table({**of, "parent": arrow(sampled.above, ~sampled.below)}))
     kin, errors, near = scene.kin, scene.errors, scene.near
     spans = kin.spans
-    parent = pa.array(spans.above, mask=~spans.marked(BELOW))
-    keep(con, "family", pa.table({"sid": spans.sid, "parent": parent, "service": look.seen.words("service", spans.op)}))
-    service = pa.array([text or "" for text in errors.service.of(near).texts()], pa.string())
+    parent = arrow(spans.above, ~spans.marked(BELOW))
+    keep(
+        con,
+        "family",
+        arrays.table({"sid": spans.sid, "parent": parent, "service": look.seen.words("service", spans.op)}),
+    )
+    service = arrays.texts(text or "" for text in errors.service.of(near).texts())
     columns = {name: getattr(errors, name)[near] for name in ("sid", "tid")}
-    keep(con, "err", pa.table({"eid": np.asarray(near), "service": service, **columns}))
+    keep(con, "err", arrays.table({"eid": np.asarray(near), "service": service, **columns}))
 
 
 def _name(con: Any) -> None:
@@ -171,13 +175,11 @@ def _name(con: Any) -> None:
 
 def _risen(con: Any) -> list[dict[str, Any]]:
     """Templates that more requests hold than before, by chance once in a thousand triages."""
-    from scipy.stats import hypergeom
-
     rows = dicts(con, _HELD)
     found = []
     for row in rows:
         every, held = row["all_late"] + row["all_early"], row["late"] + row["early"]
-        p = float(hypergeom.sf(row["late"] - 1, every, held, row["all_late"]))
+        p = float(chances.drawn(row["late"], held, taken=row["all_late"], among=every))
         if row["late"] >= _LEAST and row["all_early"] and p * len(rows) <= ALPHA:
             found.append(row)
     return found
@@ -185,12 +187,10 @@ def _risen(con: Any) -> list[dict[str, Any]]:
 
 def _untraced(con: Any) -> dict[str, list[str]]:
     """Records in no trace that came up, in words, by service."""
-    from scipy.stats import binom
-
     told: dict[str, list[str]] = defaultdict(list)
     rows = dicts(con, _ALONE)
     for row in rows:
-        p = float(binom.sf(row["late"] - 1, row["late"] + row["early"], 0.5))
+        p = chances.hit(row["late"], of=row["late"] + row["early"], share=0.5)
         if row["service"] and row["late"] >= _LEAST and p * len(rows) <= ALPHA:
             told[row["service"]].append(
                 f"its error records “{row['one']}” came up: {row['early']:,} to {row['late']:,}"
@@ -199,10 +199,4 @@ def _untraced(con: Any) -> dict[str, list[str]]:
 
 
 def _kept(con: Any, name: str, columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> None:
-    import pyarrow as pa
-
-    keep(
-        con,
-        name,
-        pa.table({column: pa.array([row[n] for row in rows], pa.string()) for n, column in enumerate(columns)}),
-    )
+    keep(con, name, arrays.table({column: arrays.texts(row[n] for row in rows) for n, column in enumerate(columns)}))

@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Any
 
+from shadowlab.triage.arrays import array, arrow, dictionary
 from shadowlab.triage.noted import Made, Note
 from shadowlab.triage.spans import NEVER, REQUEST, Operation, Part, Spans, Traces, among, distinct, joined
-from shadowlab.triage.tables import Store, array, ask_alone
+from shadowlab.triage.tables import Store, ask_alone
 
 _MOST_STACKS = 100
 """Of a part, which are kept."""
@@ -31,7 +32,7 @@ UNION SELECT hash(trace_id) FROM logs WHERE trace_id IS NOT NULL"""
 _STACK = "SELECT stack FROM errors WHERE error_id = $error AND at_ns = $at AND stack <> ''"
 """The time is asked for so that no more is read; nothing but events has a stack."""
 _BY_OPERATION: Note[tuple[Any, Any]] = Note()
-_REQUESTS: Note[Spans] = Note()
+_REQUESTS: Note[tuple[Any, Any]] = Note()
 _NEWEST: Note[dict[int, int]] = Note()
 _ANSWERING: Note[set[int]] = Note()
 _BESIDE: Note[Any] = Note()
@@ -40,7 +41,7 @@ _STACKS: Note[dict[int, str]] = Note()
 """Stacks that were asked for, by their error's id."""
 Answer = tuple[Question, Any, Any]
 """What was asked of single traces: the question, of which traces, and the answer as an Arrow table."""
-_TOLD: Note[dict[str, Answer]] = Note()
+TOLD: Note[dict[str, Answer]] = Note()
 """Such answers by name."""
 
 
@@ -119,21 +120,21 @@ class Facts:
         return self.each(_BY_OPERATION, own)
 
     @property
-    def requests(self) -> list[Spans]:
-        """The spans of each part that are requests, seen from the service that answers them."""
+    def requests(self) -> list[tuple[Any, Any]]:
+        """Of each part the places of the spans that are requests, seen from who answers them, and when they ended."""
         import numpy as np
 
-        def own(part: Part) -> Spans:
-            return part.spans.take(np.flatnonzero(part.spans.marked(REQUEST)))
+        def own(part: Part) -> tuple[Any, Any]:
+            rows = np.flatnonzero(part.spans.marked(REQUEST)).astype(np.int32)
+            return rows, part.spans.at_ns[rows]
 
         return self.each(_REQUESTS, own)
 
     def answered(self, low_ns: int, high_ns: int) -> Spans:
         """The requests that ended after `low_ns` and not after `high_ns`."""
-        import numpy as np
-
         return joined(Spans, [
-            part.take(np.flatnonzero(((at_ns := part.at_ns) > low_ns) & (at_ns <= high_ns))) for part in self.requests
+            part.spans.take(rows[(at_ns > low_ns) & (at_ns <= high_ns)])
+            for part, (rows, at_ns) in zip(self.parts, self.requests, strict=True)
         ])  # fmt: skip
 
     @cached_property
@@ -186,13 +187,13 @@ class Facts:
 
     def answering(self) -> set[int]:
         """The operations that are requests, by their places."""
+        import numpy as np
 
-        def own(part: Part) -> set[int]:
-            import numpy as np
+        def own(part: Part, rows: Any) -> set[int]:
+            return set(np.flatnonzero(np.bincount(part.spans.op[rows])).tolist())
 
-            return set(np.unique(part.spans.op[part.spans.marked(REQUEST)]).tolist())
-
-        return set().union(*self.each(_ANSWERING, own))
+        told = zip(self.parts, self.requests, strict=True)
+        return set().union(*(_ANSWERING.once(part, partial(own, rows=rows)) for part, (rows, _) in told))
 
     def ask(self, part: int, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Any:
         """What a query over the views says of one part alone, as an Arrow table."""
@@ -219,10 +220,7 @@ class Facts:
 
     def words(self, column: str, op: Any) -> Any:
         """A column of the operations of some spans, as an Arrow array of texts."""
-        import pyarrow as pa
-
-        texts = pa.array([getattr(each, column) for each in self.operations], pa.string())
-        return pa.DictionaryArray.from_arrays(pa.array(op, pa.int32()), texts)
+        return dictionary(op, [getattr(each, column) for each in self.operations])
 
     def told(
         self,
@@ -265,7 +263,7 @@ class Facts:
         import pyarrow as pa
 
         part = self.parts[number]
-        kept = _TOLD.once(part, lambda _: {})
+        kept = TOLD.once(part, lambda _: {})
         question, known, table = _covering(question, kept.get(name))
         if table is None or not among(here, known).all():
             fresh = wide[~among(wide, known)]
@@ -274,7 +272,7 @@ class Facts:
                     "last": int(part.traces.end_ns[of].max(initial=NEVER))}  # fmt: skip
             more = ask(number, {"traces": fresh.tolist(), **ends, **_named(question[1])})
             known, table = distinct(known, fresh), more if table is None else pa.concat_tables([table, more])
-        own = table.filter(pa.array(among(array(table.column("tid")), here))) if len(here) < len(known) else table
+        own = table.filter(arrow(among(array(table.column("tid")), here))) if len(here) < len(known) else table
         if len(known) > 2 * len(here) + _SPARE:
             known, table = here, own
         kept[name] = question, known, table

@@ -16,7 +16,8 @@ from functools import lru_cache
 from typing import Any
 
 from shadowlab import errors
-from shadowlab.triage import mask
+from shadowlab.triage import arrays, mask
+from shadowlab.triage.arrays import dictionary
 from shadowlab.triage.coded import NONE, Coded
 from shadowlab.triage.raised import Raised
 from shadowlab.triage.readings import VERSION, Read, Reading, rules
@@ -137,18 +138,14 @@ def _signature(*parts: object) -> str:
 def kept(raised: Raised, signed: Signed, prefixes: Sequence[str] = ()) -> Any:
     """An Arrow table of every error's fingerprint (`error_id`, `fingerprint`) and its reading."""
     import numpy as np
-    import pyarrow as pa
-
-    def column(place: Any, words: Iterable[object]) -> Any:
-        return pa.DictionaryArray.from_arrays(pa.array(place, pa.int32()), pa.array(words, pa.string()))
 
     texts = zip(*signed.readings, strict=True) if signed.readings else [()] * len(Reading._fields)
     said = dict(zip(Reading._fields, texts, strict=True))
-    causes = pa.array(said.pop("causes"), pa.list_(pa.string())).take(pa.array(signed.reading))
-    return pa.table({
-        "error_id": raised.error_id, "fingerprint": column(signed.group, signed.fingerprints), "causes": causes,
-        **{name: column(signed.reading, words) for name, words in said.items()},
-        "rules": column(np.zeros(len(signed.reading)), [rules(prefixes)]),
+    causes = arrays.lists(said.pop("causes")).take(arrays.arrow(signed.reading))
+    return arrays.table({
+        "error_id": raised.error_id, "fingerprint": dictionary(signed.group, signed.fingerprints), "causes": causes,
+        **{name: dictionary(signed.reading, words) for name, words in said.items()},
+        "rules": dictionary(np.zeros(len(signed.reading)), [rules(prefixes)]),
     })  # fmt: skip
 
 

@@ -1,19 +1,20 @@
 """Facts that outlive the process: what was learned of each segment, in a sealed file of Arrow tables beside it.
 
 They are what reading the segment again would give. Of texts there are names, ids and templates: the segment holds them,
-or what triage keeps of errors in the case.
+or what triage keeps of errors in the case. What was asked of single traces lies in a file of its own; see `answers`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import lru_cache, partial
-from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shadowlab.triage import answers, arrays
+from shadowlab.triage.arrays import array, arrow, dictionary, texts
 from shadowlab.triage.coded import NONE, Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
@@ -59,6 +60,7 @@ def load(sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], lis
     rules = (words.schema.metadata or {}).get(b"rules", b"").decode()
     NOTED.keep(part, (rules, Read(_columns(readings)["reading"], listed)))
     _KEPT.keep(part, rules)
+    answers.load(part, sealed, _rules())
     return part
 
 
@@ -69,48 +71,51 @@ def keep(seen: Facts) -> None:
         rules, _ = NOTED.of(part)
         if _KEPT.known(part) != rules:
             tables = list(_tables(seen, part))
-            file.write(_rules(), sum(table.nbytes for table in tables), partial(_fill, tables))
+            file.write(_rules(), sum(table.nbytes for table in tables), partial(arrays.write, tables))
             _KEPT.keep(part, rules)
+        answers.keep(part, file, _rules())
 
 
 def _tables(seen: Facts, part: Part) -> Iterator[Any]:
     """What `load` reads, in that order."""
     import numpy as np
-    import pyarrow as pa
 
     used = np.flatnonzero(np.bincount(part.spans.op, minlength=len(seen.hashes)))
     place = np.zeros(len(seen.hashes), dtype=np.int32)
     place[used] = np.arange(len(used))
-    named = pa.schema([("op", pa.uint64()), *((name, pa.string()) for name in Operation._fields)])
-    rows = [{"op": seen.hashes[n], **seen.operations[n]._asdict()} for n in used.tolist()]
-    yield pa.Table.from_pylist(rows, schema=named)
+    named = [seen.operations[n] for n in used.tolist()]
+    yield arrays.table({
+        "op": np.array([seen.hashes[n] for n in used.tolist()], dtype=np.uint64),
+        **{name: texts(getattr(op, name) for op in named) for name in Operation._fields},
+    })  # fmt: skip
     weight = {"weight": part.spans.weight} if part.sampled else {}
     plain = {each.name: getattr(part.spans, each.name) for each in fields(Spans) if each.name not in ("op", "weight")}
     own = part.spans.op if _is_same(used) else place[part.spans.op]
-    yield pa.table({**plain, "op": own, **weight})
-    yield pa.table({each.name: getattr(part.traces, each.name) for each in fields(Traces)})
-    beside = [("what", pa.string()), ("first_ns", pa.int64()), ("last_ns", pa.int64()), ("loud", pa.bool_()),
-              ("flags", pa.bool_())]  # fmt: skip
-    yield pa.Table.from_pylist([{"what": what, **asdict(of)} for what, of in part.beside.items()], pa.schema(beside))
+    yield arrays.table({**plain, "op": own, **weight})
+    yield arrays.table({each.name: getattr(part.traces, each.name) for each in fields(Traces)})
+    yield arrays.table({"what": texts(part.beside), **{each.name: _column(part.beside.values(), each.name)
+                                                        for each in fields(Beside)}})  # fmt: skip
     yield ERRORS.of(part)
     at = PLACES.of(part)
-    name = pa.DictionaryArray.from_arrays(pa.array(at.name.code, pa.int32(), mask=at.name.code == NONE), at.name.words)
-    yield pa.table({**{each.name: getattr(at, each.name) for each in fields(Places)}, "name": name})
+    name = dictionary(at.name.code, at.name.words, at.name.code == NONE)
+    yield arrays.table({**{each.name: getattr(at, each.name) for each in fields(Places)}, "name": name})
     rules, read = NOTED.of(part)
-    yield pa.table({"reading": read.reading})
-    said = [("path", pa.string()), ("causes", pa.list_(pa.string())), ("root_type", pa.string()),
-            ("template", pa.string()), ("root_template", pa.string()), ("own", pa.string())]  # fmt: skip
-    schema = pa.schema(said, metadata={"rules": rules})
-    yield pa.Table.from_pylist([{**word._asdict(), "causes": list(word.causes)} for word in read.words], schema)
+    yield arrays.table({"reading": read.reading})
+    said = {name: [getattr(word, name) for word in read.words] for name in Reading._fields}
+    causes = arrays.lists(said.pop("causes"))
+    words = arrays.table({"causes": causes, **{name: texts(told) for name, told in said.items()}})
+    yield words.replace_schema_metadata({"rules": rules})
 
 
-def _fill(tables: Sequence[Any], file: RawIOBase) -> None:
-    import pyarrow as pa
+def _column(told: Iterable[Beside], name: str) -> Any:
+    """Stamps that may be missing, or what is so or not."""
+    import numpy as np
 
-    sink = pa.PythonFile(file, "w")
-    for table in tables:
-        with pa.ipc.new_stream(sink, table.schema) as stream:
-            stream.write_table(table.combine_chunks())
+    values = [getattr(each, name) for each in told]
+    kind = bool if name in ("loud", "flags") else np.int64
+    return arrow(
+        np.array([each or 0 for each in values], dtype=kind), np.array([each is None for each in values], bool)
+    )
 
 
 def _columns(table: Any) -> dict[str, Any]:
@@ -122,10 +127,10 @@ def _columns(table: Any) -> dict[str, Any]:
     for name, column in zip(table.column_names, table.columns, strict=True):
         whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         if pa.types.is_dictionary(whole.type):
-            codes = np.asarray(whole.indices.fill_null(NONE)).astype(np.int64)
+            codes = array(whole.indices, NONE).astype(np.int64)
             told[name] = Coded(codes, whole.dictionary.to_pylist())
         else:
-            told[name] = whole.to_numpy(zero_copy_only=False)
+            told[name] = array(whole)
     return told
 
 

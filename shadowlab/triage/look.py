@@ -8,7 +8,7 @@ from typing import Any
 
 from shadowlab import errors
 from shadowlab.records import Change
-from shadowlab.triage import changes
+from shadowlab.triage import arrays, changes
 from shadowlab.triage.burn import LONGEST, requests
 from shadowlab.triage.clocks import RIGHT, Clock
 from shadowlab.triage.facts import Facts
@@ -47,6 +47,7 @@ class Look:
 
 def broken(store: Store, seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int, weight: str) -> Any:
     """The requests of the window that are bad, by objective, as an Arrow table."""
+    import numpy as np
     import pyarrow as pa
 
     parts, params = [], []
@@ -62,8 +63,8 @@ def broken(store: Store, seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns:
         if (whose := _blamed(store, specs)) is None:
             raise
         raise whose from exc
-    ids, weights = dict.fromkeys(("tid", "sid"), pa.uint64()), dict.fromkeys(("weight", "allowed"), pa.float64())
-    nothing = pa.schema({"spec": pa.int32(), **ids, **weights}).empty_table()
+    kinds = {"spec": np.int32, "tid": np.uint64, "sid": np.uint64, "weight": float, "allowed": float}
+    nothing = arrays.table({name: np.zeros(0, dtype=kind) for name, kind in kinds.items()})
     return pa.concat_tables([nothing, *_of_services(seen, specs, low_ns=low_ns, high_ns=high_ns), *asked])
 
 
@@ -84,7 +85,6 @@ def _blamed(store: Store, specs: Sequence[ObjectiveSpec]) -> errors.ObjectiveErr
 def _of_services(seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, high_ns: int) -> list[Any]:
     """The same for objectives that count all requests of a service."""
     import numpy as np
-    import pyarrow as pa
 
     spans = seen.answered(low_ns, high_ns)
     spans = spans.take(np.flatnonzero(spans.start_ns > low_ns - LONGEST))
@@ -98,5 +98,5 @@ def _of_services(seen: Facts, specs: Sequence[ObjectiveSpec], *, low_ns: int, hi
         bad = of.take(of.marked(BAD))
         allowed = max(1.0, float(of.weight.sum()) * (1 - spec.target))
         columns = {"spec": np.full(len(bad.sid), n, dtype=np.int32), "tid": bad.tid, "sid": bad.sid}
-        told.append(pa.table({**columns, "weight": bad.weight, "allowed": np.full(len(bad.sid), allowed)}))
+        told.append(arrays.table({**columns, "weight": bad.weight, "allowed": np.full(len(bad.sid), allowed)}))
     return told

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shadowlab.triage import applied
+from shadowlab.triage import applied, arrays
+from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.rules import LOG_STAGES, MAX_CHARACTERS, MAX_TEMPLATE, Rule
 from shadowlab.triage.rules import VERSION as VERSION
 
@@ -57,15 +58,14 @@ def templates(texts: Sequence[str], *, logs: bool = False) -> list[str]:
 def _of_records(texts: list[str]) -> list[str]:
     import duckdb
     import numpy as np
-    import pyarrow as pa
 
     with duckdb.connect() as con:
-        con.register("given", pa.table({"text": pa.array(texts, pa.string()), "n": np.arange(len(texts))}))
+        con.register("given", arrays.table({"text": arrays.texts(texts), "n": np.arange(len(texts))}))
         con.execute("CREATE TABLE texts AS FROM given")
         found = con.sql(f"SELECT template FROM ({query('texts')}) ORDER BY n").to_arrow_table()
-    alike = found["template"].combine_chunks().dictionary_encode()
+    alike = encoded(found["template"])
     words = np.array(alike.dictionary.to_pylist(), dtype=object)
-    told: list[str] = words[alike.indices.to_numpy()].tolist()
+    told: list[str] = words[array(alike.indices)].tolist()
     return told
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from shadowlab.triage import chances
 from shadowlab.triage.clocks import Clock
 
 _WITHIN = 150.0
@@ -38,7 +39,6 @@ class Onset:
 def onset(at_ns: Any, failing: Any) -> Onset | None:
     """When the share of `failing` (booleans) rose along `at_ns` (integers, ascending); None when no rise is proved."""
     import numpy as np
-    from scipy.stats import hypergeom
 
     at_ns, failing = np.asarray(at_ns, dtype=np.int64), np.asarray(failing, dtype=bool)
     n, total = len(failing), int(failing.sum())
@@ -53,7 +53,7 @@ def onset(at_ns: Any, failing: Any) -> Onset | None:
         return None
     best = int(np.argmax(likelihood))
     candidates = 2 * total
-    p = min(1.0, float(hypergeom.sf(total - before[best] - 1, n, total, n - best)) * candidates)
+    p = min(1.0, float(chances.drawn(total - before[best], total, taken=n - best, among=n)) * candidates)
     if p > ALPHA:
         return None
     within = np.flatnonzero(likelihood >= likelihood[best] - np.log(_WITHIN))
@@ -69,6 +69,6 @@ def onset(at_ns: Any, failing: Any) -> Onset | None:
 
 def _log_likelihood(hits: Any, of: Any) -> Any:
     """Of `hits` among `of` at their own rate; 0 log 0 is 0."""
-    from scipy.special import xlogy
+    import numpy as np
 
-    return xlogy(hits, hits) + xlogy(of - hits, of - hits) - xlogy(of, of)
+    return sum(sign * each * np.log(np.maximum(each, 1)) for sign, each in ((1, hits), (1, of - hits), (-1, of)))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from shadowlab.triage import coded
+from shadowlab.triage.arrays import array, arrow
 from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import NEVER, Part, among
-from shadowlab.triage.tables import array
 
 QUERY = """
 SELECT trace_id, span_id, service, operation, at_ns, exception_type, coalesce(stack <> '', false) AS stacked, error_id,
@@ -92,7 +92,7 @@ def _of_part(part: Part) -> Raised:
     return Raised(
         part=np.zeros(len(table), dtype=np.int64),
         row=np.arange(len(table)),
-        at_ns=array(table.column("at_ns").fill_null(NEVER)),
+        at_ns=array(table.column("at_ns"), NEVER),
         **plain,
         **{name: coded.coded(table.column(of)) for name, of in words.items()},
     )
@@ -119,7 +119,7 @@ def text_of(seen: Facts, errors: Raised, rows: Any, column: str) -> list[str | N
     told: list[str | None] = [None] * len(rows)
     for part in np.unique(errors.part[rows]).tolist():
         here = np.flatnonzero(errors.part[rows] == part)
-        found = ERRORS.of(seen.parts[part]).column(column).take(errors.row[rows[here]])
+        found = ERRORS.of(seen.parts[part]).column(column).take(arrow(errors.row[rows[here]]))
         for place, text in zip(here.tolist(), found.to_pylist(), strict=True):
             told[place] = text
     return told

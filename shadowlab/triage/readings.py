@@ -14,13 +14,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from shadowlab.triage import bare, coded, frames, mask
+from shadowlab.triage.arrays import array, arrow, texts
 from shadowlab.triage.chains import Chain, chain
 from shadowlab.triage.coded import NONE, Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.raised import ERRORS, RAISED, Raised
 from shadowlab.triage.spans import among
-from shadowlab.triage.tables import array, signature
+from shadowlab.triage.tables import signature
 
 VERSION = 1
 _GRPC = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -142,12 +143,12 @@ def _texts(seen: Facts, part: int, rows: Any, texts: Any) -> Any:
     """What some errors of a part are read from, as an Arrow table; of `texts`, which are those of all its errors."""
     import numpy as np
 
-    errors = ERRORS.of(seen.parts[part]).select(["error_id", "sid", "operation", "exception_type"]).take(rows)
+    errors = ERRORS.of(seen.parts[part]).select(["error_id", "sid", "operation", "exception_type"]).take(arrow(rows))
     ids = array(texts.column("error_id"))
     order = np.argsort(ids, kind="stable")
     at = order[ids[order].searchsorted(array(errors.column("error_id")))]
     for name in ("exception_message", "stackless", "chained", "shown"):
-        errors = errors.append_column(name, texts.column(name).take(at))
+        errors = errors.append_column(name, texts.column(name).take(arrow(at)))
     return errors
 
 
@@ -213,14 +214,14 @@ def _known(known: Any, asked: str, wanted: Any) -> tuple[Any, Read]:
     nothing = np.zeros(0, dtype=np.uint64), Read(np.zeros(0, dtype=np.int64), ())
     if known is None or not {"error_id", "rules", *Reading._fields} <= set(known.column_names):
         return nothing
-    known = known.filter(np.isin(array(known.column("error_id")), wanted))
-    known = known.filter(pc.equal(known.column("rules"), asked))
+    known = known.filter(arrow(np.isin(array(known.column("error_id")), wanted)))
+    known = known.filter(pc.equal(known.column("rules"), texts([asked])[0]))
     if not len(known):
         return nothing
     ids = array(known.column("error_id"))
     order = np.argsort(ids)
     place = known.column_names.index("causes")
-    known = known.set_column(place, "causes", pc.binary_join(known.column("causes"), "\n"))
+    known = known.set_column(place, "causes", pc.binary_join(known.column("causes"), texts(["\n"])[0]))
     return ids[order], _told(known).of(order)
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
 from shadowlab.triage import lasting, raised
+from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
-from shadowlab.triage.tables import Store, array, ask_alone
+from shadowlab.triage.tables import Store, ask_alone
 
 _MOST_KEPT = 10_000_000
 """Spans whose facts are kept, about half a gigabyte; of more, those of the segments that were used last."""
@@ -126,12 +127,12 @@ def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callab
         asked = (_SPANS, _TRACES, _BESIDE, raised.QUERY)
         table, traces, beside, errors = pool.map(partial(ask_alone, store, name), asked)
     columns = {name: array(table.column(name)) for name in ("tid", "sid", "above", "start_ns", "end_ns", "marks")}
-    keyed = table.column("op").combine_chunks().dictionary_encode()
+    keyed = encoded(table.column("op"))
     op = np.array(coded(keyed.dictionary.to_pylist(), lambda: ask_alone(store, name, _OPERATIONS)), dtype=np.int32)
     sampled = table.column("weight").null_count < len(table)
     one = np.broadcast_to(np.float64(1), len(table))
-    weight = array(table.column("weight").fill_null(1.0)) if sampled else one
-    spans = Spans(**columns, op=op[np.asarray(keyed.indices)] if len(op) else op, weight=weight)
+    weight = array(table.column("weight"), 1.0) if sampled else one
+    spans = Spans(**columns, op=op[array(keyed.indices)] if len(op) else op, weight=weight)
     order = np.argsort(spans.start_ns, kind="stable")
     whole = Traces(*(array(traces.column(each.name)) for each in fields(Traces)))
     by_id = np.argsort(whole.tid)

@@ -8,9 +8,9 @@ there is, or three times as many waiting.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Any
 
 from shadowlab.triage.facts import Facts
+from shadowlab.triage.mann_whitney import p_value
 from shadowlab.triage.tables import Store
 
 ALPHA = 0.001
@@ -40,7 +40,7 @@ def saturated(store: Store, seen: Facts, *, low_ns: int, high_ns: int) -> dict[s
     told: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         early, late = row["early"] or [], row["late"] or []
-        if min(len(early), len(late)) < _LEAST or _by_chance(early, late) * len(rows) > ALPHA:
+        if min(len(early), len(late)) < _LEAST or p_value(late, early) * len(rows) > ALPHA:
             continue
         words = _words(row["kind"], sorted(early), sorted(late))
         if words:
@@ -55,10 +55,3 @@ def _words(kind: str, early: list[float], late: list[float]) -> str:
     if kind == "queue" and high >= 1 and late[len(late) // 2] >= GROWN * before:
         return f"grew from {before:,.0f} to {high:,.0f}"
     return ""
-
-
-def _by_chance(early: list[float], late: list[float]) -> float:
-    from scipy.stats import mannwhitneyu
-
-    told: Any = mannwhitneyu(late, early, alternative="greater")
-    return float(told.pvalue)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.affected import Affected, affected
+from shadowlab.triage.arrays import array
 from shadowlab.triage.breaks import Breaks, breaks
 from shadowlab.triage.charge import Charged, charge
 from shadowlab.triage.facts import Facts
@@ -17,7 +18,6 @@ from shadowlab.triage.places import Places, placed
 from shadowlab.triage.raised import Raised, raised
 from shadowlab.triage.readings import readings
 from shadowlab.triage.spans import among, distinct
-from shadowlab.triage.tables import array
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Blamed
-from shadowlab.triage import error_logs, saturation
+from shadowlab.triage import chances, error_logs, saturation
 from shadowlab.triage.burn import USUAL, since
 from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
@@ -187,20 +187,16 @@ def _erring(
 
 def _more(seen: float, late: float, before: float, early: float) -> float:
     """The chance of so many of all broken requests in the window, were its rate that of before."""
-    from scipy.stats import binom
-
-    return float(binom.sf(round(seen) - 1, round(seen + before), late / (late + early)))
+    return chances.hit(round(seen), of=round(seen + before), share=late / (late + early))
 
 
 def _silent(usual: Sequence[Call], evidence: Evidence) -> None:
     """Calls that a service answered before the window and does not answer now."""
-    from scipy.stats import hypergeom
-
     for call in usual:
         both, silent = call.late + call.early, call.late_silent + call.early_silent
         if min(call.late, call.early) < 10:
             continue
-        p = float(hypergeom.sf(call.late_silent - 1, both, silent, call.late))
+        p = float(chances.drawn(call.late_silent, silent, taken=call.late, among=both))
         before = call.early_silent / call.early
         more = call.late_silent - before * call.late
         if p * len(usual) <= ALPHA and more >= 0.01 * call.late:
@@ -238,12 +234,11 @@ def _longer(early: Any, late: Any) -> float:
     The second sees what strikes few requests; twice the smaller of both (Bonferroni).
     """
     import numpy as np
-    from scipy.stats import hypergeom
 
     by_rank = p_value(late, early)
     bound = np.quantile(early, 0.98)
     beyond = int((late > bound).sum()), int((early > bound).sum())
-    by_tail = float(hypergeom.sf(beyond[0] - 1, len(late) + len(early), sum(beyond), len(late)))
+    by_tail = float(chances.drawn(beyond[0], sum(beyond), taken=len(late), among=len(late) + len(early)))
     return 2 * min(by_rank, by_tail)
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from shadowlab.triage.arrays import array, arrow, encoded
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
 from shadowlab.triage.facts import Facts, Operations
 from shadowlab.triage.requests import answered
 from shadowlab.triage.spans import BAD, Spans, distinct, joined
-from shadowlab.triage.tables import array
 
 MOST = 2_000
 _SPARE = 400
@@ -174,38 +174,29 @@ def _texts(
     """What is told of traces, and of the requests in them with the text of each trace's id; and the words."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    in_time = pc.and_(pc.greater(said["at_ns"], low_ns), pc.less_equal(said["at_ns"], high_ns))
-    said = said.filter(in_time)
+    at_ns = array(said["at_ns"])
+    said = said.filter(arrow((at_ns > low_ns) & (at_ns <= high_ns)))
     both = {name: pa.chunked_array([*said[name].chunks, *own[name].chunks], own[name].type)
             for name in ("key", "value")}  # fmt: skip
-    codes = {name: _one(column) for name, column in both.items()}
-    services = _one(said["service"])
+    codes = {name: encoded(column) for name, column in both.items()}
+    services = encoded(said["service"])
     many = len(said)
     tid, sid = array(said["tid"]), array(own["sid"])
-    keys, values = (np.asarray(codes[name].indices).astype(np.int64) for name in ("key", "value"))
+    keys, values = (array(codes[name].indices).astype(np.int64) for name in ("key", "value"))
     by_trace, by_request = np.argsort(tid), np.argsort(sid)
-    service, root = np.asarray(services.indices), array(said["root"])
+    service, root = array(services.indices), array(said["root"])
     said_of = _Told(*(each[by_trace] for each in (tid, keys[:many], values[:many], service, root)))
     nobody = np.zeros(len(own), dtype=np.int64)
     told_of = _Told(*(each[by_request] for each in (sid, keys[many:], values[many:], nobody, nobody)))
-    ids = _one(own["trace_id"])
+    ids = encoded(own["trace_id"])
     first = np.unique(array(own["tid"]), return_index=True)
     names = ids.dictionary.to_pylist()
-    at = np.asarray(ids.indices)[first[1]].tolist()
+    at = array(ids.indices)[first[1]].tolist()
     texts = {tid: names[n] for tid, n in zip(first[0].tolist(), at, strict=True)}
     words = Words(codes["key"].dictionary.to_pylist(), codes["value"].dictionary.to_pylist(),
                   numbers(con, codes["value"].dictionary))  # fmt: skip
     return said_of, (told_of, texts), (words, services.dictionary.to_pylist())
-
-
-def _one(column: Any) -> Any:
-    """A column of texts as one Arrow array with one dictionary."""
-    import pyarrow as pa
-
-    whole = pa.table({"text": column}).unify_dictionaries().combine_chunks().column("text")
-    return whole.chunk(0) if whole.num_chunks else pa.array([], pa.dictionary(pa.int32(), pa.string()))
 
 
 @dataclass(frozen=True, slots=True)

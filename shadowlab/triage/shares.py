@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.records import Contrast
+from shadowlab.triage import chances
 from shadowlab.triage.drawn import Drawn
 
 Q = 0.05
@@ -39,7 +40,6 @@ def sizes(drawn: Drawn) -> Sizes:
 def fisher(rows: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[float | None]:
     """One-sided exact chances; None where no outcome could have been significant. Equal rows are worked out once."""
     import numpy as np
-    from scipy.stats import hypergeom
 
     if not rows:
         return []
@@ -47,10 +47,10 @@ def fisher(rows: Sequence[Mapping[str, Any]], sizes: Sizes) -> list[float | None
     seen, place = np.unique([(row["support"], row["a"]) for row in rows], axis=0, return_inverse=True)
     support, a = seen.T
     kinds, of = np.unique(support, return_inverse=True)
-    least = hypergeom.sf(np.minimum(kinds, failing) - 1, n, kinds, failing)[of.reshape(-1)]
+    least = chances.drawn(np.minimum(kinds, failing), kinds, taken=failing, among=n)[of.reshape(-1)]
     able = least <= Q
     chance = np.full(len(seen), np.nan)
-    chance[able] = hypergeom.sf(a[able] - 1, n, support[able], failing)
+    chance[able] = chances.drawn(a[able], support[able], taken=failing, among=n)
     return [None if np.isnan(p) else float(p) for p in chance[place.reshape(-1)]]
 
 

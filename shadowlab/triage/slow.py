@@ -9,11 +9,11 @@ from typing import Any
 
 from shadowlab.records import Objective
 from shadowlab.triage import exemplars, shapes
+from shadowlab.triage.arrays import array
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.look import Look
 from shadowlab.triage.slo import ObjectiveSpec
 from shadowlab.triage.spans import BELOW, NEVER, Spans
-from shadowlab.triage.tables import array
 
 Recordings = Mapping[str, tuple[str, ...]]
 """By trace."""

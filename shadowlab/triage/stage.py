@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
@@ -79,7 +78,6 @@ def triage(
     there = remote.measured(archive, specs, at_ns=at_ns, low_ns=low_ns, data=data)
     with ThreadPoolExecutor(max_workers=2) as pool, workshop() as con:  # DuckDB works outside the interpreter's lock
         # (1): what the telemetry alone answers starts at once
-        statistics = pool.submit(import_module, "scipy.stats")  # by one thread: two that meet in it may wait for ever
         measuring = pool.submit(burn.measure, store, seen, specs, at_ns=at_ns, low_ns=low_ns, data=there.data,
                                 weight=weight, there=there.tallies)  # fmt: skip
         sampling = pool.submit(sample, seen, low_ns=low_ns, high_ns=at_ns)
@@ -91,7 +89,6 @@ def triage(
         loud = [trace for trace in services.loud(store, seen, low_ns=low_ns, high_ns=at_ns) if trace is not None]
         around = scene(pool, seen, bad, loud, low_ns=low_ns, high_ns=at_ns, prefixes=source_frames,
                        corrections=corrections, known=known)  # fmt: skip
-        statistics.result()
         measured, tallies = measuring.result()
         sampled, shifts = sampling.result(), shifting.result()
         # (3): what is to blame needs both

@@ -77,11 +77,6 @@ def keep(con: Any, name: str, table: Any, columns: str = "*", *, temporary: bool
     con.unregister("incoming")
 
 
-def array(column: Any) -> Any:
-    """A column of an Arrow table without gaps, as a NumPy array."""
-    return column.combine_chunks().to_numpy(zero_copy_only=False)  # `numpy.asarray` takes four times as long
-
-
 def signature(parts: Sequence[object]) -> str:
     """Sixteen hexadecimal digits that stand for `parts`, anywhere and for ever."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from shadowlab.telemetry import questions
+from shadowlab.triage.arrays import array, arrow, texts
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.selector import Condition
 from shadowlab.triage.spans import BAD, Spans
@@ -72,7 +73,8 @@ def of_facts(seen: Facts, services: Collection[str], end_ns: int, ages: Sequence
     step_ns, oldest = math.gcd(*ages), max(ages)
     slots = -(-oldest // step_ns)
     told: dict[str, Tally] = {}
-    asked = [_slots(part, end_ns, step_ns, oldest) for part in seen.requests]
+    asked = [_slots(part.spans, *of, end_ns, step_ns, oldest)
+             for part, of in zip(seen.parts, seen.requests, strict=True)]  # fmt: skip
     listed, some = sorted(services), max(1, _MOST_SLOTS // slots)
     for at in range(0, len(listed), some):
         told |= _summed(seen, asked, listed[at : at + some], end_ns, step_ns, slots)
@@ -83,13 +85,10 @@ Slots = tuple[Any, Any, Any, Any]
 """Of each request its age in steps, its operation, its weight, and that weight where it is bad."""
 
 
-def _slots(spans: Spans, end_ns: int, step_ns: int, oldest_ns: int) -> Slots:
-    import numpy as np
-
-    at_ns = spans.at_ns
-    rows = np.flatnonzero((at_ns > end_ns - oldest_ns) & (at_ns <= end_ns))
-    weight = spans.weight[rows]
-    return (end_ns - at_ns[rows]) // step_ns, spans.op[rows], weight, weight * ((spans.marks[rows] & BAD) != 0)
+def _slots(spans: Spans, rows: Any, at_ns: Any, end_ns: int, step_ns: int, oldest_ns: int) -> Slots:
+    inside = (at_ns > end_ns - oldest_ns) & (at_ns <= end_ns)
+    rows, weight = rows[inside], spans.weight[rows[inside]]
+    return (end_ns - at_ns[inside]) // step_ns, spans.op[rows], weight, weight * ((spans.marks[rows] & BAD) != 0)
 
 
 def _summed(
@@ -119,12 +118,13 @@ def _told(end_ns: int, ages: Sequence[int]) -> dict[str, int]:
     return {"end_ns": end_ns, "step_ns": math.gcd(*ages), "since_ns": end_ns - max(ages), "until_ns": end_ns}
 
 
-def _tally(table: Any, key: str, value: object, end_ns: int, step_ns: int) -> Tally:
+def _tally(table: Any, key: str, value: str | int, end_ns: int, step_ns: int) -> Tally:
     import numpy as np
     import pyarrow.compute as pc
 
-    own = table.filter(pc.equal(table.column(key), value)).sort_by("age_ns")
-    slots, bad, total = (np.asarray(own.column(name)) for name in ("age_ns", "bad", "total"))
+    wanted = texts([value]) if isinstance(value, str) else arrow(np.array([value]))
+    own = table.filter(pc.equal(table.column(key), wanted[0])).sort_by("age_ns")
+    slots, bad, total = (array(own.column(name)) for name in ("age_ns", "bad", "total"))
     zero = np.zeros(1)
     sums = (np.concatenate([zero, np.cumsum(each)]) for each in (bad, total))
     return Tally(end_ns, step_ns, slots // step_ns, *sums)
