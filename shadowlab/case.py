@@ -198,21 +198,24 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
         )
     if folder.exists() and not _may_become_one(folder) and not (folder / "case.json").exists():
         raise errors.CaseError(f"{folder} is there already and is no case", hint="name a new or an empty folder")
+    case = Case(folder, lock_timeout)
     try:
         for name in FOLDERS:
             (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / "keys").chmod(0o700)
-        write(folder / "case.json", json.dumps({"format": FORMAT}, indent=2).encode() + b"\n")
+        with case.writing("case"):
+            if not (folder / "case.json").exists():  # somebody else may have made it since, and remember things in it
+                write(folder / "case.json", json.dumps({"format": FORMAT}, indent=2).encode() + b"\n")
     except OSError as exc:
         raise errors.CaseError(f"cannot make a case in {folder}: {exc.strerror}", hint="name another folder") from exc
-    return Case(folder, lock_timeout)
+    return case
 
 
 def _may_become_one(folder: Path) -> bool:
     """Whether it is an empty folder, or one of which somebody else is making a case at this moment."""
     if not folder.is_dir():
         return False
-    return all(entry.name.startswith(".case.json.") or _bare(entry) for entry in folder.iterdir())
+    return all(entry.name.startswith((".case.json.", ".lock")) or _bare(entry) for entry in folder.iterdir())
 
 
 def _bare(entry: Path) -> bool:
@@ -228,7 +231,7 @@ def spelled(record: Record) -> bytes:
 def as_it_was(path: Path) -> Iterator[None]:
     """When the block is refused, `case.json` says what it said before, and a case that it made is gone again.
 
-    A case whose ledger has an entry stays: something was done in it.
+    A case that holds anything stays, and one that somebody else is at.
     """
     place, there = path / "case.json", path.exists()
     before = place.read_bytes() if place.is_file() else None
@@ -238,19 +241,34 @@ def as_it_was(path: Path) -> Iterator[None]:
         if before is not None:
             if place.read_bytes() != before:
                 write(place, before)
-        elif place.exists() and not (path / "ledger.jsonl").exists():
+        elif place.exists():
             _unmake(path, whole=not there)
         raise
 
 
 def _unmake(folder: Path, *, whole: bool) -> None:
-    for name in (*FOLDERS, "manifests"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("case.json", ".lock"):
-        (folder / name).unlink(missing_ok=True)
-    if whole:
-        with contextlib.suppress(OSError):
+    locks = (folder / ".lock", *folder.glob("telemetry/incoming/.receiver"))
+    with contextlib.ExitStack() as stack, contextlib.suppress(OSError):  # somebody is at it
+        for place in locks:
+            fd = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if (folder / "ledger.jsonl").exists() or any(place not in locks for place in _kept(folder)):
+            return
+        for name in (*FOLDERS, "manifests"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for name in ("case.json", ".lock"):
+            (folder / name).unlink(missing_ok=True)
+        if whole:
             folder.rmdir()
+
+
+def _kept(folder: Path) -> Iterator[Path]:
+    """Files that were put into a case: no key, and nothing of what is half done, which has a hidden name."""
+    for room in (folder / name for name in FOLDERS if name != "keys"):
+        for place in room.rglob("*"):
+            if not place.relative_to(room).parts[0].startswith(".") and place.is_file() and place.stat().st_size:
+                yield place
 
 
 def _settings(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A case folder is written whole or not at all, by one writer at a time."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from shadowlab import errors
-from shadowlab.case import open_case
+from shadowlab import case, errors
+from shadowlab.case import as_it_was, open_case
 from shadowlab.records import Ingest, Plan
+from shadowlab.telemetry.receiver.place import held
 from shadowlab.writing import write
 
 PLAN = Plan(files=("a",), steps=("merge",), approvals=("sre",), rollback="git revert")
@@ -54,6 +56,37 @@ def test_a_folder_of_which_a_case_is_being_made_is_no_other_folder(tmp_path: Pat
     (tmp_path / "other" / "recordings" / "one.json").touch()
     with pytest.raises(errors.CaseError, match="is there already and is no case"):
         open_case(tmp_path / "other")
+
+
+def test_a_case_that_somebody_else_made_meanwhile_keeps_what_it_remembers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, folder = case._may_become_one, tmp_path / "case"
+
+    def outrun(place: Path) -> bool:
+        may = look(place)
+        monkeypatch.setattr(case, "_may_become_one", look)
+        open_case(place).remember(source="services/shop")
+        return may
+
+    folder.mkdir()
+    monkeypatch.setattr(case, "_may_become_one", outrun)
+    assert open_case(folder).settings()["source"] == "services/shop"
+
+
+@pytest.mark.parametrize("others", ["writing", "receiving", "received"])
+def test_who_is_refused_takes_no_case_from_others_that_are_at_it(tmp_path: Path, others: str) -> None:
+    folder, log = tmp_path / "case", tmp_path / "case" / "telemetry" / "incoming" / ".000001.log"
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(errors.TelemetryError), as_it_was(folder):
+            made = open_case(folder)
+            stack.enter_context(made.writing("ingest") if others == "writing" else held(made, "receive"))
+            if others == "received":
+                log.write_bytes(b"acknowledged")
+                stack.close()
+            raise errors.TelemetryError("is empty")
+        assert open_case(folder, create=False).telemetry.is_dir()
+    assert log.exists() == (others == "received")
 
 
 def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
