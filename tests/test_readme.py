@@ -30,6 +30,16 @@ def test_every_page_of_the_docs_is_linked_and_every_link_leads_somewhere() -> No
         assert [link for link in links if not (page.parent / link).exists()] == [], page.name
 
 
+def test_pages_name_no_option_that_a_command_lacks() -> None:
+    unknown = []
+    for page in (README, *(README.parent / "docs").glob("*.md")):
+        for name, words in re.findall(r"shadowlab ([a-z-]+)([^`|\n#&]*)", page.read_text()):
+            if command := main.commands.get(name):
+                known = {word for option in command.params for word in option.opts}
+                unknown += [(page.name, name, word) for word in re.findall(r"--[a-z-]+", words) if word not in known]
+    assert unknown == []
+
+
 def test_the_changelog_tells_of_every_verb() -> None:
     told = set(re.findall(r"`([a-z-]+)`", (README.parent / "CHANGELOG.md").read_text()))
     assert sorted(set(main.commands) - told) == []

@@ -18,7 +18,7 @@ from shadowlab.exit_codes import MEANINGS, ExitCode
 
 FILE, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_okay=False, writable=True)
 CASE = click.argument("case", type=FILE)
-TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store, left where it is; see docs/scale.md.")
+TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store to ask, where it is; see docs/scale.md.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
 
 _ROOM = "make room and run it again; the case holds what was kept before"

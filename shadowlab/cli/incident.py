@@ -15,11 +15,23 @@ from shadowlab.cli.commands import FILE, FOLDER, JSON, TELEMETRY, main, verb
 @verb("triage")
 @click.option("--slo", type=FILE, help="OpenSLO v1 objectives; remembered by the case.")
 @click.option("--window", default="30m", show_default=True, help="How far back the ranking looks: 30m, 6h, 2d.")
-@click.option("--at", default="last", show_default=True, help="RFC 3339, or `last`: the newest timestamp of the case.")
+@click.option(
+    "--at",
+    default="last",
+    show_default=True,
+    help="End of the window: RFC 3339, or `last` for the newest timestamp in the case.",
+)
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1, 1000), help="How many suspects to list.")
-@click.option("--merge", multiple=True, metavar="A,B", help="Fingerprints that are one fault; kept in the case.")
-@click.option("--split", multiple=True, metavar="A", help="A fingerprint of several faults, to part by path; kept too.")
-@click.option("--changes", type=FILE, help="JSON lines that tell of changes no trace shows.")
+@click.option(
+    "--merge", multiple=True, metavar="A,B", help="Treat these fingerprints as one fault; remembered by the case."
+)
+@click.option(
+    "--split",
+    multiple=True,
+    metavar="A",
+    help="Split this fingerprint by call path, as it covers several faults; remembered too.",
+)
+@click.option("--changes", type=FILE, help="JSON lines with changes that no trace shows.")
 @TELEMETRY
 def triage(
     inv: Any, slo: Path | None, window: str, at: str, top: int, merge: tuple[str, ...], split: tuple[str, ...],
@@ -31,13 +43,21 @@ def triage(
 
 
 @verb("replay")
-@click.option("--suspect", help="A suspect's fingerprint, or its beginning.")
+@click.option("--suspect", help="A suspect's fingerprint, or a prefix of it.")
 @click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
-@click.option("--trace", help="A trace's id: its recording, or what is missing of it.")
-@click.option("--times", default=2, show_default=True, type=click.IntRange(2, 10_000), help="Replays in all.")
+@click.option("--trace", help="Replay the recording of this trace, or say what is missing.")
+@click.option(
+    "--times",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2, 10_000),
+    help="Number of replays, over all recordings.",
+)
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; else the one that the recording names.")
-@click.option("--workers", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, as tcp://HOST:8786.")
+@click.option("--revision", help="The commit to run; by default the one that the recording names.")
+@click.option(
+    "--workers", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, such as tcp://HOST:8786."
+)
 @click.option("--pytest", "pytest_out", type=FOLDER, help="Write the replay as plain pytest below this folder.")
 def replay(
     inv: Any, suspect: str | None, recordings: tuple[str, ...], trace: str | None, times: int, sandbox: str,
@@ -45,7 +65,7 @@ def replay(
 ) -> Any:  # fmt: skip
     """Run recorded requests again, alone, and say whether they fail in the same way every time.
 
-    Of a request that nothing recorded, say what telemetry knows of it, and name every input that is missing.
+    For a request that nothing recorded, say what its telemetry shows, and name every missing input.
     """
     done = inv.replay(
         suspect, times=times, sandbox=sandbox, revision=revision, recordings=recordings or None, trace=trace,
@@ -58,11 +78,18 @@ def replay(
 
 
 @verb("minimise")
-@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
-@click.option("--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Replays at most.")
+@click.option("--recording", help="A recording's id; by default the latest replay's, else the newest failing one.")
+@click.option(
+    "--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Maximum number of replays."
+)
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; else the one that the recording names.")
-@click.option("--pytest", "pytest_out", type=FOLDER, help="Replay the small request, write it as pytest below this.")
+@click.option("--revision", help="The commit to run; by default the one that the recording names.")
+@click.option(
+    "--pytest",
+    "pytest_out",
+    type=FOLDER,
+    help="Replay the small request and write it as plain pytest below this folder.",
+)
 def minimise(
     inv: Any, recording: str | None, budget: int, sandbox: str, revision: str | None, pytest_out: Path | None
 ) -> Any:
@@ -80,11 +107,13 @@ def minimise(
 
 
 @verb("compare")
-@click.option("--base", help="The first commit; else the one that the recordings name.")
+@click.option("--base", help="The first commit; by default the one that the recordings name.")
 @click.option("--patched", help="The second commit.")
 @click.option("--patch", type=FILE, help="A unified diff, applied to the second commit, or to the first.")
 @click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
-@click.option("--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Recordings to take.")
+@click.option(
+    "--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number of recordings."
+)
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
 def compare(
     inv: Any, base: str | None, patched: str | None, patch: Path | None, recordings: tuple[str, ...], limit: int,
@@ -99,21 +128,27 @@ def compare(
 
 
 @verb("explore")
-@click.option("--recording", help="A recording's id; else the latest replay's, else the newest failing one.")
+@click.option("--recording", help="A recording's id; by default the latest replay's, else the newest failing one.")
 @click.option("--schedules", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Orders to try.")
 @click.option(
-    "--depth", default=3, show_default=True, type=click.IntRange(1, 20), help="Switches that a bug needs, plus 1."
+    "--depth",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 20),
+    help="Depth of the bug, as PCT counts: the switches that it needs, plus 1.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the first order; each has the next.")
-@click.option("--strict", is_flag=True, help="Take any difference of the outcome for another one, the body's too.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Seed of the first order; each further order takes the next seed."
+)
+@click.option("--strict", is_flag=True, help="Count any difference in the outcome, in the body too.")
 @click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; else the one that the recording names.")
+@click.option("--revision", help="The commit to run; by default the one that the recording names.")
 def explore(inv: Any, recording: str | None, **options: Any) -> Any:
     """Run a request in seeded orders of its tasks and threads, until it comes out differently.
 
     Priorities and change points are drawn as PCT does (Burckhardt and others, ASPLOS 2010). The order that was found
-    becomes a recording of the case, so that it comes out so every time. Exits 1 when one was found, else 0; nothing
-    found is no proof that there is nothing.
+    becomes a recording of the case, so that it can be replayed. Exits 1 when one was found, else 0; finding none proves
+    nothing.
     """
     return inv.explore(recording, **options)
 
@@ -125,7 +160,7 @@ def diagnose(inv: Any) -> Any:
 
 
 @verb("propose")
-@click.option("--proposer", type=click.Choice(["codemod", "search", "model"]), help="Ask this one only.")
+@click.option("--proposer", type=click.Choice(["codemod", "search", "model"]), help="Use only this proposer.")
 def propose(inv: Any, proposer: str | None) -> Any:
     """Draft a minimal patch with a test that fails before it and passes after."""
     return inv.propose(proposer=proposer)
@@ -134,9 +169,11 @@ def propose(inv: Any, proposer: str | None) -> Any:
 @verb("gate")
 @click.option("--candidate", default=0, show_default=True, help="Which candidate of the proposal, from 0.")
 @click.option("--alpha", default=0.05, show_default=True, help="Error probability of each statistical gate.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything drawn.")
-@click.option("--sandbox", help="Where patched code is replayed; else where the replay was.")
-@click.option("--least-sandbox", metavar="NAME", help="Run no patch behind weaker walls; the case remembers it.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--sandbox", help="Where patched code is replayed; by default where the replay ran.")
+@click.option(
+    "--least-sandbox", metavar="NAME", help="Refuse to run a patch in a weaker sandbox; remembered by the case."
+)
 def gate(inv: Any, candidate: int, alpha: float, seed: int, sandbox: str | None, least_sandbox: str | None) -> Any:
     """Decide with numbers whether a candidate may go on: pass, fail or inconclusive."""
     return inv.gate(candidate, alpha=alpha, seed=seed, sandbox=sandbox, least_sandbox=least_sandbox)
@@ -170,7 +207,7 @@ def rollout(inv: Any) -> Any:
 
 
 @verb("report")
-@click.option("--template", default="incident", show_default=True, help="A template's name, or a notebook.")
+@click.option("--template", default="incident", show_default=True, help="Name of a template, or path of a notebook.")
 @click.option("-p", "parameters", nargs=2, multiple=True, metavar="KEY VALUE", help="A parameter of the template.")
 def report(inv: Any, template: str, parameters: tuple[tuple[str, str], ...]) -> Any:
     """Run a report notebook on the case: an executed notebook and a page, signed."""

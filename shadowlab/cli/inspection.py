@@ -25,7 +25,7 @@ _LONGEST_QUERY = 1_000_000
 def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -> None:
     """Check that a case, or a report, is as it was written: ledger, records, files, signatures.
 
-    A report is held against its own statement. Whether a newer one took its place, only its case can say.
+    A report alone is checked against its signed statement; only its case can say whether a newer report replaced it.
     """
     from shadowlab import standalone, terminal
     from shadowlab.investigation import open_investigation
@@ -47,21 +47,21 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
     show_default=True,
     help="json prints an array of objects, one per row, never cut.",
 )
-@click.option("--timeout", default=60.0, show_default=True, help="Seconds that it may take.")
-@click.option("--memory", default="2GB", show_default=True, help="Memory that it may take.")
+@click.option("--timeout", default=60.0, show_default=True, help="Time limit in seconds.")
+@click.option("--memory", default="2GB", show_default=True, help="Memory limit.")
 @TELEMETRY
-@click.option("--window", default="30m", show_default=True, help="Of such a question: how far back.")
-@click.option("--at", default="last", show_default=True, help="Of such a question: until when.")
-@click.option("--service", help="Of such a question: about this service.")
-@click.option("--trace", help="For @trace.")
+@click.option("--window", default="30m", show_default=True, help="For @questions: how far back.")
+@click.option("--at", default="last", show_default=True, help="For @questions: end of the window, RFC 3339 or `last`.")
+@click.option("--service", help="For @questions: this service only.")
+@click.option("--trace", help="For @trace: the trace's id.")
 def sql(
     inv: Any, query: str, form: str, timeout: float, memory: str, window: str, at: str, service: str | None,
     trace: str | None,
 ) -> Any:  # fmt: skip
     """Query the telemetry, read-only. QUERY is SQL, `-` for standard input, or `@dominant_errors`.
 
-    @signatures, @rates, @burn, @contrast, @edges and @trace are asked of the case, or with --telemetry of a larger
-    store where it is; --window, --at, --service and --trace say about what.
+    @signatures, @rates, @burn, @contrast, @edges and @trace ask the case, or with --telemetry a larger store;
+    --window, --at, --service and --trace narrow them.
 
     Views: spans, errors, events, links, logs, metric_points, traces, edges, self_time, critical_path, deploys,
     gen_ai_calls.
@@ -88,5 +88,5 @@ def _from_standard_input() -> str:
 @verb("show")
 @click.argument("what", required=False, metavar="[TRACE|RECORDING|SUSPECT|DIGEST]")
 def show(inv: Any, what: str | None) -> Any:
-    """Show what is in the case: all of it in short, a trace with its logs, a recording, a suspect, or any record."""
+    """Show what is in the case: an overview, or a trace with its logs, a recording, a suspect, any record."""
     return inv.show(what)

@@ -14,14 +14,16 @@ from shadowlab.cli.commands import CASE, FILE, JSON, main
 @main.command()
 @CASE
 @click.argument("recording", required=False)
-@click.option("--parquet", type=FILE, metavar="DIR", help="The telemetry, by day and service; a new folder.")
-@click.option("--zip", "zipped", type=FILE, help="RECORDING with its blobs, as one new file.")
-@click.option("--vcr", type=FILE, help="RECORDING's calls as a cassette that vcrpy plays; a new file.")
+@click.option(
+    "--parquet", type=FILE, metavar="DIR", help="Write the telemetry into this new folder, by day and service."
+)
+@click.option("--zip", "zipped", type=FILE, help="Write RECORDING with its blobs as this new file.")
+@click.option("--vcr", type=FILE, help="Write RECORDING's calls as this new file, a cassette for vcrpy.")
 @JSON
 def export(
     case: Path, recording: str | None, parquet: Path | None, zipped: Path | None, vcr: Path | None, as_json: bool
 ) -> None:
-    """Write the telemetry as Parquet (what a lake, Spark or another case reads), or one RECORDING for others."""
+    """Write the telemetry as Parquet (which a lake, Spark or another case reads), or one RECORDING for other tools."""
     from shadowlab.investigation import open_investigation
     from shadowlab.progress import TerminalBars
 
@@ -45,9 +47,9 @@ def export(
 @click.argument("file", type=FILE)
 @JSON
 def pack(case: Path, file: Path, as_json: bool) -> None:
-    """Write CASE as one portable FILE, keys left out; the same bytes when packed twice.
+    """Write CASE, without its keys, as one portable FILE; packing it twice gives the same bytes.
 
-    FILE must be new, or hold this case as it was before.
+    FILE must be new, or an older pack of this case.
     """
     from shadowlab import standalone
 
@@ -60,7 +62,7 @@ def pack(case: Path, file: Path, as_json: bool) -> None:
 @CASE
 @JSON
 def unpack(file: Path, case: Path, as_json: bool) -> None:
-    """Make the CASE that a packed FILE holds; CASE must be new."""
+    """Unpack FILE into CASE, which must be new."""
     from shadowlab import standalone
 
     made = str(standalone.unpack(file, case).path)

@@ -15,12 +15,16 @@ from shadowlab.exit_codes import ExitCode
 
 @main.command()
 @click.option(
-    "--out", type=FILE, default=Path("out/demo"), show_default=True, help="Case folder; replaces an older demo."
+    "--out",
+    type=FILE,
+    default=Path("out/demo"),
+    show_default=True,
+    help="Case folder; an older demo there is replaced.",
 )
 @click.option("--sandbox", default="embedded", show_default=True, help="Where the service is replayed.")
 @JSON
 def demo(out: Path, sandbox: str, as_json: bool) -> None:
-    """Go the whole way on the bundled incident, and tell each step."""
+    """Run every step on the bundled incident, and explain each."""
     from shadowlab import demo as stage
     from shadowlab.progress import TerminalBars
 
@@ -34,7 +38,7 @@ def demo(out: Path, sandbox: str, as_json: bool) -> None:
 @main.command()
 @click.argument("case", type=FILE, required=False)
 def lab(case: Path | None) -> None:
-    """Open JupyterLab, on a notebook about CASE when one is named."""
+    """Open JupyterLab; with CASE, on a notebook about it."""
     from shadowlab.lab import open_lab
 
     open_lab(case)
