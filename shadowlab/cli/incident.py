@@ -11,6 +11,15 @@ import click
 from shadowlab import errors
 from shadowlab.cli.commands import FILE, FOLDER, JSON, TELEMETRY, main, verb
 
+RECORDING = click.option(
+    "--recording", help="A recording's id; by default the latest replay's, else the newest failing one."
+)
+RECORDINGS = click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+REVISION = click.option("--revision", help="The commit to run; by default the one that the recording names.")
+SANDBOX = click.option(
+    "--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined."
+)
+
 
 @verb("triage")
 @click.option("--slo", type=FILE, help="OpenSLO v1 objectives; remembered by the case.")
@@ -44,7 +53,7 @@ def triage(
 
 @verb("replay")
 @click.option("--suspect", help="A suspect's fingerprint, or a prefix of it.")
-@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@RECORDINGS
 @click.option("--trace", help="Replay the recording of this trace, or say what is missing.")
 @click.option(
     "--times",
@@ -53,8 +62,8 @@ def triage(
     type=click.IntRange(2, 10_000),
     help="Number of replays, over all recordings.",
 )
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; by default the one that the recording names.")
+@SANDBOX
+@REVISION
 @click.option(
     "--workers", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, such as tcp://HOST:8786."
 )
@@ -78,12 +87,12 @@ def replay(
 
 
 @verb("minimise")
-@click.option("--recording", help="A recording's id; by default the latest replay's, else the newest failing one.")
+@RECORDING
 @click.option(
     "--budget", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Maximum number of replays."
 )
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; by default the one that the recording names.")
+@SANDBOX
+@REVISION
 @click.option(
     "--pytest",
     "pytest_out",
@@ -110,11 +119,11 @@ def minimise(
 @click.option("--base", help="The first commit; by default the one that the recordings name.")
 @click.option("--patched", help="The second commit.")
 @click.option("--patch", type=FILE, help="A unified diff, applied to the second commit, or to the first.")
-@click.option("--recording", "recordings", multiple=True, help="A recording's id; may be repeated.")
+@RECORDINGS
 @click.option(
     "--limit", default=40, show_default=True, type=click.IntRange(1, 10_000), help="Maximum number of recordings."
 )
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
+@SANDBOX
 def compare(
     inv: Any, base: str | None, patched: str | None, patch: Path | None, recordings: tuple[str, ...], limit: int,
     sandbox: str,
@@ -128,7 +137,7 @@ def compare(
 
 
 @verb("explore")
-@click.option("--recording", help="A recording's id; by default the latest replay's, else the newest failing one.")
+@RECORDING
 @click.option("--schedules", default=200, show_default=True, type=click.IntRange(1, 100_000), help="Orders to try.")
 @click.option(
     "--depth",
@@ -141,8 +150,8 @@ def compare(
     "--seed", default=0, show_default=True, help="Seed of the first order; each further order takes the next seed."
 )
 @click.option("--strict", is_flag=True, help="Count any difference in the outcome, in the body too.")
-@click.option("--sandbox", default="embedded", show_default=True, help="embedded, docker, bwrap, gvisor or unconfined.")
-@click.option("--revision", help="The commit to run; by default the one that the recording names.")
+@SANDBOX
+@REVISION
 def explore(inv: Any, recording: str | None, **options: Any) -> Any:
     """Run a request in seeded orders of its tasks and threads, until it comes out differently.
 

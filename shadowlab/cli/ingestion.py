@@ -13,16 +13,19 @@ import click
 from shadowlab import errors
 from shadowlab.cli.commands import CASE, FILE, JSON, main, verb
 
-
-@verb("ingest", create=True)
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
+REDACT = click.option(
     "--redact",
     default="default",
     show_default=True,
     help="Redaction policy: default, or strict (people and addresses too).",
 )
-@click.option("--no-redact", is_flag=True, help="Keep secrets as they are; the ledger says so.")
+NO_REDACT = click.option("--no-redact", is_flag=True, help="Keep secrets as they are; the ledger says so.")
+
+
+@verb("ingest", create=True)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@REDACT
+@NO_REDACT
 @click.option("--tape", type=FILE, help="Answers for recordings that bring none: HAR, VCR, nock, WireMock, ...")
 def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape: Path | None) -> Any:
     """Load telemetry and recordings into CASE, which is made when there is none.
@@ -45,13 +48,8 @@ def ingest(inv: Any, paths: tuple[str, ...], redact: str, no_redact: bool, tape:
 @click.option("--tls-key", type=FILE, help="Private key of the certificate, PEM.")
 @click.option("--keep", metavar="WINDOW", help="Drop telemetry older than this, such as 6h.")
 @click.option("--max-size", metavar="SIZE", help="Drop the oldest telemetry beyond this size, such as 2GB.")
-@click.option(
-    "--redact",
-    default="default",
-    show_default=True,
-    help="Redaction policy: default, or strict (people and addresses too).",
-)
-@click.option("--no-redact", is_flag=True, help="Keep secrets as they are; the ledger says so.")
+@REDACT
+@NO_REDACT
 def receive(
     inv: Any, http: str, grpc: str | None, token_file: Path | None, tls_cert: Path | None, tls_key: Path | None,
     keep: str | None, max_size: str | None, redact: str, no_redact: bool,
