@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import re
 import sqlite3
 import urllib.parse
 
 import pytest
 import shadowlab_recorder
 from recorded import kept
-from shadowlab_recorder import commands, sql_names
+from shadowlab_recorder import commands, patterns, sql_names
 from shadowlab_recorder.redaction import Redacted, Redaction
 from werkzeug.test import Client
 
@@ -154,6 +155,16 @@ def test_numbers_that_are_no_card_stay(written):
     clean = Redacted(Redaction(key=b"k"))
     plain = "order 4111 1111 1111 1112, 1234567890123456, 0.4111111111111111"
     assert clean.text(plain) == plain
+
+
+@pytest.mark.parametrize("pattern", patterns.PATTERNS.values(), ids=list(patterns.PATTERNS))
+def test_no_pattern_fits_a_text_that_is_too_short_to_be_looked_through(pattern):
+    assert re._parser.parse(pattern, re.DOTALL).getwidth()[0] >= patterns._SHORTEST
+
+
+def test_a_pattern_of_the_service_finds_a_short_text():
+    clean = Redacted(Redaction(key=b"k", patterns=(r"A-\d",)))
+    assert clean.text("is A-7").startswith("is [redacted:")
 
 
 def test_a_multipart_form_loses_its_secret_parts():

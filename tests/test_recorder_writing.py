@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import weakref
 
 from recorded import read
@@ -37,6 +38,35 @@ def test_a_full_queue_drops_and_counts_and_never_waits(tmp_path):
     assert writer.flush()
     assert taken.count(False) == writer.counts["dropped"] >= 3
     assert writer.counts["written"] == taken.count(True) == len(list(tmp_path.glob("*.json")))
+
+
+def test_the_writer_rests_between_slices_of_its_work_unless_somebody_waits_for_it(tmp_path, monkeypatch):
+    sleep, rests, gate = time.sleep, [], threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda seconds: rests.append(seconds) or sleep(seconds))
+
+    def build(tape, blob):
+        gate.wait(60)
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.01:
+            writer.pause()
+        return {"id": tape.id, "rests": len(rests)}
+
+    writer = Writer(tmp_path, build, queue_length=99, queue_bytes=1 << 20)
+    made = [Tape("asgi", "GET", "/", "", [], Limits(10, 100, 1000)) for _ in range(2)]
+    gate.set()
+    writer.put(made[0])
+    while writer.counts["written"] < 1:
+        sleep(0.01)
+    calm = len(rests)
+    gate.clear()
+    writer.put(made[1])
+    waits = threading.Thread(target=writer.flush)
+    waits.start()
+    sleep(0.1)
+    begun = len(rests)
+    gate.set()
+    waits.join(60)
+    assert (calm > 20, len(rests) - begun) == (True, 0)
 
 
 def test_writers_in_several_processes_share_a_folder_without_tearing_a_file(tmp_path, database):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,15 +17,20 @@ SCHEMA = "shadowlab.recording/v1"
 _EXACT = 2**53
 
 
-def document(tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:
-    """The recording as JSON; `service` holds what is the same for all recordings of a process."""
-    clean = Redacted(redaction)
+def document(
+    tape: Tape, redaction: Redaction, *, service: Mapping[str, Any], blob: str | None, pause: Callable[[], None]
+) -> dict[str, Any]:
+    """The recording as JSON; `service` holds what is the same for all recordings of a process.
+
+    `pause` is called between small pieces of the work.
+    """
+    clean = Redacted(redaction, pause=pause)
     if tape.held is not None and tape.log is None:
         tape.log = database.Log("postgresql", "", None)
     if tape.held is not None and tape.log is not None:
         tape.log.dumped = tape.held.dump(tape.log.names())
     made = _document(tape, clean, service, blob)
-    return _document(tape, Redacted(redaction, clean), service, blob) if clean.took else made
+    return _document(tape, Redacted(redaction, clean, pause), service, blob) if clean.took else made
 
 
 def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str | None) -> dict[str, Any]:

@@ -32,6 +32,9 @@ PATTERNS: dict[str, str] = {
 A card number must also satisfy Luhn's check (ISO/IEC 7812-1).
 """
 
+_SHORTEST = 10
+"""Letters of the shortest text that one of them fits, `pwd=` and six more; most texts of a recording are shorter."""
+
 _compiled = {name: re.compile(pattern, re.DOTALL) for name, pattern in PATTERNS.items()}
 _STEP = re.compile(r"\.\.|\.?([^.\[\]]+)|\[(\*|\d+|'[^']*'|\"[^\"]*\")\]")
 
@@ -41,6 +44,7 @@ class Looks:
 
     def __init__(self, own: Sequence[str] = ()) -> None:
         self._patterns = dict(_compiled)
+        self._shortest = 0 if own else _SHORTEST
         for pattern in own:
             try:
                 self._patterns[f"pattern {pattern}"] = re.compile(pattern, re.DOTALL)
@@ -49,6 +53,8 @@ class Looks:
 
     def replace(self, text: str, take: Callable[[str, str], str]) -> str:
         """The text with `take(rule, found)` in place of everything that looks like a secret."""
+        if len(text) < self._shortest:
+            return text
         for rule, pattern in self._patterns.items():
             if pattern.search(text):
                 text = pattern.sub(partial(_replaced, rule, take), text)

@@ -151,7 +151,7 @@ class Recorder:
 
     def _document(self, tape: Tape, blob: str | None) -> dict[str, Any]:
         try:
-            return fixture.document(tape, self._redaction, service=self._service, blob=blob)
+            return fixture.document(tape, self._redaction, service=self._service, blob=blob, pause=self._writer.pause)
         finally:
             _release(tape)
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import unquote_plus
@@ -92,11 +92,15 @@ class Redacted:
     """One recording on its way to the disk: let it learn all headers first, then ask for everything.
 
     What is taken out late may stand in what was given early: a second one that `knows` the first sees to that.
+    `pause` is called before each text that is looked through.
     """
 
-    def __init__(self, redaction: Redaction, knows: Redacted | None = None) -> None:
+    def __init__(
+        self, redaction: Redaction, knows: Redacted | None = None, pause: Callable[[], None] = lambda: None
+    ) -> None:
         self.counts: Counter[str] = Counter()
         self._redaction = redaction
+        self._pause = pause
         self._taken: dict[str, str] = dict(knows._taken) if knows else {}
 
     def learn(self, *headers: RawHeaders) -> None:
@@ -130,6 +134,7 @@ class Redacted:
 
     def text(self, text: str) -> str:
         """Text without what looks like a secret, and without any value that was taken out elsewhere."""
+        self._pause()
         text = self._redaction.looks.replace(text, self._seen)
         for secret, token in self._taken.items():
             if secret in text:
@@ -187,6 +192,7 @@ class Redacted:
 
     def leaf(self, place: str, name: str, value: Any, told: str | None) -> Any:
         """A value inside of a body; `told` is the path that names it."""
+        self._pause()
         if told is not None and value is not None and not isinstance(value, bool):
             return self._take(f"path {told}", name, value if isinstance(value, str) else json.dumps(value))
         rule = self._redaction.rule(name) if isinstance(value, str) and value and name else None

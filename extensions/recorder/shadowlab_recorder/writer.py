@@ -14,6 +14,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from shadowlab_recorder.snapshot import Image
@@ -26,6 +27,11 @@ _log = logging.getLogger("shadowlab_recorder")
 _MEASURE_EVERY = 200
 _WIDTH = 120
 _DEPTH = 8
+_SLICE_S = 0.0001
+"""Work that is done in one go: a request that runs meanwhile waits for the interpreter as long."""
+_REST_S = 0.002
+_CALM = 16
+"""As long as fewer recordings wait, there is time to rest."""
 
 
 class _Full(Exception):
@@ -47,6 +53,8 @@ class Writer:
         self._disk_bytes = disk_bytes
         self._on_disk = 0
         self._until_measured = 0
+        self._slice_ends = 0.0
+        self._versions: tuple[Any, str] = (None, "")
         self.forget()
         _writers.add(self)
 
@@ -68,10 +76,26 @@ class Writer:
         """Waits until everything that was put is on the disk; False when that took longer than `timeout` seconds."""
         end = time.monotonic() + timeout
         with self._changed:
-            while self._queue or self._busy:
-                if not self._changed.wait(end - time.monotonic()):
-                    return False
+            self._awaited += 1
+            try:
+                while self._queue or self._busy:
+                    if not self._changed.wait(end - time.monotonic()):
+                        return False
+            finally:
+                self._awaited -= 1
         return True
+
+    def pause(self) -> None:
+        """Lets the service have the interpreter when a slice of work is done; called between small pieces of it.
+
+        A thread that computes is asked for the interpreter only every 5 ms, which is longer than most requests take.
+        There is no rest while somebody waits for what is written, or many recordings do.
+        """
+        if perf_counter() < self._slice_ends:
+            return
+        if not self._awaited and len(self._queue) < _CALM:
+            time.sleep(_REST_S)
+        self._slice_ends = perf_counter() + _SLICE_S
 
     def forget(self) -> None:
         """An empty queue and no thread: at the start, and in a child after a fork."""
@@ -79,6 +103,7 @@ class Writer:
         self._queue: deque[tuple[Tape, int]] = deque()
         self._weight = 0
         self._busy = False
+        self._awaited = 0
         self._thread: threading.Thread | None = None
 
     def _start(self) -> None:
@@ -108,9 +133,10 @@ class Writer:
                 self._changed.notify_all()
 
     def _write(self, tape: Tape) -> None:
+        self.pause()  # the request that failed is still being answered
         self.directory.mkdir(parents=True, exist_ok=True)
         blob = self._blob(tape.snapshot) if tape.snapshot else None
-        self._put(self.directory / f"{tape.id}.json", _text(self._build(tape, blob)))
+        self._put(self.directory / f"{tape.id}.json", self._text(self._build(tape, blob)))
 
     def _put(self, path: Path, content: bytes) -> None:
         """Writes a file unless the folder would hold too much; what others write into it is seen now and then."""
@@ -129,6 +155,21 @@ class Writer:
             path.parent.mkdir(exist_ok=True)
             self._put(path, compressed(image.data))
         return f"blobs/{path.name}"
+
+    def _text(self, document: dict[str, Any]) -> bytes:
+        try:
+            parts = (f" {_dumped(name)}: {self._part(name, each)}" for name, each in document.items())
+            return b"{\n" + ",\n".join(parts).encode() + b"\n}\n"
+        except UnicodeEncodeError:  # half a character, as names and variables of a foreign encoding have it
+            return json.dumps(document).encode() + b"\n"
+
+    def _part(self, name: str, value: Any) -> str:
+        """A part of a document as text; `versions`, one object for all of a process, is worked out once."""
+        if name != "versions":
+            return readable(value, " ", pause=self.pause)
+        if self._versions[0] is not value:
+            self._versions = (value, readable(value, " ", pause=self.pause))
+        return self._versions[1]
 
     def _count(self, what: str, why: str) -> None:
         """Counts a recording that was lost, and says so at the first and then at each power of two."""
@@ -156,26 +197,20 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
-def _text(document: dict[str, Any]) -> bytes:
-    try:
-        return readable(document).encode() + b"\n"
-    except UnicodeEncodeError:  # half a character, as names and variables of a foreign encoding have it
-        return json.dumps(document).encode() + b"\n"
-
-
 _dumped = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode  # `json.dumps` would make one for each value
 
 
-def readable(value: Any, margin: str = "") -> str:
+def readable(value: Any, margin: str, *, pause: Callable[[], None]) -> str:
     """JSON in the value's own order; what fits on one line, or lies deep, is left on one line."""
     text = _dumped(value)
     if not isinstance(value, (dict, list)) or len(margin) + len(text) <= _WIDTH or len(margin) >= _DEPTH:
         return text
+    pause()
     inner = margin + " "
     if isinstance(value, dict):
-        rows = [f"{inner}{_dumped(name)}: {readable(each, inner)}" for name, each in value.items()]
+        rows = [f"{inner}{_dumped(name)}: {readable(each, inner, pause=pause)}" for name, each in value.items()]
         return "{\n" + ",\n".join(rows) + f"\n{margin}}}"
-    return "[\n" + ",\n".join(inner + readable(item, inner) for item in value) + f"\n{margin}]"
+    return "[\n" + ",\n".join(inner + readable(item, inner, pause=pause) for item in value) + f"\n{margin}]"
 
 
 def compressed(data: bytes) -> bytes:
@@ -190,8 +225,9 @@ def _replace(path: Path, content: bytes) -> None:
     try:
         beside.write_bytes(content)
         os.replace(beside, path)
-    finally:
+    except BaseException:
         beside.unlink(missing_ok=True)
+        raise
 
 
 def _measured(folder: Path) -> int:
