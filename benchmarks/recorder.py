@@ -1,4 +1,4 @@
-"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about six minutes).
+"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about eleven minutes).
 
 Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms on this machine. Each
 arrangement is a process of its own, and all of a start are forks of one, which has loaded the libraries. Where that
@@ -11,6 +11,9 @@ service's process, system time and its writer thread included, until all recordi
 burns is the same in every arrangement, and nine tenths of a request: it is timed by its own thread's clock and left out
 of the difference, which is then of the rest alone; the difference with it stands beside. Means are without the
 outermost tenth of turns on either side; intervals are of draws of starts and, within them, of turns.
+
+How long requests take is asked in long laps, for whose writing nobody waits before their end, so that requests run
+beside the writer as they do in a service, on one core with it. One that fails is compared with a bare one that fails.
 """
 
 import argparse
@@ -34,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 REQUEST_MS = 3.0
 STARTS, TURNS, WARM, A_LAP = 16, 40, 6, 5
+LONG_STARTS, LONG_TURNS, LONG_WARM, A_LONG_LAP = 10, 5, 1, 100
 TRIMMED = 0.1
 A_MINUTE = 10_000
 FLOODED_S = 12
@@ -44,12 +48,15 @@ CORES = os.sched_getaffinity(0)
 ARRANGEMENTS = {
     "bare": (None, 0.0),
     "bare, once more": (None, 0.0),
+    "bare, 1 in 50 fails": (None, 0.02),
+    "bare, 1 in 50 fails, once more": (None, 0.02),
     "floor of any wrapper": (None, 0.0),
     "nothing fails, controls off": ({"share": 0.0}, 0.0),
     "1 in 20 kept, 1 in 50 fails": ({"share": 0.05}, 0.02),
     "every request is written": ({"share": 0.0, "mirror": True}, 0.0),
 }
-COMPARED = tuple(ARRANGEMENTS)[:-1]
+COMPARED = tuple(name for name in ARRANGEMENTS if not name.endswith(("fails, once more", "is written")))
+TIMED = tuple(name for name in ARRANGEMENTS if not name.startswith(("floor", "every")))
 
 
 def pinned(core):
@@ -89,8 +96,11 @@ def worker(pipe, shape, name, folder, peer, burn, place):
         ask(path, body)
         return (time.perf_counter() - began) * 1000
 
-    def lap():
-        return [timed("/charges", services.charge(draws, fails)) for _ in range(A_LAP)]
+    def lap(length=A_LAP):
+        return [timed("/charges", services.charge(draws, fails)) for _ in range(length)]
+
+    def long_lap():
+        return lap(A_LONG_LAP)
 
     def crowd():
         async def all_at_once():
@@ -109,7 +119,7 @@ def worker(pipe, shape, name, folder, peer, burn, place):
     def storm():
         return [timed("/flood", b"") for _ in range(A_MINUTE)]
 
-    whats = {"lap": lap, "crowd": crowd, "flood": flood, "storm": storm}
+    whats = {"lap": lap, "long lap": long_lap, "crowd": crowd, "flood": flood, "storm": storm}
     while (what := pipe.recv()) != "stop":
         before, burnt, began = processor_ms(), services.burnt_ns, time.perf_counter()
         walls = places.deeper(depth, whats[what])
@@ -153,7 +163,7 @@ def served(shape, name, folder, peer, burn=0, way="spawn", place=None):
 
 def started(pipe, seed, *given):
     """One start: forks a worker for each arrangement when the libraries are loaded; sends their laps, turn by turn."""
-    shape, names, folder, peer, burn = given
+    shape, names, (what, warm, count), folder, peer, burn = given
     services.load(shape)
     pinned(-1)
     chance = random.Random(seed)
@@ -163,8 +173,8 @@ def started(pipe, seed, *given):
             for name in chance.sample(names, len(names))
         }
         pinned(0)
-        turns = [{name: forks[name]("lap") for name in chance.sample(names, len(names))} for _ in range(WARM + TURNS)]
-    pipe.send(turns[WARM:])
+        turns = [{name: forks[name](what) for name in chance.sample(names, len(names))} for _ in range(warm + count)]
+    pipe.send(turns[warm:])
 
 
 def steps(shape, folder, peer):
@@ -224,10 +234,16 @@ def more_beside(turns):
     return more_cpu(turns, "other_ms")
 
 
-def measured(*given):
+def beside(name):
+    """The bare arrangement of the same requests."""
+    fails = ARRANGEMENTS[name][1]
+    return next(bare for bare, (settings, failing) in ARRANGEMENTS.items() if settings is None and failing == fails)
+
+
+def measured(starts, *given):
     """The turns of each start: what each arrangement's lap was."""
     context, found = multiprocessing.get_context("spawn"), []
-    for seed in range(STARTS):
+    for seed in range(starts):
         os.environ["PYTHONHASHSEED"] = str(seed + 1)  # the same for all arrangements of this start
         pipe, theirs = context.Pipe()
         process = context.Process(target=started, args=(theirs, seed, *given))
@@ -238,25 +254,37 @@ def measured(*given):
 
 
 def costs(shape, folder, peer):
-    """Processor time and latency of the usual request, in turns."""
-    starts = measured(shape, COMPARED, folder, peer, steps(shape, folder, peer))
+    """Processor time of the usual request, in turns."""
+    starts = measured(STARTS, shape, COMPARED, ("lap", WARM, TURNS), folder, peer, steps(shape, folder, peer))
     flat = {name: [turn[name] for turns in starts for turn in turns] for name in COMPARED}
     bare = statistics.median(lap["cpu_ms"] / A_LAP for lap in flat["bare"])
     for name, found in flat.items():
         quarter, middle, three = statistics.quantiles(lap["cpu_ms"] / A_LAP for lap in found)
         line = f"| {shape} | {name} | {middle:.2f} ({quarter:.2f} to {three:.2f}) |"
-        latest = p99([wall for lap in found for wall in lap["walls"]])
-        if name == "bare":
-            print(f"{line} | | | {latest:.1f} | |", flush=True)
+        if name == beside(name):
+            print(f"{line} | | |", flush=True)
             continue
-        turns = [[(turn["bare"], turn[name]) for turn in turns] for turns in starts]
-        whole, beside = interval(turns, more_cpu), interval(turns, more_beside)
-        share = [each / 10 / bare for each in beside]
-        for middle, least, most in (whole, beside):
+        turns = [[(turn[beside(name)], turn[name]) for turn in turns] for turns in starts]
+        whole, rest = interval(turns, more_cpu), interval(turns, more_beside)
+        share = [each / 10 / bare for each in rest]
+        for middle, least, most in (whole, rest):
             line += f" {middle:+.0f} ({least:+.0f} to {most:+.0f}) |"
-        line += f" {share[0]:+.2f} % ({share[1]:+.2f} to {share[2]:+.2f}) |"
+        print(f"{line} {share[0]:+.2f} % ({share[1]:+.2f} to {share[2]:+.2f}) |", flush=True)
+
+
+def latencies(shape, folder, peer):
+    """How long the slowest of the usual requests take, in turns of long laps."""
+    plan = ("long lap", LONG_WARM, LONG_TURNS)
+    starts = measured(LONG_STARTS, shape, TIMED, plan, folder, peer, steps(shape, folder, peer))
+    for name in TIMED:
+        walls = [wall for turns in starts for turn in turns for wall in turn[name]["walls"]]
+        line = f"| {shape} | {name} | {statistics.median(walls):.2f} | {p99(walls):.2f} |"
+        if name == beside(name):
+            print(f"{line} |", flush=True)
+            continue
+        turns = [[(turn[beside(name)], turn[name]) for turn in turns] for turns in starts]
         later, early, late = interval(turns, p99_difference, draws=400)
-        print(f"{line} {latest:.1f} | {later:+.1f} ({early:+.1f} to {late:+.1f}) |", flush=True)
+        print(f"{line} {later:+.2f} ({early:+.2f} to {late:+.2f}) |", flush=True)
 
 
 def sizes(folder, peer):
@@ -336,7 +364,7 @@ def databases(folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parts = ("costs", "memory", "flood", "databases")
+    parts = ("costs", "latencies", "memory", "flood", "databases")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"some of {', '.join(parts)}; all when none is named")
     asked = set(parser.parse_args().parts) or set(parts)
     with tempfile.TemporaryDirectory() as made, ThreadingHTTPServer(("127.0.0.1", 0), services.Peer) as server:
@@ -347,13 +375,17 @@ def main():
         folder, peer = Path(made), f"http://127.0.0.1:{server.server_port}/"
         if "costs" in asked:
             print(f"| service ({STARTS} starts of {TURNS} turns of {A_LAP}) | arrangement |", end="")
-            print(
-                " CPU ms: median (quartiles) | µs more, 95 % | beside the burning | share, 95 % | p99 ms | more, 95 % |"
-            )
-            print("|" + " --- |" * 8, flush=True)
+            print(" CPU ms: median (quartiles) | µs more, 95 % | beside the burning | share, 95 % |")
+            print("|" + " --- |" * 6, flush=True)
             for shape in services.SHAPES:
                 costs(shape, folder, peer)
             sizes(folder, peer)
+        if "latencies" in asked:
+            print(f"| service ({LONG_STARTS} starts of {LONG_TURNS} turns of {A_LONG_LAP}) | arrangement |", end="")
+            print(" ms: median | p99 | more, 95 % |")
+            print("|" + " --- |" * 5, flush=True)
+            for shape in services.SHAPES:
+                latencies(shape, folder, peer)
         if "memory" in asked:
             memory(folder, peer)
         if "flood" in asked:
