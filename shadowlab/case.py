@@ -156,6 +156,8 @@ class Case:
         fd = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._acquire(fd)
+            if not os.fstat(fd).st_nlink:  # waited for, it went with the case
+                raise errors.CaseError(f"{self.path} was removed meanwhile", hint="run the same again")
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"process {os.getpid()} ({what})".encode(), 0)
             self._held.add(thread)

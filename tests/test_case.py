@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,27 @@ def test_who_is_refused_takes_no_case_from_others_that_are_at_it(tmp_path: Path,
             raise errors.TelemetryError("is empty")
         assert open_case(folder, create=False).telemetry.is_dir()
     assert log.exists() == (others == "received")
+
+
+def test_who_waits_for_a_case_that_is_taken_away_is_told_so(tmp_path: Path) -> None:
+    folder = tmp_path / "case"
+    made, refused = open_case(folder), []
+
+    def wait() -> None:
+        try:
+            with open_case(folder).writing("waiting"):
+                refused.append("nothing")
+        except errors.CaseError as exc:
+            refused.append(str(exc))
+
+    waiting = threading.Thread(target=wait)
+    with made.writing("ingest"):
+        waiting.start()
+        time.sleep(0.3)
+        shutil.rmtree(folder)
+    waiting.join()
+    assert refused == [f"{folder} was removed meanwhile\nhint: run the same again"]
+    assert not folder.exists()
 
 
 def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
