@@ -52,6 +52,18 @@ def test_an_exception_while_another_was_handled_stands_alone():
     assert [raised.type for raised in stacks.parse(text).chain] == ["RuntimeError"]
 
 
+def test_errors_of_go_that_wrap_each_other_have_a_frame_each():
+    text = (
+        "charge order 7:\n    shop/pay.(*Desk).Charge\n        /srv/shop/pay/desk.go:42\n"
+        "  - dial ledger:\n    shop/pay.dial\n        /srv/shop/pay/dial.go:17\n  - connection refused"
+    )
+    stack = stacks.parse(text)
+    assert stack.language == "go"
+    assert [link.message for link in stack.chain] == ["charge order 7", "dial ledger"]
+    assert [link.frames[0].line for link in stack.chain] == [42, 17]
+    assert own(text) == "shop/pay.dial"
+
+
 def test_production_frames_become_paths_of_the_source_tree():
     stack = stacks.parse(STACKS["python"][0])
     shown = frames.shown(stack.chain[-1].frames, ("/srv/shop/",))

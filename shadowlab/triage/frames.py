@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shadowlab.records import Frame
 
-VERSION = 4
+VERSION = 5
 """Of how stacks are read; what an earlier one read is read again."""
 
 

@@ -38,6 +38,8 @@ _GO = re.compile(
     re.MULTILINE,
 )
 _GO_HEAD = re.compile(r"^(panic|fatal error): ([^\n]*?)(?: \[recovered[^\]\n]*\])?$", re.MULTILINE)
+_GO_WRAPPED = re.compile(r"(?:\A|^  - )([^\n]*):\n {4}(\S[^\n]*)\n {8}([^\s:][^:\n]*\.(?:go|s)):(\d+)$", re.MULTILINE)
+"""An error of `golang.org/x/xerrors` as `%+v` prints it: a message, and who wrapped or made it there."""
 _NET = re.compile(r"^[ \t]*at ([^\n(]+)\([^\n]*?\)(?: in ([^\n]+?):line (\d+))?\s*$", re.MULTILINE)
 _NET_INNER = re.compile(r"^[ \t]*--- End of inner exception stack trace ---\s*$", re.MULTILINE)
 _NET_BELOW = re.compile(r"^[ \t]*(?:at |--- End of inner exception)", re.MULTILINE)
@@ -117,7 +119,14 @@ def _local(url: str) -> str:
 
 
 def go(text: str) -> Iterator[Link]:
-    """A panic's or an error's own goroutine, the first that is printed; of panics within panics the first one."""
+    """A panic's or an error's own goroutine, the first that is printed; of panics within panics the first one.
+
+    Errors that wrap each other have a frame each; the one that was made first is the root.
+    """
+    if wrapped := list(_GO_WRAPPED.finditer(text)):
+        for found in wrapped:
+            yield Link("", found[1], (Line(found[3], clean(found[2].strip()), int(found[4])),))
+        return
     routines = [found.start() for found in re.finditer(r"^goroutine \d+", text, re.MULTILINE)]
     body = text[: routines[1]] if len(routines) > 1 else text
     frames = [Line(f[2].strip(), clean(f[1].strip()), int(f[3])) for f in _GO.finditer(body)]
