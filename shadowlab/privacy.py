@@ -35,13 +35,15 @@ POLICIES: Final = {"default": SECRET_KEY, "strict": f"{SECRET_KEY}|{_PERSON_KEY}
 """Names of values that are replaced as a whole: secrets; under `strict` what names a person or a device too."""
 _NAMED: Final = r"(?i:password|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|authorization|cookie)"
 _BEFORE_ASSIGNED: Final = _NAMED + r"[\"']?[ \t]*[=:][ \t]*[\"']?(?:(?i:bearer|basic|digest|token)[ \t]+)?"
+_BEFORE_ESCAPED: Final = _NAMED + r"\\+[\"'][ \t]*:[ \t]*\\+[\"']"  # JSON as a text in JSON
+_BEFORE_SIGNED: Final = r"(?i:x-(?:amz|goog)-signature|[?&]sig(?:nature)?|(?:account|shared_?access)_?key)="
 _OPTION: Final = r"--(?:[A-Za-z0-9]+[_-])*" + _NAMED
 _BEFORE_WORD: Final = _OPTION + r"[ \t]+[\"']?"  # the next word of a command line
 _BEFORE_ELEMENT: Final = _OPTION + r"\"[ \t]*,[ \t]*\""  # the next element of a list of arguments, in JSON
-_BEFORE: Final = f"(?:{_BEFORE_ASSIGNED}|{_BEFORE_WORD}|{_BEFORE_ELEMENT})"
+_BEFORE: Final = f"(?:{_BEFORE_ESCAPED}|{_BEFORE_ASSIGNED}|{_BEFORE_SIGNED}|{_BEFORE_WORD}|{_BEFORE_ELEMENT})"
 _ENDS: Final = r" \t\r\n\"'&;,)}\]"
 _ASSIGNED: Final = (
-    f"(?:{_BEFORE_ASSIGNED}[^{_ENDS}]+|{_BEFORE_WORD}[^{_ENDS}-][^{_ENDS}]*"
+    rf"(?:{_BEFORE_ESCAPED}(?:\\*[^{_ENDS}\\])+|(?:{_BEFORE_ASSIGNED}|{_BEFORE_SIGNED})[^{_ENDS}]+|{_BEFORE_WORD}[^{_ENDS}-][^{_ENDS}]*"
     rf"|{_BEFORE_ELEMENT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*)"
 )
 _BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
@@ -53,6 +55,10 @@ _TOKEN: Final = (
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
     r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"
     r"|\bnpm_[A-Za-z0-9]{30,}|\bhf_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
+    r"|\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|\bhv[bsr]\.[A-Za-z0-9_-]{20,}|\bAGE-SECRET-KEY-1[0-9A-Z]{20,}"
+    r"|\bdo[opr]_v1_[0-9a-f]{40,}|\bshp(?:at|ca|pa|ss)_[A-Za-z0-9]{20,}|\b(?:dapi|SK)[0-9a-f]{32}\b"
+    r"|\b[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/]{16,}"
+    r"|\bdiscord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]{20,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----"
 )
 _LOCAL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]"

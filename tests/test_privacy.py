@@ -18,6 +18,16 @@ SECRETS = {
     "sk_live_abcdefghijklmnop1234": "token",
     "AKIAIOSFODNN7EXAMPLE": "token",
     "Bearer abcdefgh12345678": "token",
+    "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": "token",
+    "hvs.CAESIJ2pQ4mW8xZrT6vYbN0cK1dL5eF7": "token",
+    "AGE-SECRET-KEY-1" + "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L" * 2: "token",
+    "dop_v1_" + "0123456789abcdef" * 4: "token",
+    "shpat_0123456789abcdef0123456789abcdef": "token",
+    "dapi0123456789abcdef0123456789abcdef": "token",
+    "SK0123456789abcdef0123456789abcdef": "token",
+    "123456789:AAE0f-1d2C3b4A5z6Y7x8W9v0U1t2S3r4Q5": "token",
+    "hooks.slack.com/services/T00000000/B00000000/a1B2c3D4e5F6g7H8": "token",
+    "discord.com/api/webhooks/123456789012345678/a1B2c3D4e5F6-g7H8_i9J0k1": "token",
 }
 STAYS = (
     "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -33,6 +43,9 @@ STAYS = (
     "10.0.0.1:8080",
     "0.4111111111111111",
     '{"drawn":[12,0.5555555555554444]}',
+    "def run(a, signature=None)",
+    "SKU0123456789",
+    "10:AA",
 )
 
 
@@ -66,9 +79,14 @@ def test_a_secret_within_text_is_replaced_by_its_pseudonym(secret, rule):
         ("run --db-password 'hunter2' now", "hunter2"),
         ("curl --auth-token abc", "abc"),
         ('["curl","--token","ab \\"c","-v"]', 'ab \\"c'),
+        ('["{\\"password\\": \\"hun\\\\\\\\ter2\\", \\"n\\": 1}"]', "hun\\\\\\\\ter2"),
+        ("https://b.s3.amazonaws.com/k?X-Amz-Expires=9&X-Amz-Signature=0a1b2c&x=1", "0a1b2c"),
+        ("https://a.blob.core.windows.net/c?sv=2022&sig=Zm9v%3D&se=1", "Zm9v%3D"),
+        ("AccountName=a;AccountKey=Zm9vYmFy==;EndpointSuffix=x", "Zm9vYmFy=="),
+        ("Endpoint=sb://n/;SharedAccessKeyName=root;SharedAccessKey=Zm9v+/=", "Zm9v+/="),
     ],
 )
-def test_what_follows_an_option_for_a_secret_is_replaced(said, secret, con):
+def test_what_follows_the_name_of_a_secret_is_replaced(said, secret, con):
     redactor = privacy.Redactor(KEY)
     told = said.replace(secret, redactor.pseudonym("secret", secret))
     assert redactor.text(said) == _sql(con, "process.command_line", said) == told
