@@ -7,12 +7,12 @@ import email.utils
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from shadowlab import errors
 from shadowlab.bundle import folder
+from shadowlab.scratch import Scratch
 from shadowlab.source import Source, open_source
 
 # Commit ids depend on every one of these; nothing of the user's own configuration may reach them.
@@ -54,10 +54,12 @@ def build_source(incident: Path, out: Path) -> Source:
         raise errors.SourceError("git is not installed", hint="install it: the service's history is built with it")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        scratch = Scratch(f".{out.name}.", out.parent)
     except OSError as exc:
         raise errors.SourceError(f"cannot write beside {out}: {exc.strerror}", hint="name another folder") from exc
+    beside = scratch.path / "tree"
     try:
+        beside.mkdir()
         _git(beside, "init", "--quiet", "--object-format=sha1", "--template=", "--initial-branch=main")
         name, address = _author(patches[0])
         who = {"user.name": name, "user.email": address}
@@ -66,7 +68,7 @@ def build_source(incident: Path, out: Path) -> Source:
         beside.chmod(0o755)
         beside.replace(out)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        scratch.remove()
     return open_source(out)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import tempfile
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import msgspec
 
 from shadowlab import errors
 from shadowlab.records import Commit
+from shadowlab.scratch import Scratch
 
 # A tree under investigation may carry its own git configuration; none of it may run anything here.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
@@ -114,17 +114,16 @@ class Source:
 
         The original is never written.
         """
-        folder = Path(tempfile.mkdtemp(prefix="shadowlab-tree-"))
-        try:
+        with Scratch("shadowlab-tree-") as scratch:
+            tree = scratch.path / "tree"
+            tree.mkdir()
             archive = subprocess.Popen(
                 [*_GIT, "-C", self.path, "archive", "--format=tar", self.revision(revision)], stdout=subprocess.PIPE
             )
-            unpacked = subprocess.run(["tar", "-x", "-C", folder], stdin=archive.stdout, capture_output=True)
+            unpacked = subprocess.run(["tar", "-x", "-C", tree], stdin=archive.stdout, capture_output=True)
             if archive.wait() or unpacked.returncode:
                 raise errors.SourceError(f"{self.path} at {revision[:9]} cannot be checked out")
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            yield tree
 
     def _git(self, *words: str) -> str:
         # Bytes: Python's text mode would turn a file's CRLF into LF, and no diff against it would apply.

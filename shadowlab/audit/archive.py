@@ -13,7 +13,6 @@ import itertools
 import os
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +20,7 @@ from typing import Any, Self
 
 from shadowlab import errors
 from shadowlab.case import FOLDERS, FORMAT, Case, open_case
+from shadowlab.scratch import Scratch
 
 LIMIT = 20 * 2**30
 """Bytes that an archive may unpack to."""
@@ -77,10 +77,12 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
         raise errors.CaseError(f"{folder} is there already", hint="name a new or an empty folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        scratch = Scratch(f".{folder.name}.", folder.parent)
     except OSError as exc:
         raise _unwritable(folder, exc) from exc
+    beside = scratch.path / "case"
     try:
+        beside.mkdir()
         _extract(file, beside, limit)
         if not (beside / "case.json").is_file():
             raise errors.CaseError(
@@ -100,7 +102,7 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
             hint="copy it again, or make one with `shadowlab pack`",
         ) from exc
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        scratch.remove()
     return open_case(folder, create=False)
 
 

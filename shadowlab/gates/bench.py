@@ -7,7 +7,6 @@ import hashlib
 import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from shadowlab.gates.runtime import Runtime
 from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay, Verdict
 from shadowlab.replay import listed
 from shadowlab.replay.sandboxes import levels
+from shadowlab.scratch import Scratch
 from shadowlab.source import Service, Source
 
 Progress = Callable[[str, int, int], None]
@@ -97,8 +97,8 @@ class Bench:
                 f"the judge's own {name} tree was changed while patched code ran",
                 hint="the patch wrote outside of its copy; run the gates with --sandbox docker and read it closely",
             )
-        with tempfile.TemporaryDirectory(prefix="shadowlab-run-", ignore_cleanup_errors=True) as folder:
-            place = Path(folder) / "tree"
+        with Scratch("shadowlab-run-") as scratch:
+            place = scratch.path / "tree"
             shutil.copytree(tree, place, symlinks=True)
             yield place
 
@@ -132,8 +132,8 @@ def prepared(
     service = source.service(revision)
     named = patch.paths(candidate.diff)
     refusals = tuple(f"{_shown(name)} {why}" for name in named if (why := patch.refused(name)))
-    with source.checked_out(revision) as base, tempfile.TemporaryDirectory(prefix="shadowlab-bench-") as folder:
-        staged, patched, tested = (Path(folder) / name for name in ("staged", "patched", "tested"))
+    with source.checked_out(revision) as base, Scratch("shadowlab-bench-") as scratch:
+        staged, patched, tested = (scratch.path / name for name in ("staged", "patched", "tested"))
         for place in (staged, patched, tested):
             shutil.copytree(base, place, symlinks=True)
         parts: tuple[Part, ...] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from shadowlab.gates.bench import Bench
 from shadowlab.gates.roles import Role
 from shadowlab.records import Gate, Verdict
+from shadowlab.scratch import Scratch
 
 # Besides detect-secrets, whose scan alone finds a part of what people leave behind.
 _PATTERNS = {
@@ -63,10 +63,10 @@ def _detected(added: list[_Line], suffix: str) -> Iterator[tuple[int, str]]:
     from detect_secrets.core.scan import scan_file
     from detect_secrets.settings import default_settings
 
-    with tempfile.TemporaryDirectory(prefix="shadowlab-secrets-") as folder, default_settings() as settings:
+    with Scratch("shadowlab-secrets-") as scratch, default_settings() as settings:
         # A comment in the patch could allow its own secret; a file's name could hide it from the scan.
         settings.disable_filters("detect_secrets.filters.allowlist.is_line_allowlisted")
-        place = Path(folder) / f"added{suffix if suffix in _SUFFIXES else '.txt'}"
+        place = scratch.path / f"added{suffix if suffix in _SUFFIXES else '.txt'}"
         place.write_text("\n".join(text.replace("\r", " ") for _, text in added))
         for secret in scan_file(str(place)):
             yield added[secret.line_number - 1][0], secret.type

@@ -10,7 +10,6 @@ import importlib
 import io
 import socket
 import tarfile
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.jobs import Hooks
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner, Snapshots
+from shadowlab.scratch import Scratch
 from shadowlab.source import Service
 
 Progress = Callable[[str, int, int], None]
@@ -161,11 +161,12 @@ def _held(line: str) -> str:
 def _run(share: Share) -> Done:
     """On a worker: run one share."""
     snapshots = {fixture.id: snapshot for (fixture, _), snapshot in zip(share.wanted, share.snapshots, strict=True)}
-    with tempfile.TemporaryDirectory(prefix="shadowlab-tree-") as folder:
+    with Scratch("shadowlab-tree-") as scratch:
+        tree = scratch.path / "tree"
         with tarfile.open(fileobj=io.BytesIO(share.tree)) as tar:
-            tar.extractall(folder, filter="tar")
+            tar.extractall(tree, filter="tar")
         with Runner(
-            Path(folder),
+            tree,
             share.service,
             sandbox=share.sandbox,
             snapshots=lambda fixture: snapshots[fixture.id],

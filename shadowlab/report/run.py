@@ -7,7 +7,6 @@ import logging
 import os
 import subprocess
 import sys
-import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from traitlets.config import Config
 from shadowlab import errors
 from shadowlab.progress import Progress
 from shadowlab.report.templates import Template
+from shadowlab.scratch import Scratch
 
 _CELL_TIMEOUT_S = 600
 _SOCKET_PATH = 80
@@ -71,7 +71,7 @@ def execute(
         if progress:
             progress(f"report {template.name}", done, template.cells + 1)
 
-    with _quiet(), tempfile.TemporaryDirectory(prefix="slk-", ignore_cleanup_errors=True) as private:
+    with _quiet(), Scratch("slk-") as private:
         try:
             return papermill.execute_notebook(
                 str(template.path),
@@ -83,7 +83,7 @@ def execute(
                 resources={"metadata": {"path": str(folder.resolve())}},  # `cwd=` would move this process, too
                 execution_timeout=_CELL_TIMEOUT_S,
                 kernel_manager_class=OwnKernel,
-                config=_kernel(private),
+                config=_kernel(str(private.path)),
                 on_cell_executed=told,
             )
         except papermill.PapermillExecutionError as exc:

@@ -30,7 +30,7 @@ def cut(
     import duckdb
 
     chosen = [one for one in segments.manifest(case).segments if one.kind == "telemetry"]
-    with into.writing("cut"), tempfile.TemporaryDirectory(prefix=".cut-", dir=into.telemetry) as folder:
+    with into.writing("cut"), tempfile.TemporaryDirectory(prefix=segments.CUT, dir=into.telemetry) as folder:
         beside, place = segments.new_path(into, "telemetry")
         with connection.closing(connection.connect(spill=Path(folder))) as con:
             attach_all(con, case.telemetry, chosen)

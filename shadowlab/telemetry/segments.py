@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from shadowlab import errors
+from shadowlab import errors, scratch
 from shadowlab.case import Case
 from shadowlab.telemetry import sealed
 from shadowlab.writing import write
@@ -26,6 +26,10 @@ SPOOL: Final = ".spool-"
 """How the names of folders begin in which a writer keeps what it is reading."""
 MERGED: Final = ".merged-"
 """How the names of folders begin in which segments are merged."""
+CUT: Final = ".cut-"
+"""How the names of folders begin in which an incident's part of another case is sorted."""
+SLICE: Final = ".slice-"
+"""How the names of folders begin that hold what was pulled from a larger store, before it is redacted."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +110,7 @@ def sweep(case: Case) -> None:
         if left_over and path.is_file():
             with contextlib.suppress(OSError):
                 path.unlink()
-        elif path.name.startswith((SPOOL, MERGED)):
+        elif path.name.startswith((SPOOL, MERGED, CUT)):
             shutil.rmtree(path, ignore_errors=True)
+    scratch.sweep(case.telemetry, SLICE)
     sealed.sweep(case.telemetry, frozenset(name.removesuffix(".duckdb") for name in named))

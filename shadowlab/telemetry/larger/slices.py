@@ -6,7 +6,6 @@ It goes through the same door as a file, so it is redacted, compared with what i
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shadowlab import errors, privacy
-from shadowlab.telemetry import connection
+from shadowlab.scratch import Scratch
+from shadowlab.telemetry import connection, segments
 from shadowlab.telemetry.larger.engine import Engine, ask
 from shadowlab.telemetry.larger.scope import Scope
 from shadowlab.telemetry.questions import expressions
@@ -105,14 +105,14 @@ def take_slice(
             f"the slice would be {spans:,} spans, more than {limit:,}",
             hint=f"narrow it with --service or --window, or say --limit {spans}",
         )
-    with tempfile.TemporaryDirectory(prefix=".slice-", dir=folder) as name:
+    with Scratch(segments.SLICE, folder) as scratch:
         pulled: dict[str, pa.Table] = {}
         for done, part in enumerate(_PULLED):
             if progress:
                 progress("slice", done, len(_PULLED))
             pulled[part] = ask(engine, expressions.everything(part), (part,), whole).arrow()
         moved = sum(table.nbytes for table in pulled.values())
-        paths = _written(pulled, held or Held({}, None, b""), Path(name))
+        paths = _written(pulled, held or Held({}, None, b""), scratch.path)
         if progress:
             progress("slice", len(_PULLED), len(_PULLED))
         yield Slice(paths, spans, moved)

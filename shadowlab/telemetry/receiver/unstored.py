@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from shadowlab import errors
 from shadowlab.case import Case, open_case
+from shadowlab.scratch import Scratch
 from shadowlab.telemetry import segments
 from shadowlab.telemetry.receiver import drain, log, place
 
@@ -25,9 +25,9 @@ def complete(case: Case) -> Iterator[Case]:
     if not log.files(place.folder(case)) or place.is_held(case):
         yield case
         return
-    with tempfile.TemporaryDirectory(prefix="shadowlab-reading-") as name:
+    with Scratch("shadowlab-reading-") as scratch:
         try:
-            copy = _copy(case, Path(name) / case.path.name)
+            copy = _copy(case, scratch.path / case.path.name)
         except OSError as exc:
             raise errors.TelemetryError(
                 f"what was received into {case.path} cannot be read beside it: {exc.strerror}",
