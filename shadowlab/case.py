@@ -191,6 +191,13 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
     Raises `CaseError` when there is none, when the folder holds something else, or a newer format.
     """
     folder = Path(path)
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError as exc:
+        raise errors.CaseError(
+            f"{os.fspath(folder)!a} is no path in UTF-8, which DuckDB asks for",
+            hint="name a folder whose name is UTF-8",
+        ) from exc
     if (folder / "case.json").exists():
         _settings(folder)
         return Case(folder, lock_timeout)

@@ -355,6 +355,16 @@ def test_an_archive_is_called_one(tmp_path: Path) -> None:
         refused(tmp_path, "ingest", tmp_path / "case", tmp_path / name, says=f"it is {kind}, so unpack it first")
 
 
+def test_a_case_cannot_lie_where_no_database_can(small: Path, tmp_path: Path) -> None:
+    """DuckDB takes no path of other bytes; a case that was half made there was no case."""
+    place = tmp_path / os.fsdecode(b"caf\xe9")
+    telemetry = otlp.lines(tmp_path / "t.jsonl", otlp.traces([otlp.span()]))
+    told = refused(tmp_path, "ingest", place / "case", telemetry, says=r"caf\udce9/case' is no path in UTF-8")
+    assert "hint: name a folder whose name is UTF-8" in told
+    shutil.copytree(small, place)
+    refused(tmp_path, "triage", place, says="is no path in UTF-8")
+
+
 def test_a_merge_of_one_is_said_in_the_words_of_the_command(small: Path) -> None:
     refused(small, "triage", small, "--merge", "a" * 16, says=f"merging '{'a' * 16}' alone merges nothing")
 
@@ -519,6 +529,18 @@ def test_what_the_machine_refuses_is_no_fault_of_shadowlab(
     monkeypatch.setattr(fcntl, "flock", refuse)
     says = f"error: case/ledger.jsonl: {os.strerror(code)}\nhint: "
     refused(small, "triage", small, says=says)
+
+
+def test_a_triage_that_the_disk_has_no_room_for_keeps_nothing(small: Path) -> None:
+    """No file may grow beyond 200 kB: what a full disk looks like to a process, without being root."""
+    before = contents(small)
+    words = ["prlimit", "--fsize=200000", sys.executable, "-m", "shadowlab", "triage", small]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "small/telemetry cannot take the fingerprints in: IO Error" in done.stderr
+    assert {name: sha256 for name, sha256 in contents(small).items() if "/.0" not in name} == before
+    assert run("triage", small)[0] == 0
+    assert not [name for name in contents(small) if "/.0" in name]
 
 
 def test_a_case_that_the_disk_has_no_room_for_is_not_there_afterwards(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from shadowlab import interrupts
+from shadowlab import errors, interrupts
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,6 +41,22 @@ def is_the_machines(exc: BaseException) -> bool:
         duckdb.InternalException,
     )  # fmt: skip
     return isinstance(exc, (MemoryError, *machine)) or (isinstance(exc, OSError) and exc.errno in _FULL)
+
+
+@contextlib.contextmanager
+def room_in(place: Path, what: str) -> Iterator[None]:
+    """Say of a full disk or memory that it is full, as a `CaseError`: nothing that was read is to blame."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, OSError, MemoryError) as exc:
+        if not is_the_machines(exc):
+            raise
+        raise errors.CaseError(
+            f"{place} cannot take {what} in: {str(exc).splitlines()[0]}",
+            hint="make room on its disk, or in memory, and run the same command again; nothing is half-written",
+        ) from exc
 
 
 def statements(name: str) -> str:

@@ -20,11 +20,16 @@ def set_fingerprints(case: Case, table: Any) -> int:
     `UsageError` when a column is missing.
 
     It takes the place of what an earlier triage wrote, whose file the next writer sweeps away: the ledger names that
-    file, and a triage that is killed here could not tell it that the file is gone.
+    file, and a triage that is killed here could not tell it that the file is gone. Raises `CaseError` when its disk is
+    full.
     """
     import duckdb
 
-    with case.writing("fingerprints"), connection.closing(connection.connect(spill=case.telemetry)) as con:
+    with (
+        case.writing("fingerprints"),
+        connection.room_in(case.telemetry, "the fingerprints"),
+        connection.closing(connection.connect(spill=case.telemetry)) as con,
+    ):
         segments.sweep(case)
         beside, place = segments.new_path(case, "fingerprints")
         con.register("told", table)
@@ -36,6 +41,8 @@ def set_fingerprints(case: Case, table: Any) -> int:
                 "ORDER BY error_id, fingerprint"
             )
         except duckdb.Error as exc:
+            if connection.is_the_machines(exc):
+                raise
             raise errors.UsageError(
                 f"not a table of fingerprints: {str(exc).splitlines()[0]}", hint="it needs error_id and fingerprint"
             ) from exc

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from shadowlab import errors, privacy
+from shadowlab import privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
 from shadowlab.telemetry import connection, inputs, segments
@@ -37,7 +36,8 @@ def ingest(
         keys = case.settings().get("correlation") or CORRELATION
         listed = list(inputs.expand(paths))
         total = sum(given.size for given in listed)
-        with _room_for(case), Loading(case, redact, [str(key) for key in keys]) as loading:
+        room = connection.room_in(case.telemetry, "the telemetry")
+        with room, Loading(case, redact, [str(key) for key in keys]) as loading:
             done = 0
             for given in listed:
                 loading.on_bytes = _counted(progress, done, total)
@@ -47,22 +47,6 @@ def ingest(
             if progress:
                 progress("ingest", total, total)
             return loading.record()
-
-
-@contextlib.contextmanager
-def _room_for(case: Case) -> Iterator[None]:
-    """Say of a full disk or memory that it is full: no file is to blame."""
-    import duckdb
-
-    try:
-        yield
-    except (duckdb.Error, OSError, MemoryError) as exc:
-        if not connection.is_the_machines(exc):
-            raise
-        raise errors.CaseError(
-            f"{case.telemetry} cannot take the telemetry in: {str(exc).splitlines()[0]}",
-            hint="make room on its disk, or in memory, and run the same command again; nothing is half-written",
-        ) from exc
 
 
 def _counted(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
