@@ -42,13 +42,17 @@ READS_ON = {
 SENT = [b"0123", b"45", b"", b"6789"]
 
 
-def recorded(folder: Path, kind: str, path: str, *, length: int | None = 10, messages: Any = None) -> dict[str, Any]:
+def recorded(
+    folder: Path, kind: str, path: str, *, length: int | None = 10, chunked: bool = False, messages: Any = None
+) -> dict[str, Any]:
     """What the recorder writes of a request to the service of that kind."""
     scope: dict[str, Any] = {}
     exec(CODE[kind], scope)
     app = shadowlab_recorder.record(scope["app"], directory=folder, kind=kind)
     announced = [] if length is None else [("content-length", str(length))]
     told = {"CONTENT_LENGTH": str(length)} if length is not None else {}
+    if chunked:
+        announced, told = [("transfer-encoding", "chunked")], {"HTTP_TRANSFER_ENCODING": "chunked"}
     environ = {"REQUEST_METHOD": "POST", "PATH_INFO": path, "wsgi.input": io.BytesIO(b"".join(SENT)), **told}
     with pytest.raises((ValueError, KeyError)):
         asyncio.run(_asgi(app, path, announced, messages)) if kind == "asgi" else app(environ, None)
@@ -93,6 +97,18 @@ def test_a_body_that_was_not_read_to_its_end_is_marked_and_replayed(
     if (kind, path) in (("asgi", "/two"), ("wsgi", "/early")):  # one of each kind: a replay takes its time
         done = replayed(tmp_path, CODE[kind], one)
         assert done.outcome == "reproduced", done.runs[0].divergence
+
+
+def test_the_rest_of_a_body_in_chunks_is_unread_where_the_server_says_that_there_is_more(tmp_path: Path) -> None:
+    document = recorded(tmp_path / "asgi", "asgi", "/two", chunked=True)
+    assert (document["request"]["unread"], document["truncated"]) == (True, ["request.body"])
+    one = loaded(document)
+    assert (one.unread, one.missing, one.request.content) == (True, (), b"012345")
+    assert replayed(tmp_path, CODE["asgi"], one).outcome == "reproduced"
+    ended = [{"type": "http.request", "body": b"01", "more_body": True}, {"type": "http.request", "body": b""}]
+    assert recorded(tmp_path / "ended", "asgi", "/two", chunked=True, messages=ended)["truncated"] == []
+    stream = loaded(recorded(tmp_path / "wsgi", "wsgi", "/two", chunked=True))  # where it ends, nobody said
+    assert stream.missing == ("request.body was cut when it was recorded",)
 
 
 @pytest.mark.parametrize("kind", CODE)

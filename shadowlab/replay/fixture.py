@@ -46,10 +46,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         return content_of(self.body, self.body_encoding)
 
     @property
-    def announced(self) -> int:
-        """The body's length by its header, 0 when it has none."""
-        told = next((value for name, value in self.headers if name.lower() == "content-length"), "")
-        return int(told) if re.fullmatch(r"[0-9]{1,15}", told) else 0
+    def announces_more(self) -> bool:
+        """Whether its headers tell of more than is known of the body: by its length, or as it comes in chunks."""
+        told = {name.lower(): value for name, value in reversed(self.headers)}
+        length = told.get("content-length", "")
+        by_length = re.fullmatch(r"[0-9]{1,15}", length) is not None and int(length) > len(self.content)
+        return by_length or "transfer-encoding" in told
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,7 +244,7 @@ class Fixture(msgspec.Struct, frozen=True, kw_only=True):
     def unread(self) -> bool:
         """Whether some of the body is not known, and was not asked for: a replay refuses it, and says so."""
         served = self.kind != "function" and self.request.method != "GRPC"
-        return self.request.unread and served and self.request.announced > len(self.request.content)
+        return self.request.unread and served and self.request.announces_more
 
     @property
     def missing(self) -> tuple[str, ...]:
