@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,11 +24,11 @@ def replayed(folder: Path) -> tuple[Case, Source, Replay]:
     return case, source, done
 
 
-def pytest_in(folder: Path) -> subprocess.CompletedProcess[str]:
+def pytest_in(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run the folder's tests where shadowlab cannot be imported."""
     (folder / "conftest.py").write_text("import sys\n\nsys.modules['shadowlab'] = None\n")
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    return subprocess.run(words, cwd=folder, capture_output=True, text=True)
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, env=os.environ | variables)
 
 
 def test_a_replay_becomes_plain_pytest_that_is_red_before_the_fix_and_green_after(tmp_path: Path) -> None:
@@ -89,6 +90,32 @@ def test_rows_of_a_file_that_nobody_named_become_the_written_test_s_own_copy(tmp
     green = pytest_in(source.path)
     assert (green.returncode, "1 passed" in green.stdout) == (0, True), green.stdout
     assert place.read_bytes() == b"somebody's own"
+
+
+def test_a_written_test_lives_in_the_recorded_time_zone_and_leaves_it_again(tmp_path: Path) -> None:
+    files = {
+        "shadowlab.toml": '[service]\nname = "jobs"\nentrypoint = "job:run"\nkind = "function"\n',
+        "job.py": "import datetime\n\n\ndef run(event):\n    hour = datetime.datetime.now().hour\n"
+        "    raise ValueError(f'{hour} here, {datetime.datetime.fromtimestamp(0).hour} then')\n",
+    }
+    source = orders.repository(tmp_path / "jobs", files)
+    event = tmp_path / "event.json"
+    event.write_text(json.dumps({"time": "2026-01-05T22:30:00Z", "versions": {"time_zone": "Asia/Tokyo"},
+                                 "error": {"type": "ValueError", "message": "7 here, 9 then"},
+                                 "request": {"method": "CALL", "path": "job:run", "body": {}}}))  # fmt: skip
+    case = open_case(tmp_path / "case")
+    replay.take_in(case, [event])
+    (kept,) = case.recordings.glob("*.json")
+    done = replay.replay(case, [kept.stem], source=source, revision="HEAD")
+    assert done.error is not None
+    assert done.error.message == "7 here, 9 then"
+    test, *_ = replay.to_pytest(case, done, source, out=source.path)
+    test.with_name("test_zone.py").write_text(
+        "import time\n\n\ndef test_the_zone_is_the_old_one():\n    assert time.timezone == 18000\n"
+    )
+    run = pytest_in(source.path, TZ="EST5")
+    assert "ValueError: 7 here, 9 then" in run.stdout, run.stdout
+    assert "1 failed, 1 passed" in run.stdout
 
 
 def test_the_written_test_is_tidy(tmp_path: Path) -> None:

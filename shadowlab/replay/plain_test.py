@@ -18,6 +18,7 @@ from shadowlab.replay import addresses, recording
 from shadowlab.replay import plain_parts as parts
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.postgres import needs
+from shadowlab.replay.world import zone_of
 from shadowlab.source import Settings, Source
 from shadowlab.writing import write
 
@@ -31,8 +32,8 @@ _UNWRITTEN = {
     "urllib3": "makes calls through urllib3",
     "redis": "sends commands to Redis",
 }
-_STANDARD = ("base64", "importlib", "json", "lzma", "random", "sys")
-_FOR_POSTGRES = ("contextlib", "os", "secrets", "shutil", "signal", "socket", "subprocess", "tempfile", "time")
+_STANDARD = ("base64", "contextlib", "importlib", "json", "lzma", "random", "sys", "time")
+_FOR_POSTGRES = ("os", "secrets", "shutil", "signal", "socket", "subprocess", "tempfile")
 _SERVER = addresses.Address(socket="{folder}", user="replay", name="replay", host="127.0.0.1", port="{port}")
 _KEPT = 'KEPT = ("PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGOPTIONS", "PGTZ")'
 
@@ -49,7 +50,7 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
     fixtures = [recording.load(case, id) for id in ids]
     _writable(fixtures)
     images: dict[str, bytes] = {}
-    fixtures = [_with_image(case, fixture, images) for fixture in fixtures]
+    fixtures = [_with_zone(_with_image(case, fixture, images)) for fixture in fixtures]
     service = source.service(replay.revision)
     folder = out / "tests" / "replay"
     kind = service.kind or fixtures[0].kind
@@ -111,6 +112,12 @@ def _with_image(case: Case, fixture: Fixture, images: dict[str, bytes]) -> Fixtu
         name = f"blobs/{hashlib.sha256(made).hexdigest()}.sqlite.xz"
         images[name] = lzma.compress(made, preset=1)
     return msgspec.structs.replace(fixture, db_snapshot=name)
+
+
+def _with_zone(fixture: Fixture) -> Fixture:
+    """The recording with the zone that its replay lives in: a test sets what it is told without looking at it."""
+    versions = msgspec.structs.replace(fixture.versions, time_zone=zone_of(fixture))
+    return msgspec.structs.replace(fixture, versions=versions)
 
 
 def _beside(folder: Path, fixtures: Sequence[Fixture], images: Mapping[str, bytes]) -> list[Path]:
@@ -197,6 +204,8 @@ def _imports(text: str, clients: set[str], kind: str, *, stored: bool, led: bool
     installed = {"pytest", *(clients & {"httpx", "requests"}), *(["psycopg"] if stored else [])}
     lines = [
         *(f"import {name}" for name in sorted(standard)),
+        "from collections.abc import Iterator",
+        "from datetime import datetime, timedelta",
         "from pathlib import Path",
         "from typing import Any",
         *(["from urllib.parse import unquote"] if kind != "function" else []),

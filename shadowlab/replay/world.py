@@ -86,12 +86,17 @@ def environment_of(
         values |= {name: value for name, value in found.items() if not _reserved(name)}
     elif fixture.db_environment:
         values[fixture.db_environment] = _located(recorded)
-    zone = fixture.versions.time_zone
-    if zone and zone != BASE["TZ"] and known_zone(zone):
+    if (zone := zone_of(fixture)) != BASE["TZ"]:
         values["TZ"] = zone
     if fixture.schedule and fixture.schedule.threads:
         values["SHADOWLAB_THREADS"] = "1"
     return {**values, **changed}
+
+
+def zone_of(fixture: Fixture) -> str:
+    """The time zone that a replay lives in: the recorded one, UTC where none is told or it is not known here."""
+    zone = fixture.versions.time_zone
+    return zone if zone and known_zone(zone) else BASE["TZ"]
 
 
 def known_zone(zone: str) -> bool:
