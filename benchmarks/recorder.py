@@ -14,6 +14,9 @@ outermost tenth of turns on either side; intervals are of draws of starts and, w
 
 How long requests take is asked in long laps, for whose writing nobody waits before their end, so that requests run
 beside the writer as they do in a service, on one core with it. One that fails is compared with a bare one that fails.
+What else runs on the machine moves that more than the recorder does: the time that the service's thread was ready and
+no processor was free, by the kernel's count, is left out, and waiting for the interpreter is not; all of it stands
+beside.
 """
 
 import argparse
@@ -27,6 +30,7 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -78,7 +82,9 @@ def worker(pipe, shape, name, folder, peer, burn, place):
     writes = fails or any((settings or {}).values())
     folder = Path(tempfile.mkdtemp(dir=folder))
     services.table(folder / "charges.db")
+    queued = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
     loop, draws, recorder = asyncio.new_event_loop(), random.Random(1), None
+    kept = []
     app = services.SHAPES[shape](folder / "charges.db", peer, burn)
     if name.startswith("floor"):
         import recorder_floor
@@ -92,9 +98,11 @@ def worker(pipe, shape, name, folder, peer, burn, place):
     ask = services.asked(shape, app, loop)
 
     def timed(path, body):
-        began = time.perf_counter()
+        before, began = queued_ms(queued), time.perf_counter()
         ask(path, body)
-        return (time.perf_counter() - began) * 1000
+        wall = (time.perf_counter() - began) * 1000
+        kept.append(wall - queued_ms(queued) + before)
+        return wall
 
     def lap(length=A_LAP):
         return [timed("/charges", services.charge(draws, fails)) for _ in range(length)]
@@ -121,9 +129,10 @@ def worker(pipe, shape, name, folder, peer, burn, place):
 
     whats = {"lap": lap, "long lap": long_lap, "crowd": crowd, "flood": flood, "storm": storm}
     while (what := pipe.recv()) != "stop":
+        kept.clear()
         before, burnt, began = processor_ms(), services.burnt_ns, time.perf_counter()
         walls = places.deeper(depth, whats[what])
-        told = {"walls": walls, "wall_s": time.perf_counter() - began}
+        told = {"walls": walls, "unqueued": list(kept), "wall_s": time.perf_counter() - began}
         if recorder is not None and (writes or what != "lap"):  # a flood fails whatever its arrangement says
             recorder.flush(60)
         told |= {"cpu_ms": processor_ms() - before, "peak_mb": peak_mb()}
@@ -136,6 +145,11 @@ def worker(pipe, shape, name, folder, peer, burn, place):
 
 def processor_ms():
     return time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID) / 1e6
+
+
+def queued_ms(place):
+    """How long a thread was ready to run and waited for a processor, from its `schedstat`."""
+    return int(os.pread(place, 100, 0).split()[1]) / 1e6
 
 
 def peak_mb():
@@ -215,11 +229,9 @@ def p99(walls):
     return sorted(walls)[int(len(walls) * 0.99)]
 
 
-def p99_difference(turns):
+def p99_difference(turns, of="walls"):
     """Of what was measured in the same turns."""
-    return p99([wall for _, lap in turns for wall in lap["walls"]]) - p99(
-        [wall for bare, _ in turns for wall in bare["walls"]]
-    )
+    return p99([each for _, lap in turns for each in lap[of]]) - p99([each for bare, _ in turns for each in bare[of]])
 
 
 def more_cpu(turns, of="cpu_ms"):
@@ -277,14 +289,14 @@ def latencies(shape, folder, peer):
     plan = ("long lap", LONG_WARM, LONG_TURNS)
     starts = measured(LONG_STARTS, shape, TIMED, plan, folder, peer, steps(shape, folder, peer))
     for name in TIMED:
-        walls = [wall for turns in starts for turn in turns for wall in turn[name]["walls"]]
-        line = f"| {shape} | {name} | {statistics.median(walls):.2f} | {p99(walls):.2f} |"
-        if name == beside(name):
-            print(f"{line} |", flush=True)
-            continue
+        line = f"| {shape} | {name} |"
         turns = [[(turn[beside(name)], turn[name]) for turn in turns] for turns in starts]
-        later, early, late = interval(turns, p99_difference, draws=400)
-        print(f"{line} {later:+.2f} ({early:+.2f} to {late:+.2f}) |", flush=True)
+        for of in ("unqueued", "walls"):
+            found = [each for turns in starts for turn in turns for each in turn[name][of]]
+            line += f" {statistics.median(found):.2f} | {p99(found):.2f} |"
+            later, early, late = interval(turns, partial(p99_difference, of=of), draws=400)
+            line += " |" if name == beside(name) else f" {later:+.2f} ({early:+.2f} to {late:+.2f}) |"
+        print(line, flush=True)
 
 
 def sizes(folder, peer):
@@ -382,8 +394,8 @@ def main():
             sizes(folder, peer)
         if "latencies" in asked:
             print(f"| service ({LONG_STARTS} starts of {LONG_TURNS} turns of {A_LONG_LAP}) | arrangement |", end="")
-            print(" ms: median | p99 | more, 95 % |")
-            print("|" + " --- |" * 5, flush=True)
+            print(" ms, never queued: median | p99 | more, 95 % | ms: median | p99 | more, 95 % |")
+            print("|" + " --- |" * 8, flush=True)
             for shape in services.SHAPES:
                 latencies(shape, folder, peer)
         if "memory" in asked:
