@@ -7,34 +7,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import costs
 import graph
 import load
 import logs
+import once
 import tracebacks
 from faults import Event, causes, events
 from grouping import exact, fingerprints, floors, scores
 
-from shadowlab import telemetry, triage
-from shadowlab.case import Case, open_case
+from shadowlab import telemetry
+from shadowlab.case import open_case
 
 TUNED_ON, HELD_OUT = (1, 2, 3), (101, 102, 103, 104, 105)
 SERVICES_FROM = 2_000
 """The first seed of fault injections; what stands below was looked at while rules were made."""
-SECRET = bytes(32)
 BAR_S = 5.0
 """What a triage of a million spans may take; a minute more of data, a tenth of it."""
 
@@ -48,13 +44,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10, help="fault injections of each kind (default 10)")
     parser.add_argument("--spans", type=int, nargs="*", default=(100_000, 1_000_000), help="spans in the case")
     parser.add_argument("--loghub", type=Path, help="a folder of labelled *.log_structured.csv, in place of real logs")
-    parser.add_argument("--case", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--minute", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--keep", choices=("anew", "as before"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.case:
-        once(arguments.case, arguments.minute, arguments.keep)
-        return
     if arguments.what == "speed":
         speed(arguments.spans)
         return
@@ -176,12 +166,12 @@ def speed(sizes: Sequence[int]) -> None:
             lives = _told(room / "living", "--minute", str(room / "minute.jsonl"))
             first, keeping = _median(room / "case"), _median(room / "case", ("--keep", "anew"))
             shutil.copytree(case.telemetry / ".facts", room / "facts")
-            telemetry.set_fingerprints(case, asked(case))  # the first leaves what it knows to those after it
+            telemetry.set_fingerprints(case, once.asked(case))  # the first leaves what it knows to those after it
             telemetry.ingest(case, [room / "minute.jsonl"])
             again, known = _median(room / "case"), _median(room / "case", ("--keep", "as before"))
-        cost = f"{first['wall']:.1f} | {first['cpu']:.1f} | {first['imports']:.1f} | {first['peak']:.2f}"
-        cost += f" | {keeping['wall']:.1f} | {keeping['cpu']:.1f}"
-        later = [f"{run['wall']:.1f} | {run['cpu']:.1f} | "
+        cost = f"{first['wall']:.2f} | {first['cpu']:.2f} | {first['imports']:.2f} | {first['peak']:.2f}"
+        cost += f" | {keeping['wall']:.2f} | {keeping['cpu']:.2f}"
+        later = [f"{run['wall']:.2f} | {run['cpu']:.2f} | "
                  f"{_shares(run['asked'], first['asked'], run['worked'], first['worked'])}"
                  for run in (again, known)]  # fmt: skip
         living = lives["again asked"], lives["again worked"]
@@ -203,43 +193,9 @@ def _median(place: Path, more: Sequence[str] = ()) -> Mapping[str, float]:
 
 def _told(place: Path, *more: str) -> Mapping[str, float]:
     """What a fresh process says that it cost."""
-    command = [sys.executable, __file__, "speed", "--case", str(place), *more]
+    command = [sys.executable, once.__file__, str(place), *more]
     told: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return told
-
-
-def once(place: Path, minute: Path | None, keep: str | None) -> None:
-    """Triage a case and print what it cost; and once more, when a minute more of data is there.
-
-    To `keep` facts `anew` there must be none; else there are those that lie beside the case.
-    """
-    facts = place / "telemetry" / ".facts"
-    if keep:
-        shutil.rmtree(facts, ignore_errors=True)
-    if keep == "as before":
-        shutil.copytree(place.parent / "facts", facts)
-    began, spent = time.perf_counter(), time.process_time()
-    import pyarrow.compute  # noqa: F401  # what triage imports when first used
-
-    imports, ready = time.process_time() - spent, time.perf_counter()
-    case = open_case(place)
-    table = asked(case, SECRET if keep else None)
-    cost = {"wall": time.perf_counter() - began, "cpu": time.process_time() - spent, "imports": imports}
-    cost |= {"asked": time.perf_counter() - ready, "worked": cost["cpu"] - imports}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    if minute is not None:
-        telemetry.set_fingerprints(case, table)
-        telemetry.ingest(case, [minute])
-        began, spent = time.perf_counter(), time.process_time()
-        asked(case)
-        cost |= {"again asked": time.perf_counter() - began, "again worked": time.process_time() - spent}
-    print(json.dumps({**cost, "peak": peak, "errors": len(table)}))
-
-
-def asked(case: Case, secret: bytes | None = None) -> Any:
-    """Triage a case that knows what earlier ones left; gives what is to be left."""
-    with telemetry.store(case, secret=secret) as store:
-        return triage.triage(store, known=partial(telemetry.known_fingerprints, store))[1]
 
 
 if __name__ == "__main__":
