@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shadowlab.replay.inside.arriving import Arrivals
+from shadowlab.replay.inside.import_hooks import ImportHooks
 
 NAMES = ("late_one", "late_two")
 
@@ -21,7 +21,7 @@ def came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     came: list[str] = []
-    Arrivals({name: lambda module: came.append(module.__name__) for name in NAMES}).install()
+    ImportHooks({name: lambda module: came.append(module.__name__) for name in NAMES}).install()
     yield came
     for name in NAMES:
         sys.modules.pop(name, None)

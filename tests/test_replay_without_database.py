@@ -21,8 +21,9 @@ from shadowlab.case import open_case
 from shadowlab.records import Replay
 from shadowlab.replay import Runner, recording, spelling
 from shadowlab.replay.fixture import Fixture, parse
-from shadowlab.replay.inside import unasked_postgres
-from shadowlab.replay.inside.unasked import Unasked, harmless, told
+from shadowlab.replay.inside import untouched_postgres
+from shadowlab.replay.inside.statements import harmless, summary
+from shadowlab.replay.inside.untouched import UntouchedDatabase
 
 FASTAPI = """\
 import os, sqlite3
@@ -295,18 +296,21 @@ def test_all_else_asks(statement: str) -> None:
     ],
 )  # fmt: skip
 def test_rows_of_the_services_own_tables_count_before_the_request(statement: str, own: bool) -> None:
-    unasked = Unasked(pytest.fail)
-    assert unasked.refusal(statement) is None
-    assert bool(unasked.early) is own
+    database = UntouchedDatabase(pytest.fail)
+    assert database.refusal(statement) is None
+    assert bool(database.early) is own
 
 
 def test_psycopg2_is_heard_of_when_it_connects_whenever_that_is() -> None:
     heard: list[str] = []
-    unasked, module = Unasked(heard.append), SimpleNamespace(connect=lambda place: place, OperationalError=ValueError)
-    unasked_postgres.install_psycopg2(module, unasked)
+    database, module = (
+        UntouchedDatabase(heard.append),
+        SimpleNamespace(connect=lambda place: place, OperationalError=ValueError),
+    )
+    untouched_postgres.install_psycopg2(module, database)
     assert module.connect("early") == "early"
-    assert list(unasked.early) == ["a connection of psycopg2"]
-    with unasked.during(untouched=True), pytest.raises(ValueError, match="now: a connection of psycopg2"):
+    assert list(database.early) == ["a connection of psycopg2"]
+    with database.during(asked_nothing=True), pytest.raises(ValueError, match="now: a connection of psycopg2"):
         module.connect("late")
     assert len(heard) == 1
 
@@ -337,9 +341,9 @@ def test_a_service_keeps_its_own_authorizer_and_kinds_of_connections(tmp_path: P
 
 
 def test_what_was_asked_is_told_without_its_values() -> None:
-    assert told("SELECT a FROM shop.cards WHERE number = '4111'") == "SELECT shop.cards"
-    assert told("/* hello */ INSERT INTO \"cards\" VALUES ('4111')") == "INSERT cards"
-    assert told("VACUUM") == "VACUUM"
+    assert summary("SELECT a FROM shop.cards WHERE number = '4111'") == "SELECT shop.cards"
+    assert summary("/* hello */ INSERT INTO \"cards\" VALUES ('4111')") == "INSERT cards"
+    assert summary("VACUUM") == "VACUUM"
 
 
 @pytest.fixture

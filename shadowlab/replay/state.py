@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from shadowlab.replay.inside.unasked import harmless
+from shadowlab.replay.inside.statements import harmless
 
 Encoding = Literal["json", "utf-8", "base64", "none"]
 Headers = tuple[tuple[str, str], ...]

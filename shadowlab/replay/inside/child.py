@@ -175,10 +175,10 @@ class Child:
     @contextlib.contextmanager
     def _asked(self, job: dict[str, Any]) -> Iterator[None]:
         """Refuse statements while a request runs that made none; what was asked before it had no true answer."""
-        untouched, unasked = bool(job.get("untouched")), self._seams.unasked
-        for what in unasked.early if untouched else ():
+        untouched, asked_nothing = self._seams.untouched, bool(job.get("untouched"))
+        for what in untouched.early if asked_nothing else ():
             self._seams.watch.note("database", f"{what} before the request: of it nothing was recorded")
-        with unasked.during(untouched):
+        with untouched.during(asked_nothing):
             yield
 
     def _plain(self, request: dict[str, Any], body: bytes, schedule: Schedule | None = None) -> entry.Answer:

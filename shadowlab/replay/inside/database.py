@@ -14,8 +14,8 @@ from typing import Any
 from .chance import Chance
 from .clock import Clock
 from .put import put
-from .unasked import Unasked
-from .unasked_sqlite import asking
+from .untouched import UntouchedDatabase
+from .untouched_sqlite import asking
 
 NAME = "replay.sqlite"
 PLACE = f"/proc/self/cwd/{NAME}"
@@ -28,10 +28,12 @@ _CURRENT = {"current_timestamp": "datetime", "current_date": "date", "current_ti
 class Database:
     """Overrides SQLite's own clock and randomness on every connection that Python opens."""
 
-    def __init__(self, clock: Clock, chance: Chance, unasked: Unasked, note: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, clock: Clock, chance: Chance, untouched: UntouchedDatabase, note: Callable[[str, str], None]
+    ) -> None:
         self._clock = clock
         self._chance = chance
-        self._unasked = unasked
+        self._untouched = untouched
         self._note = note
         self._plain: sqlite3.Connection | None = None
         self._connect = sqlite3.connect
@@ -42,7 +44,7 @@ class Database:
 
     def install(self) -> None:
         """Take the place of `sqlite3.connect` and of its classes; must come before the service is imported."""
-        connection, cursor = asking(self._unasked, self._place, self._override)
+        connection, cursor = asking(self._untouched, self._place, self._override)
 
         def connect(database: Any, *args: Any, **kwargs: Any) -> Any:
             if len(args) <= 4:  # the fifth is a factory

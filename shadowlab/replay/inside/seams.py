@@ -6,18 +6,18 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import aiohttp_calls, at_once, host, http_calls, redis_calls, rpc_calls, unasked_postgres, urllib3_calls
-from .arriving import Arrivals
+from . import aiohttp_calls, at_once, host, http_calls, redis_calls, rpc_calls, untouched_postgres, urllib3_calls
 from .chance import BOOT_SEED, Chance
 from .clock import BOOT_NS, Clock
 from .database import Database
 from .environs import Asked
+from .import_hooks import ImportHooks
 from .logs import Logs
 from .loop import take_turns
 from .session import Session
 from .tape import Tape
 from .threads import Turns
-from .unasked import Unasked
+from .untouched import UntouchedDatabase
 from .watch import Watch
 
 
@@ -29,10 +29,10 @@ class Seams:
         self.clock = Clock()
         self.chance = Chance()
         self.tape = Tape(self.clock)
-        self.unasked = Unasked(lambda what: self.tape.unrecorded.append(what))
+        self.untouched = UntouchedDatabase(lambda what: self.tape.unrecorded.append(what))
         self.watch = Watch()
         self.asked = Asked()
-        self.database = Database(self.clock, self.chance, self.unasked, self.watch.note)
+        self.database = Database(self.clock, self.chance, self.untouched, self.watch.note)
         self.clients = http_calls.Clients(self.tape, self.clock.advance)
         self.logs = Logs()
         self.turns = Turns(self.clock)
@@ -48,15 +48,15 @@ class Seams:
         self.watch.install()
         self.asked.install()
         self.logs.install()
-        Arrivals(
+        ImportHooks(
             {
                 "grpc": lambda grpc: rpc_calls.install(grpc, self.tape, self.clock.advance),
                 "aiohttp": lambda aiohttp: aiohttp_calls.install(aiohttp, self.tape),
                 "redis": lambda redis: redis_calls.install(redis, self.tape, self.clock.advance),
                 "urllib3": lambda urllib3: urllib3_calls.install(urllib3, self.tape, self.clock.advance),
                 "aiosqlite.core": at_once.install,
-                "psycopg": lambda psycopg: unasked_postgres.install(psycopg, self.unasked),
-                "psycopg2": lambda psycopg2: unasked_postgres.install_psycopg2(psycopg2, self.unasked),
+                "psycopg": lambda psycopg: untouched_postgres.install(psycopg, self.untouched),
+                "psycopg2": lambda psycopg2: untouched_postgres.install_psycopg2(psycopg2, self.untouched),
             }
         ).install()
         if os.environ.pop("SHADOWLAB_THREADS", None):

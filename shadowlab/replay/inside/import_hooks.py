@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 
-class Arrivals(importlib.abc.MetaPathFinder):
+class ImportHooks(importlib.abc.MetaPathFinder):
     """Lets the others find the modules that are waited for, and calls `then(module)` once each is there."""
 
     def __init__(self, waiting: dict[str, Callable[[Any], None]]) -> None:

@@ -1,13 +1,10 @@
-"""Refuse what a request asks of a database of which it asked nothing in production: nothing is known that answers."""
+"""What a SQL statement asks of a database, read off its text: rows, or nothing that a database holds."""
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator
 from functools import lru_cache
 
-_MOST_EARLY = 20
 _SETTINGS = (
     "analysis_limit|automatic_index|busy_timeout|cache_size|cache_spill|case_sensitive_like|cell_size_check"
     "|defer_foreign_keys|foreign_keys|ignore_check_constraints|journal_mode|journal_size_limit|locking_mode|mmap_size"
@@ -60,7 +57,7 @@ def harmless(statement: str) -> bool:
 
 
 @lru_cache(maxsize=2048)
-def _asks_for_rows(statement: str) -> bool:
+def asks_for_rows(statement: str) -> bool:
     """Whether it asks for rows of the service's own tables."""
     bare = _bare(statement)
     tables = [each.replace('"', "") for each in _TABLES.findall(bare)]
@@ -72,54 +69,8 @@ def _bare(statement: str) -> str:
     return _PIECE.sub(lambda piece: " " if piece["comment"] else piece[0], statement).strip().rstrip("; \t\r\n")
 
 
-def told(statement: str) -> str:
+def summary(statement: str) -> str:
     """`SELECT orders`: what a statement is about, without the values that may stand in it."""
     bare = _bare(statement)
     verb, about = _VERB.match(bare), _ABOUT.search(bare)
     return " ".join(filter(None, [verb and verb[0].upper()[:20], about and about[1].replace('"', "")])) or "a statement"
-
-
-class Unasked:
-    """Knows whether a request runs of which nothing was asked, and hears of every statement."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self.refusing = False
-        self.early: dict[str, None] = {}
-        """What was asked for, or may have been, before a request began: an empty database answered."""
-
-    @contextlib.contextmanager
-    def during(self, untouched: bool) -> Iterator[None]:
-        """Refuse statements while the block runs, if the request is `untouched`."""
-        self.refusing = untouched
-        try:
-            yield
-        finally:
-            self.refusing = False
-
-    def refusal(self, statement: str) -> str | None:
-        """Why a statement may not run; None when it may."""
-        if harmless(statement):
-            return None
-        if self.refusing:
-            return self.refused(told(statement))
-        if _asks_for_rows(statement):
-            self._before(told(statement))
-        return None
-
-    def unheard(self, what: str) -> str | None:
-        """Why a connection may not be made whose statements nobody could hear; None when it may."""
-        if self.refusing:
-            return self.refused(what)
-        self._before(what)
-        return None
-
-    def _before(self, what: str) -> None:
-        if len(self.early) < _MOST_EARLY:
-            self.early[what] = None
-
-    def refused(self, what: str) -> str:
-        """Remembers that the request asked for this, and says why it gets nothing."""
-        why = f"nothing was asked of the database when it was recorded, now: {what}"
-        self._tell(why)
-        return why

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any
 
-from .unasked import Unasked
+from .untouched import UntouchedDatabase
 
 _WHOLE = ("backup", "serialize", "blobopen")
 """Ways to read or write without a statement."""
@@ -18,7 +18,9 @@ def within(database: Any) -> bool:
     return name in ("", ":memory:", "file::memory:") or "mode=memory" in name or name.startswith("file::memory:?")
 
 
-def asking(unasked: Unasked, placed: Callable[[Any], Any], opened: Callable[[Any], None]) -> tuple[type, type]:
+def asking(
+    untouched: UntouchedDatabase, placed: Callable[[Any], Any], opened: Callable[[Any], None]
+) -> tuple[type, type]:
     """Classes to stand for `sqlite3.Connection` and `sqlite3.Cursor`.
 
     `placed` says where a database lies that was asked for; `opened` is given each new connection.
@@ -26,7 +28,7 @@ def asking(unasked: Unasked, placed: Callable[[Any], Any], opened: Callable[[Any
 
     def ask(connection: Any, statement: Any) -> None:
         heard = isinstance(statement, str) and not connection._alone
-        if heard and (why := unasked.refusal(statement)):
+        if heard and (why := untouched.refusal(statement)):
             raise sqlite3.OperationalError(why)
 
     class Cursor(sqlite3.Cursor):
@@ -69,28 +71,28 @@ def asking(unasked: Unasked, placed: Callable[[Any], Any], opened: Callable[[Any
 
         def set_authorizer(self, authorizer_callback: Any) -> None:
             """A database in memory may take a file in, which is heard before the service's own callback is asked."""
-            super().set_authorizer(_attaching(unasked, authorizer_callback) if self._alone else authorizer_callback)
+            super().set_authorizer(_attaching(untouched, authorizer_callback) if self._alone else authorizer_callback)
 
     for name in _WHOLE:
         if hasattr(sqlite3.Connection, name):  # Python 3.11 has all three
-            setattr(Connection, name, _asking(getattr(sqlite3.Connection, name), name, unasked))
+            setattr(Connection, name, _asking(getattr(sqlite3.Connection, name), name, untouched))
     return _named_as(sqlite3.Connection, Connection), _named_as(sqlite3.Cursor, Cursor)
 
 
-def _asking(method: Any, name: str, unasked: Unasked) -> Any:
+def _asking(method: Any, name: str, untouched: UntouchedDatabase) -> Any:
     def asked(self: Any, *args: Any, **named: Any) -> Any:
         sides = (self, *args, *named.values())  # a backup has two
-        if unasked.refusing and not all(getattr(side, "_alone", True) for side in sides):
-            raise sqlite3.OperationalError(unasked.refused(name))
+        if untouched.refusing and not all(getattr(side, "_alone", True) for side in sides):
+            raise sqlite3.OperationalError(untouched.refused(name))
         return method(self, *args, **named)
 
     return asked
 
 
-def _attaching(unasked: Unasked, theirs: Any) -> Callable[..., int]:
+def _attaching(untouched: UntouchedDatabase, theirs: Any) -> Callable[..., int]:
     def authorized(action: int, first: str | None, *others: str | None) -> Any:
         in_memory = first is not None and within(first)  # it is None where a parameter or an expression stands
-        if action == sqlite3.SQLITE_ATTACH and not in_memory and unasked.unheard("ATTACH of a file"):
+        if action == sqlite3.SQLITE_ATTACH and not in_memory and untouched.unheard("ATTACH of a file"):
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK if theirs is None else theirs(action, first, *others)
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from .put import put
-from .unasked import Unasked
+from .untouched import UntouchedDatabase
 
 _STATEMENTS = (
     "_execute_gen", "_executemany_gen_pipeline", "_executemany_gen_no_pipeline", "_stream_send_gen", "_start_copy_gen",
 )  # fmt: skip
 
 
-def install(psycopg: Any, unasked: Unasked) -> None:
+def install(psycopg: Any, untouched: UntouchedDatabase) -> None:
     """Wrap what every cursor of psycopg 3, sync and async, sends its statements through."""
     from psycopg._connection_base import BaseConnection
     from psycopg._cursor_base import BaseCursor
@@ -21,25 +21,25 @@ def install(psycopg: Any, unasked: Unasked) -> None:
 
     for owner, names in ((BaseCursor, _STATEMENTS), (ServerCursorMixin, ("_declare_gen",))):
         for name in names:
-            put(owner, **{name: _asking(getattr(owner, name), psycopg.OperationalError, unasked)})
-    put(BaseConnection, _connect_gen=_connecting(BaseConnection.__dict__["_connect_gen"].__func__, unasked))
+            put(owner, **{name: _asking(getattr(owner, name), psycopg.OperationalError, untouched)})
+    put(BaseConnection, _connect_gen=_connecting(BaseConnection.__dict__["_connect_gen"].__func__, untouched))
 
 
-def install_psycopg2(psycopg2: Any, unasked: Unasked) -> None:
+def install_psycopg2(psycopg2: Any, untouched: UntouchedDatabase) -> None:
     """Refuse the connection: no statement of it could be heard."""
     connect = psycopg2.connect
 
     def connected(*args: Any, **named: Any) -> Any:
-        if why := unasked.unheard("a connection of psycopg2"):
+        if why := untouched.unheard("a connection of psycopg2"):
             raise psycopg2.OperationalError(why)
         return connect(*args, **named)
 
     put(psycopg2, connect=connected)
 
 
-def _asking(original: Callable[..., Any], error: type[Exception], unasked: Unasked) -> Callable[..., Any]:
+def _asking(original: Callable[..., Any], error: type[Exception], untouched: UntouchedDatabase) -> Callable[..., Any]:
     def generator(self: Any, query: Any, *args: Any, **named: Any) -> Any:
-        why = unasked.refusal(_text(self._conn, query))
+        why = untouched.refusal(_text(self._conn, query))
         if why is not None:
             raise error(why)
         return original(self, query, *args, **named)
@@ -47,15 +47,15 @@ def _asking(original: Callable[..., Any], error: type[Exception], unasked: Unask
     return generator
 
 
-def _connecting(original: Callable[..., Any], unasked: Unasked) -> Any:
+def _connecting(original: Callable[..., Any], untouched: UntouchedDatabase) -> Any:
     """There may be no server: then the request asked for more than was recorded, too."""
 
     def generator(cls: Any, *args: Any, **named: Any) -> Generator[Any, Any, Any]:
         try:
             return (yield from original(cls, *args, **named))
         except Exception:
-            if unasked.refusing:
-                unasked.refused("a connection to PostgreSQL")
+            if untouched.refusing:
+                untouched.refused("a connection to PostgreSQL")
             raise
 
     return classmethod(generator)
