@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import otlp
 import pytest
 
+import shadowlab as sl
 from shadowlab.audit.verify import verify
 from shadowlab.case import open_case
 from shadowlab.records import Verdict
@@ -72,6 +74,20 @@ def test_verify_finds_an_older_record_that_was_made_the_latest_again(told: Told,
     latest = json.loads(place.read_text())
     place.write_text(json.dumps({**latest, "GateReport": latest["Triage"]}))
     assert "its GateReport is not the one that was written last" in found(case)
+
+
+def test_verify_finds_objectives_that_no_triage_was_given(tmp_path: Path) -> None:
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(otlp.lines(tmp_path / "traces.jsonl", otlp.traces([otlp.span()])))
+    inv.case.objectives.write_text("kind: SLO\n")
+    assert "objectives.yaml is in the case, the ledger does not know it" in found(inv.case.path)
+
+
+@pytest.mark.parametrize("content", ["[]", "7", '"Triage"', "null"])
+def test_verify_finds_that_the_latest_records_are_no_object(told: Told, tmp_path: Path, content: str) -> None:
+    case = told.copy(tmp_path)
+    (case / "records/latest.json").write_text(content)
+    assert "records/latest.json was changed: it names no records" in found(case)
 
 
 def test_verify_finds_a_file_that_became_a_link_out_of_the_case(told: Told, tmp_path: Path) -> None:

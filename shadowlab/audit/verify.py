@@ -152,6 +152,8 @@ def _latest(case: Case, written: dict[str, str]) -> None:
     """A kept record that is made the latest again by hand would be what every verb goes on from."""
     place = case.records / "latest.json"
     told = read_json(place) if place.exists() else {}
+    if not isinstance(told, dict):
+        raise errors.AuditError("records/latest.json was changed: it names no records")
     for kind in sorted(written.keys() | told.keys()):
         if told.get(kind) != written.get(kind):
             raise errors.AuditError(f"records/latest.json was changed: its {kind} is not the one that was written last")
@@ -200,6 +202,8 @@ def _misplaced(case: Case) -> Iterator[str]:
 
 def _unasked(case: Case) -> Iterator[str]:
     """Files where people and verbs look by themselves; telemetry is only what its manifest names."""
+    if case.objectives.is_file():
+        yield case.objectives.name
     for folder in (case.recordings, case.reports, case.patches, case.path / "manifests", case.records):
         for place in folder.rglob("*"):
             inside = place.relative_to(case.path)
