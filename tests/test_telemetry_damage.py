@@ -251,7 +251,8 @@ def test_arbitrary_bytes_are_loaded_or_refused_and_never_half(tmp_path_factory, 
 
 def _with_limit(limit: str, size: int, case: Path, *files: Path) -> subprocess.CompletedProcess[str]:
     """`shadowlab ingest` in a process that may not go beyond a limit."""
-    code = f"import resource; resource.setrlimit(resource.{limit}, ({size}, {size})); import shadowlab.__main__"
+    limited = f"import resource; resource.setrlimit(resource.{limit}, ({size}, {size}))"
+    code = f"{limited}; from shadowlab.__main__ import main; main()"
     words = [sys.executable, "-c", code, "ingest", str(case), *map(str, files)]
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
