@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from story import Story, busy
 
-from shadowlab import terminal
+from shadowlab import texts
 from shadowlab.case import Case
 from shadowlab.cli import main
 from shadowlab.exit_codes import MEANINGS
@@ -136,7 +136,7 @@ def test_a_standard_input_that_is_closed_is_said(
 
 
 def test_an_ingest_without_files_shows_no_empty_table() -> None:
-    assert terminal.text(Ingest(spans=428)) == repr(Ingest(spans=428))
+    assert texts.text(Ingest(spans=428)) == repr(Ingest(spans=428))
 
 
 def test_a_container_engine_that_is_not_there_is_told_in_the_words_of_the_system() -> None:

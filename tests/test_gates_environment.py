@@ -11,7 +11,7 @@ import pytest
 import small_service as small
 from test_replay_environments import wheel
 
-from shadowlab import errors, terminal, views
+from shadowlab import errors, texts, views
 from shadowlab.gates import bench, stage, static, suite
 from shadowlab.records import GateReport, Verdict
 from shadowlab.replay import environments
@@ -123,7 +123,7 @@ def test_without_a_lock_it_is_our_interpreter_and_nothing_is_built(
 
 def test_the_environment_is_shown_wherever_the_gates_are(tmp_path: Path) -> None:
     report = GateReport(verdict=Verdict.FAIL, environment="ab" * 32, ran_on="Python 3.12.1, `nix <develop>`")
-    assert terminal.text(report).endswith("ran on Python 3.12.1, `nix <develop>`")
+    assert texts.text(report).endswith("ran on Python 3.12.1, `nix <develop>`")
     assert "ran on Python 3.12.1, `nix &lt;develop&gt;`" in views.gates(report).html
     candidate, diagnosis = small.candidate(), small.diagnosis(small.build(tmp_path / "service"))
     assert "The service ran on Python 3.12.1" in pullrequest.body(report, candidate, diagnosis, None)

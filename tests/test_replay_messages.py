@@ -11,7 +11,7 @@ import pytest
 from shadowlab import replay
 from shadowlab.case import open_case
 from shadowlab.records import Replay
-from shadowlab.terminal import text
+from shadowlab.texts import text
 
 FAULTY = """\
 import json, os, sqlite3, uuid

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shadowlab import cli, errors, replay, terminal
+from shadowlab import cli, errors, replay, texts
 from shadowlab.case import Case, open_case
 from shadowlab.investigation import open_investigation
 from shadowlab.replay import blobs, fixture, look, recording, spelling, tapes
@@ -344,7 +344,7 @@ def test_an_ingest_says_what_is_linked_and_what_cannot_be_replayed(tmp_path: Pat
         (1, "outbound[…].body was cut when it was recorded"),
         (1, "request.body was cut when it was recorded"),
     ]
-    told = terminal.text(done)
+    told = texts.text(done)
     assert "3 recordings, 2 linked to traces of this case" in told
     assert "cannot be replayed: 1 recording: request.body was cut" in told
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shadowlab import telemetry, terminal
+from shadowlab import telemetry, texts
 from shadowlab.case import Case, open_case
 
 
@@ -155,7 +155,7 @@ def test_a_small_packed_file_that_was_cut_off_gives_what_was_whole(case, tmp_pat
     assert 10 < done.spans < 50
     assert "end of file" in [one.position for one in done.rejected]
     assert "2 rejected" in repr(done)
-    assert "cut.gz, end of file: the rest cannot be unpacked" in terminal.text(done)
+    assert "cut.gz, end of file: the rest cannot be unpacked" in texts.text(done)
 
 
 @pytest.mark.parametrize("where", ["segment", "manifest"])

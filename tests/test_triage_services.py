@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from story import Story, number_of, triaged
 
-from shadowlab import terminal
+from shadowlab import texts
 
 
 def chain(story: Story, fault: str, *, seed: int = 1, requests: int = 360) -> None:
@@ -55,13 +55,13 @@ def test_where_nothing_happened_nobody_is_blamed(tmp_path: Path):
     chain(story, "nothing")
     found = triaged(story, tmp_path)
     assert all(b.score == 0 for b in found.services)
-    assert "where it starts" not in terminal.text(found)
+    assert "where it starts" not in texts.text(found)
 
 
 def test_the_terminal_says_where_it_starts_and_why(tmp_path: Path):
     story = Story()
     chain(story, "failing")
-    shown = terminal.text(triaged(story, tmp_path)).split("where it starts")[1].splitlines()
+    shown = texts.text(triaged(story, tmp_path)).split("where it starts")[1].splitlines()
     assert shown[3].startswith("stock    1.00   its errors break")
 
 

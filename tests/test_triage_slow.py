@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from story import Story, number_of, triaged
 
-from shadowlab import terminal, triage, views
+from shadowlab import texts, triage, views
 from shadowlab.records import Triage, from_json
 from shadowlab.triage import selector, slo
 
@@ -60,7 +60,7 @@ def test_slow_traces_with_a_recording_come_first(tmp_path: Path):
 def test_slow_traces_are_in_the_record_the_page_the_report_and_the_terminal(found: Triage):
     trace = found.objectives[0].exemplars[0]
     assert from_json(found.to_json()) == found
-    for shown in (triage.html(found), views.objectives(found).html, terminal.text(found)):
+    for shown in (triage.html(found), views.objectives(found).html, texts.text(found)):
         assert trace[:16] in shown
 
 
