@@ -128,6 +128,6 @@ def numbers(con: Any, texts: Any) -> Any:
     import numpy as np
 
     keep(con, "spelled", arrays.table({"place": np.arange(len(texts)), "text": texts}), temporary=True)
-    found = con.execute("SELECT try_cast(text AS DOUBLE) AS number FROM spelled ORDER BY place").fetchnumpy()["number"]
-    told: Any = np.ma.filled(np.ma.asarray(found, dtype=float), np.nan)
+    found = con.sql("SELECT try_cast(text AS DOUBLE) AS number FROM spelled ORDER BY place").to_arrow_table()
+    told = array(found.column("number"), np.nan)
     return np.where(np.isfinite(told), told, np.nan)
