@@ -3,15 +3,18 @@
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 
 import msgspec
+import orders
 import pytest
 import small_service as small
 
 from shadowlab import errors, gates
 from shadowlab.gates import bench, moved, replays, shadow, tapes
 from shadowlab.records import GateReport, Proposal, Verdict, from_json
+from shadowlab.replay import Runner
 from shadowlab.replay.fixture import parse
 
 FAILING = (f"{36:032x}", f"{72:032x}")
@@ -206,6 +209,31 @@ def test_a_patch_that_reaches_out_of_its_walls_is_seen_though_it_says_nothing(on
     assert (red.verdict, unchanged.verdict) == (Verdict.FAIL, Verdict.FAIL)
     assert f"reaches for what it left alone without the patch: {told}" in red.detail
     assert told in unchanged.detail
+
+
+def test_one_more_thread_of_a_kind_that_the_service_starts_is_nothing_new(tmp_path):
+    code = """
+        import threading
+
+        def app(event):
+            for each in event:
+                thread = threading.Thread(target=getattr(event, each))
+                thread.start()
+                thread.join()
+            return len(event)
+        """
+    toml = '[service]\nname = "it"\nentrypoint = "main:app"\nkind = "function"\n'
+    source = orders.repository(tmp_path / "service", {"shadowlab.toml": toml, "main.py": textwrap.dedent(code)})
+
+    def run(*event):
+        request = {"method": "POST", "path": "/", "body": event, "body_encoding": "json"}
+        return runner.run(parse({"request": request, "time": "2026-01-01T00:00:00Z"}, where="x"), repeats=1)[0]
+
+    with Runner(source.path, source.service("HEAD")) as runner:
+        one, three, other = run("copy"), run("copy", "copy", "copy"), run("reverse")
+    assert one.state == three.state == "finished"
+    assert replays._reaches(one, three, frozenset()) == []
+    assert replays._reaches(one, other, frozenset()) == ["threads: a thread of its own: Thread-N (reverse)"]
 
 
 def test_a_slow_patch_does_not_keep_its_budget(source, tmp_path, diagnosis):

@@ -20,6 +20,8 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MOST_MOVED = 3
 """Failing recordings that are replayed at another time, under other ids and on another host too."""
 _OUTSIDE = ("files", "network", "processes", "threads")
+_COUNTED = re.compile(r"(: Thread-)\d+")
+"""A thread's name as Python gives it, with how many came before."""
 RED = "replay red-green-red"
 _RED_LIMIT = "fails without, passes with, fails again with the patch taken back"
 
@@ -248,7 +250,7 @@ def _differs(a: RunResult, b: RunResult) -> list[str]:
 
 def _reached(run: RunResult) -> list[str]:
     """What a run reached for beyond its walls, let through or not: `processes: os.system sh`, `environment: DEBUG`."""
-    outside = [f"{seam}: {what}" for seam, what, *_ in run.events if seam in _OUTSIDE]
+    outside = [_COUNTED.sub(r"\1N", f"{seam}: {what}") for seam, what, *_ in run.events if seam in _OUTSIDE]
     return [*outside, *(f"environment: {name}" for name in run.asked)]
 
 
