@@ -89,12 +89,13 @@ class Writer:
         """Lets the service have the interpreter when a slice of work is done; called between small pieces of it.
 
         A thread that computes is asked for the interpreter only every 5 ms, which is longer than most requests take.
-        There is no rest while somebody waits for what is written, or many recordings do.
+        The more recordings wait, the shorter is a rest; while many do, or somebody waits for them, there is none.
         """
         if perf_counter() < self._slice_ends:
             return
-        if not self._awaited and len(self._queue) < _CALM:
-            time.sleep(_REST_S)
+        waiting = len(self._queue)
+        if not self._awaited and waiting < _CALM:
+            time.sleep(_REST_S / (1 + waiting))
         self._slice_ends = perf_counter() + _SLICE_S
 
     def forget(self) -> None:
