@@ -14,9 +14,9 @@ outermost tenth of turns on either side; intervals are of draws of starts and, w
 
 How long requests take is asked in long laps, for whose writing nobody waits before their end, so that requests run
 beside the writer as they do in a service, on one core with it. One that fails is compared with a bare one that fails.
-What else runs on the machine moves that more than the recorder does: the time that the service's thread was ready and
-no processor was free, by the kernel's count, is left out, and waiting for the interpreter is not; all of it stands
-beside.
+What else runs on the machine moves that more than the recorder does. So the time that the service's thread was ready
+and no processor was free, by the kernel's count, is left out, as far as it is longer than what other threads of the
+service ran meanwhile; waiting for the interpreter is not left out. All of it stands beside.
 """
 
 import argparse
@@ -98,10 +98,11 @@ def worker(pipe, shape, name, folder, peer, burn, place):
     ask = services.asked(shape, app, loop)
 
     def timed(path, body):
-        before, began = queued_ms(queued), time.perf_counter()
+        waited, others, began = queued_ms(queued), processor_ms() - thread_ms(), time.perf_counter()
         ask(path, body)
         wall = (time.perf_counter() - began) * 1000
-        kept.append(wall - queued_ms(queued) + before)
+        waited, others = queued_ms(queued) - waited, processor_ms() - thread_ms() - others
+        kept.append(wall - max(waited - others, 0))
         return wall
 
     def lap(length=A_LAP):
@@ -132,7 +133,7 @@ def worker(pipe, shape, name, folder, peer, burn, place):
         kept.clear()
         before, burnt, began = processor_ms(), services.burnt_ns, time.perf_counter()
         walls = places.deeper(depth, whats[what])
-        told = {"walls": walls, "unqueued": list(kept), "wall_s": time.perf_counter() - began}
+        told = {"walls": walls, "own": list(kept), "wall_s": time.perf_counter() - began}
         if recorder is not None and (writes or what != "lap"):  # a flood fails whatever its arrangement says
             recorder.flush(60)
         told |= {"cpu_ms": processor_ms() - before, "peak_mb": peak_mb()}
@@ -145,6 +146,10 @@ def worker(pipe, shape, name, folder, peer, burn, place):
 
 def processor_ms():
     return time.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID) / 1e6
+
+
+def thread_ms():
+    return time.thread_time_ns() / 1e6
 
 
 def queued_ms(place):
@@ -291,7 +296,7 @@ def latencies(shape, folder, peer):
     for name in TIMED:
         line = f"| {shape} | {name} |"
         turns = [[(turn[beside(name)], turn[name]) for turn in turns] for turns in starts]
-        for of in ("unqueued", "walls"):
+        for of in ("own", "walls"):
             found = [each for turns in starts for turn in turns for each in turn[name][of]]
             line += f" {statistics.median(found):.2f} | {p99(found):.2f} |"
             later, early, late = interval(turns, partial(p99_difference, of=of), draws=400)
@@ -394,7 +399,7 @@ def main():
             sizes(folder, peer)
         if "latencies" in asked:
             print(f"| service ({LONG_STARTS} starts of {LONG_TURNS} turns of {A_LONG_LAP}) | arrangement |", end="")
-            print(" ms, never queued: median | p99 | more, 95 % | ms: median | p99 | more, 95 % |")
+            print(" ms, other processes left out: median | p99 | more, 95 % | ms: median | p99 | more, 95 % |")
             print("|" + " --- |" * 8, flush=True)
             for shape in services.SHAPES:
                 latencies(shape, folder, peer)
