@@ -24,12 +24,14 @@ _MODULES = {
     "socket", "multiprocessing", "signal", "freezegun", "time_machine", "shadowlab", "code", "pdb", "runpy", "site",
     "pickle", "marshal", "pty",
 }  # fmt: skip
-_NAMES = {"exec", "eval", "compile", "__import__", "globals", "vars", "breakpoint", "exit", "quit", "__builtins__"}
+_NAMES = {"exec", "eval", "compile", "__import__", "globals", "vars", "breakpoint", "exit", "quit", "__builtins__",
+          "__loader__", "__spec__"}  # fmt: skip
 _STARTS = re.compile(r"exec[lv]|spawn|posix_spawn|fork|popen|register_at_fork|kill")
 """How the names of `os` begin that start, end or replace a process."""
 _INNER = {
     "f_back", "f_globals", "f_locals", "tb_frame", "gi_frame", "cr_frame",
-    "__globals__", "__builtins__", "__code__", "__subclasses__",
+    "__globals__", "__builtins__", "__code__", "__subclasses__", "__getattribute__", "__loader__", "__spec__",
+    "extract_stack", "format_stack", "print_stack", "walk_stack", "findCaller",
 }  # fmt: skip
 _ATTRIBUTES = {
     ("os", "_exit"), ("os", "abort"), ("os", "system"),
@@ -37,6 +39,7 @@ _ATTRIBUTES = {
     ("sys", "argv"), ("sys", "meta_path"), ("sys", "path_hooks"), ("sys", "path"), ("sys", "excepthook"),
     ("threading", "settrace"), ("threading", "excepthook"),
 }  # fmt: skip
+_GETTERS = {"attrgetter", "methodcaller"}
 _TELLTALE = re.compile(r"pytest|junit|shadowlab|freezegun|time.machine|\bCI\b", re.IGNORECASE)
 
 
@@ -129,8 +132,23 @@ def _swallowed(node: ast.AST, error: str, kinds: Mapping[str, set[str]]) -> Iter
         case ast.Call(func=ast.Name(id="suppress") | ast.Attribute(attr="suppress"), args=args):
             if any(_named(arg) & (_BROAD | {error} | _bases(error)) for arg in args):
                 yield "suppresses the diagnosed error or every exception"
+        case ast.Call(
+            func=ast.Attribute(attr="exception_handler" | "add_exception_handler" | "errorhandler"), args=args
+        ):
+            if any(_named(arg) & (_BROAD | {error} | _bases(error)) for arg in args[:1]):
+                yield "answers for the diagnosed error or every exception"
+        case ast.FunctionDef(name="__exit__" | "__aexit__") | ast.AsyncFunctionDef(name="__aexit__") if _is_true(node):
+            yield "ends a block well whatever was raised in it"
+        case ast.FunctionDef(name="__eq__") if _is_true(node):
+            yield "is equal to everything"
         case ast.Try(finalbody=[*_, ast.Return()]):
             yield "returns from `finally`, which drops any exception"
+
+
+def _is_true(function: ast.AST) -> bool:
+    """Whether it gives back True and looks at nothing."""
+    given = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return bool(given) and all(isinstance(value, ast.Constant) and value.value for value in given)
 
 
 def _raises(body: list[ast.stmt]) -> bool:
@@ -183,6 +201,8 @@ def _reached(node: ast.AST, called: Mapping[str, str]) -> Iterator[str]:
             yield f"uses {attr}"
         case ast.Call(func=ast.Name(id="getattr"), args=[ast.Name(id=owner), *_]) if owner in called:
             yield f"takes a name of {called[owner]} by getattr"
+        case ast.Call(func=func, args=[first, *_]) if _named(func) & _GETTERS and not isinstance(first, ast.Constant):
+            yield "takes a name that it puts together"
         case ast.Name(id=name) if name in _NAMES:
             yield f"uses {name}"
         case ast.Constant(value=str(text)) if _TELLTALE.search(text):
