@@ -15,7 +15,7 @@ from story import SECOND, Story, number_of, opened, triaged
 from shadowlab import telemetry, triage
 from shadowlab.case import open_case
 from shadowlab.errors import TelemetryError
-from shadowlab.triage import burn, changes, configured, remembered
+from shadowlab.triage import burn, changes, configured, fact_cache
 from shadowlab.triage.clocks import Clock
 from shadowlab.triage.onset import onset
 
@@ -204,7 +204,7 @@ def test_instances_that_tell_the_same_within_ten_minutes_of_each_other_tell_of_o
     telemetry.ingest(case, paths)
     with telemetry.store(case) as store:
         found = configured.configured(
-            store, remembered.of(store), {"stock": Clock(60 * SECOND, 0, 99)}, first_ns=0, last_ns=2**62
+            store, fact_cache.of(store), {"stock": Clock(60 * SECOND, 0, 99)}, first_ns=0, last_ns=2**62
         )
     assert [((c.at - at(0)).seconds, c.service, c.after) for c in sorted(found, key=lambda c: c.at)[1:]] == [
         (0, "shop", "pool.size 1"), (100, "shop", "config.changed"), (100, "shop", "tax"), (900, "shop", "pool.size 2"),

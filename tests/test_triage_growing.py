@@ -21,7 +21,7 @@ from test_triage_incremental import SECOND, at_once, shop, taken
 from shadowlab import live, telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.records import Triage
-from shadowlab.triage import burn, facts, kin, raised, readings, remembered, sampled, tables
+from shadowlab.triage import ancestry, burn, fact_cache, facts, raised, readings, sampled, tables
 from shadowlab.triage.requests import requests_of
 from shadowlab.triage.spans import BELOW, ERROR, Operation, Part, Spans, Traces
 
@@ -83,7 +83,7 @@ def test_a_fresh_process_reads_what_the_case_keeps_and_nothing_twice(tmp_path: P
     case = open_case(tmp_path / "case")
     taken(case, [span for request in shop(33) for span in request])
     found = looked(case)
-    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())
+    monkeypatch.setattr(fact_cache, "KEPT", fact_cache.Kept())
     monkeypatch.setattr(readings, "read", None)
     assert looked(case) == found
 
@@ -98,14 +98,14 @@ def spans_of(rows: list[tuple[int, int, int, int]], **more: Any) -> Spans:
                  marks=marks, weight=one)  # fmt: skip
 
 
-def kin_of(spans: Spans) -> kin.Kin:
+def ancestry_of(spans: Spans) -> ancestry.Ancestry:
     ends = (np.array([each]) for each in (spans.start_ns.min(), spans.end_ns.max(), len(spans.sid), 0))
     part = Part(spans, Traces(np.array([1], dtype="u8"), *ends), False, {})
-    seen = remembered.Facts(None, [part], [None], [Operation("s", "n", "server", None, None, "n")])  # type: ignore[arg-type]  # nobody is asked
-    return kin.kin(seen, np.array([1], dtype="u8"))
+    seen = fact_cache.Facts(None, [part], [None], [Operation("s", "n", "server", None, None, "n")])  # type: ignore[arg-type]  # nobody is asked
+    return ancestry.ancestry(seen, np.array([1], dtype="u8"))
 
 
-def ways(found: kin.Kin, sid: int) -> list[int]:
+def ways(found: ancestry.Ancestry, sid: int) -> list[int]:
     """The ids above one, a step at a time."""
     up = found.up(found.find(np.array([sid], dtype="u8")))
     return [int(found.sid[place]) for _, at in up for place in at.tolist()]
@@ -113,16 +113,16 @@ def ways(found: kin.Kin, sid: int) -> list[int]:
 
 def test_a_way_up_ends_at_the_root_at_a_missing_span_and_in_a_ring():
     rows = [(10, 0, 0, 9), (11, 10, 1, 8), (12, 11, 2, 7), (21, 20, 3, 4), (31, 32, 5, 6), (32, 31, 5, 6)]
-    found = kin_of(spans_of(rows))
+    found = ancestry_of(spans_of(rows))
     assert ways(found, 12) == [12, 11, 10]
     assert ways(found, 21) == [21, 20]
-    assert found.row_of(found.find(np.array([20], dtype="u8"))).tolist() == [kin.NOWHERE]
+    assert found.row_of(found.find(np.array([20], dtype="u8"))).tolist() == [ancestry.NOWHERE]
     assert set(ways(found, 31)) == {31, 32}
     assert len(ways(found, 31)) <= 66
 
 
 def test_spans_of_one_id_lead_up_each_way_and_the_first_that_ended_speaks():
-    found = kin_of(spans_of([(10, 0, 0, 9), (11, 0, 0, 9), (12, 10, 1, 8), (12, 11, 2, 5), (12, 10, 3, 6)]))
+    found = ancestry_of(spans_of([(10, 0, 0, 9), (11, 0, 0, 9), (12, 10, 1, 8), (12, 11, 2, 5), (12, 10, 3, 6)]))
     assert sorted(ways(found, 12)) == [10, 11, 12]
     (row,) = found.row_of(found.find(np.array([12], dtype="u8"))).tolist()
     assert int(found.spans.end_ns[row]) == 5
@@ -152,7 +152,7 @@ def test_a_span_id_that_two_services_use_is_the_same_span_in_any_order_of_segmen
         for request in requests:
             telemetry.ingest(case, [lines(tmp_path / "part.jsonl", request)])
         with telemetry.store(case) as store:
-            some = sampled.sample(seen := remembered.of(store), low_ns=START - SECOND, high_ns=START + 9 * SECOND)
+            some = sampled.sample(seen := fact_cache.of(store), low_ns=START - SECOND, high_ns=START + 9 * SECOND)
             found.append([seen.operations[op].service for op in some.op.tolist()])
     assert found == [["front"], ["front"]]
 
@@ -174,7 +174,7 @@ def test_readings_are_by_the_rules_that_were_asked_for_whatever_another_thread_a
 
         monkeypatch.setattr(readings, "_learn", learned)
         with telemetry.store(case) as store:
-            seen = remembered.of(store)
+            seen = fact_cache.of(store)
             (word,) = readings.readings(seen, raised.raised(seen), prefixes).words
             return word.own
 
@@ -186,8 +186,8 @@ def test_a_span_without_an_end_is_kin_though_it_began_after_all_others_ended(tmp
     over = {key: value for key, value in span(2, parent=1, at=START + SECOND).items() if key != "endTimeUnixNano"}
     telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces([span(1, ms=5), over]))])
     with telemetry.store(case) as store:
-        seen = remembered.of(store)
-        assert len(kin.kin(seen, seen.traces.tid).spans.sid) == 2
+        seen = fact_cache.of(store)
+        assert len(ancestry.ancestry(seen, seen.traces.tid).spans.sid) == 2
         (told,) = seen.told("spans", "SELECT hash(trace_id) AS tid, count(*) AS n FROM spans WHERE start_ns BETWEEN "
                             "$first AND $last AND hash(trace_id) IN (SELECT unnest($traces)) GROUP BY ALL",
                             seen.traces.tid).to_pylist()  # fmt: skip
@@ -199,7 +199,7 @@ def test_a_request_that_came_twice_fails_twice(tmp_path: Path):
     told = [span(1), *(span(2, error=True, ms=ms) for ms in (4, 5)), span(3)]
     telemetry.ingest(case, [lines(tmp_path / "one.jsonl", traces(told))])
     with telemetry.store(case) as store:
-        seen = remembered.of(store)
+        seen = fact_cache.of(store)
         spans = seen.begun(0, START + 9 * SECOND)
         op = seen.operations[int(spans.op[0])]
         failed = spans.sid[spans.marked(ERROR)]
@@ -219,9 +219,9 @@ def test_what_is_kept_of_some_operations_serves_fewer_and_more_are_asked_for_wit
 
 
 def test_operations_of_segments_that_were_let_go_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    kept = remembered.Kept()
-    monkeypatch.setattr(remembered, "_MOST_KEPT", 4)
-    monkeypatch.setattr(remembered, "_MOST_UNUSED", 6)
+    kept = fact_cache.Kept()
+    monkeypatch.setattr(fact_cache, "_MOST_KEPT", 4)
+    monkeypatch.setattr(fact_cache, "_MOST_UNUSED", 6)
     most = 0
     for n in range(9):
         case = open_case(tmp_path / f"case {n}")

@@ -18,7 +18,7 @@ from shadowlab.records import Triage
 from shadowlab.telemetry import questions
 from shadowlab.telemetry.questions import requests
 from shadowlab.telemetry.store import Store
-from shadowlab.triage import burn, graph, kin, places, remembered, slo, tallies
+from shadowlab.triage import ancestry, burn, fact_cache, graph, places, slo, tallies
 
 MINUTES = 6
 Request = list[tuple[str, str, dict[str, Any]]]
@@ -75,7 +75,7 @@ def looked(case: Case, **more: Any) -> Triage:
 def at_once(case: Case, **more: Any) -> Triage:
     """By a process that has seen nothing of the case."""
     with telemetry.store(case) as store, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remembered, "KEPT", remembered.Kept())
+        patch.setattr(fact_cache, "KEPT", fact_cache.Kept())
         return triage.triage(store, **more)[0]
 
 
@@ -125,9 +125,9 @@ def test_only_traces_that_lie_in_several_segments_are_placed_again(tmp_path: Pat
 
     def counting(seen: Any, traces: Any) -> Any:
         read.append((len(traces), len(seen.shared)))
-        return kin.kin(seen, traces)
+        return ancestry.ancestry(seen, traces)
 
-    monkeypatch.setattr(places, "kin", counting)
+    monkeypatch.setattr(places, "ancestry", counting)
     found = looked(case, window=timedelta(minutes=2))
     ((again, shared),) = read
     assert 0 < again <= shared < len(shop(9)) / 2
@@ -135,7 +135,7 @@ def test_only_traces_that_lie_in_several_segments_are_placed_again(tmp_path: Pat
 
 
 def test_a_segment_is_read_once_however_many_triages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())
+    monkeypatch.setattr(fact_cache, "KEPT", fact_cache.Kept())
     asked: list[tuple[str, str]] = []
     alone = Store.sql_alone
 
@@ -153,14 +153,14 @@ def test_a_segment_is_read_once_however_many_triages(tmp_path: Path, monkeypatch
     assert not [query for _, query in asked if "$traces" not in query and "LIMIT 0" not in query]
     taken(case, later[0])
     looked(case)
-    assert remembered._SPANS in {query for _, query in asked}
-    assert (segment, remembered._SPANS) not in asked
+    assert fact_cache._SPANS in {query for _, query in asked}
+    assert (segment, fact_cache._SPANS) not in asked
 
 
 def test_facts_of_what_was_used_longest_ago_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    kept = remembered.Kept()
-    monkeypatch.setattr(remembered, "KEPT", kept)
-    monkeypatch.setattr(remembered, "_MOST_KEPT", 1)
+    kept = fact_cache.Kept()
+    monkeypatch.setattr(fact_cache, "KEPT", kept)
+    monkeypatch.setattr(fact_cache, "_MOST_KEPT", 1)
     one, other = open_case(tmp_path / "one"), open_case(tmp_path / "other")
     for case, seed in ((one, 1), (other, 2)):
         taken(case, [span for request in shop(seed)[:20] for span in request])
@@ -176,7 +176,7 @@ def test_the_service_map_and_rates_from_facts_are_those_that_the_questions_tell(
         taken(case, part)
     low_ns, high_ns = START + 60 * SECOND, START + 240 * SECOND
     with telemetry.store(case) as store:
-        seen = remembered.of(store)
+        seen = fact_cache.of(store)
         asked = questions.statement("edges", {"hops": requests.hops("true")}, since_ns=low_ns, until_ns=high_ns)
         told = {(row["caller"], row["callee"]): (row["calls"], row["errors"]) for row in store.sql(asked).rows()}
         query, values = burn.requests(slo.ObjectiveSpec(name="all", service="", total=slo.Selector()), "1::DOUBLE")

@@ -13,7 +13,7 @@ from story import SHOP, Story, busy, python_stack
 from shadowlab import telemetry, triage
 from shadowlab.case import Case, open_case
 from shadowlab.cli import main
-from shadowlab.triage import mask, remembered
+from shadowlab.triage import fact_cache, mask
 
 WORDS = ("lorem", "ipsum", "dolor", "sit", "amet", "elitr", "sed", "diam")
 
@@ -59,7 +59,7 @@ def test_what_was_read_before_is_not_masked_again(tmp_path: Path, monkeypatch: p
     case = open_case(tmp_path / "case")
     taken(case, told(0, 8))
     first = signed(case)
-    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())  # as in a process to come
+    monkeypatch.setattr(fact_cache, "KEPT", fact_cache.Kept())  # as in a process to come
     monkeypatch.setattr(mask, "templates", None)
     assert signed(case) == first
 

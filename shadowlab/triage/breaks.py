@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from shadowlab.triage.ancestry import NOWHERE, Ancestry
 from shadowlab.triage.arrays import array
 from shadowlab.triage.charge import Charged
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.kin import NOWHERE, Kin
 from shadowlab.triage.raised import Raised
 
 
@@ -27,7 +27,7 @@ class Breaks:
     """The place of the error."""
 
 
-def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, kin: Kin) -> Breaks:
+def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, ancestry: Ancestry) -> Breaks:
     """Which error broke which request: the root of the request's own last error, else of the deepest one below it.
 
     `bad` is what `look.broken` gives, `near` the places of the errors in these requests' traces.
@@ -40,13 +40,13 @@ def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, kin: Kin) -> B
     left = left[np.lexsort((told["spec"][left], told["sid"][left]))]
     same = [np.diff(told[name][left], prepend=told[name][left[:1]] + 1) == 0 for name in ("spec", "sid")]
     left = left[~(same[0] & same[1])]
-    place = kin.find(told["sid"][left])
-    wanted = np.zeros(len(kin.sid) + 1, dtype=bool)
+    place = ancestry.find(told["sid"][left])
+    wanted = np.zeros(len(ancestry.sid) + 1, dtype=bool)
     wanted[place] = True
     wanted[NOWHERE] = False
-    deepest = np.full(len(kin.sid) + 1, NOWHERE)
+    deepest = np.full(len(ancestry.sid) + 1, NOWHERE)
     root, _ = charged.roots(errors.sid[near])
-    for of, at in kin.up(kin.find(errors.sid[near])):
+    for of, at in ancestry.up(ancestry.find(errors.sid[near])):
         here = np.flatnonzero(wanted[at])
         here = here[np.argsort(-root[of[here]], kind="stable")]
         deepest[at[here]] = root[of[here]]  # of the deepest, the first one stays
@@ -55,7 +55,7 @@ def breaks(bad: Any, errors: Raised, near: Any, charged: Charged, kin: Kin) -> B
     return Breaks(told["spec"][rows], told["weight"][rows], told["allowed"][rows], cause[rows])
 
 
-def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> Mapping[int, tuple[str, ...]]:
+def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, ancestry: Ancestry) -> Mapping[int, tuple[str, ...]]:
     """Other services that the faults (`group`) of some errors are passed on to, by the fault."""
     import numpy as np
 
@@ -65,10 +65,10 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> M
     names = dict(zip(service.tolist(), (op.service for op in seen.operations), strict=True))
     rank = {name: n for n, name in names.items()}
     own = np.array([rank.get(name, -1) for name in (*errors.service.words, None)])  # the last stands for none
-    for of, at in kin.up(kin.find(errors.sid[rows])):
-        row = kin.row_of(at)
+    for of, at in ancestry.up(ancestry.find(errors.sid[rows])):
+        row = ancestry.row_of(at)
         there = row != NOWHERE
-        of, above = of[there], service[kin.spans.op[row[there]]]
+        of, above = of[there], service[ancestry.spans.op[row[there]]]
         other = above != own[errors.service.code[rows[of]]]
         pairs.append(np.unique(group[rows[of[other]]] * len(names) + above[other]))
     for pair in np.unique(np.concatenate(pairs)).tolist():
@@ -77,9 +77,9 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, kin: Kin) -> M
     return {fault: tuple(sorted(services)) for fault, services in told.items()}
 
 
-def torn(errors: Raised, rows: Any, kin: Kin) -> Any:
+def torn(errors: Raised, rows: Any, ancestry: Ancestry) -> Any:
     """The traces of some errors that lack a span above them (hashes, ascending)."""
     import numpy as np
 
-    found = [rows[of[kin.row_of(at) == NOWHERE]] for of, at in kin.up(kin.find(errors.sid[rows]))]
+    found = [rows[of[ancestry.row_of(at) == NOWHERE]] for of, at in ancestry.up(ancestry.find(errors.sid[rows]))]
     return np.unique(errors.tid[np.concatenate(found)])

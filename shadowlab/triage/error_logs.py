@@ -62,17 +62,17 @@ FROM says WHERE tid IS NULL GROUP BY ALL HAVING late > 0 ORDER BY ALL"""
 # (2) which of those records lie lowest: below them no other service fails or says that it does
 _LOWEST = """
 CREATE TABLE lowest AS
-WITH RECURSIVE kin AS (SELECT sid, parent, service FROM family UNION SELECT sid, parent, service FROM sampled),
+WITH RECURSIVE ancestry AS (SELECT sid, parent, service FROM family UNION SELECT sid, parent, service FROM sampled),
 loud AS (SELECT DISTINCT s.sid, s.tid, s.service, s.one FROM says s JOIN risen USING (service, one) WHERE s.late),
 signs AS (SELECT sid, service FROM loud WHERE sid IS NOT NULL UNION SELECT sid, service FROM err),
 up(sid, ancestor, depth) AS (
     SELECT DISTINCT sid, sid, 0 FROM signs
     UNION
-    SELECT up.sid, kin.parent, depth + 1 FROM up JOIN kin ON kin.sid = up.ancestor
-    WHERE kin.parent IS NOT NULL AND depth < 64),
+    SELECT up.sid, ancestry.parent, depth + 1 FROM up JOIN ancestry ON ancestry.sid = up.ancestor
+    WHERE ancestry.parent IS NOT NULL AND depth < 64),
 over AS (
     SELECT DISTINCT up.sid, up.ancestor, signs.service FROM up JOIN signs USING (sid)
-    JOIN kin ON kin.sid = up.ancestor WHERE kin.service IS DISTINCT FROM signs.service)
+    JOIN ancestry ON ancestry.sid = up.ancestor WHERE ancestry.service IS DISTINCT FROM signs.service)
 SELECT loud.*, list(DISTINCT above.ancestor) FILTER (above.ancestor IS NOT NULL) AS above
 FROM loud ANTI JOIN over ON over.ancestor = loud.sid
 LEFT JOIN over above ON above.sid = loud.sid AND above.service = loud.service GROUP BY ALL"""
@@ -150,8 +150,8 @@ def _tell(con: Any, scene: Scene, sampled: Sampled, look: Look) -> None:
         "service": look.seen.words("service", sampled.op),
     }
     keep(con, "sampled", arrays.table({**of, "parent": arrow(sampled.above, ~sampled.below)}))
-    kin, errors, near = scene.kin, scene.errors, scene.near
-    spans = kin.spans
+    ancestry, errors, near = scene.ancestry, scene.errors, scene.near
+    spans = ancestry.spans
     parent = arrow(spans.above, ~spans.marked(BELOW))
     keep(
         con,

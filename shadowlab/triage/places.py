@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from shadowlab.triage import coded
+from shadowlab.triage.ancestry import NOWHERE, Ancestry, ancestry, ancestry_within
 from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.kin import NOWHERE, Kin, kin, kin_within
 from shadowlab.triage.noted import Note
 from shadowlab.triage.raised import RAISED, Raised
 from shadowlab.triage.spans import BELOW, NEVER, Part, among, distinct
@@ -46,7 +46,7 @@ def placed(seen: Facts, errors: Raised) -> Places:
 
     def own(part: Part) -> Places:
         own_errors = RAISED.of(part)
-        return _placed(seen, own_errors, kin_within(seen, part, distinct(own_errors.tid)))
+        return _placed(seen, own_errors, ancestry_within(seen, part, distinct(own_errors.tid)))
 
     parts = seen.each(PLACES, own)
     at = errors.from_parts
@@ -57,13 +57,13 @@ def placed(seen: Facts, errors: Raised) -> Places:
     if not len(torn):
         return Places(name=name, **plain)
     some = errors.take(torn)
-    anew = _placed(seen, some, kin(seen, distinct(some.tid)))
+    anew = _placed(seen, some, ancestry(seen, distinct(some.tid)))
     for column, values in plain.items():
         values[torn] = getattr(anew, column)
     return Places(name=name.put(torn, anew.name), **plain)
 
 
-def _placed(seen: Facts, errors: Raised, above: Kin) -> Places:
+def _placed(seen: Facts, errors: Raised, above: Ancestry) -> Places:
     """Where some errors lie, by all spans of their traces."""
     import numpy as np
 

@@ -67,7 +67,7 @@ def ranked(scene: Scene, look: Look, top: int) -> list[Ranked]:
     users, tenants = (affected.counted(kind, errors.tid[late], group[late], many)
                       for kind in (affected.user, affected.tenant))  # fmt: skip
     events, ever = sums(late), sums(own)
-    seen = seen_from(look.seen, errors, late, group, scene.kin)
+    seen = seen_from(look.seen, errors, late, group, scene.ancestry)
 
     def order(fault: int) -> tuple[Any, ...]:
         affected_by = (-users[fault], -tenants[fault], -len(seen.get(fault, ())))

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.affected import Affected, affected
+from shadowlab.triage.ancestry import Ancestry, ancestry
 from shadowlab.triage.arrays import array
 from shadowlab.triage.breaks import Breaks, breaks
 from shadowlab.triage.charge import Charged, charge
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.fingerprint import Corrections, Signed, sign
-from shadowlab.triage.kin import Kin, kin
 from shadowlab.triage.places import Places, placed
 from shadowlab.triage.raised import Raised, raised
 from shadowlab.triage.readings import readings
@@ -30,7 +30,7 @@ class Scene:
     charged: Charged
     near: Any
     """The places of the errors whose traces are near the window."""
-    kin: Kin
+    ancestry: Ancestry
     """The spans of these traces."""
     breaks: Breaks
     affected: Affected
@@ -59,7 +59,7 @@ def scene(
     late = errors.tid[errors.within(low_ns, high_ns)]
     others = np.array(sorted(told), dtype=np.uint64)
     traces = distinct(late, array(bad.column("tid").drop_null()), others)
-    calling = pool.submit(kin, seen, traces)
+    calling = pool.submit(ancestry, seen, traces)
     affecting = pool.submit(affected, seen, distinct(late[late != 0]), low_ns=low_ns, high_ns=high_ns)
     signed = sign(errors.service, readings(seen, errors, prefixes, known), corrections)
     places = placed(seen, errors)

@@ -16,10 +16,10 @@ from typing import Any
 
 from shadowlab.records import Blamed
 from shadowlab.triage import chances, error_logs, saturation
+from shadowlab.triage.ancestry import NOWHERE
 from shadowlab.triage.burn import USUAL, since
 from shadowlab.triage.coded import NONE
 from shadowlab.triage.facts import Facts
-from shadowlab.triage.kin import NOWHERE
 from shadowlab.triage.look import Look
 from shadowlab.triage.mann_whitney import p_value
 from shadowlab.triage.sampled import Call, Sampled, Times, calls, lengths, own_times
@@ -126,15 +126,15 @@ def _broken(scene: Scene, look: Look, usual: Sequence[Call], tellers: Mapping[in
     import numpy as np
 
     callees = {(call.service, call.name, call.kind): call.callee for call in usual}
-    breaks, kin = scene.breaks, scene.kin
+    breaks, ancestry = scene.breaks, scene.ancestry
     causes, of = np.unique(breaks.cause, return_inverse=True)
-    place = kin.find(scene.errors.sid[causes])
-    row = kin.row_of(place)
-    answered = np.zeros(len(kin.sid) + 1, dtype=bool)
-    answered[kin.above] = True
+    place = ancestry.find(scene.errors.sid[causes])
+    row = ancestry.row_of(place)
+    answered = np.zeros(len(ancestry.sid) + 1, dtype=bool)
+    answered[ancestry.above] = True
     silent = {}
     for n in np.flatnonzero((row != NOWHERE) & ~answered[place]).tolist():
-        op = look.seen.operations[kin.spans.op[row[n]]]
+        op = look.seen.operations[ancestry.spans.op[row[n]]]
         silent[n] = callees.get((op.service or "", op.called or "", op.kind or ""))
     services = scene.errors.service.of(causes).texts()
     told: dict[tuple[str, int, bool], _Broken] = {}

@@ -16,11 +16,11 @@ from shadowlab.triage import (
     changes,
     clocks,
     configured,
+    fact_cache,
+    fact_files,
     fingerprint,
     graph,
-    lasting,
     logs,
-    remembered,
     remote,
     services,
     slo,
@@ -67,7 +67,7 @@ def triage(
 
     Raises `TelemetryError` when the case is empty, `ObjectiveError` when an objective matches nothing.
     """
-    seen = remembered.of(store)
+    seen = fact_cache.of(store)
     data = burn.extent(seen)
     if data is None:
         raise errors.TelemetryError("the case holds no telemetry", hint="`shadowlab ingest CASE PATH...` takes it in")
@@ -99,7 +99,7 @@ def triage(
         blaming = pool.submit(services.blame, store, around, sampled, look, specs, tallies)
         found = suspects.suspects(con, store, around, look, top=top, each=pool.map)
         blamed, edges = blaming.result(), calling.result()
-        keeping = pool.submit(lasting.keep, seen)
+        keeping = pool.submit(fact_files.keep, seen)
         spec, shown = _worst(specs, measured), {suspect.fingerprint for suspect in found}
         start = _start(data.first_ns, low_ns, found)
         slices = timeline(around, store, seen, spec, shown, low_ns=start, high_ns=at_ns, weight=weight) if spec else ()

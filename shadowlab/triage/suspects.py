@@ -29,7 +29,7 @@ Each = Callable[..., Iterable[Any]]
 def suspects(con: Any, store: Store, scene: Scene, look: Look, *, top: int, each: Each = map) -> tuple[Suspect, ...]:
     """The groups with errors in the window, most burned budget first; `each` may look at several at once."""
     faults, others = (every := ranked(scene, look, 2 * top))[:top], every[top:]
-    broken = torn(scene.errors, scene.near, scene.kin)
+    broken = torn(scene.errors, scene.near, scene.ancestry)
     groups, spare = ([_group(scene, look, fault) for fault in told] for told in (faults, others))
     drawn = shapes.draw(con, look.seen, groups, low_ns=look.low_ns, high_ns=look.high_ns, spare=spare, each=each)
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
-from shadowlab.triage import lasting, raised
+from shadowlab.triage import fact_files, raised
 from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
@@ -95,7 +95,7 @@ class Kept:
             self._parts.move_to_end(key)
             return self._parts[key]
         sealed = getattr(store, "sealed", {}).get(key)
-        found = (sealed and lasting.load(sealed, self._coded)) or _read(store, name, self._coded)
+        found = (sealed and fact_files.load(sealed, self._coded)) or _read(store, name, self._coded)
         if key is not None:
             self._parts[key] = found
         return found

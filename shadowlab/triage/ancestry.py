@@ -15,7 +15,7 @@ NOWHERE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Kin:
+class Ancestry:
     """Spans by their ids; an id is known by its place among all that are a span's or its parent's."""
 
     sid: Any
@@ -69,12 +69,12 @@ class Kin:
             yield of, at
 
 
-def kin(seen: Facts, traces: Any) -> Kin:
+def ancestry(seen: Facts, traces: Any) -> Ancestry:
     """The spans of some traces (hashes, ascending)."""
     return _made(seen, joined(Spans, [_spans(part, traces) for part in seen.parts]))
 
 
-def kin_within(seen: Facts, part: Part, traces: Any) -> Kin:
+def ancestry_within(seen: Facts, part: Part, traces: Any) -> Ancestry:
     """The spans of some traces (hashes, ascending) that are in one part."""
     return _made(seen, _spans(part, traces))
 
@@ -94,7 +94,7 @@ def _spans(part: Part, traces: Any) -> Spans:
     return joined(Spans, [found, timeless.take(np.flatnonzero(among(timeless.tid, traces)))])
 
 
-def _made(seen: Facts, spans: Spans) -> Kin:
+def _made(seen: Facts, spans: Spans) -> Ancestry:
     import numpy as np
 
     named = spans.marked(BELOW)
@@ -107,7 +107,7 @@ def _made(seen: Facts, spans: Spans) -> Kin:
     once = np.bincount(own, minlength=1).max() <= 1
     order = np.arange(len(own)) if once else _first_ended_last(seen, spans)
     row[own[order]] = order
-    return Kin(sid, spans, row, pairs % many, first, bool((np.diff(first) > 1).any()))
+    return Ancestry(sid, spans, row, pairs % many, first, bool((np.diff(first) > 1).any()))
 
 
 def _first_ended_last(seen: Facts, spans: Spans) -> Any:

@@ -26,7 +26,7 @@ from shadowlab.case import Case, open_case
 from shadowlab.cli import main
 from shadowlab.records import Triage
 from shadowlab.telemetry import sealed
-from shadowlab.triage import facts, lasting, remembered
+from shadowlab.triage import fact_cache, fact_files, facts
 
 SECRET = b"of the person's"
 FACTS = "telemetry/.facts"
@@ -34,7 +34,7 @@ FACTS = "telemetry/.facts"
 
 def looked(case: Case, *, secret: bytes = SECRET) -> Triage:
     """What a fresh process says."""
-    remembered.KEPT = remembered.Kept()
+    fact_cache.KEPT = fact_cache.Kept()
     with telemetry.store(case, secret=secret) as store:
         found, table = triage.triage(store, known=partial(telemetry.known_fingerprints, store))
     telemetry.set_fingerprints(case, table)
@@ -43,12 +43,12 @@ def looked(case: Case, *, secret: bytes = SECRET) -> Triage:
 
 @pytest.fixture(autouse=True)
 def own_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remembered, "KEPT", remembered.Kept())
+    monkeypatch.setattr(fact_cache, "KEPT", fact_cache.Kept())
 
 
 @pytest.fixture(scope="module")
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Case:
-    made = open_case(tmp_path_factory.mktemp("lasting") / "case")
+    made = open_case(tmp_path_factory.mktemp("fact_files") / "case")
     taken(made, [span for request in shop(33)[:60] for span in request])
     return made
 
@@ -74,13 +74,13 @@ def asked_of(case: Case) -> Path:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     """Names of the segments whose spans were read again."""
     names: list[str | None] = []
-    real = remembered._read
+    real = fact_cache._read
 
     def noted(store: telemetry.Store, name: str | None, *more: object) -> object:
         names.append(name)
         return real(store, name, *more)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr(remembered, "_read", noted)
+    monkeypatch.setattr(fact_cache, "_read", noted)
     return names
 
 
@@ -104,13 +104,13 @@ def test_operations_keep_their_names_whatever_was_read_before(case: Case, tmp_pa
     story.span(3, service="another", name="of its own", kind=3)
     (tmp_path / "other").mkdir()
     other = story.case(tmp_path / "other")
-    remembered.KEPT = kept = remembered.Kept()
+    fact_cache.KEPT = kept = fact_cache.Kept()
     for each in (other, case, other):
         with telemetry.store(each, secret=SECRET) as store:
             found = triage.triage(store)[0]
-        assert remembered.KEPT is kept
+        assert fact_cache.KEPT is kept
         assert found == at_once(each)
-        remembered.KEPT = kept
+        fact_cache.KEPT = kept
     kept._parts.clear()  # the operations stay, in their order
     with telemetry.store(case, secret=SECRET) as store:
         assert triage.triage(store)[0] == at_once(case)
@@ -141,7 +141,7 @@ def swapped(path: Path) -> None:
     folder = path.parent.parent / "elsewhere"
     folder.mkdir()
     shutil.copy(path.parent.parent / f"{path.name}.duckdb", folder)
-    sealed.beside(folder / f"{path.name}.duckdb", SECRET).write(lasting._rules(), 1, lambda file: None)
+    sealed.beside(folder / f"{path.name}.duckdb", SECRET).write(fact_files._rules(), 1, lambda file: None)
     shutil.copy(folder / ".facts" / path.name, path)
 
 
@@ -246,7 +246,7 @@ def test_nobody_elses_facts_count_and_other_rules_neither(case: Case, read: list
     looked(case)
     assert len(read) == 2
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lasting, "_rules", lambda: b"of a later version")
+        patch.setattr(fact_files, "_rules", lambda: b"of a later version")
         looked(case)
     assert len(read) == 3
 
@@ -355,7 +355,7 @@ def test_the_command_keeps_them_for_the_next_and_they_stay_out_of_archive_and_le
     run = partial(CliRunner().invoke, main, catch_exceptions=False)
     assert run(["ingest", str(place), str(source)]).exit_code == 0
     first = json.loads(run(["triage", str(place), "--json"]).stdout)
-    remembered.KEPT = remembered.Kept()
+    fact_cache.KEPT = fact_cache.Kept()
     assert file_of(open_case(place)).stat().st_mode & 0o777 == 0o600
     again = json.loads(run(["triage", str(place), "--json"]).stdout)
     assert again["digest"] == first["digest"]
