@@ -22,6 +22,7 @@ from shadowlab import choice, errors, standalone, times
 from shadowlab.case import open_case
 from shadowlab.evidence import Evidence, named
 from shadowlab.experiments import Experiments
+from shadowlab.privacy import Redactor
 from shadowlab.progress import Progress, wanted
 from shadowlab.records import (
     STORY,
@@ -123,7 +124,8 @@ class Investigation(Experiments):
             self.case.remember(corrections=corrections.document())
         telemetry.set_fingerprints(self.case, fingerprints)
         if slo:
-            self.case.put(self.case.objectives.name, place.read_bytes())
+            kept = Redactor(self.case.key("redaction")).text(place.read_bytes().decode())
+            self.case.put(self.case.objectives.name, kept.encode())
         found = changed(found, parents=self._parents(Ingest), notes=(*found.notes, *notes))
         return self._keep("triage", found, evidence, window=times.spoken(found.window), at=str(at), top=top)
 

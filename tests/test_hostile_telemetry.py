@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from shadowlab.cli import main
+from shadowlab.incidents import bundled
 from shadowlab.privacy import masked
 from shadowlab.terminal import one_document, visible
 
@@ -173,3 +174,17 @@ def test_a_report_over_half_an_investigation_says_what_is_missing(tmp_path: Path
     page = (tmp_path / "case" / "reports" / "incident.html").read_text()
     for verb in {"triage", "replay", "diagnose", "propose", "gate", "rollout"} - set(verbs):
         assert f"Not done yet: <code>shadowlab {verb} CASE" in page
+
+
+def test_a_secret_in_objectives_stays_out_of_the_case(tmp_path: Path) -> None:
+    told = bundled("payments-decimal").joinpath("objective.openslo.yaml").read_text()
+    told = told.replace("payments-api", "shop").replace("POST /charges", "POST /orders")
+    objectives = tmp_path / "slo.yaml"
+    objectives.write_text(f"# token={SECRETS['bearer']}, {SECRETS['key']}\n{told}")
+    traces = otlp.lines(tmp_path / "traces.jsonl", otlp.traces([otlp.span(error=True)]))
+    run("ingest", tmp_path / "case", traces)
+    run("triage", tmp_path / "case", "--slo", objectives)
+    kept = (tmp_path / "case/objectives.yaml").read_text()
+    assert kept.partition("\n")[2] == told
+    assert not [name for name in ("bearer", "key") if SECRETS[name] in kept]
+    assert "burn rate" in run("triage", tmp_path / "case")
