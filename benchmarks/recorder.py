@@ -1,4 +1,4 @@
-"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about eleven minutes).
+"""What the recorder costs a service: `python benchmarks/recorder.py` prints tables (about thirteen minutes).
 
 Three services (`recorder_services.py`) burn processor time until a bare request costs 3 ms on this machine. Each
 arrangement is a process of its own, and all of a start are forks of one, which has loaded the libraries. Where that
