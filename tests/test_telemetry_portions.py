@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -9,13 +10,18 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import otlp
 import pytest
+from asking import asked
 
+from shadowlab import telemetry
+from shadowlab.case import Case
+from shadowlab.telemetry import connection, readers
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Piped, Unpacked
-from shadowlab.telemetry.readers import otlp_json, otlp_protobuf
+from shadowlab.telemetry.readers import json_lines, otlp_json, otlp_protobuf, resources
 from shadowlab.telemetry.readers.base import MOST_REJECTED, Faults
-from shadowlab.telemetry.readers.json_lines import JsonLines
+from shadowlab.telemetry.readers.json_lines import JsonLines, staging
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
 
 
@@ -50,6 +56,42 @@ def test_portions_hold_every_line_once_and_know_which_is_their_first(
     assert b"".join(text for _, text in found) == told
     before = [b"".join(text for _, text in found[:n]).count(b"\n") for n in range(len(found))]
     assert [first for first, _ in found] == [1 + lines for lines in before]
+
+
+@pytest.mark.parametrize("remembered", [2, 1000])
+def test_a_resource_is_that_of_its_rows_in_every_portion(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr(resources, "_MOST", remembered)
+    monkeypatch.setattr(otlp_json, "PORTION", 2000)
+    monkeypatch.setattr(otlp_json, "_BLOCK", 100)
+    told = [json.dumps(otlp.traces([otlp.span(n, at=otlp.START + n)], f"shop-{n % 5}")) for n in range(1, 61)]
+    packed = tmp_path / "told.jsonl.gz"
+    packed.write_bytes(gzip.compress("".join(f"{line}\n" for line in told).encode()))
+    logs = otlp.lines(tmp_path / "logs.jsonl", *(otlp.logs([otlp.log("paid")], f"shop-{n}") for n in range(5)))
+    assert telemetry.ingest(case, [packed, logs]).spans == 60
+    assert [row["service"] for row in asked(case, "SELECT service FROM spans ORDER BY start_ns")] == [
+        f"shop-{n % 5}" for n in range(1, 61)
+    ]
+    assert [row["service"] for row in asked(case, "SELECT service FROM logs ORDER BY service")] == [
+        f"shop-{n}" for n in range(5)
+    ]
+
+
+def test_staging_joins_nothing_when_resources_are_known_since_a_join_may_lose_the_order(tmp_path: Path) -> None:
+    place = otlp.lines(tmp_path / "told.jsonl", *(otlp.traces([otlp.span(n)], f"shop-{n}") for n in range(1, 30)))
+    with connection.closing(connection.connect()) as con:
+        con.execute(connection.statements("macros"))
+        readers.prepare(con)
+        con.execute(connection.statements("stage"))
+        assert JsonLines(place, Faults("told"), tmp_path).stage(con)
+        resources.remind(con)
+        assert con.execute("SELECT len(getvariable('known_resources'))").fetchall() == [(29,)]
+        columns = {"resourceSpans": f"STRUCT({json_lines._BLOCKS['resourceSpans']})[]"}
+        script = staging("json_spans", json_lines._source(place, columns, 1 << 20))
+        plan = con.execute(f"EXPLAIN {script}").fetchall()[0][1].lower()
+    assert "unnest" in plan
+    assert "join" not in plan
 
 
 @pytest.mark.parametrize("block", [1, 16, 100])

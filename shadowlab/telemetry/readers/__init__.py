@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shadowlab import errors
 from shadowlab.telemetry.connection import statements
-from shadowlab.telemetry.readers import plain
+from shadowlab.telemetry.readers import plain, resources
 from shadowlab.telemetry.readers.base import Faults, Portion, Reader
 from shadowlab.telemetry.readers.crash import Crash
 from shadowlab.telemetry.readers.jaeger import Jaeger
@@ -35,6 +35,7 @@ _PACKED = (
 def prepare(con: DuckDBPyConnection) -> None:
     """Teach a connection what the readers' statements use."""
     plain.prepare(con)
+    resources.prepare(con)
     con.execute(statements("otlp_json"))
     con.execute(statements("otlp_protobuf"))
 

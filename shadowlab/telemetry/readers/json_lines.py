@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab.telemetry.connection import is_the_machines, quoted, statements
-from shadowlab.telemetry.readers import dialects
+from shadowlab.telemetry.readers import dialects, resources
 from shadowlab.telemetry.readers.base import HEAD, LONGEST, Faults
 
 if TYPE_CHECKING:
@@ -154,13 +154,11 @@ def _at_once(con: DuckDBPyConnection, path: Path, limit: int) -> int:
     strange = " OR ".join(f"{name} IS NOT NULL" for name in others)
     dated = f"coalesce(len(list_filter({signal}, lambda r: r.{old} IS NOT NULL)) > 0, false)"
     before = last_row(con, stage)
+    resources.remind(con)
     con.execute(staging(statement, _source(path, columns, limit), strange=f"{strange} OR {dated}"))
     if odd_rows(con, stage, before):
         return 0
-    con.execute(
-        f"INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {stage} "
-        f"WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"
-    )
+    resources.keep(con, stage, before)
     return last_row(con, stage) - before
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from shadowlab.telemetry.connection import is_the_machines
 from shadowlab.telemetry.inputs import Unpacked
-from shadowlab.telemetry.readers import wire
+from shadowlab.telemetry.readers import resources, wire
 from shadowlab.telemetry.readers.base import LONGEST, Faults, Portion
 from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows, staging
 from shadowlab.telemetry.readers.messages import as_json, handler
@@ -34,19 +34,13 @@ _STATEMENTS: Final = {
     "log": ("json_logs", "stage_logs"),
     "metric": ("json_metrics", "stage_metric_points"),
 }
-_CARRIED: Final = """INSERT INTO stage_resources SELECT raw, any_value(resource) FROM {table}
-    WHERE rowid > {before} AND resource IS NOT NULL GROUP BY raw"""
-_RESOURCES: Final = {
-    "span": _CARRIED,
-    "log": _CARRIED,
-    "metric": """INSERT INTO stage_resources
-        WITH listed AS (SELECT b.resource AS r, b.schemaUrl AS url, unnest(b.scopeMetrics) AS s
-                        FROM (SELECT unnest(resourceMetrics) AS b FROM requests_in_arrow)),
-             one_of_each AS (SELECT DISTINCT ON (raw) scoped(hash(r, url), s.scope, s.schemaUrl) AS raw, r, url,
-                                    s.scope AS scope, s.schemaUrl AS scope_url FROM listed)
-        SELECT raw, list_concat(of_resource(pb_pairs(r.attributes), r, url),
-                                of_scope(pb_pairs(scope.attributes), scope, scope_url)) FROM one_of_each""",
-}
+_RESOURCES_OF_METRICS: Final = """INSERT INTO stage_resources
+    WITH listed AS (SELECT b.resource AS r, b.schemaUrl AS url, unnest(b.scopeMetrics) AS s
+                    FROM (SELECT unnest(resourceMetrics) AS b FROM requests_in_arrow)),
+         one_of_each AS (SELECT DISTINCT ON (raw) scoped(hash(r, url), s.scope, s.schemaUrl) AS raw, r, url,
+                                s.scope AS scope, s.schemaUrl AS scope_url FROM listed)
+    SELECT raw, list_concat(of_resource(pb_pairs(r.attributes), r, url),
+                            of_scope(pb_pairs(scope.attributes), scope, scope_url)) FROM one_of_each"""
 
 
 class OtlpProtobuf:
@@ -229,11 +223,15 @@ class Columns:
 def _stage(con: DuckDBPyConnection, signal: str, odd: bool) -> int:
     statement, table = _STATEMENTS[signal]
     before = last_row(con, table)
+    resources.remind(con)
     script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
     con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
     found = odd_rows(con, table, before)
     if found and odd:
         raise _Odd
     con.execute(f"DELETE FROM {table} WHERE odd AND rowid > {before}")
-    con.execute(_RESOURCES[signal].format(table=table, before=before))
+    if signal == "metric":
+        con.execute(_RESOURCES_OF_METRICS)
+    else:
+        resources.keep(con, table, before)
     return found

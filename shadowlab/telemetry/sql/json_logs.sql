@@ -1,15 +1,20 @@
 INSERT INTO stage_logs BY NAME
 -- As in `json_spans.sql`: what holds an empty list has an odd row, a resource by the first record of each scope.
 WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest([0]) FROM {source}),
-     scopes AS (SELECT strange, r.resource AS resource, r.schemaUrl AS url, hash(r.resource, r.schemaUrl) AS raw,
+     blocks AS (SELECT strange, r.resource AS resource, r.schemaUrl AS url, hash(r.resource, r.schemaUrl) AS raw,
                        unnest(r.scopeLogs) AS s, unnest([0]) FROM requests),
-     logs AS (SELECT strange, scoped(raw, s.scope, s.schemaUrl) AS raw, resource, url, s.scope AS scope, s.schemaUrl AS scope_url, generate_subscripts(s.logRecords, 1) AS nth,
-                     unnest(s.logRecords) AS p, unnest([0]) FROM scopes),
+     hashed AS (SELECT strange, scoped(raw, s.scope, s.schemaUrl) AS raw, resource, url, s FROM blocks),
+     scopes AS (
+        SELECT strange, raw, CASE WHEN NOT is_known(raw) THEN list_concat(of_resource(json_pairs(resource.attributes), resource, url),
+                of_scope(json_pairs(s.scope.attributes), s.scope, s.schemaUrl)) END AS resource,
+            nullif(s.scope.name, '') AS scope_name, nullif(s.scope.version, '') AS scope_version, s.logRecords AS listed
+        FROM hashed),
+     logs AS (SELECT strange, raw, resource, scope_name, scope_version, generate_subscripts(listed, 1) AS nth,
+                     unnest(listed) AS p, unnest([0]) FROM scopes),
      typed AS (
         SELECT strange OR p IS NULL AS strange, raw,
-            CASE WHEN nth = 1 THEN list_concat(of_resource(json_pairs(resource.attributes), resource, url),
-                of_scope(json_pairs(scope.attributes), scope, scope_url)) END AS resource, nullif(scope.name, '') AS scope_name,
-            nullif(scope.version, '') AS scope_version, json_no_count(p.timeUnixNano) OR json_no_count(p.observedTimeUnixNano) AS odd_time,
+            CASE WHEN nth = 1 THEN resource END AS resource, scope_name, scope_version,
+            json_no_count(p.timeUnixNano) OR json_no_count(p.observedTimeUnixNano) AS odd_time,
             TRY_CAST(json_given(p.timeUnixNano) AS BIGINT) AS own_ns,
             nullif(TRY_CAST(p.observedTimeUnixNano AS BIGINT), 0) AS observed_ns, nullif(json_severity(p.severityNumber), 0) AS severity_number,
             nullif(p.severityText, '') AS severity_text, json_text(p.body) AS body, json_type(p.body) AS body_type,

@@ -1,14 +1,19 @@
 INSERT INTO stage_spans BY NAME
 -- `unnest([0])` beside a list keeps what holds an empty one: its row is odd, so that nothing is passed over unseen.
--- A resource is carried by the first span of each scope alone.
+-- A resource that is not known yet is carried by the first span of each scope alone.
 WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnest([0]) FROM {source}),
-     scopes AS (SELECT strange, r.resource AS resource, r.schemaUrl AS url, hash(r.resource, r.schemaUrl) AS raw,
+     blocks AS (SELECT strange, r.resource AS resource, r.schemaUrl AS url, hash(r.resource, r.schemaUrl) AS raw,
                        unnest(r.scopeSpans) AS s, unnest([0]) FROM requests),
-     spans AS (SELECT strange, scoped(raw, s.scope, s.schemaUrl) AS raw, resource, url, s.scope AS scope, s.schemaUrl AS scope_url, generate_subscripts(s.spans, 1) AS nth,
-                      unnest(s.spans) AS p, unnest([0]) FROM scopes),
+     hashed AS (SELECT strange, scoped(raw, s.scope, s.schemaUrl) AS raw, resource, url, s FROM blocks),
+     scopes AS (
+        SELECT strange, raw, CASE WHEN NOT is_known(raw) THEN list_concat(of_resource(json_pairs(resource.attributes), resource, url),
+                of_scope(json_pairs(s.scope.attributes), s.scope, s.schemaUrl)) END AS resource,
+            nullif(s.scope.name, '') AS scope_name, nullif(s.scope.version, '') AS scope_version, s.spans AS listed
+        FROM hashed),
+     spans AS (SELECT strange, raw, resource, scope_name, scope_version, generate_subscripts(listed, 1) AS nth,
+                      unnest(listed) AS p, unnest([0]) FROM scopes),
      typed AS (
-        SELECT strange, raw, CASE WHEN nth = 1 THEN list_concat(of_resource(json_pairs(resource.attributes), resource, url),
-                of_scope(json_pairs(scope.attributes), scope, scope_url)) END AS resource, nullif(scope.name, '') AS scope_name, nullif(scope.version, '') AS scope_version,
+        SELECT strange, raw, CASE WHEN nth = 1 THEN resource END AS resource, scope_name, scope_version,
             json_trace(p.traceId) AS trace_id, json_id(p.spanId) AS span_id, json_id(p.parentSpanId) AS parent_span_id,
             nullif(p.traceState, '') AS trace_state, nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags, coalesce(p.name, '') AS name,
             json_kind(p.kind) AS kind,

@@ -17,7 +17,7 @@ CREATE MACRO json_pairs(list) AS coalesce(list_transform(list_filter(list, lambd
 -- What was told, but is no number that its column holds: a slower look says what becomes of it.
 CREATE MACRO is_odd(text, number) AS text IS NOT NULL AND text <> '' AND number IS NULL;
 CREATE MACRO are_odd_counts(numbers) AS coalesce(list_count(numbers) < len(numbers) OR list_min(numbers) < 0, false);
-CREATE MACRO json_no_count(told) AS is_odd(told, TRY_CAST(told AS BIGINT)) OR coalesce(TRY_CAST(told AS BIGINT) < 0, false);
+CREATE MACRO json_no_count(told) AS coalesce(told <> '' AND coalesce(TRY_CAST(told AS BIGINT) < 0, true), false);
 CREATE MACRO json_no_whole(told) AS is_odd(told, TRY_CAST(told AS BIGINT));
 CREATE MACRO json_no_integer(told) AS is_odd(told, TRY_CAST(told AS INTEGER));
 CREATE MACRO json_no_double(told) AS is_odd(told, TRY_CAST(told AS DOUBLE));
