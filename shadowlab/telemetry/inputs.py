@@ -189,13 +189,13 @@ class Unpacked:
     """
 
     def __init__(self, packed: Hashed) -> None:
-        import pyarrow
-
         self._packed = packed
         head, framed = packed.peek(4), is_framed(packed.peek(8))
         self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if framed or head == ZSTD else None
         self._stream: Any = Framed(packed) if framed else packed
         if self.compression and not framed:
+            import pyarrow
+
             self._stream = pyarrow.CompressedInputStream(_AsFile(packed), self.compression)
         self._size = 0
         self._ahead = b""

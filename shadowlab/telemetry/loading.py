@@ -132,8 +132,6 @@ class Loading:
             raise errors.TelemetryError(f"holds no {reader.name} that can be read{why}")
         taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
         taken.size = packed.size
-        if self._staged() >= self._turns.rows:
-            self._append()
 
     def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
         import duckdb
@@ -169,8 +167,9 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self) -> None:
+    def _append(self, *, last: bool = False) -> None:
         """Have what is staged moved into the open segment, beside what is done next."""
+        looked = self._turns.look(last=last)
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -178,7 +177,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(shares, [store.name_of(s) for s in self._known()])
+        self._turns.begin(looked, self._open[0], shares, [store.name_of(s) for s in self._known()])
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -199,7 +198,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append()
+            self._append(last=True)
         self._turns.alone()
         while self._collect():
             pass

@@ -41,11 +41,21 @@ _KEYED: Final = f"""hash(trace_id, span_id) AS key, row_id, service, kind IN ('s
 
 def create(con: DuckDBPyConnection, path: str | Path, name: str = "segment") -> None:
     """Attach a new database at `path` (`:memory:` too) with a segment's tables, empty."""
-    unlogged = "" if str(path) == ":memory:" else " (RECOVERY_MODE no_wal_writes)"  # nobody recovers half a segment
-    con.execute(f"ATTACH {quoted(str(path))} AS {name}{unlogged}")
+    _attach(con, path, name)
     script = statements("segment").replace("{span_columns}", shapes.columns(shapes.SPAN_COLUMNS))
     script = script.replace("{log_columns}", shapes.columns(shapes.LOG_COLUMNS))
     con.execute(script.replace("segment.", f"{name}."))
+
+
+def _attach(con: DuckDBPyConnection, path: str | Path, name: str) -> None:
+    unlogged = "" if str(path) == ":memory:" else " (RECOVERY_MODE no_wal_writes)"  # nobody recovers half a segment
+    con.execute(f"ATTACH {quoted(str(path))} AS {name}{unlogged}")
+
+
+def flush(con: DuckDBPyConnection, path: Path) -> None:
+    """Write the attached `segment` to its file, and let go of what was written: else it fills DuckDB's memory."""
+    close(con)
+    _attach(con, path, "segment")
 
 
 def rows_of(part: str, name: str) -> str:

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab.telemetry import appending, looking
+from shadowlab.telemetry import appending, looking, segment
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.looking import Staged
 from shadowlab.telemetry.segment import SIGNALS
@@ -55,6 +56,7 @@ class Turns:
         self._begun = 0
         self._cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
         self._beside = max(self._cores - 1, 1)
+        self._threads = self._cores
         self.rows = _ROW_GROUP * min(self._beside, _ROW_GROUPS)
         """Staged rows that are worth a turn: DuckDB reads a row group in one thread, and takes it over as it is."""
         for each in (self._con, self._own):
@@ -69,20 +71,29 @@ class Turns:
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
 
-    def begin(self, shares: Sequence[Share], known: Sequence[str]) -> None:
-        """Start a turn with everything that is staged.
+    def look(self, *, last: bool) -> Staged | None:
+        """Look through what is staged where this thread would only wait else; None leaves that to the other.
 
-        Who has less to do looks through the rows: this thread when the other is at a turn still, else the other.
+        It waits for the oldest turn when all are under way, and for each of them when this turn is the `last`.
         """
-        self._con.execute(f"SET threads = {self._beside}")
-        busy = self._pending and not self._pending[-1].done()
-        staged = self._look(self._con) if busy else None
-        self._pending.append(self._pool.submit(self._append, self._begun, staged, tuple(shares), tuple(known)))
+        awaited = self._pending[-1 if last else 0] if self._pending and (last or self.full) else None
+        return self._look(self._con) if awaited and not awaited.done() else None
+
+    def begin(self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str]) -> None:
+        """Start a turn with everything that is staged; the attached segment's file is `into`."""
+        self._use(self._beside)
+        turn = self._pool.submit(self._append, self._begun, staged, into, tuple(shares), tuple(known))
+        self._pending.append(turn)
         self.open()
 
     def alone(self) -> None:
         """Give every core to the turns that are under way, and to what comes after them: nothing is staged now."""
-        self._con.execute(f"SET threads = {self._cores}")
+        self._use(self._cores)
+
+    def _use(self, threads: int) -> None:
+        if threads != self._threads:
+            self._con.execute(f"SET threads = {threads}")
+            self._threads = threads
 
     @property
     def full(self) -> bool:
@@ -96,10 +107,12 @@ class Turns:
     def _look(self, con: DuckDBPyConnection) -> Staged:
         return looking.look(con, self._correlation)
 
-    def _append(self, number: int, staged: Staged | None, shares: tuple[Share, ...], known: tuple[str, ...]) -> Turn:
+    def _append(
+        self, number: int, staged: Staged | None, into: Path, shares: tuple[Share, ...], known: tuple[str, ...]
+    ) -> Turn:
         self._own.execute(_within(number))
         added = appending.append(self._own, staged or self._look(self._own), known)
-        self._own.execute("CHECKPOINT segment")  # what this turn let go of is there for the next
+        segment.flush(self._own, into)
         told = tuple((share.whose, self._new_rows(share)) for share in shares)
         self._own.execute(f"DROP SCHEMA memory.turn_{number} CASCADE")
         return Turn(added, told)
