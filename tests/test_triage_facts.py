@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from otlp import lines, traces
@@ -249,6 +250,24 @@ def test_nobody_elses_facts_count_and_other_rules_neither(case: Case, read: list
         patch.setattr(fact_files, "_rules", lambda: b"of a later version")
         looked(case)
     assert len(read) == 3
+
+
+def test_what_the_case_tells_of_its_errors_is_never_sealed_as_learned(case: Case):
+    """Whoever packed a case may have written its fingerprints; they count for as long as they are in it."""
+    shutil.rmtree(case.path / FACTS)
+    honest = looked(case).suspects[0].title
+    shutil.rmtree(case.path / FACTS)
+    with telemetry.store(case) as store:
+        table = telemetry.known_fingerprints(store)
+    forged = pa.array(["forged"] * len(table)).dictionary_encode()
+    for name in ("root_type", "template", "root_template", "own"):
+        table = table.set_column(table.column_names.index(name), name, forged)
+    telemetry.set_fingerprints(case, table)
+    assert "forged" in looked(case).suspects[0].title
+    fact_cache.KEPT = fact_cache.Kept()
+    with telemetry.store(case, secret=SECRET) as store:
+        found, _ = triage.triage(store)
+    assert found.suspects[0].title == honest
 
 
 def test_without_a_place_for_them_it_is_done_without(case: Case, read: list[str | None]):

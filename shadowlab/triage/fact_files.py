@@ -1,7 +1,8 @@
 """Facts that outlive the process: what was learned of each segment, in a sealed file of Arrow tables beside it.
 
-They are what reading the segment again would give. Of texts there are names, ids and templates: the segment holds them,
-or what triage keeps of errors in the case. What was asked of single traces lies in a file of its own; see `answers`.
+They are what reading the segment again would give. What the case told of its errors is not among them: anybody may have
+written it. Of texts there are names, ids and templates: the segment holds them, or what triage keeps of errors in the
+case. What was asked of single traces lies in a file of its own; see `answers`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.places import PLACES, Places
 from shadowlab.triage.raised import ERRORS
-from shadowlab.triage.readings import NOTED, Read, Reading
+from shadowlab.triage.readings import NOTED, Noted, Read, Reading
 from shadowlab.triage.spans import Beside, Operation, Part, Spans, Traces
 
 if TYPE_CHECKING:
     from shadowlab.telemetry.sealed import Sealed
 
 _KEPT: Note[str] = Note()
-"""By which rules what errors say was read that is in a part's file."""
+"""By which rules what errors say was read that is in a part's file; empty where it is not there."""
 
 
 def load(sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part | None:
@@ -58,7 +59,7 @@ def load(sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], lis
     PLACES.keep(part, Places(**_columns(places)))
     listed = [Reading(**{**row, "causes": tuple(row["causes"])}) for row in words.to_pylist()]
     rules = (words.schema.metadata or {}).get(b"rules", b"").decode()
-    NOTED.keep(part, (rules, Read(_columns(readings)["reading"], listed)))
+    NOTED.keep(part, Noted(rules, Read(_columns(readings)["reading"], listed)))
     _KEPT.keep(part, rules)
     answers.load(part, sealed, _rules())
     return part
@@ -68,7 +69,7 @@ def keep(seen: Facts) -> None:
     """Write what is known of each segment and not in its file; `scene` has learned it."""
     sealed: Mapping[object, Sealed] = getattr(seen.store, "sealed", {})
     for part, file in zip(seen.parts, sealed.values(), strict=False):  # none where nothing is to be kept
-        rules, _ = NOTED.of(part)
+        rules = _first_hand(part).rules
         if _KEPT.known(part) != rules:
             tables = list(_tables(seen, part))
             file.write(_rules(), sum(table.nbytes for table in tables), partial(arrays.write, tables))
@@ -99,12 +100,20 @@ def _tables(seen: Facts, part: Part) -> Iterator[Any]:
     at = PLACES.of(part)
     name = dictionary(at.name.code, at.name.words, at.name.code == NONE)
     yield arrays.table({**{each.name: getattr(at, each.name) for each in fields(Places)}, "name": name})
-    rules, read = NOTED.of(part)
+    rules, read, _ = _first_hand(part)
     yield arrays.table({"reading": read.reading})
     said = {name: [getattr(word, name) for word in read.words] for name in Reading._fields}
     causes = arrays.lists(said.pop("causes"))
     words = arrays.table({"causes": causes, **{name: texts(told) for name, told in said.items()}})
     yield words.replace_schema_metadata({"rules": rules})
+
+
+def _first_hand(part: Part) -> Noted:
+    """What its errors say; nothing, by no rules, where the case told any of it."""
+    import numpy as np
+
+    noted = NOTED.of(part)
+    return noted if noted.first_hand else Noted("", Read(np.zeros(0, dtype=np.int64), ()))
 
 
 def _column(told: Iterable[Beside], name: str) -> Any:

@@ -75,8 +75,17 @@ class Read:
         return Read(self.reading[rows], self.words)
 
 
-NOTED: Note[tuple[str, Read]] = Note()
-"""What the errors of a part say, and by which rules they were read."""
+class Noted(NamedTuple):
+    """What the errors of a part say."""
+
+    rules: str
+    """By which they were read."""
+    read: Read
+    first_hand: bool = True
+    """Read from the segment by this person's processes alone: nothing of it was told by the case."""
+
+
+NOTED: Note[Noted] = Note()
 
 
 def rules(prefixes: Sequence[str]) -> str:
@@ -92,7 +101,7 @@ def readings(seen: Facts, errors: Raised, prefixes: Sequence[str] = (), known: A
     """
     asked = rules(prefixes)
     noted = [NOTED.known(part) for part in seen.parts]
-    told = {n: note[1] for n, note in enumerate(noted) if note and note[0] == asked}
+    told = {n: note.read for n, note in enumerate(noted) if note and note.rules == asked}
     if new := [n for n in range(len(noted)) if n not in told]:
         # What came since this process read the others is read sooner than it is asked for. It is not taken from the
         # notes: others may ask by other rules.
@@ -118,7 +127,7 @@ def _learn(seen: Facts, new: Sequence[int], prefixes: tuple[str, ...], known: An
         reading[is_known] = words.reading[ids.searchsorted(each[is_known])]
         reading[~is_known] = words.reading[len(ids) :]
         told[n] = _few(reading, words.words)
-        NOTED.keep(seen.parts[n], (asked, told[n]))
+        NOTED.keep(seen.parts[n], Noted(asked, told[n], first_hand=not is_known.any()))
     return told
 
 
