@@ -40,26 +40,37 @@ _BEFORE_SIGNED: Final = r"(?i:x-(?:amz|goog)-signature|[?&]sig(?:nature)?|(?:acc
 _OPTION: Final = r"--(?:[A-Za-z0-9]+[_-])*" + _NAMED
 _BEFORE_WORD: Final = _OPTION + r"[ \t]+[\"']?"  # the next word of a command line
 _BEFORE_ELEMENT: Final = _OPTION + r"\"[ \t]*,[ \t]*\""  # the next element of a list of arguments, in JSON
-_BEFORE: Final = f"(?:{_BEFORE_ESCAPED}|{_BEFORE_ASSIGNED}|{_BEFORE_SIGNED}|{_BEFORE_WORD}|{_BEFORE_ELEMENT})"
+_WORD: Final = r"[^ \t\r\n|;&<>()`\"']+"
+_BEFORE_MYSQL: Final = (  # only where a command stands: the `-p` of `docker run --name mysql -p3306:3306` is a port
+    rf"(?:^|[\n|;&(`\"']|\bsudo[ \t]|[ \t]--[ \t]|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)[ \t]*"
+    r"(?:[A-Za-z0-9_./-]*/bin/)?mysql(?:admin|check|dump|import|pump|show|slap)?[ \t]+"
+    rf"(?:-{_WORD}[ \t]+(?:{_WORD}[ \t]+){{0,16}}?)?-p[\"']?"
+)
+_BEFORE_XML: Final = rf"<[A-Za-z0-9_.:-]*{_NAMED}(?:[ \t\r\n][^<>]*)?>"
+_BEFORE: Final = (
+    f"(?:{_BEFORE_ESCAPED}|{_BEFORE_ASSIGNED}|{_BEFORE_SIGNED}|{_BEFORE_WORD}|{_BEFORE_ELEMENT}|{_BEFORE_MYSQL}"
+    f"|{_BEFORE_XML})"
+)
 _ENDS: Final = r" \t\r\n\"'&;,)}\]"
 _ASSIGNED: Final = (
     rf"(?:{_BEFORE_ESCAPED}(?:\\*[^{_ENDS}\\])+|(?:{_BEFORE_ASSIGNED}|{_BEFORE_SIGNED})[^{_ENDS}]+|{_BEFORE_WORD}[^{_ENDS}-][^{_ENDS}]*"
-    rf"|{_BEFORE_ELEMENT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*)"
+    rf"|{_BEFORE_ELEMENT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*|{_BEFORE_MYSQL}[^{_ENDS}]{{2,}})"
 )
 _BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
 _URL_PASSWORD: Final = _BEFORE_URL_PASSWORD + r"[^/ \t\r\n@\"']+"
+_IN_XML: Final = _BEFORE_XML + r"[^<]{4,}</"
 _TOKEN: Final = (
     r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
     r"|(?i:bearer|basic)[ \t]+[A-Za-z0-9._~+/=-]{7,}[A-Za-z0-9_~+/=-]"
     r"|\b(?:sk|pk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
-    r"|\bxox[abeprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"
+    r"|\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{30,}"
     r"|\bnpm_[A-Za-z0-9]{30,}|\bhf_[A-Za-z0-9]{30,}|\bpypi-[A-Za-z0-9_-]{30,}"
     r"|\bSG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|\bhv[bsr]\.[A-Za-z0-9_-]{20,}|\bAGE-SECRET-KEY-1[0-9A-Z]{20,}"
     r"|\bdo[opr]_v1_[0-9a-f]{40,}|\bshp(?:at|ca|pa|ss)_[A-Za-z0-9]{20,}|\b(?:dapi|SK)[0-9a-f]{32}\b"
-    r"|\b[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/]{16,}"
+    r"|\b(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/]{16,}"
     r"|\bdiscord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]{20,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*-----END [A-Z ]*PRIVATE KEY-----"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:-?[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----|[-A-Z ]*$)"
 )
 _LOCAL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]"
 _EMAIL: Final = _LOCAL + r"+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
@@ -68,10 +79,12 @@ _CARD: Final = (
     r"|\b3[47][0-9]{2}[ -]?[0-9]{6}[ -]?[0-9]{5}\b"
 )
 _FRACTION: Final = r"[0-9]+\.[2-6][0-9]{14,15}\b"  # 0.4111111111111111 is a number, not a card
-_ANY: Final = f"(?:{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
+_PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
+_ANY: Final = (
+    f"(?:{_PSEUDONYM}|{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_IN_XML}|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
+)
 _FURTHER_ON: Final = _ANY.replace(_EMAIL, f"(?<!{_LOCAL}){_EMAIL}")
 """The same for `re`, which would try an address from each character of a long word; it starts where the word does."""
-_PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
 
 
 @dataclass(slots=True)
@@ -118,7 +131,8 @@ class Redactor:
 
     def _replacement(self, found: str) -> str:
         if before := re.match(f"{_BEFORE}|{_BEFORE_URL_PASSWORD}", found):
-            return before[0] + self.pseudonym("secret", found[before.end() :])
+            after = "</" if before[0][0] == "<" else ""
+            return before[0] + self.pseudonym("secret", found[before.end() : len(found) - len(after)]) + after
         if re.fullmatch(_TOKEN, found):
             return self.pseudonym("token", found)
         if re.fullmatch(_EMAIL, found):
@@ -163,6 +177,7 @@ def macros(policy: str | None) -> str:
     if policy not in POLICIES:
         raise errors.UsageError(f"no redaction policy {policy!r}", hint=f"there are: {', '.join(POLICIES)}")
     before = _quoted(f"^(?:{_BEFORE}|{_BEFORE_URL_PASSWORD})")
+    rest = f"substr(m, length(regexp_extract(m, {before})) + 1)"
     return f"""
     CREATE MACRO pseudonym(rule, v) AS CASE WHEN regexp_full_match(v, {_quoted(_PSEUDONYM)}) THEN v
         ELSE '<' || rule || ':' || sha256(getvariable('redaction_outer')
@@ -171,7 +186,7 @@ def macros(policy: str | None) -> str:
         CASE WHEN i % 2 = 1 THEN d::INT ELSE (2 * d::INT) // 10 + (2 * d::INT) % 10 END)) % 10 = 0;
     CREATE MACRO replacement(m) AS CASE
         WHEN regexp_matches(m, {before}) THEN regexp_extract(m, {before})
-             || pseudonym('secret', substr(m, length(regexp_extract(m, {before})) + 1))
+             || CASE WHEN m[1] = '<' THEN pseudonym('secret', {rest}[:-3]) || '</' ELSE pseudonym('secret', {rest}) END
         WHEN regexp_full_match(m, {_quoted(_TOKEN)}) THEN pseudonym('token', m)
         WHEN regexp_full_match(m, {_quoted(_EMAIL)}) THEN pseudonym('email', m)
         WHEN regexp_full_match(m, {_quoted(_CARD)}) AND luhn(regexp_replace(m, '[^0-9]', '', 'g'))

@@ -1,6 +1,9 @@
 """No secret survives, and equal values stay equal, in Python and in SQL alike."""
 
+import re
+
 import duckdb
+import planted
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +102,24 @@ def test_an_option_without_a_secret_stays(said, con):
     assert privacy.Redactor(KEY).text(said) == _sql(con, "process.command_line", said) == said
 
 
+@pytest.mark.parametrize(
+    ("said", "secret"), [*planted.SECRETS.values(), *((text, "hunter22") for text in planted.OTHERS)]
+)
+def test_no_planted_secret_of_any_kind_is_kept(said, secret, con):
+    told = privacy.Redactor(KEY).text(said)
+    assert secret not in told
+    assert _sql(con, "body", said) == told == privacy.Redactor(KEY).text(told)
+
+
+@pytest.mark.parametrize("said", planted.COMMANDS)
+def test_a_command_without_a_secret_stays(said, con):
+    assert privacy.Redactor(KEY).text(said) == _sql(con, "process.command_line", said) == said
+
+
+def test_an_element_of_xml_keeps_its_end():
+    assert re.fullmatch(r"<Pwd><secret:\w{12}></Pwd>", privacy.Redactor(KEY).text("<Pwd>hunter2</Pwd>"))
+
+
 @pytest.mark.parametrize("plain", STAYS)
 def test_ids_routes_and_numbers_stay(plain):
     assert privacy.Redactor(KEY).value("some.key", plain) == plain
@@ -187,7 +208,7 @@ def test_no_secret_survives_whatever_stands_around_it(secret, before, after):
     assert secret not in privacy.Redactor(KEY).text(f"{before} {secret} {after}")
 
 
-@pytest.mark.parametrize("word", ["a", "ab-cd_", "--a-", "token"])
+@pytest.mark.parametrize("word", ["a", "ab-cd_", "--a-", "token", "sudo mysql -a ", "<token "])
 def test_a_long_word_takes_no_longer_than_it_is(word: str) -> None:
     """From each of its characters to its end it would take an hour."""
     told = word * (1_000_000 // len(word))

@@ -6,12 +6,15 @@ import re
 import sqlite3
 import urllib.parse
 
+import planted
 import pytest
 import shadowlab_recorder
 from recorded import kept
 from shadowlab_recorder import commands, patterns, sql_names
 from shadowlab_recorder.redaction import Redacted, Redaction
 from werkzeug.test import Client
+
+from shadowlab import privacy
 
 KEY = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEAplanted\n-----END RSA PRIVATE KEY-----"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2lnbmF0dXJlcGxhbnRlZA"
@@ -160,6 +163,45 @@ def test_numbers_that_are_no_card_stay(written):
 @pytest.mark.parametrize("pattern", patterns.PATTERNS.values(), ids=list(patterns.PATTERNS))
 def test_no_pattern_fits_a_text_that_is_too_short_to_be_looked_through(pattern):
     assert re._parser.parse(pattern, re.DOTALL).getwidth()[0] >= patterns._SHORTEST
+
+
+def test_each_pattern_has_a_planted_secret_and_finds_its_own():
+    assert set(planted.SECRETS) == set(patterns.PATTERNS)
+    for rule, (text, _) in planted.SECRETS.items():
+        clean = Redacted(Redaction(key=b"k"))
+        clean.text(text)
+        assert clean.report() == {f"looks like: {rule}": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"), [*planted.SECRETS.values(), *((text, "hunter22") for text in planted.OTHERS)]
+)
+def test_the_recorder_and_ingest_know_the_same_secrets(text, secret):
+    for whole in (text, f"a\n{text}", f"{text}\nb"):
+        clean = Redacted(Redaction(key=b"k"))
+        assert secret not in (made := clean.text(whole))
+        assert clean.text(made) == made
+        assert secret not in privacy.Redactor(b"k").text(whole)
+
+
+def test_each_kind_of_token_that_ingest_knows_is_planted():
+    kinds = [kind for kind in re.split(r"\|(?![^(]*\))", privacy._TOKEN) if kind]
+    assert len(kinds) > 20
+    texts = [text for text, _ in planted.SECRETS.values()] + list(planted.OTHERS)
+    assert [kind for kind in kinds if not any(re.search(kind, text) for text in texts)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *planted.COMMANDS,
+        "Basic Information, basic YWJjZGVmZ2g=",
+        "password: required",
+        "CONSTRAINT pk_customeraddresses PRIMARY KEY",
+    ],
+)
+def test_what_only_looks_like_a_secret_is_recorded_as_it_was(text):
+    assert Redacted(Redaction(key=b"k")).text(text) == text
 
 
 def test_a_pattern_of_the_service_finds_a_short_text():
