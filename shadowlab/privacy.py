@@ -16,7 +16,7 @@ import hashlib
 import hmac
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -80,6 +80,7 @@ _CARD: Final = (
 )
 _FRACTION: Final = r"[0-9]+\.[2-6][0-9]{14,15}\b"  # 0.4111111111111111 is a number, not a card
 _PSEUDONYM: Final = r"<(?:secret|token|email|card):[0-9a-f]{12}>"
+_TELLING: Final = 6  # letters of a secret that is looked for alone; a shorter one may be a word
 _ANY: Final = (
     f"(?:{_PSEUDONYM}|{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_IN_XML}|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
 )
@@ -130,14 +131,20 @@ class Redactor:
                 return document
 
     def _replacement(self, found: str) -> str:
-        if before := re.match(f"{_BEFORE}|{_BEFORE_URL_PASSWORD}", found):
-            after = "</" if before[0][0] == "<" else ""
-            return before[0] + self.pseudonym("secret", found[before.end() : len(found) - len(after)]) + after
-        if re.fullmatch(_TOKEN, found):
-            return self.pseudonym("token", found)
-        if re.fullmatch(_EMAIL, found):
-            return self.pseudonym("email", found)
-        return self.pseudonym("card", found) if re.fullmatch(_CARD, found) and _luhn(found) else found
+        before, rule, secret, after = _parts(found)
+        return before + (self.pseudonym(rule, secret) if rule else secret) + after
+
+
+def _parts(found: str) -> tuple[str, str, str, str]:
+    """Of what `_ANY` matched: what is before the secret, its rule ("" if it is none), the secret, what is after it."""
+    if before := re.match(f"{_BEFORE}|{_BEFORE_URL_PASSWORD}", found):
+        after = "</" if found[0] == "<" else ""
+        return before[0], "secret", found[before.end() : len(found) - len(after)], after
+    if re.fullmatch(_TOKEN, found):
+        return "", "token", found, ""
+    if re.fullmatch(_EMAIL, found):
+        return "", "email", found, ""
+    return "", "card" if re.fullmatch(_CARD, found) and _luhn(found) else "", found, ""
 
 
 def _secrets(text: str) -> Iterator[str]:
@@ -154,6 +161,26 @@ def masked(text: str) -> str:
     No key is needed, and the same text is masked alike everywhere.
     """
     return re.sub(r"<(secret|token|email|card):[0-9a-f]{12}>", r"<\1>", Redactor(b"").text(text))
+
+
+def unrepeated(text: str, words: Iterable[str]) -> str:
+    """A message about words that somebody typed, without the secrets in them; addresses of people stay.
+
+    The rest of the message is left as it is: it may speak of `--webhook-secret FILE`.
+    """
+    for found in sorted({each for word in words for each in _secrets(word)}, key=lambda each: (-len(each), each)):
+        before, rule, secret, after = _parts(found)
+        if rule in ("", "email") or re.fullmatch(_PSEUDONYM, secret):
+            continue
+        if secret.endswith("@"):  # of a URL
+            secret, after = secret[:-1], "@"
+        text = text.replace(found, f"{before}<{rule}>{after}")
+        if len(secret) < _TELLING:
+            continue
+        text = text.replace(secret, f"<{rule}>")
+        for cut in range(1, len(secret) - 3):  # DuckDB repeats a part of a long line
+            text = text.replace(f"...{secret[cut:]}", f"...<{rule}>").replace(f"{secret[:-cut]}...", f"<{rule}>...")
+    return text
 
 
 def is_secret(name: str, policy: str = "default") -> bool:

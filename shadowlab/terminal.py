@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from shadowlab import errors
+from shadowlab import errors, privacy
 from shadowlab.exit_codes import ExitCode
 from shadowlab.inspection import Shown
 from shadowlab.records import Ingest, Outcome, Record, Replay, Verdict
@@ -40,6 +41,12 @@ def show(result: Any, *, as_json: bool = False) -> ExitCode:
     else:
         click.echo(visible(text(result)))
     return _exit_code(result)
+
+
+def complaint(text: str, words: Iterable[str]) -> str:
+    """A message about a command as it is printed: it repeats no secret that was typed as one of the command's words."""
+    parts = (part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word]))
+    return visible(privacy.unrepeated(text, parts))
 
 
 def visible(text: str) -> str:

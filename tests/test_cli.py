@@ -53,6 +53,45 @@ def test_the_list_of_commands_says_whole_sentences() -> None:
     assert "..." not in told
 
 
+TYPED = "ghp_abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "CASE", TYPED],
+        ["show", "CASE", "https://user:hunter22@host/x"],
+        ["sql", "CASE", f"select {TYPED} from traces"],
+        ["sql", "CASE", f"select {'a' * 99} from traces where password = '{'hunter22' * 8}' an x"],
+        ["triage", "CASE", "--source", "https://user:hunter22@host/x"],
+        ["triage", "CASE", "--source=https://user:hunter22@host/x"],
+        ["ingest", "CASE", f"/nowhere/{TYPED}"],
+        ["replay", "CASE", "--times", TYPED],
+        ["show", "CASE", "a", TYPED],
+        ["show", "CASE", f"--{TYPED}"],
+        [TYPED],
+        [f"--{TYPED}"],
+    ],
+)
+def test_no_error_repeats_a_secret_that_was_typed(words: list[str], tmp_path: Path) -> None:
+    busy(story := Story(), seconds=2)
+    case = story.case(tmp_path).path
+    done = CliRunner().invoke(main, [str(case) if word == "CASE" else word for word in words])
+    assert done.exit_code == 2, done.output
+    assert "<token>" in done.stderr or "<secret>" in done.stderr
+    assert "ghp_" not in done.output
+    assert "nter22" not in done.output
+
+
+def test_an_error_names_the_file_that_an_option_for_a_secret_gave(tmp_path: Path) -> None:
+    (secret := tmp_path / "secret.txt").write_text("short")
+    busy(story := Story(), seconds=2)
+    case = story.case(tmp_path).path
+    told = CliRunner().invoke(main, ["watch", str(case), "--webhook", "127.0.0.1:0", f"--webhook-secret={secret}"])
+    assert told.exit_code == 2
+    assert "secret.txt holds fewer than 16 bytes" in told.stderr
+
+
 def test_help_and_readme_say_what_each_exit_code_means() -> None:
     told = " ".join(CliRunner().invoke(main, ["--help"]).output.partition("Exit codes:")[2].split())
     assert told == " ".join(f"{int(code)} {meaning}" for code, meaning in MEANINGS.items())

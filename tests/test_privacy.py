@@ -168,6 +168,23 @@ def test_redacting_twice_changes_nothing_more():
     assert redactor.value("password", redactor.value("password", "x")) == redactor.value("password", "x")
 
 
+@pytest.mark.parametrize(
+    ("text", "word", "told"),
+    [
+        ("'ghp_abcdefghijklmnopqrst' names nothing", "ghp_abcdefghijklmnopqrst", "'<token>' names nothing"),
+        ("https:/u:hunter2@db/x is no folder", "https://u:hunter2@db/x", "https:/u:<secret>@db/x is no folder"),
+        ("p@ssw0rd names nothing", "password=p@ssw0rd", "<secret> names nothing"),
+        ("https://u:abc@db has no abc", "https://u:abc@db", "https://u:<secret>@db has no abc"),
+        ("1: ...nter2hunter2' an", "pwd = 'hunter2hunter2' an", "1: ...<secret>' an"),
+        ("1: x 'hunter2hun...", "pwd = 'hunter2hunter2' an", "1: x '<secret>..."),
+        ("name it as --webhook-secret FILE", "c", "name it as --webhook-secret FILE"),
+        ("ann@example.org/case is no case", "ann@example.org/case", "ann@example.org/case is no case"),
+    ],
+)
+def test_a_message_repeats_no_secret_of_a_word_that_was_typed(text, word, told):
+    assert privacy.unrepeated(text, [word]) == told
+
+
 def test_documents_are_redacted_under_their_keys():
     told = privacy.Redactor(KEY).json(
         {"user": {"email": "a@b.org", "password": "x", "pin_token": 12}, "n": [1, True, None]}

@@ -6,7 +6,7 @@ import errno
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,9 @@ FILE, FOLDER = click.Path(path_type=Path), click.Path(path_type=Path, file_okay=
 CASE = click.argument("case", type=FILE)
 TELEMETRY = click.option("--telemetry", metavar="URL", help="A larger store to ask, where it is; see docs/scale.md.")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON document on standard output.")
+
+_WORDS = "shadowlab.words"
+"""Where a command's context has the words that were typed."""
 
 _ROOM = "make room and run it again; the case holds what was kept before"
 _RIGHTS = "run it as somebody who may read and write there, or name another place"
@@ -42,28 +45,33 @@ class Commands(click.Group):
             with interrupts.restored():
                 return super().invoke(ctx)
         except errors.ShadowlabError as exc:
-            from shadowlab.terminal import visible
-
-            click.echo(visible(f"error: {exc}"), err=True)
+            _complain(f"error: {exc}", ctx.meta[_WORDS])
             ctx.exit(ExitCode.UNUSABLE)
         except KeyboardInterrupt:
             ctx.exit(_interrupted())
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(ExitCode.DONE)
-        except (click.exceptions.Exit, click.ClickException, click.Abort):
+        except click.ClickException as exc:
+            raise _without_secrets(exc, ctx.meta[_WORDS]) from None
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
             if os.environ.get("SHADOWLAB_TRACEBACK"):
                 raise
-            ctx.exit(_caught(exc))
+            ctx.exit(_caught(exc, ctx.meta[_WORDS]))
 
-    def make_context(self, *given: Any, **named: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *given: Any, **named: Any) -> click.Context:
         """Read the words of the command line; click calls Ctrl-C an abort there, and exits 1."""
+        words = tuple(args)  # click takes them out one by one
         try:
-            return super().make_context(*given, **named)
+            context = super().make_context(info_name, args, *given, **named)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(_interrupted()) from None
+        except click.ClickException as exc:
+            raise _without_secrets(exc, words) from None
+        context.meta[_WORDS] = words
+        return context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -79,22 +87,36 @@ class Commands(click.Group):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in MEANINGS.items()])
 
 
+def _complain(text: str, words: Iterable[str]) -> None:
+    from shadowlab.terminal import complaint
+
+    click.echo(complaint(text, words), err=True)
+
+
+def _without_secrets(exc: click.ClickException, words: Iterable[str]) -> click.ClickException:
+    """The complaint for click to print, itself where it repeats none."""
+    from shadowlab.terminal import complaint
+
+    told = complaint(said := exc.format_message(), words)
+    if told == said:
+        return exc
+    return click.UsageError(told, exc.ctx) if isinstance(exc, click.UsageError) else click.ClickException(told)
+
+
 def _interrupted() -> ExitCode:
     click.echo("interrupted; the case holds what was kept before", err=True)
     return ExitCode.INTERRUPTED
 
 
-def _caught(exc: Exception) -> ExitCode:
+def _caught(exc: Exception, words: Iterable[str]) -> ExitCode:
     """Say what nobody raised on purpose: the machine refuses something, or it is a fault of ours."""
-    from shadowlab.terminal import visible
-
     if isinstance(exc, OSError) and exc.errno in _REFUSED:
         where = f"{exc.filename}: " if exc.filename else ""
         told, hint, code = f"{where}{exc.strerror}", _REFUSED[exc.errno], ExitCode.UNUSABLE
     else:
         told = f"a fault of shadowlab itself ({type(exc).__name__} in {_place(exc)})"
         hint, code = "set SHADOWLAB_TRACEBACK=1 for the traceback, and please report it", ExitCode.FAULT
-    click.echo(visible(f"error: {told}\nhint: {hint}"), err=True)
+    _complain(f"error: {told}\nhint: {hint}", words)
     return code
 
 
