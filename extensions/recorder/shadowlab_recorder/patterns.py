@@ -18,13 +18,13 @@ _WORD = r"[^\s|;&<>()`\"']+"
 
 PATTERNS: dict[str, str] = {
     "private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-    "json web token": r"\beyJ[\w-]{6,}\.[\w-]{6,}(?:\.[\w-]*)?",
+    "json web token": r"\beyJ[\w-]{6,4000}\.[\w-]{6,}(?:\.[\w-]*)?",
     "aws key id": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
     "github token": r"\b(?:gh[pousr]_\w{20,}|github_pat_\w{20,})",
     "gitlab token": r"\bglpat-[\w-]{16,}",
     "slack token": r"\bxox[abeoprs]-[\w-]{10,}",
     "stripe key": r"\b(?:[rsp]k_(?:live|test)_\w{8,}|(?:[rs]k|whsec)_(?=[A-Za-z]*\d)[A-Za-z0-9]{16,})",
-    "model provider key": r"\bsk-(?=[\w-]*\d)[\w-]{20,}",
+    "model provider key": r"\bsk-(?=[\w-]{0,60}\d)[\w-]{20,}",
     "google key": r"\bAIza[\w-]{30,}",
     "sendgrid key": r"\bSG\.[\w-]{16,}\.[\w-]{16,}",
     "npm token": r"\bnpm_\w{30,}",
@@ -46,7 +46,7 @@ PATTERNS: dict[str, str] = {
     "password in text": rf"{_NAMED}(?:\s*=\s*[\"']?|\\*[\"']\s*:\s*b?\\*[\"']){_SCHEME}"
     rf"(?P<secret>{_KEPT}(?:\\*[^{_ENDS}\\]){{6,}})",
     "password after a colon": r"(?i:passw(?:or)?d|passphrase|secret|(?:api|access)[_-]?key|authorization|cookie):"
-    rf"[ \t]*{_SCHEME}(?P<secret>{_KEPT}(?=[^{_ENDS}]*\d)[^{_ENDS}]{{6,}})",
+    rf"[ \t]*{_SCHEME}(?P<secret>{_KEPT}(?=[^{_ENDS}]{{0,60}}\d)[^{_ENDS}]{{6,}})",
     "password after an option": rf"{_OPTION}[ \t]+[\"']?(?P<secret>{_KEPT}[^{_ENDS}-][^{_ENDS}]{{3,}})",
     "password in arguments": rf"\"{_OPTION}\"\s*,\s*\"(?P<secret>{_KEPT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*)",
     "password of mysql": rf"(?:^|[\n|;&(`\"']|\bsudo[ \t]|[ \t]--[ \t]|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)[ \t]*"
