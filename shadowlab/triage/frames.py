@@ -103,6 +103,8 @@ def shown(lines: Sequence[Line], prefixes: Sequence[str] = ()) -> tuple[Frame, .
     return tuple(told)
 
 
+_LONGEST_NAME = 1_000
+"""Characters; no file system has longer ones."""
 _EXTENSIONS = re.compile(
     r"(?:[.-][0-9a-f]{6,})?(?:\.(?:py|pyc|m?[jt]sx?|cjs|chunk|bundle|java|kt|go|cs|rb|php|rs|min))*$"
 )
@@ -113,6 +115,6 @@ _BUNDLED = re.compile(r"[.-](?=[\w-]{8}\.[cm]?js$)(?=[\w-]{0,7}[A-Z])(?!(?:[A-Z]
 @lru_cache(maxsize=65_536)
 def place(file: str, function: str) -> str:
     """How a frame counts in a fingerprint: its module and function, never its folder or line."""
-    name = re.split(r"[/\\]", file)[-1].split("?")[0]
+    name = re.split(r"[/\\]", file)[-1].split("?")[0][-_LONGEST_NAME:]
     stem = _EXTENSIONS.sub("", _BUNDLED.sub("", name))
     return f"{stem}:{function}" if stem and "." not in function and "::" not in function else function
