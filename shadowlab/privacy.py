@@ -42,7 +42,7 @@ _BEFORE_WORD: Final = _OPTION + r"[ \t]+[\"']?"  # the next word of a command li
 _BEFORE_ELEMENT: Final = _OPTION + r"\"[ \t]*,[ \t]*\""  # the next element of a list of arguments, in JSON
 _WORD: Final = r"[^ \t\r\n|;&<>()`\"']+"
 _BEFORE_MYSQL: Final = (  # only where a command stands: the `-p` of `docker run --name mysql -p3306:3306` is a port
-    rf"(?:^|[\n|;&(`\"']|\bsudo[ \t]|[ \t]--[ \t]|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)[ \t]*"
+    rf"(?:(?:^|[\n|;&(`\"'])[ \t]*|\bsudo[ \t]+|[ \t]--[ \t]+|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)"
     r"(?:[A-Za-z0-9_./-]*/bin/)?mysql(?:admin|check|dump|import|pump|show|slap)?[ \t]+"
     rf"(?:-{_WORD}[ \t]+(?:{_WORD}[ \t]+){{0,16}}?)?-p[\"']?"
 )
@@ -59,8 +59,9 @@ _ASSIGNED: Final = (
 _BEFORE_URL_PASSWORD: Final = r"://[^/ \t\r\n:@\"']*:"
 _URL_PASSWORD: Final = _BEFORE_URL_PASSWORD + r"[^/ \t\r\n@\"']+"
 _IN_XML: Final = _BEFORE_XML + r"[^<]{4,}</"
+_JWT: Final = r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
 _TOKEN: Final = (
-    r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"
+    rf"{_JWT}"
     r"|(?i:bearer|basic)[ \t]+[A-Za-z0-9._~+/=-]{7,}[A-Za-z0-9_~+/=-]"
     r"|\b(?:sk|pk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{16,}|\bsk-[A-Za-z0-9_-]{20,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
@@ -70,7 +71,7 @@ _TOKEN: Final = (
     r"|\bdo[opr]_v1_[0-9a-f]{40,}|\bshp(?:at|ca|pa|ss)_[A-Za-z0-9]{20,}|\b(?:dapi|SK)[0-9a-f]{32}\b"
     r"|\b(?:bot)?[0-9]{8,10}:AA[A-Za-z0-9_-]{30,}|\bhooks\.slack\.com/[a-z]+/[A-Za-z0-9/]{16,}"
     r"|\bdiscord(?:app)?\.com/api/webhooks/[0-9]+/[A-Za-z0-9_-]{20,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:-?[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----|[-A-Z ]*$)"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----(?:-?[^-])*(?:-----END [A-Z ]*PRIVATE KEY-----|[-A-Z ]{0,40}$)"
 )
 _LOCAL: Final = r"[^ \t\r\n@<>\"'(),:;\[\]\\{}|/=&?%]"
 _EMAIL: Final = _LOCAL + r"+(?:@|%40)[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
@@ -84,8 +85,14 @@ _TELLING: Final = 6  # letters of a secret that is looked for alone; a shorter o
 _ANY: Final = (
     f"(?:{_PSEUDONYM}|{_ASSIGNED}(?:@[A-Za-z0-9.-]+)?|{_URL_PASSWORD}@|{_IN_XML}|{_TOKEN}|{_EMAIL}|{_FRACTION}|{_CARD})"
 )
-_FURTHER_ON: Final = _ANY.replace(_EMAIL, f"(?<!{_LOCAL}){_EMAIL}")
-"""The same for `re`, which would try an address from each character of a long word; it starts where the word does."""
+_FURTHER_ON: Final = (
+    _ANY.replace(_EMAIL, f"(?<!{_LOCAL}){_EMAIL}").replace(_FRACTION, f"(?<![0-9]){_FRACTION}").replace(f"{_JWT}|", "")
+)
+"""The same for `re`, which would try each character of a long word or number: what fits at one fits where it starts.
+
+Of `eyJeyJeyJ...` only the first can begin a JSON web token. It may begin anywhere in a word, and is looked for alone.
+"""
+_IN_WORD: Final = r"eyJ[A-Za-z0-9_-]*"
 
 
 @dataclass(slots=True)
@@ -148,11 +155,26 @@ def _parts(found: str) -> tuple[str, str, str, str]:
 
 
 def _secrets(text: str) -> Iterator[str]:
-    """What `_ANY` matches in a text, each where the last one ended or further on."""
-    at = 0
-    while found := re.compile(_ANY).match(text, at) or re.compile(_FURTHER_ON).search(text, at):
+    """What `_ANY` matches in a text, each where the last one ended or further on; in time as its length."""
+    here, at, other, token = re.compile(_ANY), 0, -1, -1
+    while (found := here.match(text, at)) or at < len(text):
+        if found is None:
+            other = other if other >= at else _start(re.compile(_FURTHER_ON).search(text, at), text)
+            token = token if token >= at else _start(_web_token(text, at), text)
+            found = here.match(text, min(other, token))
+        if found is None:
+            return
         yield found[0]
         at = found.end()
+
+
+def _start(found: re.Match[str] | None, text: str) -> int:
+    return found.start() if found else len(text)
+
+
+def _web_token(text: str, at: int) -> re.Match[str] | None:
+    words = re.compile(_IN_WORD).finditer(text, at)
+    return next((found for word in words if (found := re.compile(_JWT).match(text, word.start()))), None)
 
 
 def masked(text: str) -> str:

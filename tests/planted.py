@@ -1,8 +1,11 @@
-"""One example of each kind of secret that is known by its looks: the rule's name, a text, and what must go."""
+"""One example of each kind of secret that is known by its looks, and texts that take long to look through."""
+
+import time
+from collections.abc import Callable
 
 _HEX, _KEY = "0123456789abcdef", "MIIEpAIBAAKCAQEA"
 
-SECRETS = {
+SECRETS = {  # the rule's name: a text, and what must go
     "private key": (
         f"read -----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-256-CBC\n{_KEY}\n-----END RSA PRIVATE KEY-----",
         _KEY,
@@ -80,3 +83,29 @@ COMMANDS = (
     "https://a.example:8080/x@y",
 )
 """What only looks alike."""
+
+
+LONG = ("eyJ", "7", "exec ", "docker exec a mysql ", 'form-data; name="a"\r\na\r\n')
+FILLERS = (" ", "a", "7", "a.", "a-", "/", "\\", "a\r\n", "-----BEGIN PRIVATE KEY-----A")
+
+
+def grows(look: Callable[[str], object], piece: str, most: int = 20_000) -> list[str]:
+    """What `piece` is repeated with, or what follows it over and over, where looking takes more than its length.
+
+    Eight times the text may take twenty times as long; from each character to the end it would be 64 times.
+    """
+    texts = {piece: piece, **{f"{piece}, then {filler}": filler for filler in FILLERS}}
+    found = []
+    for name, word in texts.items():
+        before = "" if name == piece else piece
+        whole = (before + word * most)[:most] + "!"
+        took = _seconds(look, whole)
+        if took > 0.1 and took > 20 * _seconds(look, whole[: most // 8] + "!"):
+            found.append(name)
+    return found
+
+
+def _seconds(look: Callable[[str], object], text: str) -> float:
+    begun = time.process_time()
+    look(text)
+    return time.process_time() - begun

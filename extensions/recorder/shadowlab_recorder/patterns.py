@@ -49,7 +49,8 @@ PATTERNS: dict[str, str] = {
     rf"[ \t]*{_SCHEME}(?P<secret>{_KEPT}(?=[^{_ENDS}]{{0,60}}\d)[^{_ENDS}]{{6,}})",
     "password after an option": rf"{_OPTION}[ \t]+[\"']?(?P<secret>{_KEPT}[^{_ENDS}-][^{_ENDS}]{{3,}})",
     "password in arguments": rf"\"{_OPTION}\"\s*,\s*\"(?P<secret>{_KEPT}(?:\\.|[^\"\\-])(?:\\.|[^\"\\])*)",
-    "password of mysql": rf"(?:^|[\n|;&(`\"']|\bsudo[ \t]|[ \t]--[ \t]|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)[ \t]*"
+    "password of mysql": r"(?:(?:^|[\n|;&(`\"'])[ \t]*|\bsudo[ \t]+|[ \t]--[ \t]+"
+    rf"|\bexec[ \t]+(?:{_WORD}[ \t]+){{0,8}}?)"
     rf"(?:[\w./-]*/bin/)?{_MYSQL}[ \t]+(?:-{_WORD}[ \t]+(?:{_WORD}[ \t]+){{0,16}}?)?-p[\"']?"
     rf"(?P<secret>{_KEPT}[^{_ENDS}]{{2,}})",
     "password in XML": r"""(?x)<

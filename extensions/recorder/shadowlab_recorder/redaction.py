@@ -51,7 +51,8 @@ KEY_VARIABLE = "SHADOWLAB_RECORDER_KEY"
 _SCHEMES = re.compile(r"(?i)^\s*(bearer|basic|digest|negotiate|apikey)\s+(\S.*)$")
 _USERINFO = re.compile(r"(?<=://)[^/?#@\s]+@")
 _FORM = re.compile(r"[\w.%+*\[\]-]+=[^\s&={}<>]*(?:&[\w.%+*\[\]-]+=[^\s&={}<>]*)*")
-_PART = re.compile(r"(name=\"([^\"]+)\"(?:\r\n[^\r\n]+)*\r\n\r\n)(.*?)(\r\n--)", re.DOTALL)
+_PART = re.compile(r"(name=\"([^\"]+)\"(?:\r\n[^\r\n]+){0,20}\r\n\r\n)(.*?)(\r\n--|\Z)", re.DOTALL)
+"""A field of `multipart/form-data` (RFC 7578); the last one of a body that was cut ends where the body does."""
 _ADDRESSES = ("location", "content-location", "referer", "origin")
 """Headers that hold a URL."""
 
