@@ -6,6 +6,7 @@ import os
 import shutil
 import tarfile
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -291,9 +292,63 @@ def test_a_name_in_an_archive_that_would_fill_the_memory_is_not_read(tmp_path: P
     entry.type, entry.size = kind, 2**21
     hostile = tmp_path / "case.tgz"
     hostile.write_bytes(gzip.compress(entry.tobuf(tarfile.GNU_FORMAT) + b"a" * 2**21))
-    with pytest.raises(errors.CaseError, match="holds a name of 2,097,152 bytes"):
+    with pytest.raises(errors.CaseError, match="tells more than 65,536 bytes of one entry"):
         archive.unpack(hostile, tmp_path / "out")
     assert os.listdir(tmp_path) == ["case.tgz"]
+
+
+def header(kind: bytes, size: int = 0, name: str = "records/a") -> bytes:
+    """A header of an archive's entry, as tar writes it."""
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.size = kind, size
+    return entry.tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse(*, map_goes_on: bool) -> bytes:
+    """A header of a file with holes, as GNU tar writes it, whose map goes on behind it."""
+    told = bytearray(header(tarfile.GNUTYPE_SPARSE))
+    told[482] = map_goes_on
+    told[148:156] = b" " * 8
+    told[148:156] = b"%06o\0 " % sum(told)
+    return bytes(told)
+
+
+MAP = b"00000000001\0" * 42 + b"\1" + b"\0" * 7
+DAMAGED = "is no packed case, or a damaged one"
+TOLD_OF_ONE = "tells more than 65,536 bytes of one entry"
+HOSTILE = {
+    "headers of headers": (header(tarfile.XHDTYPE) * 3_000, TOLD_OF_ONE),
+    "names of names": (header(tarfile.GNUTYPE_LONGNAME) * 3_000, TOLD_OF_ONE),
+    "a map of holes without end": (sparse(map_goes_on=True) + MAP * 3_000, TOLD_OF_ONE),
+    "half a map of holes": (sparse(map_goes_on=True) + MAP, DAMAGED),
+    "a name with a NUL": (header(tarfile.XHDTYPE, 21) + b"21 path=records/a\0b\n".ljust(512, b"\0")
+                          + header(tarfile.REGTYPE) + b"\0" * 1024, DAMAGED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", HOSTILE)
+def test_an_archive_that_would_exhaust_its_reader_is_refused(case: Case, tmp_path: Path, how: str) -> None:
+    content, says = HOSTILE[how]
+    (hostile := tmp_path / "case.tgz").write_bytes(gzip.compress(content))
+    with pytest.raises(errors.CaseError, match=says):
+        archive.unpack(hostile, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(errors.CaseError, match="is no older pack"):
+        archive.pack(case, hostile)
+
+
+def test_what_an_archive_says_of_all_its_entries_does_not_pile_up(tmp_path: Path) -> None:
+    content = b""
+    for n in range(200):
+        record = (b"60000 %07d=" % n).ljust(59_999, b"v") + b"\n"
+        content += header(tarfile.XGLTYPE, 60_000) + record.ljust(60_416, b"\0")
+        content += header(tarfile.REGTYPE, name=f"records/{n}")
+    (tmp_path / "case.tgz").write_bytes(gzip.compress(content + b"\0" * 1024))
+    tracemalloc.start()
+    with pytest.raises(errors.CaseError, match=r"it holds no case.json"):
+        archive.unpack(tmp_path / "case.tgz", tmp_path / "out")
+    assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    tracemalloc.stop()
 
 
 def test_a_size_below_nothing_does_not_make_room_in_an_archive(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import IO, Any
 
 from shadowlab import errors
 from shadowlab.case import FOLDERS, FORMAT, Case, open_case
@@ -25,11 +25,12 @@ from shadowlab.scratch import Scratch
 LIMIT = 20 * 2**30
 """Bytes that an archive may unpack to."""
 _ENTRIES = 1_000_000
-_LONGEST_NAME = 2**20
-"""Bytes of an entry that only names another, which tarfile reads whole."""
-_NAMING = frozenset(
-    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
-)
+_DESCRIPTION = 2**16
+"""Bytes that come before an entry's content, its name among them; tarfile reads them whole, and keeps them."""
+_BUFFER = 20 * 512
+"""Bytes that tarfile reads at once."""
+_DAMAGED = (OSError, EOFError, tarfile.TarError, zlib.error, ValueError, IndexError)
+"""What tarfile raises over bytes that are no archive."""
 _FILES = ("case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json", "manifests")
 _TOP = frozenset((*_FILES, *FOLDERS)) - {"keys"}
 
@@ -94,7 +95,7 @@ def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
         (beside / "keys").chmod(0o700)
         beside.chmod(0o755)
         os.replace(beside, folder)
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as exc:
+    except _DAMAGED as exc:
         if isinstance(exc, OSError) and exc.errno and exc.filename != os.fspath(file):
             raise _unwritable(folder, exc) from exc
         raise errors.CaseError(
@@ -113,14 +114,16 @@ def _unwritable(folder: Path, exc: OSError) -> errors.CaseError:
 def _is_older(file: Path, case: Case) -> bool:
     """Whether a file holds this case as it was before: what its ledger says is how the case's own begins."""
     place = case.path / "ledger.jsonl"
-    own, told = place.read_bytes() if place.exists() else b"", {}
+    own, packed = place.read_bytes() if place.exists() else b"", {}
     try:
-        with tarfile.open(file, mode="r|gz", tarinfo=_Entry) as tar:
-            for entry in itertools.islice(tar, 3):  # sorted: case.json, the ledger's head, the ledger
-                told[entry.name] = (tar.extractfile(entry) or io.BytesIO()).read(len(own) + 1)
-    except (OSError, EOFError, tarfile.TarError, zlib.error, errors.CaseError):
+        with gzip.open(file, "rb") as content:
+            for entry, data in itertools.islice(
+                _entries(content), 3
+            ):  # sorted: case.json, the ledger's head, the ledger
+                packed[entry.name] = data.read(len(own) + 1)
+    except (*_DAMAGED, errors.CaseError):
         return False
-    return "case.json" in told and own.startswith(told.get("ledger.jsonl", b""))
+    return "case.json" in packed and own.startswith(packed.get("ledger.jsonl", b""))
 
 
 def _contents(case: Case) -> Iterator[Path]:
@@ -138,30 +141,54 @@ def _add(tar: tarfile.TarFile, place: Path, name: str) -> None:
         tar.addfile(entry, content)
 
 
-class _Entry(tarfile.TarInfo):
-    """An entry whose name cannot fill the memory."""
+class _Metered:
+    """A stream that is read no further than what is expected next in it."""
 
-    @classmethod
-    def frombuf(cls, *args: Any, **kwargs: Any) -> Self:
-        entry = super().frombuf(*args, **kwargs)
-        if entry.type in _NAMING and entry.size > _LONGEST_NAME:
+    def __init__(self, content: gzip.GzipFile) -> None:
+        self._content = content
+        self.expect(_DESCRIPTION)
+
+    def expect(self, size: int) -> None:
+        self._left = size + _BUFFER
+
+    def read(self, size: int) -> bytes:
+        told = self._content.read(size)
+        self._left -= len(told)
+        if self._left < 0:
             raise errors.CaseError(
-                f"the archive holds a name of {entry.size:,} bytes", hint="no case has one: do not trust this file"
+                f"the archive tells more than {_DESCRIPTION:,} bytes of one entry",
+                hint="no case has such a name: do not trust this file",
             )
-        return entry
+        return told
+
+
+def _entries(content: gzip.GzipFile) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """Each entry of a tar with its content, to be read before the next; of those before, nothing is kept."""
+    metered: Any = _Metered(content)
+    tar: Any  # its list of members is in no type
+    with tarfile.open(fileobj=metered, mode="r|") as tar:
+        while entry := tar.next():
+            tar.members.clear()
+            tar.pax_headers = {}
+            metered.expect(entry.size)
+            yield entry, (tar.extractfile(entry) if entry.isreg() else None) or io.BytesIO()
+            metered.expect(_DESCRIPTION)
 
 
 def _extract(file: Path, into: Path, limit: int) -> None:
     total = 0
-    with gzip.open(file, "rb") as content, tarfile.open(fileobj=content, mode="r|", tarinfo=_Entry) as tar:
-        for count, entry in enumerate(tar):
+    with gzip.open(file, "rb") as content:
+        for count, (entry, data) in enumerate(_entries(content)):
             total += entry.size
             if not entry.isreg() or entry.size < 0 or not _inside(entry.name):
-                raise errors.CaseError(f"{file} holds {entry.name!r}, which has no place in a case (format {FORMAT})")
+                raise errors.CaseError(
+                    f"{file} holds {entry.name!r}, which has no place in a case (format {FORMAT})",
+                    hint="do not trust this file, or unpack it with a newer shadowlab",
+                )
             if total > limit or count >= _ENTRIES:
-                raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes or {_ENTRIES:,} files")
+                raise _too_large(file, limit)
             try:
-                _write(tar, entry, into / entry.name)
+                _write(data, into / entry.name)
             except (FileExistsError, NotADirectoryError) as exc:
                 raise errors.CaseError(
                     f"{file} holds {entry.name!r} twice, or as a file and as a folder", hint="do not trust this file"
@@ -170,13 +197,20 @@ def _extract(file: Path, into: Path, limit: int) -> None:
         while content.read(2**20):
             total += 2**20
             if total > limit:
-                raise errors.CaseError(f"{file} unpacks to more than {limit:,} bytes")
+                raise _too_large(file, limit)
 
 
-def _write(tar: tarfile.TarFile, entry: tarfile.TarInfo, place: Path) -> None:
+def _too_large(file: Path, limit: int) -> errors.CaseError:
+    return errors.CaseError(
+        f"{file} unpacks to more than {limit:,} bytes or {_ENTRIES:,} files",
+        hint="no case is as large: do not trust this file",
+    )
+
+
+def _write(data: IO[bytes], place: Path) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("xb") as out:
-        shutil.copyfileobj(tar.extractfile(entry) or io.BytesIO(), out)
+        shutil.copyfileobj(data, out)
 
 
 def _inside(name: str) -> bool:
