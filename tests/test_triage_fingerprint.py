@@ -35,6 +35,21 @@ from shadowlab.triage.words import one_each
         ("no such file: /var/lib/x/1.txt", "no such file: <path>"),
         ('could not parse {"a": {"b": 1}}', "could not parse <json>"),
         ("GET https://shop.example/orders/7?x=1 failed", "GET <url> failed"),
+        ("cannot read src/app/x.py", "cannot read <path>"),
+        ("./tmp/a1b2/file and ~/notes gone", "<path> and <path> gone"),
+        ("copy /a/b /c/d ../e failed", "copy <path> <path> <path> failed"),
+        ("no node_modules/.pnpm/pad@1.3.0/node_modules/pad", "no <path>"),
+        ("in /srv/app/x.py:7", "in <path>:<n>"),
+        ("in /srv/app/x.py:42", "in <path>:<n>"),
+        ("/var/lib/shop/: denied", "<path>: denied"),
+        ("and/or read/write n/a TCP/IP text/html I/O", "and/or read/write n/a TCP/IP text/html I/O"),
+        ("application/vnd.api+json of ghcr.io/acme/app", "application/vnd.api+json of ghcr.io/acme/app"),
+        ("3/4 done at 12/31/2024", "<n> done at <n>"),
+        ("no route GET /api/orders/{id}", "no route GET /api/orders/{id}"),
+        ("no route /api/orders/:id, /api/<cart>", "no route /api/orders/:id, /api/<cart>"),
+        ("arn:aws:iam::123456789012:user/Bob may not", "<id> may not"),
+        ("may not read arn:aws:s3:::my_bucket/a-b.", "may not read <id>."),
+        ("unknown urn:shop:order:alpha-beta, sorry", "unknown <id>, sorry"),
         ("bad values [1, 2, 3]", "bad values [<list>]"),
         ("object at 0x7f00aa", "object at <n>"),
         ("'NoneType' object has no attribute 'foo'", "'NoneType' object has no attribute 'foo'"),
@@ -167,6 +182,57 @@ def test_errors_without_a_stack_are_told_apart_by_operation_and_code(tmp_path: P
         told = story.span(n, error=True, name=("GET /a", "GET /b")[n % 2], rpc__grpc__status_code=(14, 4)[n // 2 % 2])
         told["status"]["message"] = f"attempt {n} failed"
     assert len(set(fingerprints(story, tmp_path).values())) == 4
+
+
+def test_errors_without_a_stack_are_told_apart_by_route_and_not_by_what_is_asked_of_it(tmp_path: Path):
+    names = ("POST /api/orders", "POST /api/carts", "GET /v1/orders/{id}", "GET /v1/carts/{id}")
+    story = Story()
+    for n in range(40):
+        for name in (*names, f"GET /api/orders/{n}", f"GET /search?of=a{n}&by=/x"):
+            story.span(n, error=True, name=name)
+    assert len(set(fingerprints(story, tmp_path).values())) == len(names) + 2
+
+
+def test_words_in_a_route_that_take_many_values_are_one(tmp_path: Path):
+    story = Story()
+    for n in range(60):
+        story.span(n, error=True, name=f"GET /users/{'abcdefghijklmnopqrst'[n % 20] * 3}/cart")
+        story.span(n, error=True, name=f"GET /{'abcdefghijk'[n % 11] * 3}")
+    (folder := tmp_path / "one").mkdir()
+    assert len(set(fingerprints(story, folder).values())) == 12
+    suspects = triaged(story, tmp_path).suspects
+    assert "operation GET /users/<*>/cart and message “failed”" in next(s.why for s in suspects if s.events == 60)
+
+
+def test_functions_of_php_itself_count_as_where_they_are_called(tmp_path: Path):
+    story = Story()
+    for n in range(12):
+        caller, line = ("price", "tax")[n % 2], 9 + n % 3
+        native = (
+            f"ValueError: bad {n} in /srv/shop/src/Cart.php:{line}\nStack trace:\n"
+            f"#0 /srv/shop/src/Cart.php({line}): array_chunk(Array, {n})\n"
+            f"#1 /srv/shop/src/Cart.php(20): App\\Cart->{caller}('{n}')\n#2 {{main}}"
+        )
+        told = (
+            f"ValueError: bad {n}\n\tat array_chunk(Cart.php:{line})\n\tat App.Cart.{caller}(Cart.php:{line})\n"
+            "\tat {main}(Cart.php:20)"
+        )
+        story.fails(story.span(n, error=True), "ValueError", f"bad {n}", native)
+        story.fails(story.span(n, error=True), "ValueError", f"bad {n}", told)
+    found = list(fingerprints(story, tmp_path).values())
+    assert sorted(found.count(f) for f in set(found)) == [6, 6, 6, 6]
+
+
+def test_an_error_of_go_counts_as_what_it_wraps(tmp_path: Path):
+    story = Story()
+    for n in range(12):
+        root = ("connect ledger: refused", "row is locked")[n % 2]
+        calls = f"shop/pay.take\n\t/srv/shop/pay/pay.go:{n + 10}\nruntime.goexit\n\t/usr/lib/go-1.19/src/x.s:9"
+        what = ("charge order", "refund order")[n // 2 % 2]
+        stack = f"{root}\n{calls}\n{what} {n}\nshop/pay.{what.split()[0]}\n\t/srv/shop/pay/pay.go:{n}"
+        story.fails(story.span(n, error=True), "*errors.withStack", f"{what} {n}: {root}", stack)
+    found = list(fingerprints(story, tmp_path).values())
+    assert sorted(found.count(f) for f in set(found)) == [6, 6]
 
 
 def test_an_error_without_words_is_said_to_have_no_message(tmp_path: Path):

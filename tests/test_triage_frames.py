@@ -59,9 +59,30 @@ def test_errors_of_go_that_wrap_each_other_have_a_frame_each():
     )
     stack = stacks.parse(text)
     assert stack.language == "go"
-    assert [link.message for link in stack.chain] == ["charge order 7", "dial ledger"]
-    assert [link.frames[0].line for link in stack.chain] == [42, 17]
-    assert own(text) == "shop/pay.dial"
+    assert [link.message for link in stack.chain] == ["charge order 7", "dial ledger", "connection refused"]
+    assert [frame.line for link in stack.chain for frame in link.frames] == [42, 17]
+    assert deepest(text) == "shop/pay.dial"
+
+
+def test_where_a_variable_of_go_was_made_is_not_where_it_failed():
+    made = "ledger is gone\nshop/pay.init\n\t/srv/shop/pay/pay.go:15\nruntime.goexit\n\t/usr/lib/go-1.19/src/x.s:9"
+    assert stacks.parse(made) is None
+    stack = stacks.parse(
+        f"{made}\nshop/pay.Take\n\t/srv/shop/pay/pay.go:30\nruntime.goexit\n\t/usr/lib/go-1.19/src/x.s:9"
+    )
+    assert [link.message for link in stack.chain] == ["", "ledger is gone"]
+    assert stack.frames[-1].function == "shop/pay.Take"
+
+
+def test_where_images_keep_a_program_of_go_is_no_library():
+    assert frames.in_app("/go/src/app/pay/pay.go", "shop/pay.Take")
+    for file in (
+        "/usr/local/go/src/strconv/atoi.go",
+        "/usr/lib/go-1.19/src/strconv/atoi.go",
+        "/root/sdk/go1.22.1/src/strconv/atoi.go",
+        "github.com/lib/pq@v1.10.9/conn.go",
+    ):
+        assert not frames.in_app(file, "strconv.Atoi")
 
 
 def test_production_frames_become_paths_of_the_source_tree():
@@ -264,7 +285,10 @@ def test_a_text_without_frames_gives_none():
 
 @pytest.mark.parametrize(
     "text",
-    ["\n" * 60_000, " at (" * 12_000, "a" * 60_000, "#0 " + "(" * 60_000, ' File "' * 8_000, "x in y:1 " * 7_000,
+    ["\n" * 60_000, "  at a.php(1)\nat " + "a(" * 30_000, "X in " * 12_000 + "\n#0 a(1): b()",
+     "x.go:1\n - " * 6_000, "a\n\tx.go:1\n" * 5_000, " x.go:1\n" + "\n  - a:\n    b\n        x.go:1" * 2_500,
+     "    " * 15_000 + "\n x.go:1\n  - a",
+     " at (" * 12_000, "a" * 60_000, "#0 " + "(" * 60_000, ' File "' * 8_000, "x in y:1 " * 7_000,
      "\tat a.b(" * 7_000 + "\n", "f@http://a" + ":1" * 25_000,
      "0: a\n" * 12_000, "x.go:1\n" * 9_000, "  at a:1:1 (b\n" * 4_000,
      "thread 'a' panicked at '" + "x', " * 14_000, "a:1:in 'b': (" * 4_000 + "\n" + "a:1:in 'b': x (y) " * 100,

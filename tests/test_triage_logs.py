@@ -61,6 +61,12 @@ def test_values_behind_keys_and_in_braces_are_no_words():
         "opened fd=<v> {<v>} [<v>]", "code <n> of <path>"]  # fmt: skip
 
 
+def test_paths_and_names_of_resources_are_the_same_parameters_in_errors_and_in_records():
+    texts = ["cannot read src/app/x.py", "in ./tmp/a1b2/part:42, ~/x", "no node_modules/@a/b/c", "copy /a/b /c/d ../e",
+             "arn:aws:s3:::my_bucket/a-b may not", "and/or read/write n/a TCP/IP 3/4 text/html"]  # fmt: skip
+    assert templates(texts) == templates(texts, logs=True)
+
+
 @pytest.mark.parametrize("of_logs", [False, True])
 def test_control_characters_and_colours_change_no_template(of_logs: bool):
     plain, *told = templates(

@@ -16,7 +16,7 @@ _BARE = """CASE WHEN length(exception_message) > 12
     THEN replace(replace(stack, ': ' || exception_message, ': '), chr(10) || exception_message, chr(10))
     ELSE stack END"""
 # What tells of a cause: such a stack's messages matter, so it is read as it stands.
-_CAUSES = ("Caused by: ", "caused by: ", "[cause]: ", "direct cause of the following", "---> ")
+_CAUSES = ("Caused by: ", "Caused by:\n", "caused by: ", "[cause]: ", "direct cause of the following", "---> ")
 _CHAINED = " OR ".join((
     *(f"contains(bare, '{words}')" for words in _CAUSES),
     r"contains(bare, 'Next ') AND regexp_matches(bare, '\n\s*Next ')",
@@ -31,9 +31,10 @@ FROM told"""
 """What errors are read from: their messages, and their stacks without them."""
 _AT_ONCE = 5_000
 # Each begins with what is rare, so that the engine need not look at every sign; PHP's arguments first.
+# PHP's lines stay: where two are the same tells what is PHP's own.
 _PLACES: tuple[Rule, ...] = (
     ("#0 ", r"\): ((?:\{[^}\n]*\}|[^\n({])*)\([^\n]*\)", r"): \1()"),
-    ("#0 ", r"\(\d+\): ", "(0): "),
+    (".php:", r"\.php:(\d+)", r".php(\1)"),
     (":", r":\d+", ":0"),
     ("line ", r"line \d+", "line 0"),
     ("0x", r"0x[0-9a-f]+", "0x0"),

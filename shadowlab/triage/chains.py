@@ -37,7 +37,7 @@ def chain(text: str, prefixes: tuple[str, ...]) -> Chain:
     return Chain(
         own=own,
         path=path,
-        wrapped=len(stack.chain) > 1 and bool(root.type),
+        wrapped=len(stack.chain) > 1 and bool(root.type or root.message),
         causes=tuple(link.type for link in stack.chain[1:] if link.type),
         root_type=root.type,
         root_message=root.message,

@@ -26,7 +26,7 @@ from shadowlab.triage.tables import signature
 _MANY = 5
 """A word that takes this many values, all else equal, is a parameter."""
 _MANY_ALONE = 12
-"""The same for a message of that one word."""
+"""The same for a message of that one word, and for part of an operation's name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +88,8 @@ class Meaning:
     fingerprint: str
     merged: str
     """The template of the root's message, with words that take many values replaced."""
+    own: str
+    """The deepest function of the service's own, or its operation with parts of many values replaced."""
     by_hand: bool
     """Whether a person made this group."""
 
@@ -112,20 +114,27 @@ def sign(service: Coded, read: Read, corrections: Corrections | None = None) -> 
 
 def _meanings(pairs: Sequence[tuple[str | None, Reading]], corrections: Corrections) -> list[Meaning]:
     """What each reading means in its service."""
-    families: dict[tuple[str | None, str, str], set[str]] = defaultdict(set)
+    operations: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for service, reading in pairs:
-        families[service, reading.root_type, reading.own].add(reading.root_template)
+        if reading.own.startswith("@ "):
+            operations[service, reading.root_type].add(reading.own)
+    named = {key: _operations(frozenset(names)) for key, names in operations.items()}
+    owns = [named[service, reading.root_type][reading.own] if reading.own.startswith("@ ") else reading.own
+            for service, reading in pairs]  # fmt: skip
+    families: dict[tuple[str | None, str, str], set[str]] = defaultdict(set)
+    for (service, reading), own in zip(pairs, owns, strict=True):
+        families[service, reading.root_type, own].add(reading.root_template)
     merged = {key: _merged(frozenset(texts)) for key, texts in families.items()}
     split = frozenset(corrections.split)
     into = {old: group[0] for group in corrections.merge for old in group[1:]}
     made = set(into.values())
     told = []
-    for service, reading in pairs:
-        template = merged[service, reading.root_type, reading.own][reading.root_template]
-        plain = _signature(VERSION, mask.VERSION, service, reading.root_type, template, reading.own)
+    for (service, reading), own in zip(pairs, owns, strict=True):
+        template = merged[service, reading.root_type, own][reading.root_template]
+        plain = _signature(VERSION, mask.VERSION, service, reading.root_type, template, own)
         parted = plain in split
         one = hashlib.sha256((plain + (reading.path or "")).encode()).hexdigest()[:16] if parted else plain
-        told.append(Meaning(into.get(one, one), template, parted or one in into or one in made))
+        told.append(Meaning(into.get(one, one), template, own, parted or one in into or one in made))
     return told
 
 
@@ -160,22 +169,36 @@ def merge(templates: Iterable[str]) -> dict[str, str]:
 
     All positions are judged on the same set at once, so that no order of templates changes the outcome.
     """
-    known = {text: tuple(text.split(" ")) for text in templates}
+    return {text: " ".join(words) for text, words in _one_each((t, t.split(" ")) for t in templates).items()}
+
+
+@lru_cache(maxsize=4_096)
+def _operations(names: frozenset[str]) -> Mapping[str, str]:
+    """The same for operations and the parts of their routes, where ids in words would make a group each."""
+    if len(names) < _MANY_ALONE:
+        return {name: name for name in names}
+    cut = ((name, re.split(r"([ /])", name)) for name in names)
+    return {name: "".join(parts) for name, parts in _one_each(cut, _MANY_ALONE).items()}
+
+
+def _one_each(cut: Iterable[tuple[str, Sequence[str]]], least: int = _MANY) -> dict[str, tuple[str, ...]]:
+    """Texts, each with its words, of which some are `<*>`."""
+    known = {text: tuple(words) for text, words in cut}
     for _ in range(4):
         values: dict[tuple[int, tuple[str, ...]], set[str]] = defaultdict(set)
         for words in set(known.values()):
             for n, word in enumerate(words):
                 values[n, (*words[:n], "", *words[n + 1 :])].add(word)
         after = {
-            text: tuple("<*>" if _varies(values, words, n) else word for n, word in enumerate(words))
+            text: tuple("<*>" if _varies(values, words, n, least) else word for n, word in enumerate(words))
             for text, words in known.items()
         }
         if after == known:
             break
         known = after
-    return {text: " ".join(words) for text, words in known.items()}
+    return known
 
 
-def _varies(values: Mapping[tuple[int, tuple[str, ...]], set[str]], words: tuple[str, ...], n: int) -> bool:
+def _varies(values: Mapping[tuple[int, tuple[str, ...]], set[str]], words: tuple[str, ...], n: int, least: int) -> bool:
     seen = values[n, (*words[:n], "", *words[n + 1 :])]
-    return len(seen) >= (_MANY if any(w.isalpha() for w in (*words[:n], *words[n + 1 :])) else _MANY_ALONE)
+    return len(seen) >= (least if any(w.isalpha() for w in (*words[:n], *words[n + 1 :])) else _MANY_ALONE)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from shadowlab.records import Frame
 
-VERSION = 5
+VERSION = 6
 """Of how stacks are read; what an earlier one read is read again."""
 
 
@@ -57,7 +57,8 @@ class Stack:
 _LIBRARY = re.compile(
     r"site-packages/|dist-packages/|/lib/python\d|^<frozen |^<string>|/\.venv/|\bimportlib[/.]_bootstrap"
     r"|node_modules/|^node:|^internal/|^webpack/|^\(?native|^index \d"
-    r"|/pkg/mod/|/go/src/|/usr/local/go/|/libexec/src/|(?:^|/)vendor/"
+    r"|/pkg/mod/|/(?:usr/local|lib|opt|share|snap)/go(?:lang|-?[\d.]+)?/|/sdk/go[\d.]+|/hostedtoolcache/go/|/libexec/src/"
+    r"|@v\d[^/]*/|(?:^|/)vendor/"
     r"|/gems/|/lib/ruby/|<internal:"
     r"|/rustc/|/\.?cargo/(?:registry|git)/|library/(?:std|core|alloc)/src/"
     r"|\[internal function\]"
@@ -70,6 +71,7 @@ _LIBRARY_FUNCTION = re.compile(
     r"|software\.amazon\.awssdk|redis\.clients|akka|feign|okhttp3|okio|retrofit2|rx)\."
     r"|(?:System|Microsoft|Npgsql|Grpc|Newtonsoft|Azure|Serilog|MassTransit|Dapper|MongoDB\.Driver|MySqlConnector|Polly"
     r"|RabbitMQ\.Client|StackExchange\.Redis)\.|lambda_method"
+    r"|(?:Symfony|Illuminate|Laravel|GuzzleHttp|Doctrine|Slim|Psr|Monolog|OpenTelemetry|Twig|Predis|Composer)[.\\]"
     r"|(?:runtime|testing|reflect|sync|database/sql|net/http|encoding/\w+)\.|runtime/debug\.|panic$|created by "
     r"|google\.golang\.org/|golang\.org/x/"
     r"|<?(?:std|core|alloc|tokio|hyper|axum|tower|futures_util|actix_\w+|tracing\w*|backtrace"

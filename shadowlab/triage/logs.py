@@ -17,7 +17,7 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.tables import Store, signature
 from shadowlab.triage.words import one_each
 
-VERSION = 3
+VERSION = 4
 """Of the rules for log records; a group's fingerprint depends on it."""
 MOST_TEXTS = 100_000
 """Different texts that are looked at; of more, those whose hashes are smallest."""

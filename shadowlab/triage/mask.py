@@ -5,12 +5,15 @@ Those of errors are masked by Arrow, those of log records in the engine, which c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from shadowlab.triage import applied, arrays
 from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.rules import LOG_STAGES, MAX_CHARACTERS, MAX_TEMPLATE, Rule
 from shadowlab.triage.rules import VERSION as VERSION
+
+_QUERY = re.compile(r"\?\S+")
 
 
 def query(source: str) -> str:
@@ -53,6 +56,14 @@ def templates(texts: Sequence[str], *, logs: bool = False) -> list[str]:
     places = [numbers.setdefault(text, len(numbers)) for text in texts]
     told = _of_records(list(numbers)) if logs else applied.templates(list(numbers))
     return [told[place] for place in places]
+
+
+def operations(names: Sequence[str]) -> list[str]:
+    """The template of each operation's name: what stands between slashes by itself, so that routes stay apart."""
+    routes = ("" if "://" in name else _QUERY.sub("?<str>", name[:MAX_CHARACTERS]) for name in names)
+    cut = [re.split(r"(\s*/)", route) if route else [name] for name, route in zip(names, routes, strict=True)]
+    masked = iter(templates([part for parts in cut for part in parts[::2]]))
+    return ["".join(part if n % 2 else next(masked) for n, part in enumerate(parts)) for parts in cut]
 
 
 def _of_records(texts: list[str]) -> list[str]:

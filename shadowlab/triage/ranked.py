@@ -106,11 +106,12 @@ def _said(scene: Scene, rows: Any) -> dict[str, Any]:
     told: dict[str, Any] = {name: _usual(column.of(rows)) for name, column in of_errors.items()}
     reading, counts = np.unique(signed.reading[rows], return_counts=True)
     words = [signed.readings[n] for n in reading.tolist()]
-    for name in ("root_type", "own", "template"):
+    for name in ("root_type", "template"):
         told[name] = _most([getattr(word, name) for word in words], counts)
     meaning, counts = np.unique(signed.meaning[rows], return_counts=True)
     meant = [signed.meanings[n] for n in meaning.tolist()]
-    told["merged"] = _most([each.merged for each in meant], counts)
+    for name in ("own", "merged"):
+        told[name] = _most([getattr(each, name) for each in meant], counts)
     paths = {word.path for word in words} - {None}
     return {**told, "paths": len(paths), "by_hand": any(each.by_hand for each in meant)}
 

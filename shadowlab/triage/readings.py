@@ -23,7 +23,7 @@ from shadowlab.triage.raised import ERRORS, RAISED, Raised
 from shadowlab.triage.spans import among
 from shadowlab.triage.tables import signature
 
-VERSION = 1
+VERSION = 2
 _GRPC = ["OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
          "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
          "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"]  # fmt: skip
@@ -173,9 +173,10 @@ def read(fresh: Any, codes: Sequence[Any], prefixes: tuple[str, ...] = ()) -> Re
     alone = np.array([*(not each.own for each in chains.values()), True])[shape.code]  # the last is for none
     operation = Coded(np.where(alone, operation.code, NONE), operation.words)
     roots = (each.root_message for each in chains.values() if each.wrapped)
-    texts = list(dict.fromkeys((*message.words, *roots, *operation.held())))
+    texts, names = list(dict.fromkeys((*message.words, *roots))), operation.held()
     template = dict(zip(texts, mask.templates(texts), strict=True))
-    key, rows = _rows([shape, message.by(template), _codes(fresh, codes), kind, operation.by(template)])
+    named = dict(zip(names, mask.operations(names), strict=True))
+    key, rows = _rows([shape, message.by(template), _codes(fresh, codes), kind, operation.by(named)])
     place: dict[Reading, int] = {}
     told = [place.setdefault(_said(None if text is None else chains[text], template, *words), len(place))
             for text, *words in rows]  # fmt: skip

@@ -11,7 +11,7 @@ Rule = tuple[str | tuple[str, ...], str, str]
 """What a text must hold for the rule to be tried (of several one), pattern, replacement; RE2, so that no input makes
 them slow. Where it need only hold the pattern, that is no pattern but the very text to be replaced."""
 
-VERSION = 3
+VERSION = 4
 MAX_CHARACTERS = 2_000
 """Of a text, which are looked at."""
 MAX_TEMPLATE = 400
@@ -39,9 +39,34 @@ LARGE: tuple[Rule, ...] = (
     ("{", r"\{\s*[\"'].*\}", "<json>"),
     ("[", r"\[\s*[{\"'].*\]", "<json>"),
     ("://", r"(?i)\b[a-z][a-z0-9+.\-]{1,20}://[^\s'\"<>)\]]+", "<url>"),
+    ("arn:", r"\barn:[\w\-]*(?::[\w\-]*){3}:[^\s'\"`<>()\[\],;]*[\w*/]", "<id>"),
+    ("urn:", r"(?i)\burn:[a-z0-9][a-z0-9\-]+:[^\s'\"`<>()\[\],;]*[\w*/]", "<id>"),
 )
 """What may hold what the other rules look for."""
+
+_SEGMENT = r"[\w.@%+~\-]+"
+_EXTENSIONS = (
+    "py[cdiwx]?|ipynb|[cm]?[jt]sx?|json[cl0]?|vue|svelte|java|class|jar|war|kts?|scala|groovy|gradle|go|mod|rs|rb|erb|"
+    "php|phtml|cs|csproj|fs|vb|dll|exe|so|a|o|c|cc|cpp|h|hh|hpp|swift|dart|lua|pl|ex|exs|erl|clj|sh|bat|ps0|sql|"
+    "html?|css|s[ac]ss|less|wasm|map|xml|xsd|ya?ml|toml|ini|cfg|conf|env|properties|lock|proto|tf|tmpl|tpl|j0|"
+    "txt|md|rst|log|csv|tsv|parquet|avro|orc|db|sqlite0?|pkl|npy|h0|bin|dat|tmp|bak|part|pid|sock|pem|crt|cer|key|"
+    "gz|tgz|zip|tar|zst|bz0|xz|0z|png|jpe?g|gif|svg|webp|ico|pdf|docx?|xlsx?|pptx?|mp[034]|wav|mov|woff0?|ttf"
+)
+"""Of files; each digit is a 0."""
+# Behind a path: a template of a route (`/orders/{id}`, `/orders/:id`, `/orders/<id>`, `/orders/*`) is none.
+_PATH_ENDS = r"(?:/?($|[^\w./@%+~\-{:<*]|:\s|:$)|(:))"
+_PATH: Rule = (
+    "/", rf"(^|[\s(=:,\[])(?:~?(?:/{_SEGMENT}){{2,}}|(?:\.\.?|~)(?:/{_SEGMENT})+){_PATH_ENDS}", r"\1<path>\2\3"
+)  # fmt: skip
+_PATHS: tuple[Rule, ...] = (
+    _PATH,
+    _PATH,  # the sign between two may end the one and begin the other
+    ("/", rf"(?i)(^|[\s(=:,\[])(?:{_SEGMENT}/)+{_SEGMENT}\.(?:{_EXTENSIONS})\b", r"\1<path>"),
+    (("node_modules/", "-packages/"),
+     rf"(^|[\s(=:,\[])(?:{_SEGMENT}/)*(?:node_modules|(?:site|dist)-packages)(?:/{_SEGMENT})+", r"\1<path>"),
+)  # fmt: skip
 RULES: tuple[Rule, ...] = (
+    *_PATHS,
     ("@", r"[\w.+\-]+@[\w\-]+\.[\w.\-]*\w", "<email>"),
     ("-", r"(?i)\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
     ("0000-00-00", r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?)?(?:Z| ?[+\-]\d\d:?\d\d)?", "<time>"),
@@ -67,7 +92,6 @@ RULES: tuple[Rule, ...] = (
     ("«", r"«[^»\n]*»", "<str>"),
     (_OPEN, rf"[{_OPEN}{_CLOSE}]", "'"),
     (":\\", r"(?i)\b[a-z]:\\[^\s:*?\"<>|]+", "<path>"),
-    ("/", r"(^|[\s(=:,\[])~?(?:/[\w.@%+~\-]+){2,}/?", r"\1<path>"),
     ("", r"(?i)\b(?:0x[0-9a-f]+|[0-9a-f]{8,})\b", "<n>"),
     ("0,000", r"([$€£¥] ?)\d{1,3}(?:,\d{3})+(?:\.\d+)?|\b\d{1,3}(?:,\d{3})+\.\d+\b", r"\1<n>"),
     ("0", r"[\-+]?\b\d[\d,._]*(?:e[\-+]?\d+)?\s?(?:%|[kKMGT]i?B\b|(?:bytes?|ns|us|µs|ms|s|secs?|seconds?|min|minutes?"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from shadowlab.triage.frames import Line, Link, Stack
@@ -37,9 +37,20 @@ _GO = re.compile(
     r"[ \t]+([^\s:][^:\n]*\.(?:go|s)):(\d+)(?: \+0x[0-9a-f]+)?",
     re.MULTILINE,
 )
+_GO_DUMP = re.compile(r"^(?:goroutine \d+|panic: |fatal error: )", re.MULTILINE)
 _GO_HEAD = re.compile(r"^(panic|fatal error): ([^\n]*?)(?: \[recovered[^\]\n]*\])?$", re.MULTILINE)
-_GO_WRAPPED = re.compile(r"(?:\A|^  - )([^\n]*):\n {4}(\S[^\n]*)\n {8}([^\s:][^:\n]*\.(?:go|s)):(\d+)$", re.MULTILINE)
-"""An error of `golang.org/x/xerrors` as `%+v` prints it: a message, and who wrapped or made it there."""
+_GO_CALL = re.compile(
+    r"^(?![ \t])(?:created by )?([^\n]+?)(?:\((?:[^()\n]|\(\))*\))?(?: in goroutine \d+)?\n"
+    r"[ \t]+([^\s:][^:\n]*\.(?:go|s)):(\d+)[^\n]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+_GO_BASE, _GO_MADE = "runtime.goexit", ".init"
+"""What called all else of a goroutine; where variables of a package are made, before anything can fail."""
+_GO_WRAPPED = re.compile(r"(.*\n[ \t][^\n]*)(?:\n([^ \t\n].*))?\Z", re.DOTALL)
+"""What `xerrors` printed, and the message of what wraps it."""
+_GO_MARGIN = re.compile(r"^ {4}", re.MULTILINE)
+_GO_ERRORS = 5
+"""Levels of errors that print others of another package within their own that are looked at."""
 _NET = re.compile(r"^[ \t]*at ([^\n(]+)\([^\n]*?\)(?: in ([^\n]+?):line (\d+))?\s*$", re.MULTILINE)
 _NET_INNER = re.compile(r"^[ \t]*--- End of inner exception stack trace ---\s*$", re.MULTILINE)
 _NET_BELOW = re.compile(r"^[ \t]*(?:at |--- End of inner exception)", re.MULTILINE)
@@ -50,10 +61,15 @@ _RUBY_HEAD = re.compile(r"\A[^\n]*?:in [`'][^'\n]+': ([^\n]*) \(([\w:]+)\)$", re
 _RUBY_THROWN = re.compile(r"\S[^\n]*:in [`'][^'\n]+': ")
 _RUBY_NUMBERED = re.compile(r"^[ \t]+\d+: from ", re.MULTILINE)
 _PHP = re.compile(r"^#\d+ (?:(\[internal function\])|(\{main\})|([^\n(]+)\((\d+)\)):? ?([^\n]*)", re.MULTILINE)
+_PHP_NEXT = re.compile(r"(?<=\{main\})\s+Next ")
+_PHP_AT = re.compile(r"^[ \t]*at (\S+?)\(([^()\n]*?)(?::(\d+)|\((\d+)\))?\)$", re.MULTILINE)
+_PHP_ITSELF = "[internal function]"
+_PHP_WRITTEN = re.compile(r"[\\{]|\w\.\w+\.")
+"""In names that PHP's own functions do not have: of a namespace, of a closure."""
 _PHP_CALL = re.compile(r"(?:\{[^}\n]*\}|[^({\n])*")
 _PHP_HEAD = re.compile(
-    r"\A\s*(?:(?:PHP )?Fatal error:\s+Uncaught )?([\w\\]+|(?:PHP )?Fatal error)"
-    r"(?:: (.*?))? in ([^\n]+?)(?::| on line )(\d+)\s*\Z",
+    r"\A\s*(?:\[[^\]\n]*\] )?(?:(?:PHP )?Fatal error:\s+Uncaught )?([\w\\]+|(?:PHP )?Fatal error)"
+    r"(?:: (.*))? in ([^\n]+?)(?::| on line |\()(\d+)\)?\s*\Z",
     re.DOTALL,
 )
 _RUST = re.compile(r"^[ \t]*\d+:\s+(?:0x[0-9a-f]+ - )?([^\n]+)(?:\n\s+at ([^\n]+?):(\d+)(?::\d+)?)?$", re.MULTILINE)
@@ -119,13 +135,9 @@ def _local(url: str) -> str:
 
 
 def go(text: str) -> Iterator[Link]:
-    """A panic's or an error's own goroutine, the first that is printed; of panics within panics the first one.
-
-    Errors that wrap each other have a frame each; the one that was made first is the root.
-    """
-    if wrapped := list(_GO_WRAPPED.finditer(text)):
-        for found in wrapped:
-            yield Link("", found[1], (Line(found[3], clean(found[2].strip()), int(found[4])),))
+    """A panic's own goroutine, the first that is printed, of panics within panics the first one; or errors."""
+    if not _GO_DUMP.search(text):
+        yield from _go_errors(text, _GO_ERRORS)
         return
     routines = [found.start() for found in re.finditer(r"^goroutine \d+", text, re.MULTILINE)]
     body = text[: routines[1]] if len(routines) > 1 else text
@@ -134,6 +146,40 @@ def go(text: str) -> Iterator[Link]:
     head, first = _GO_HEAD.search(body), body.split("\n")[0]
     kind, message = head.groups() if head else ("", "" if first.startswith("goroutine ") else first)
     yield Link(kind, message, tuple(reversed(frames[thrown + 1 :])))
+
+
+def _go_errors(text: str, levels: int) -> Iterator[Link]:
+    """Errors that wrap each other, as `%+v` prints them; the one that was made first is the root.
+
+    Those of `pkg/errors` come root first, each with the calls that led to it; those of `xerrors` come thrown first,
+    each behind a hyphen, with the one function that wrapped or made it below a margin.
+    """
+    for message, lines in reversed(_go_sections(text)):
+        block = _GO_WRAPPED.match(message) if levels else None
+        if block is None:
+            yield Link("", message, lines)
+            continue
+        if lines or block[2]:
+            yield Link("", block[2] or "", lines)
+        for part in block[1].split("\n  - "):
+            for link in _go_errors(_GO_MARGIN.sub("", part), levels - 1):
+                yield Link(link.type, link.message.removesuffix(":"), link.frames)
+
+
+def _go_sections(text: str) -> list[tuple[str, tuple[Line, ...]]]:
+    """Messages, each with the calls below it; none where these only say where a variable was made."""
+    told: list[tuple[str, list[Line]]] = []
+    end = 0
+    for found in _GO_CALL.finditer(text):
+        message = text[end : found.start()].strip("\n")
+        if message or not told or told[-1][1][-1].function == _GO_BASE:
+            told.append((message, []))
+        told[-1][1].append(Line(found[2], clean(found[1].strip()), int(found[3])))
+        end = found.end()
+    if rest := text[end:].strip("\n"):
+        told.append((rest, []))
+    return [(message, () if lines and lines[0].function.endswith(_GO_MADE) else tuple(reversed(lines)))
+            for message, lines in told]  # fmt: skip
 
 
 def dotnet(text: str) -> Iterator[Link]:
@@ -185,16 +231,40 @@ def _ruby_turned(text: str) -> str:
 
 def php(text: str) -> Iterator[Link]:
     """A call's function runs where the frame before it points; parts joined by `Next` come root first."""
-    sections = re.split(r"\n\s*Next ", text)
-    for section in reversed(sections):
+    for section in reversed(_PHP_NEXT.split(text)):
         head = _PHP_HEAD.match(section.split("Stack trace:")[0][:4_000])
         file, line = (head[3], int(head[4])) if head else ("", None)
-        frames = []
+        calls = []
         for found in _PHP.finditer(section):
             call = _PHP_CALL.match(found[5])
-            frames.append(Line(file, clean("{main}" if found[2] else call[0].strip() if call else ""), line))
+            calls.append(Line(file, "{main}" if found[2] else call[0].strip() if call else "", line))
             file, line = (found[3] or found[1] or ""), int(found[4]) if found[4] else None
-        yield Link(head[1] if head else "", (head[2] or "") if head else "", tuple(reversed(frames)))
+        yield Link(head[1] if head else "", (head[2] or "") if head else "", _php_lines(calls))
+
+
+def php_as_java(text: str) -> Iterator[Link]:
+    """What OpenTelemetry's SDK for PHP makes of an exception: Java's shape, a dot for each backslash."""
+    for section in _JAVA_LINK.split(text):
+        if not section.startswith("[CIRCULAR REFERENCE"):
+            head = _AT.split(section, maxsplit=1)[0]
+            kind, message = head_of(head)
+            calls = [Line(_PHP_ITSELF if f[2] == "Unknown Source" else f[2], f[1], int(f[3] or f[4] or 0) or None)
+                     for f in _PHP_AT.finditer(section, len(head))]  # fmt: skip
+            yield Link(kind.replace(".", "\\"), message, _php_lines(calls))
+
+
+def _php_lines(calls: Sequence[Line]) -> tuple[Line, ...]:
+    """Calls, the innermost first, as frames; PHP's own functions have no place but that which they are called from."""
+    frames: list[Line] = []
+    caller: tuple[str, int | None] = ("", None)
+    for call in reversed(calls):
+        place = call.file, call.line
+        if call.line is not None and place == caller and not _PHP_WRITTEN.search(call.function):
+            frames.append(Line(_PHP_ITSELF, clean(call.function)))
+        else:
+            frames.append(Line(call.file, clean(call.function), call.line))
+        caller = caller if call.line is None else place
+    return tuple(frames)
 
 
 def rust(text: str) -> Iterator[Link]:
@@ -218,11 +288,13 @@ def rust(text: str) -> Iterator[Link]:
 _JS_MARK = re.compile(r"^[ \t]*at [^\n]*:\d+:\d+\)?(?: \{|,)?\s*$", re.MULTILINE)
 _RUST_MARK = re.compile(r"panicked at |^stack backtrace:|^[ \t]+at [^\n]+\.rs:\d+", re.MULTILINE | re.IGNORECASE)
 _NET_MARK = re.compile(r"^[ \t]*at [\w.<>`+$\[\],|]+\([^\n]*\)(?: in [^\n]+:line \d+)?\s*$", re.MULTILINE)
+_PHP_AT_MARK = re.compile(r"^[ \t]*at [^\s(][^\n]*\([^()\n]*\.php(?::\d+|\(\d+\))?\)$", re.MULTILINE)
 _PHP_MARK = re.compile(r"^#\d+ (?:[^\n]+\(\d+\):|\[internal function\]|\{main\})", re.MULTILINE)
 
 READERS: tuple[tuple[str, tuple[str, ...], re.Pattern[str], Callable[[str], Iterator[Link]]], ...] = (
     ("python", ('", line ',), re.compile(r'^[ |+]*File "[^"\n]+", line \d+, in ', re.MULTILINE), python),
     ("php", ("#0 ",), _PHP_MARK, php),
+    ("php", (".php",), _PHP_AT_MARK, php_as_java),
     ("ruby", (":in `", ":in '"), re.compile(r"^[^\n]+:\d+:in [`'][^\n]+'", re.MULTILINE), ruby),
     ("go", (".go:",), re.compile(r"^[ \t]+[^\s:][^:\n]*\.go:\d+", re.MULTILINE), go),
     ("rust", ("panicked at ", "ack backtrace:", ".rs:"), _RUST_MARK, rust),

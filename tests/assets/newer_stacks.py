@@ -1,8 +1,10 @@
 """Stack texts of newer runtimes and of rarer shapes, each with its language, its chain and its deepest own function.
 
-Those of Java 17, Node 20, Go 1.19, Ruby 3.1, PHP 8.2 and Rust 1.95 were printed by these; those of Go 1.23, Ruby 3.4,
-PHP 8.5 and .NET 8 are written as their release notes and sources say.
+Those of Java 17, Node 20, Go 1.19 (and its pkg/errors and xerrors), Ruby 3.1, PHP 8.2 and Rust 1.95 were printed by
+these; those of Go 1.23, Ruby 3.4, PHP 8.5 and .NET 8 are written as their release notes and sources say.
 """
+
+# ruff: noqa: E501  (printed stacks are as long as they are)
 
 NEWER = {
     "java, frames elided and a circle": (
@@ -244,6 +246,262 @@ Stack trace:
         "php",
         [("Fatal error", "Maximum execution time of 1 second exceeded")],
         "main:App\\Cart->wait",
+    ),
+    "php, thrown by one of its own functions": (
+        """DivisionByZeroError: Division by zero in /srv/shop/src/Cart.php:9
+Stack trace:
+#0 /srv/shop/src/Cart.php(9): intdiv(1, 0)
+#1 /srv/shop/src/Cart.php(8): App\\Cart\\Cart->parsed(1)
+#2 [internal function]: App\\Cart\\Cart->price(Array)
+#3 /srv/shop/src/Cart.php(7): array_map(Array, Array)
+#4 /srv/shop/run.php(5): App\\Cart\\Cart->total()
+#5 /srv/shop/run.php(10): {closure}()
+#6 {main}
+""",
+        "php",
+        [("DivisionByZeroError", "Division by zero")],
+        "Cart:App\\Cart\\Cart->parsed",
+    ),
+    "php, causes that nobody caught, in a log": (
+        """[23-Nov-2026 03:43:31 UTC] PHP Fatal error:  Uncaught DivisionByZeroError: Division by zero in /srv/shop/src/Cart.php:9
+Stack trace:
+#0 /srv/shop/src/Cart.php(9): intdiv(1, 0)
+#1 /srv/shop/src/Cart.php(8): App\\Cart\\Cart->parsed(1)
+#2 [internal function]: App\\Cart\\Cart->price(Array)
+#3 /srv/shop/src/Cart.php(7): array_map(Array, Array)
+#4 /srv/shop/src/Cart.php(16): App\\Cart\\Cart->total()
+#5 /srv/shop/src/Cart.php(17): App\\Cart\\Cart->store(7)
+#6 /srv/shop/run.php(7): App\\Cart\\Cart->outer(7)
+#7 /srv/shop/run.php(10): {closure}()
+#8 {main}
+
+Next App\\Cart\\Refused: cannot store order 7 in /srv/shop/src/Cart.php:16
+Stack trace:
+#0 /srv/shop/src/Cart.php(17): App\\Cart\\Cart->store(7)
+#1 /srv/shop/run.php(7): App\\Cart\\Cart->outer(7)
+#2 /srv/shop/run.php(10): {closure}()
+#3 {main}
+
+Next RuntimeException: request failed
+for order 7 in /srv/shop/src/Cart.php:17
+Stack trace:
+#0 /srv/shop/run.php(7): App\\Cart\\Cart->outer(7)
+#1 /srv/shop/run.php(10): {closure}()
+#2 {main}
+  thrown in /srv/shop/src/Cart.php on line 17
+""",
+        "php",
+        [("RuntimeException", "request failed\nfor order 7"),
+         ("App\\Cart\\Refused", "cannot store order 7"),
+         ("DivisionByZeroError", "Division by zero")],
+        "Cart:App\\Cart\\Cart->parsed",
+    ),
+    "php, a generator that its own functions run": (
+        """UnexpectedValueException: row 2 is broken in /srv/shop/src/Cart.php:14
+Stack trace:
+#0 [internal function]: App\\Cart\\Cart->gen()
+#1 /srv/shop/src/Cart.php(13): iterator_to_array(Object(Generator))
+#2 /srv/shop/run.php(6): App\\Cart\\Cart->inTurn()
+#3 /srv/shop/run.php(10): {closure}()
+#4 {main}
+""",
+        "php",
+        [("UnexpectedValueException", "row 2 is broken")],
+        "Cart:App\\Cart\\Cart->gen",
+    ),
+    "php, a message that speaks of places": (
+        """Exception: Failed to parse time string (not a date) at position 0 (n): The timezone could not be found in the database in /srv/shop/src/Cart.php:11
+Stack trace:
+#0 /srv/shop/src/Cart.php(11): DateTimeImmutable->__construct('...')
+#1 /srv/shop/run.php(5): App\\Cart\\Cart->dated('...')
+#2 /srv/shop/run.php(10): {closure}()
+#3 {main}
+""",
+        "php",
+        [("Exception", "Failed to parse time string (not a date) at position 0 (n): The timezone could not be found in the database")],
+        "Cart:App\\Cart\\Cart->dated",
+    ),
+    "php, as OpenTelemetry tells it": (
+        """RuntimeException: request failed
+for order 7
+\tat App.Cart.Cart.outer(Cart.php:17)
+\tat {closure}(run.php:7)
+\tat {main}(run.php:10)
+Caused by: App.Cart.Refused: cannot store order 7
+\tat App.Cart.Cart.store(Cart.php:16)
+\t... 3 more
+Caused by: DivisionByZeroError: Division by zero
+\tat intdiv(Cart.php:9)
+\tat App.Cart.Cart.parsed(Cart.php:9)
+\tat App.Cart.Cart.price(Cart.php:8)
+\tat array_map(Unknown Source)
+\tat App.Cart.Cart.total(Cart.php:7)
+\t... 4 more
+""",
+        "php",
+        [("RuntimeException", "request failed\nfor order 7"),
+         ("App\\Cart\\Refused", "cannot store order 7"),
+         ("DivisionByZeroError", "Division by zero")],
+        "App.Cart.Cart.parsed",
+    ),
+    "php, a closure as OpenTelemetry tells it": (
+        """LogicException: no order of a
+\tat App.Cart.Cart.App.Cart.{closure}(Cart.php:10)
+\tat usort(Unknown Source)
+\tat App.Cart.Cart.sorted(Cart.php:10)
+\tat {closure}(run.php:5)
+\tat {main}(run.php:10)
+""",
+        "php",
+        [("LogicException", "no order of a")],
+        "App.Cart.Cart.App.Cart.{closure}",
+    ),
+    "go, pkg/errors": (
+        """connect ledger: refused after 70 ms
+shop/pay.(*Desk).dial
+\t/srv/shop/pay/pay.go:25
+shop/pay.(*Desk).Charge
+\t/srv/shop/pay/pay.go:20
+main.main
+\t/srv/shop/main.go:14
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:250
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+charge order 7
+shop/pay.(*Desk).Charge
+\t/srv/shop/pay/pay.go:21
+main.main
+\t/srv/shop/main.go:14
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:250
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+""",
+        "go",
+        [("", "charge order 7"),
+         ("", "connect ledger: refused after 70 ms")],
+        "shop/pay.(*Desk).dial",
+    ),
+    "go, pkg/errors of several lines and without calls": (
+        """inner made
+in haste
+shop/pay.inner
+\t/srv/shop/pay/pay.go:33
+shop/pay.Message
+\t/srv/shop/pay/pay.go:32
+main.main
+\t/srv/shop/main.go:14
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:250
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+with message only
+""",
+        "go",
+        [("", "with message only"),
+         ("", "inner made\nin haste")],
+        "shop/pay.inner",
+    ),
+    "go, pkg/errors of a variable": (
+        """ledger is gone
+shop/pay.init
+\t/srv/shop/pay/pay.go:15
+runtime.doInit
+\t/usr/lib/go-1.19/src/runtime/proc.go:6329
+runtime.doInit
+\t/usr/lib/go-1.19/src/runtime/proc.go:6306
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:233
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+shop/pay.Sentinel
+\t/srv/shop/pay/pay.go:30
+main.main
+\t/srv/shop/main.go:14
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:250
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+""",
+        "go",
+        [("", ""),
+         ("", "ledger is gone")],
+        "shop/pay.Sentinel",
+    ),
+    "go, xerrors of several lines": (
+        """x one
+    two:
+    shop/pay.XMulti
+        /srv/shop/pay/pay.go:51
+  - x three
+    four:
+    shop/pay.XMulti
+        /srv/shop/pay/pay.go:51
+""",
+        "go",
+        [("", "x one\ntwo"),
+         ("", "x three\nfour")],
+        "shop/pay.XMulti",
+    ),
+    "go, xerrors of an error without a frame": (
+        """x plain:
+    shop/pay.XPlain
+        /srv/shop/pay/pay.go:47
+  - no such row
+""",
+        "go",
+        [("", "x plain"),
+         ("", "no such row")],
+        "shop/pay.XPlain",
+    ),
+    "go, xerrors within pkg/errors": (
+        """x load 1:
+    shop/pay.XNew
+        /srv/shop/pay/pay.go:45
+  - x inner 1:
+    shop/pay.xInner
+        /srv/shop/pay/pay.go:46
+  - x made:
+    shop/pay.xInner
+        /srv/shop/pay/pay.go:46
+mixed
+shop/pay.Mixed
+\t/srv/shop/pay/pay.go:52
+main.main
+\t/srv/shop/main.go:16
+runtime.main
+\t/usr/lib/go-1.19/src/runtime/proc.go:250
+runtime.goexit
+\t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+""",
+        "go",
+        [("", "mixed"),
+         ("", "x load 1"),
+         ("", "x inner 1"),
+         ("", "x made")],
+        "shop/pay.xInner",
+    ),
+    "go, pkg/errors within xerrors": (
+        """x mixed:
+    shop/pay.Mixed2
+        /srv/shop/pay/pay.go:53
+  - inner made
+    shop/pay.inner
+    \t/srv/shop/pay/pay.go:33
+    shop/pay.Mixed2
+    \t/srv/shop/pay/pay.go:53
+    main.main
+    \t/srv/shop/main.go:16
+    runtime.main
+    \t/usr/lib/go-1.19/src/runtime/proc.go:250
+    runtime.goexit
+    \t/usr/lib/go-1.19/src/runtime/asm_amd64.s:1594
+""",
+        "go",
+        [("", "x mixed"),
+         ("", "inner made")],
+        "shop/pay.inner",
     ),
     "php, the trace alone": (
         """#0 /srv/shop/src/Cart.php(5): App\\Db->insert('items', Array)
