@@ -180,5 +180,5 @@ def test_an_ingest_without_files_shows_no_empty_table() -> None:
 
 def test_a_container_engine_that_is_not_there_is_told_in_the_words_of_the_system() -> None:
     told = "Error while fetching: ('Connection aborted.', FileNotFoundError(2, 'No such file or directory'))"
-    assert containers.said(Exception(told)) == "No such file or directory"
-    assert containers.said(Exception("no such image: x\nmore")) == "no such image: x"
+    assert containers.reason(Exception(told)) == "No such file or directory"
+    assert containers.reason(Exception("no such image: x\nmore")) == "no such image: x"

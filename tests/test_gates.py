@@ -184,7 +184,7 @@ def test_confined_code_reaches_neither_network_nor_neighbours_where_that_is_said
     ran = confine.run([sys.executable, "-I", "-c", f"open({str(beside)!r}, 'w')"], tree, timeout_s=20)
     assert ("no write outside of the copy" in ran.held) is (ran.code == 1) is not beside.exists()
     words = [sys.executable, "-I", "-c", "import socket; socket.create_connection(('192.0.2.1', 9), 1)"]
-    told = confine.run(words, tree, timeout_s=20).told
+    told = confine.run(words, tree, timeout_s=20).output
     assert "Network is unreachable" in told or "not permitted" in told or "no network" not in ran.held
 
 

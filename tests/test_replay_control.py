@@ -15,7 +15,7 @@ from shadowlab.replay.control import Control
 @pytest.fixture
 def both(tmp_path: Path) -> Iterator[tuple[Control, socket.socket]]:
     """The supervisor's end, and the one that a server, or the service in it, writes to."""
-    control = Control(tmp_path / "control", told=lambda: "Traceback:\n  /srv/app.py\nMemoryError: too much")
+    control = Control(tmp_path / "control", stderr_tail=lambda: "Traceback:\n  /srv/app.py\nMemoryError: too much")
     with socket.socket(socket.AF_UNIX) as server:
         server.connect(str(tmp_path / "control"))
         control.accept(alive=lambda: True, sandbox="embedded")

@@ -25,7 +25,7 @@ class Range:
     bad: str
     commits: tuple[Commit, ...]
     """Oldest first; empty when `bad` has no parent."""
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     """Where the two ends come from, and what is doubtful about them."""
 
 
@@ -45,22 +45,22 @@ class Touch:
 def deployed(source: Source, *, good: str | None, bad: str) -> Range:
     """The range to look at; without a good revision that the repository knows, the one commit `bad` alone."""
     bad = source.revision(bad)
-    said: tuple[str, ...]
+    notes: tuple[str, ...]
     try:
         start = source.revision(good) if good else None
-        said = (f"deploys: {start[:9]} was good, {bad[:9]} fails",) if start else ("no last good revision is known",)
+        notes = (f"deploys: {start[:9]} was good, {bad[:9]} fails",) if start else ("no last good revision is known",)
     except errors.SourceError:
-        start, said = None, (f"the last good revision {good} is not in {source.path}",)
+        start, notes = None, (f"the last good revision {good} is not in {source.path}",)
     if start == bad:
-        start, said = None, (f"the deploy kept revision {bad[:9]}: no source changed between good and bad",)
-        return Range(bad, bad, (), said)
+        start, notes = None, (f"the deploy kept revision {bad[:9]}: no source changed between good and bad",)
+        return Range(bad, bad, (), notes)
     if start is None:
         try:
             start = source.revision(f"{bad}~1")
         except errors.SourceError:
-            return Range(None, bad, (), (*said, f"{bad[:9]} has no parent: there is nothing to compare with"))
-        said = (*said, f"only {bad[:9]} itself was looked at")
-    return Range(start, bad, source.commits(start, bad), said)
+            return Range(None, bad, (), (*notes, f"{bad[:9]} has no parent: there is nothing to compare with"))
+        notes = (*notes, f"only {bad[:9]} itself was looked at")
+    return Range(start, bad, source.commits(start, bad), notes)
 
 
 def rank(source: Source, span: Range, cuts: Sequence[Cut]) -> tuple[Touch, ...]:
@@ -79,8 +79,8 @@ def _touch(source: Source, commit: Commit, cuts: Sequence[Cut]) -> Touch:
     if commit.parent is None or not sliced.intersection(commit.files):
         settings = [file for file in commit.files if _is_settings(file)]
         return Touch(commit, 1, f"changes settings in {settings[0]}") if settings else Touch(commit, 0, _far(commit))
-    told = _hunks(source.diff(commit.parent, commit.revision, context=0))
-    found = [touch for hunk in told if hunk.file in sliced for touch in _near(source, commit, cuts, hunk)]
+    hunks = _hunks(source.diff(commit.parent, commit.revision, context=0))
+    found = [touch for hunk in hunks if hunk.file in sliced for touch in _near(source, commit, cuts, hunk)]
     best = max(found, key=lambda touch: touch.score, default=None)
     return best or Touch(commit, 1, f"changes {min(sliced.intersection(commit.files))}, outside the slice")
 

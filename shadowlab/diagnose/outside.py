@@ -55,9 +55,9 @@ def passing(case: Case, failing: Sequence[Fixture]) -> tuple[Fixture, ...]:
     first = min(fixture.at for fixture in failing)
     same = [r for r in recording.listed(case) if not r.failed and r.service == failing[0].service and r.at < first]
     found = []
-    for told in sorted(same, key=lambda r: (r.at, r.id), reverse=True)[:MAX_PASSING]:
+    for control in sorted(same, key=lambda r: (r.at, r.id), reverse=True)[:MAX_PASSING]:
         try:
-            found.append(recording.load(case, told.id))
+            found.append(recording.load(case, control.id))
         except errors.RecordingError:
             continue
     return tuple(found)
@@ -89,7 +89,7 @@ def _confirmed(
 ) -> Hypothesis:
     return Hypothesis(
         cause=cause, kind=kind, status=Status.CONFIRMED, location=location,
-        evidence=(*evidence, f"{trial.changed}: {trial.told}"), interventions=(trial.intervention(before),),
+        evidence=(*evidence, f"{trial.changed}: {trial.summary}"), interventions=(trial.intervention(before),),
     )  # fmt: skip
 
 

@@ -119,7 +119,7 @@ def _unfit(replay: Replay, bench: Bench | None) -> str | None:
         return f"nothing was put to the test: the replay is {replay.outcome}, so a changed outcome would prove nothing"
     unchanged = bench.at(bench.bad)
     if unchanged.ending != "same":
-        return f"nothing was put to the test: replayed again, unchanged, it did otherwise ({unchanged.told})"
+        return f"nothing was put to the test: replayed again, unchanged, it did otherwise ({unchanged.summary})"
     return None
 
 
@@ -134,15 +134,15 @@ def _hypotheses(
     why_not: str | None,
 ) -> tuple[tuple[Hypothesis, ...], Commit | None]:
     """Commits, values, settings, and what came from outside, the most certain first."""
-    told = guesses(clue) if clue else ()
+    guessed = guesses(clue) if clue else ()
     seen = values.contrast(suspect)
     if bench is None or why_not is not None or clue is None:
         why = why_not or "no exception was seen"
-        commits, of_values = suspects.untried(source, span, touches, why), values.untried(told, seen, why)
+        commits, of_values = suspects.untried(source, span, touches, why), values.untried(guessed, seen, why)
     else:
-        bench.expected = 4 + min(len(touches), suspects.MAX_TAKEN_BACK) + len(told)
+        bench.expected = 4 + min(len(touches), suspects.MAX_TAKEN_BACK) + len(guessed)
         commits = suspects.tried(source, span, touches, bench, clue.failure)
-        of_values = values.tried(told, seen, bench)
+        of_values = values.tried(guessed, seen, bench)
     found = (*commits.hypotheses, *of_values)
     if bench is not None and why_not is None and not any(h.status is Status.CONFIRMED for h in found):
         found = (*outside.tried(bench, outside.passing(case, bench.fixtures), clue.location if clue else None), *found)
@@ -154,9 +154,9 @@ def _trace_id(case: Case, failing: Sequence[Attempt], suspect: Suspect | None) -
 
     for attempt in failing[:1]:
         try:
-            told = recording.load(case, attempt.recording).trace_id
+            trace_id = recording.load(case, attempt.recording).trace_id
         except errors.RecordingError:
-            told = None
-        if told:
-            return told
+            trace_id = None
+        if trace_id:
+            return trace_id
     return suspect.exemplars[0] if suspect and suspect.exemplars else None

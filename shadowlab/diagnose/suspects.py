@@ -27,14 +27,14 @@ class Verdicts:
 def untried(source: Source, span: Range, touches: Sequence[Touch], why: str) -> Verdicts:
     """The commits as *proposed* or *supported* by what they touch, when no replay may decide."""
     near = [t for t in touches if t.score > 0]
-    said = [
+    hypotheses = [
         Hypothesis(
             cause=_named(t.commit), kind="commit", location=_location(source, span, t),
-            status=Status.SUPPORTED if t.score >= 3 else Status.PROPOSED, evidence=(t.why, *span.said, why),
+            status=Status.SUPPORTED if t.score >= 3 else Status.PROPOSED, evidence=(t.why, *span.notes, why),
         )
         for t in near
     ]  # fmt: skip
-    return Verdicts(tuple(said), near[0].commit if near else None)
+    return Verdicts(tuple(hypotheses), near[0].commit if near else None)
 
 
 def tried(source: Source, span: Range, touches: Sequence[Touch], bench: Bench, failure: Failure) -> Verdicts:
@@ -50,8 +50,8 @@ def tried(source: Source, span: Range, touches: Sequence[Touch], bench: Bench, f
     closest = [t.commit for t in touches if t.score >= 2][:MAX_TAKEN_BACK]
     taken_back = {c.revision: bench.without(c) for c in dict.fromkeys([*([culprit] if culprit else []), *closest])}
     court = _Court(source, span, bench, failure, found, culprit, taken_back)
-    said = tuple(court.judge(t) for t in touches)
-    shown = tuple(h for h, t in zip(said, touches, strict=True) if h.interventions or t.score > 0)
+    hypotheses = tuple(court.judge(t) for t in touches)
+    shown = tuple(h for h, t in zip(hypotheses, touches, strict=True) if h.interventions or t.score > 0)
     remaining = {c.revision for c in found.remaining}
     near = next((t.commit for t in touches if t.commit.revision in remaining), None)
     return Verdicts(shown, culprit or near)
@@ -82,31 +82,31 @@ class _Court:
         if self.culprit is not None and commit.revision == self.culprit.revision:
             return self._guilty(touch, alone)
         if alone is not None and alone.ending == "same":
-            said = f"with only this commit taken back the failure still shows: {alone.told}"
-            return self._said(touch, Status.REFUTED, (said,), (alone,))
+            why = f"with only this commit taken back the failure still shows: {alone.summary}"
+            return self._said(touch, Status.REFUTED, (why,), (alone,))
         if alone is not None and alone.ending == "passes":
-            said = f"with only this commit taken back it passes, {alone.told}: the failure needs this commit too"
-            return self._said(touch, Status.SUPPORTED, (said,), (alone,))
+            why = f"with only this commit taken back it passes, {alone.summary}: the failure needs this commit too"
+            return self._said(touch, Status.SUPPORTED, (why,), (alone,))
         if self.found.low_ending == "same":
             start = self.found.chain[0].parent or ""
             before = self.bench.at(start)
-            said = f"the failure shows before the whole deploy, at {start[:9]}: {before.told}"
-            return self._said(touch, Status.REFUTED, (said,), (before,))
+            why = f"the failure shows before the whole deploy, at {start[:9]}: {before.summary}"
+            return self._said(touch, Status.REFUTED, (why,), (before,))
         return self._by_place(touch)
 
     def _guilty(self, touch: Touch, alone: Trial | None) -> Hypothesis:
         parent, itself = self.bench.at(touch.commit.parent or ""), self.bench.at(touch.commit.revision)
-        said: tuple[str, ...] = (
-            f"its parent {(touch.commit.parent or '')[:9]} answers {parent.told}",
-            f"with it the failure shows: {itself.told}",
+        evidence: tuple[str, ...] = (
+            f"its parent {(touch.commit.parent or '')[:9]} answers {parent.summary}",
+            f"with it the failure shows: {itself.summary}",
         )
         pair = (parent,) if itself.changed == NOTHING else (parent, itself)
         if alone is None:
-            return self._said(touch, Status.CONFIRMED, (*said, "it cannot be taken back alone"), pair)
-        said = (*said, f"the failing revision with only this commit taken back: {alone.told}")
+            return self._said(touch, Status.CONFIRMED, (*evidence, "it cannot be taken back alone"), pair)
+        evidence = (*evidence, f"the failing revision with only this commit taken back: {alone.summary}")
         # Something later that carries the failure as well makes this commit a beginning, not the cause of today.
         status = Status.SUPPORTED if alone.ending == "same" else Status.CONFIRMED
-        return self._said(touch, status, said, (*pair, alone))
+        return self._said(touch, status, evidence, (*pair, alone))
 
     def _by_place(self, touch: Touch) -> Hypothesis:
         """A commit that was not taken back alone: its place before or after the turn decides, where there is one."""
@@ -117,25 +117,25 @@ class _Court:
         if place > self.found.high:
             revision = places[self.found.high]
             first = self.bench.at(revision)
-            said = f"the failure shows already at {revision[:9]}, without this commit: {first.told}"
-            return self._said(touch, Status.REFUTED, (said,), (first,))
+            why = f"the failure shows already at {revision[:9]}, without this commit: {first.summary}"
+            return self._said(touch, Status.REFUTED, (why,), (first,))
         if place <= self.found.low and self.found.low_ending == "passes":
             revision = places[self.found.low]
             last = self.bench.at(revision)
-            said = f"the failure does not show yet at {revision[:9]}, which has this commit: {last.told}"
-            return self._said(touch, Status.REFUTED, (said,), (last,))
-        said = f"one of {len(self.found.remaining)} commits between the last pass and the first failure"
-        return self._said(touch, Status.SUPPORTED if touch.score >= 3 else Status.PROPOSED, (said,), ())
+            why = f"the failure does not show yet at {revision[:9]}, which has this commit: {last.summary}"
+            return self._said(touch, Status.REFUTED, (why,), (last,))
+        why = f"one of {len(self.found.remaining)} commits between the last pass and the first failure"
+        return self._said(touch, Status.SUPPORTED if touch.score >= 3 else Status.PROPOSED, (why,), ())
 
     def _said(self, touch: Touch, status: Status, evidence: tuple[str, ...], trials: tuple[Trial, ...]) -> Hypothesis:
         before = self.bench.at(self.bench.bad)
-        told: tuple[Intervention, ...] = tuple(trial.intervention(before) for trial in trials)
+        interventions: tuple[Intervention, ...] = tuple(trial.intervention(before) for trial in trials)
         cause = _named(touch.commit)
         if status is Status.CONFIRMED:
             cause = f"{cause} brings the {self.failure.type}"
         return Hypothesis(
             cause=cause, status=status, kind="commit", location=_location(self.source, self.span, touch),
-            evidence=(touch.why, *evidence, *self.span.said), interventions=told,
+            evidence=(touch.why, *evidence, *self.span.notes), interventions=interventions,
         )  # fmt: skip
 
 

@@ -155,12 +155,12 @@ def _scan(
 
     def names(node: cst.Import | cst.ImportFrom, before: str) -> None:
         for alias in () if isinstance(node.names, cst.ImportStar) else node.names:
-            told = get_full_name_for_node(alias.name) or ""
+            name = get_full_name_for_node(alias.name) or ""
             local = get_full_name_for_node(alias.asname.name) if alias.asname else None
             if local or before:
-                imports[local or told] = f"{before}{told}"
+                imports[local or name] = f"{before}{name}"
             else:
-                imports[told.partition(".")[0]] = told.partition(".")[0]
+                imports[name.partition(".")[0]] = name.partition(".")[0]
 
     def visit(node: cst.CSTNode, prefix: str) -> None:
         for child in node.children:

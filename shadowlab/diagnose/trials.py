@@ -34,7 +34,7 @@ class Trial:
     ending: Ending
     key: str
     """Outcome key of the first recording; empty when nothing ran."""
-    told: str
+    summary: str
     """`201 in 4 of 4 runs`."""
     results: tuple[RunResult, ...] = ()
 
@@ -200,10 +200,10 @@ class Bench:
             for result in group
         }
         ending: Ending = endings.pop() if len(endings) == 1 else "other"
-        told = _told(flat)
+        summary = _summary(flat)
         if setup.hooks and any(result.substituted == 0 for result in flat):
-            ending, told = "other", f"no such value was met; {told}"
-        return Trial(setup.what, ending, flat[0].key, told, flat)
+            ending, summary = "other", f"no such value was met; {summary}"
+        return Trial(setup.what, ending, flat[0].key, summary, flat)
 
 
 def _ending(result: RunResult, attempt: Attempt, unchanged: RunResult | None) -> Ending:
@@ -235,7 +235,7 @@ def _same_error(result: RunResult, attempt: Attempt) -> bool:
     return _NUMBER.sub("#", result.error.message) == _NUMBER.sub("#", attempt.error.message)
 
 
-def _told(results: Sequence[RunResult]) -> str:
+def _summary(results: Sequence[RunResult]) -> str:
     words = [_word(result) for result in results]
     counts = {word: words.count(word) for word in dict.fromkeys(words)}
     return "; ".join(f"{word} in {count} of {len(words)} runs" for word, count in counts.items())

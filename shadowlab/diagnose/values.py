@@ -35,12 +35,12 @@ def _judged(guess: Guess, seen: Sequence[str], trials: Sequence[Trial], bench: B
         return _said(guess, Status.PROPOSED, (*seen, "no value was replaced: the replay cannot reach it"), None, None)
     for trial in trials:
         if trial.ending == "passes":
-            return _said(guess, Status.CONFIRMED, (*seen, f"{trial.changed}: {trial.told}"), trial, before)
-    told = tuple(f"{trial.changed}: {trial.told}" for trial in trials)
+            return _said(guess, Status.CONFIRMED, (*seen, f"{trial.changed}: {trial.summary}"), trial, before)
+    tried = tuple(f"{trial.changed}: {trial.summary}" for trial in trials)
     met = [trial for trial in trials if all(result.substituted for result in trial.results)]
     if met and all(trial.ending == "same" for trial in met):
-        return _said(guess, Status.REFUTED, (*seen, *told), met[0], before)
-    return _said(guess, Status.PROPOSED, (*seen, *told), trials[0], before)
+        return _said(guess, Status.REFUTED, (*seen, *tried), met[0], before)
+    return _said(guess, Status.PROPOSED, (*seen, *tried), trials[0], before)
 
 
 def contrast(suspect: Suspect | None) -> tuple[str, ...]:
@@ -55,8 +55,8 @@ def contrast(suspect: Suspect | None) -> tuple[str, ...]:
 def _said(
     guess: Guess, status: Status, evidence: tuple[str, ...], trial: Trial | None, before: Trial | None
 ) -> Hypothesis:
-    told = (trial.intervention(before),) if trial and before else ()
+    interventions = (trial.intervention(before),) if trial and before else ()
     return Hypothesis(
         cause=guess.cause, status=status, kind=guess.kind, location=guess.location,
-        evidence=(*guess.evidence, *evidence), interventions=told,
+        evidence=(*guess.evidence, *evidence), interventions=interventions,
     )  # fmt: skip

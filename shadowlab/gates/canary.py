@@ -163,9 +163,9 @@ def _checked(control: tuple[int, int], candidate: tuple[int, int], margin: float
     for name, pair in (("control", control), ("candidate", candidate)):
         whole = len(pair) == 2 and all(isinstance(n, int) and not isinstance(n, bool) for n in pair)
         if not whole or not 0 <= pair[0] <= pair[1]:
-            told = "/".join(str(n) for n in pair)
+            counts = "/".join(str(n) for n in pair)
             raise errors.UsageError(
-                f"{name} counts {told} cannot be", hint="write failures/total, such as 3/1200, failures first"
+                f"{name} counts {counts} cannot be", hint="write failures/total, such as 3/1200, failures first"
             )
     if not 0 < alpha < 1:
         raise errors.UsageError(f"alpha {alpha} is not between 0 and 1", hint="0.05 is usual")

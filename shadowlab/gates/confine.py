@@ -32,7 +32,7 @@ _NAMESPACES = (
 )  # fmt: skip
 _COVERED = ("/tmp", "/var/tmp", "/run", "/sys")
 LARGEST_FILE = 256 * 2**20
-TOLD = 4000
+TAIL = 4000
 """Bytes of a command's output that are kept."""
 
 
@@ -43,7 +43,7 @@ class Ran:
     code: int | None
     """Exit code; None when it had to be stopped."""
     seconds: float
-    told: str
+    output: str
     """The end of what it wrote to standard output and error, for a person; nothing is judged by it."""
     held: tuple[str, ...]
 
@@ -73,9 +73,9 @@ def run(
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        sink.seek(max(0, sink.seek(0, os.SEEK_END) - TOLD))
-        told = sink.read().decode(errors="replace").replace(str(tree), ".")
-    return Ran(code=code, seconds=time.monotonic() - began, told=told, held=held())
+        sink.seek(max(0, sink.seek(0, os.SEEK_END) - TAIL))
+        output = sink.read().decode(errors="replace").replace(str(tree), ".")
+    return Ran(code=code, seconds=time.monotonic() - began, output=output, held=held())
 
 
 def variables(folder: Path) -> dict[str, str]:

@@ -40,13 +40,13 @@ def run(
     try:
         with containers.started(docker.from_env(timeout=60), image, words, **options) as container:
             code = containers.ended(container, timeout_s=timeout_s)
-            told = container.logs(tail=200)[-confine.TOLD :].decode(errors="replace").replace(str(tree), ".")
+            output = container.logs(tail=200)[-confine.TAIL :].decode(errors="replace").replace(str(tree), ".")
     except containers.troubles() as exc:
         raise errors.SandboxError(
-            f"the service's image cannot be run: {containers.said(exc)}",
+            f"the service's image cannot be run: {containers.reason(exc)}",
             hint="start a container engine and set DOCKER_HOST",
         ) from exc
-    return Ran(code=code, seconds=time.monotonic() - began, told=told, held=_HELD)
+    return Ran(code=code, seconds=time.monotonic() - began, output=output, held=_HELD)
 
 
 def _options(tree: Path, environment: Mapping[str, str], reads: Sequence[str], timeout_s: float) -> dict[str, Any]:

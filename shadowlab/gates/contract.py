@@ -34,8 +34,8 @@ def contract(bench: Bench) -> tuple[Gate, ...]:
     place, environment = bench.runtime(), _environment(bench)
     before, why = _document(bench, bench.base, place, environment)
     if why or before is None:
-        told = why or "the entrypoint has no openapi()"
-        return (did_not_run("contract", limit, told),)
+        reason = why or "the entrypoint has no openapi()"
+        return (did_not_run("contract", limit, reason),)
     after, why = _document(bench, bench.patched, place, environment)
     changed = sorted(_changed(before, after or {}))
     fails = bool(changed or why) and bench.limits.no_api_contract_change
@@ -61,7 +61,7 @@ def _document(
         words = ("-s", "-B", "-c", _ASK, bench.service.entrypoint, str(out))
         ran = place.run(words, copy, timeout_s=_SECONDS, variables=environment)
         if ran.code != 0 or out.is_symlink() or not out.exists() or out.stat().st_size > _LARGEST:
-            lines = [line for line in ran.told.splitlines() if line.strip()] or ["it said nothing"]
+            lines = [line for line in ran.output.splitlines() if line.strip()] or ["it said nothing"]
             return None, f"{bench.service.entrypoint} cannot be loaded: {lines[-1][:200]}"
         try:
             document = json.loads(out.read_bytes())

@@ -57,8 +57,8 @@ def _is_id(name: str, value: str) -> bool:
 
 def _other(text: str) -> str:
     """Another text of the same length and kinds of letters, always the same for the same text."""
-    drawn = hashlib.shake_128(text.encode("utf-8", "surrogatepass")).digest(len(text))
-    return "".join(_letter(letter, number) for letter, number in zip(text, drawn, strict=True))
+    draws = hashlib.shake_128(text.encode("utf-8", "surrogatepass")).digest(len(text))
+    return "".join(_letter(letter, number) for letter, number in zip(text, draws, strict=True))
 
 
 def _letter(letter: str, number: int) -> str:

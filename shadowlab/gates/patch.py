@@ -137,9 +137,9 @@ def apply(diff: str, tree: Path) -> None:
     except (OSError, ValueError, subprocess.TimeoutExpired) as exc:
         raise errors.PatchError(f"the diff cannot be applied: {type(exc).__name__}") from exc
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().removeprefix("error: ").splitlines()
+        complaint = done.stderr.decode(errors="replace").strip().removeprefix("error: ").splitlines()
         raise errors.PatchError(
-            f"the diff does not apply: {told[0] if told else 'git apply refused it'}",
+            f"the diff does not apply: {complaint[0] if complaint else 'git apply refused it'}",
             hint="it was made for another revision; propose again from this one",
         )
 

@@ -38,6 +38,8 @@ def _files(parts: tuple[Part, ...]) -> str:
 
 
 def _touched(change: tuple[Part, ...], tests: tuple[Part, ...]) -> str:
-    told = "touches " + ", ".join(f"{p.change.path} (+{len(p.change.added)} -{len(p.change.removed)})" for p in change)
+    touches = "touches " + ", ".join(
+        f"{p.change.path} (+{len(p.change.added)} -{len(p.change.removed)})" for p in change
+    )
     brought = ", ".join(f"{p.change.path} ({len(p.change.added)} lines)" for p in tests)
-    return f"{told}; brings {brought}" if brought else told
+    return f"{touches}; brings {brought}" if brought else touches

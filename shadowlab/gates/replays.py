@@ -53,13 +53,13 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     good = len(fixtures) - len(reasons)
     for (how, n), r, g in zip(moved, red_moved, green_moved, strict=True):
         if red[n].key == r.key == g.key != green[n].key:
-            reasons.append(f"{_short(g)} fails as before with the patch {how}: {_told(g)}")
+            reasons.append(f"{_short(g)} fails as before with the patch {how}: {_summary(g)}")
     gate = Gate(
         name=RED,
         verdict=Verdict.FAIL if reasons else Verdict.PASS,
         observed=f"{good}/{len(fixtures)} red, green, red",
         limit=_RED_LIMIT,
-        detail="; ".join(reasons[:5]) or f"{_told(red[0])} -> {_told(green[0])} -> {_told(again[0])}",
+        detail="; ".join(reasons[:5]) or f"{_summary(red[0])} -> {_summary(green[0])} -> {_summary(again[0])}",
     )
     return (gate, *_as_before(bench, fixtures, green))
 
@@ -135,18 +135,18 @@ def _usual(bench: Bench) -> frozenset[str]:
 
 def _known(bench: Bench, fixtures: Sequence[Fixture]) -> frozenset[str]:
     """Names of the environment that production told of, or that the service says it needs: a patch may ask for them."""
-    told = {name for fixture in fixtures for name in (*fixture.environment.read, *fixture.environment.values)}
-    return frozenset(f"environment: {name}" for name in told.union(bench.service.environment))
+    names = {name for fixture in fixtures for name in (*fixture.environment.read, *fixture.environment.values)}
+    return frozenset(f"environment: {name}" for name in names.union(bench.service.environment))
 
 
 def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usual: frozenset[str]) -> str | None:
     expected = {run.recording: run.outcome_key for run in bench.replay.runs}
     if not _failed(red):
-        return f"{_short(red)} does not fail without the patch ({_told(red)})"
+        return f"{_short(red)} does not fail without the patch ({_summary(red)})"
     if expected.get(red.recording, red.key) != red.key:
-        return f"{_short(red)} fails without the patch in another way than it was replayed: {_told(red)}"
+        return f"{_short(red)} fails without the patch in another way than it was replayed: {_summary(red)}"
     if _failed(green):
-        return f"{_short(green)} still fails with the patch: {_told(green)}"
+        return f"{_short(green)} still fails with the patch: {_summary(green)}"
     if green.unrecorded:
         return f"{_short(green)} asks for what was never recorded: {green.unrecorded[0]}"
     reached = [what for what in _reaches(red, green, usual) if not what.startswith("files: read")]
@@ -244,7 +244,7 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, str, str]]:
 
 def _differs(a: RunResult, b: RunResult) -> list[str]:
     if a.state != b.state:
-        return [_told(b)]
+        return [_summary(b)]
     return [name for name, part in a.parts.items() if b.parts[name] != part]
 
 
@@ -260,7 +260,7 @@ def _reaches(before: RunResult, after: RunResult, usual: frozenset[str]) -> list
     return [what for what in _reached(after) if what not in was]
 
 
-def _told(run: RunResult) -> str:
+def _summary(run: RunResult) -> str:
     if run.state != "finished":
         return f"{run.state} {run.reason}".strip()[:200]
     return f"{run.status} {run.error.type}" if run.error else str(run.status)

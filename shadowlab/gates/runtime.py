@@ -37,9 +37,9 @@ class Runtime:
         return "" if self.foreign else self.environment.digest
 
     @property
-    def said(self) -> str:
+    def description(self) -> str:
         """What the service ran on, in words; empty for another language."""
-        return "" if self.foreign else f"{self.environment.said}, {self.environment.how}"
+        return "" if self.foreign else f"{self.environment.name}, {self.environment.how}"
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -69,9 +69,9 @@ class Runtime:
                     f"the service runs in an image, which the sandbox {self.sandbox} has no use for",
                     hint="run the gates with --sandbox docker",
                 )
-            told = (python.executable, *words)
+            command = (python.executable, *words)
             return confine_image.run(
-                self.environment.image, told, tree, timeout_s=timeout_s, environment=given, reads=reads
+                self.environment.image, command, tree, timeout_s=timeout_s, environment=given, reads=reads
             )
         if python is not interpreters.here():
             path = os.environ.get("PATH", os.defpath)

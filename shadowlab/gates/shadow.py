@@ -87,9 +87,9 @@ def _speed(bench: Bench, run: Mirrored) -> Gate:
     judged = stats.median_difference(*run.durations, limit_ms=budget, alpha=bench.alpha, seed=bench.seed)
     keeps = {Verdict.PASS: "keeps", Verdict.FAIL: "does not keep", Verdict.INCONCLUSIVE: "may not keep"}
     estimate = judged.statistic.estimate if judged.statistic else None
-    told = "" if estimate is None else f": median {estimate:+z.2f} ms a request"
+    difference = "" if estimate is None else f": median {estimate:+z.2f} ms a request"
     return Gate(
-        name="speed", verdict=judged.verdict, observed=f"{keeps[judged.verdict]} {budget:g} ms{told}",
+        name="speed", verdict=judged.verdict, observed=f"{keeps[judged.verdict]} {budget:g} ms{difference}",
         limit=f"{budget:g} ms", detail=judged.why, statistic=judged.statistic,
     )  # fmt: skip
 

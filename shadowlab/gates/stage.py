@@ -91,22 +91,22 @@ def gate(
 
 def _ran_on(bench: Bench) -> tuple[str, str]:
     """The environment's digest, and what it is in words with the test tools beside it; why, when it cannot be had."""
-    digest = said = ""
+    digest = description = ""
     try:
         place = bench.runtime()
-        digest, said = place.digest, place.said
+        digest, description = place.digest, place.description
         tools = bench.runtime(tests=True).tools
     except errors.ShadowlabError as exc:
-        return digest, f"{said}; the tests have none: {exc.args[0]}".removeprefix("; ")
-    return digest, said + (f"; for the tests {' and '.join(tools)} beside it" if tools else "")
+        return digest, f"{description}; the tests have none: {exc.args[0]}".removeprefix("; ")
+    return digest, description + (f"; for the tests {' and '.join(tools)} beside it" if tools else "")
 
 
 def _limits(case: Case, constraints: Mapping[str, Any]) -> Limits:
     """Those of the proposal; the case's policy and the proposal both may ask for stronger walls, neither for weaker."""
     limits = Limits.of(constraints)
-    asked = levels.of(case)
+    policy = levels.of(case)
     named = "least_sandbox" in constraints
-    return replace(limits, least_sandbox=levels.stronger(limits.least_sandbox, asked) if named else asked)
+    return replace(limits, least_sandbox=levels.stronger(limits.least_sandbox, policy) if named else policy)
 
 
 def _constraints(case: Case, parents: tuple[str, ...]) -> Mapping[str, Any]:

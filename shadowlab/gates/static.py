@@ -88,11 +88,11 @@ def _ruff(tree: Path, files: list[str], spoken: tuple[str, str]) -> Findings | s
     there = [f"./{file}" for file in files if (tree / file).is_file()]
     if not there:
         return Counter()
-    told = _run((*_RUFF, f"--target-version=py{''.join(spoken)}", "--", *there), tree)
-    if told.startswith("!"):
-        return told[1:]
+    output = _run((*_RUFF, f"--target-version=py{''.join(spoken)}", "--", *there), tree)
+    if output.startswith("!"):
+        return output[1:]
     try:
-        found = json.loads(told)
+        found = json.loads(output)
     except ValueError:
         return "ruff answered something that is not JSON"
     return Counter(f"{_within(f['filename'], tree)}: {f['code']} {f['message']}" for f in found)
@@ -101,10 +101,10 @@ def _ruff(tree: Path, files: list[str], spoken: tuple[str, str]) -> Findings | s
 def _mypy(tree: Path, spoken: tuple[str, str]) -> Findings | str:
     files = sorted(str(p.relative_to(tree)) for p in tree.rglob("*.py") if not p.is_symlink())
     files = [file for file in files if not protected.is_test(PurePosixPath(file))]
-    told = _run((*_MYPY, f"--python-version={'.'.join(spoken)}", "--", *files), tree)
-    if told.startswith("!"):
-        return told[1:]
-    lines = (_MYPY_LINE.match(line) for line in told.splitlines())
+    output = _run((*_MYPY, f"--python-version={'.'.join(spoken)}", "--", *files), tree)
+    if output.startswith("!"):
+        return output[1:]
+    lines = (_MYPY_LINE.match(line) for line in output.splitlines())
     return Counter(f"{match['file']}: {match['what']}" for match in lines if match)
 
 
@@ -124,6 +124,6 @@ def _run(words: tuple[str, ...], tree: Path) -> str:
     except subprocess.TimeoutExpired:
         return f"!{words[0]} did not end within {_SECONDS} s"
     if done.returncode not in (0, 1):
-        told = done.stderr.strip().splitlines() or done.stdout.strip().splitlines() or ["nothing"]
-        return f"!{words[0]} ended with {done.returncode}: {told[-1][:300]}"
+        lines = done.stderr.strip().splitlines() or done.stdout.strip().splitlines() or ["nothing"]
+        return f"!{words[0]} ended with {done.returncode}: {lines[-1][:300]}"
     return done.stdout

@@ -158,8 +158,8 @@ def slower(control: Sequence[float], candidate: Sequence[float], *, limit_ms: fl
 
     a, b = np.asarray(control, dtype=float), np.asarray(candidate, dtype=float)
     if min(a.size, b.size) < 20:
-        told = f"{min(a.size, b.size)} requests were answered in both arms; 20 are needed"
-        return Judged(verdict=Verdict.INCONCLUSIVE, statistic=None, why=told)
+        why = f"{min(a.size, b.size)} requests were answered in both arms; 20 are needed"
+        return Judged(verdict=Verdict.INCONCLUSIVE, statistic=None, why=why)
     shift, low, high = _hodges_lehmann(a, b, alpha)
     p = float(mannwhitneyu(b - limit_ms, a, alternative="less").pvalue)
     tail = tuple(_bootstrap(np.stack([a, b]), lambda s: np.percentile(s[1], 95) - np.percentile(s[0], 95), alpha, seed))
@@ -183,8 +183,8 @@ def median_difference(
 
     differences = np.asarray(candidate, dtype=float) - np.asarray(control, dtype=float)
     if differences.size < 5:
-        told = f"{differences.size} recordings could be timed; 5 are needed"
-        return Judged(verdict=Verdict.INCONCLUSIVE, statistic=None, why=told)
+        why = f"{differences.size} recordings could be timed; 5 are needed"
+        return Judged(verdict=Verdict.INCONCLUSIVE, statistic=None, why=why)
     low, high = _bootstrap(differences[None, :], lambda s: np.median(s[0]), alpha, seed)
     statistic = Statistic(
         method=f"bootstrap of the median paired difference ({_RESAMPLES} resamples)",

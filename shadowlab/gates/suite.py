@@ -43,7 +43,7 @@ class Suite:
     code: int | None
     cases: dict[str, Case]
     planted: Case | None
-    told: str
+    output: str
     held: tuple[str, ...]
 
     @property
@@ -59,7 +59,7 @@ class Suite:
             return "a planted test that must fail did not come back as a failure"
         red = any(case.outcome in ("failed", "error") for case in self.cases.values())
         if self.code != int(red or planted):
-            return f"exit code {self.code} does not fit the results: {_last(self.told)}"
+            return f"exit code {self.code} does not fit the results: {_last(self.output)}"
         return None
 
 
@@ -68,14 +68,14 @@ def tests(bench: Bench) -> tuple[Gate, ...]:
     limit = "what passed before passes after"
     words = _command(bench.service.tests)
     if words is None:
-        told = "shadowlab.toml names no `tests` command that runs pytest"
-        return (did_not_run("tests", limit, told),)
+        why = "shadowlab.toml names no `tests` command that runs pytest"
+        return (did_not_run("tests", limit, why),)
     place = bench.runtime(tests=True)
     with bench.copy(bench.base) as tree:
         before = _run(place, words, tree)
     if (doubt := before.doubt(planted=False)) or not before.passed:
-        told = f"before the patch: {doubt or 'no test passed'}"
-        return (did_not_run("tests", limit, told),)
+        why = f"before the patch: {doubt or 'no test passed'}"
+        return (did_not_run("tests", limit, why),)
     with bench.copy(bench.patched) as tree:
         after = _run(place, words, tree, beside=_folder(before))
     return (_compared(before, after, limit, place),)
@@ -102,7 +102,7 @@ def _compared(before: Suite, after: Suite, limit: str, place: Runtime) -> Gate:
 def _on(place: Runtime) -> str:
     """What the tests ran on, as part of a sentence; nothing for another language."""
     beside = f", with {' and '.join(place.tools)} beside it" if place.tools else ""
-    return f"on {place.said}{beside}; " if place.said else ""
+    return f"on {place.description}{beside}; " if place.description else ""
 
 
 def new_test(bench: Bench) -> tuple[Gate, ...]:
@@ -112,8 +112,8 @@ def new_test(bench: Bench) -> tuple[Gate, ...]:
     ids = bench.candidate.tests
     foreign = [test for test in ids if test.split("::")[0] not in brought]
     if not ids or foreign or any(test.startswith("-") for test in ids):
-        told = f"not brought by the diff: {', '.join(foreign)}" if foreign else "the candidate brings no test"
-        return (Gate(name=name, verdict=Verdict.FAIL, observed="no new test", limit=limit, detail=told),)
+        detail = f"not brought by the diff: {', '.join(foreign)}" if foreign else "the candidate brings no test"
+        return (Gate(name=name, verdict=Verdict.FAIL, observed="no new test", limit=limit, detail=detail),)
     place, words = bench.runtime(tests=True), ["-q", *ids]
     with bench.copy(bench.base) as tree:
         for path in brought:
@@ -170,10 +170,10 @@ def _count(suite: Suite, outcome: str) -> int:
     return sum(case.outcome == outcome for case in suite.cases.values())
 
 
-def _command(told: str | None) -> list[str] | None:
+def _command(line: str | None) -> list[str] | None:
     """pytest's words of the service's test command, which no shell reads; None when it does not run pytest."""
     try:
-        words = shlex.split(told or "")
+        words = shlex.split(line or "")
     except ValueError:
         return None
     if words[:1] in (["python"], ["python3"]) and words[1:3] == ["-m", "pytest"]:
@@ -201,7 +201,7 @@ def _run(place: Runtime, words: Sequence[str], tree: Path, *, beside: PurePosixP
     ran = place.run(place.pytest(*judged), tree, timeout_s=_SECONDS)
     cases = _read(out / "results.xml")
     planted = [cases.pop(test) for test in list(cases) if PurePosixPath(test.split("::")[0]).name == name]
-    return Suite(code=ran.code, cases=cases, planted=planted[0] if planted else None, told=ran.told, held=ran.held)
+    return Suite(code=ran.code, cases=cases, planted=planted[0] if planted else None, output=ran.output, held=ran.held)
 
 
 def _read(place: Path) -> dict[str, Case]:
@@ -229,6 +229,6 @@ def _case(element: ElementTree.Element) -> Case:
     return Case(outcome="passed")
 
 
-def _last(told: str) -> str:
-    lines = [line for line in told.splitlines() if line.strip()]
+def _last(output: str) -> str:
+    lines = [line for line in output.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "it said nothing"

@@ -56,15 +56,15 @@ def speed(bench: Bench, functions: Sequence[Changed], arms: Arms) -> Gate:
     """Whether each changed function keeps the budget; one that did not run in both arms leaves it inconclusive."""
     places = {(each["file"], each["function"]): place for place, each in enumerate(named(functions))}
     timed = [_timed(bench, each, places, arms) for each in functions]
-    told = sorted((each for each in timed if each.certain or each.statistic), key=_rank, reverse=True)
-    if not told:
+    ranked = sorted((each for each in timed if each.certain or each.statistic), key=_rank, reverse=True)
+    if not ranked:
         why = "no function that ran is changed" if timed else "the diff changes no function that both trees have"
-        told = [_Timed(verdict=Verdict.INCONCLUSIVE, observed="did not run", why=why)]
-    notes = [each.why for each in told if each.why]
+        ranked = [_Timed(verdict=Verdict.INCONCLUSIVE, observed="did not run", why=why)]
+    notes = [each.why for each in ranked if each.why]
     return Gate(
-        name=NAME, verdict=told[0].verdict, observed="; ".join(each.observed for each in told[:3]),
+        name=NAME, verdict=ranked[0].verdict, observed="; ".join(each.observed for each in ranked[:3]),
         limit=f"{bench.limits.perf_regression_budget_ms:g} ms", detail="; ".join([*notes[:3], _HOW]),
-        statistic=told[0].statistic,
+        statistic=ranked[0].statistic,
     )  # fmt: skip
 
 

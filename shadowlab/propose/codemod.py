@@ -87,11 +87,11 @@ def _evidence(question: Question) -> str:
     diagnosis, error = question.diagnosis, question.request["error"]
     way = " > ".join(f"{f['file']}:{f['line']} {f['func']}" for f in question.request["stack"])
     trace = f"Trace {diagnosis.trace_id}" if diagnosis.trace_id else f"Recording {diagnosis.recordings[0]}"
-    told = f"{trace} fails with {error['type']}: {error['message']} at {way}."
+    failure = f"{trace} fails with {error['type']}: {error['message']} at {way}."
     proved = [h.cause for h in diagnosis.hypotheses if h.status.value == "confirmed"]
     if proved:
-        return f"{told} Confirmed by intervention: {'; '.join(proved)}."
-    return f"{told} The cause is {diagnosis.hypotheses[0].status.value} only." if diagnosis.hypotheses else told
+        return f"{failure} Confirmed by intervention: {'; '.join(proved)}."
+    return f"{failure} The cause is {diagnosis.hypotheses[0].status.value} only." if diagnosis.hypotheses else failure
 
 
 def _test_file(question: Question, rewrite: Rewrite) -> str:

@@ -85,28 +85,28 @@ class ModelProposer:
                         raise errors.UsageError(f"the model's answer is larger than {MAX_ANSWER_BYTES:,} bytes")
             if answer.status_code != 200:
                 raise errors.UsageError(f"the model's endpoint answers {answer.status_code}")
-            told = json.loads(json.loads(content)["choices"][0]["message"]["content"])
+            answer = json.loads(json.loads(content)["choices"][0]["message"]["content"])
         except httpx.HTTPError as exc:
             raise errors.UsageError(f"the model's endpoint cannot be reached: {type(exc).__name__}") from exc
         except (ValueError, KeyError, IndexError, TypeError, RecursionError) as exc:
             raise errors.UsageError("the model's answer is no JSON object in a chat completion") from exc
-        if not isinstance(told, dict):
+        if not isinstance(answer, dict):
             raise errors.UsageError("the model's answer is no JSON object")
-        return checked(told, "answer")
+        return checked(answer, "answer")
 
-    def _draft(self, question: Question, told: dict[str, Any]) -> Draft:
-        changed = diffs.files(told["diff"])
+    def _draft(self, question: Question, answer: dict[str, Any]) -> Draft:
+        changed = diffs.files(answer["diff"])
         tests = tuple(file for file in changed if PurePosixPath(file).match("test_*.py"))
         refuse_judges(changed, question.tree.files)
         lines, most = (
-            diffs.changed_lines(told["diff"], without=tests),
+            diffs.changed_lines(answer["diff"], without=tests),
             question.request["constraints"]["max_diff_lines"],
         )
         if lines > most:
             raise errors.PatchError(f"the model's diff changes {lines} lines, {most} are allowed")
         return Draft(
-            diff=told["diff"], tests=tuple(told["tests"]), test_files=tests, rationale=told["rationale"],
-            surface=told["risk"]["surface"], expected_perf_ms=told["risk"]["expected_perf_ms"],
+            diff=answer["diff"], tests=tuple(answer["tests"]), test_files=tests, rationale=answer["rationale"],
+            surface=answer["risk"]["surface"], expected_perf_ms=answer["risk"]["expected_perf_ms"],
         )  # fmt: skip
 
 

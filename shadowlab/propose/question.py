@@ -132,7 +132,7 @@ def _line_length(question: Question) -> int:
             continue
         for key in keys:
             table = table.get(key, {}) if isinstance(table, dict) else {}
-        told = table.get("line-length") if isinstance(table, dict) else None
-        if isinstance(told, int) and 40 <= told <= 400:
-            return told
+        length = table.get("line-length") if isinstance(table, dict) else None
+        if isinstance(length, int) and 40 <= length <= 400:
+            return length
     return 88

@@ -41,7 +41,7 @@ def propose(
     is not configured, and when the diagnosis holds no failing recording; `SandboxError` when the case's policy asks for
     a stronger sandbox to try patches in.
     """
-    asked = _asked(proposer)
+    wanted = _asked(proposer)
     levels.demand(sandbox or replay.sandbox, levels.of(case))
     question_document = request(case, diagnosis, source=source, constraints=constraints or Constraints())
     revision = diagnosis.revision
@@ -50,7 +50,7 @@ def propose(
             request=question_document, case=case, diagnosis=diagnosis, source=source, service=source.service(revision),
             tree=Tree(source.files(revision), lambda file: source.read(file, revision)), bench=bench, progress=progress,
         )  # fmt: skip
-        name, drafts = _answers(asked, question)
+        name, drafts = _answers(wanted, question)
     fitting, notes = _fitting(drafts, question_document["constraints"]["max_diff_lines"])
     return Proposal(
         parents=(diagnosis.digest, replay.digest),

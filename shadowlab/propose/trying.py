@@ -31,8 +31,8 @@ def tried(draft: Draft, question: Question) -> Draft:
         trial = question.bench.with_patch(what, draft.diff)
     except errors.PatchError as exc:
         return replace(draft, rank=RED, rationale=f"{draft.rationale} {exc.args[0]}.")
-    rank, said = _ranked(trial, question, question.bench)
-    return replace(draft, rank=rank, rationale=f"{draft.rationale} In the replay with the diff: {trial.told}{said}.")
+    rank, why = _ranked(trial, question, question.bench)
+    return replace(draft, rank=rank, rationale=f"{draft.rationale} In the replay with the diff: {trial.summary}{why}.")
 
 
 def _ranked(trial: Trial, question: Question, bench: Bench) -> tuple[int, str]:

@@ -43,14 +43,14 @@ def roles(fixture: Fixture, declared: Settings) -> dict[str, str]:
     Declared ones first; else the recorded `db_environment`, recorded values that are PostgreSQL's URLs, and names that
     were read and go together, such as `DB_HOST` with `DB_NAME`, whether they had a value or not.
     """
-    told = fixture.environment
-    read = {*told.read, *told.values}
-    found = {name: "url" for name in read if _URL.match(told.values.get(name, ""))}
+    environment = fixture.environment
+    read = {*environment.read, *environment.values}
+    found = {name: "url" for name in read if _URL.match(environment.values.get(name, ""))}
     named = {name: known for name in sorted(read) if (known := _KNOWN.fullmatch(name)) and not _OTHERS.search(name)}
     whole = {known["prefix"] for known in named.values() if known["host"]}
     for name, known in named.items():
         part = str(known.lastgroup)
-        if name in told.unset and part in ("user", "password"):
+        if name in environment.unset and part in ("user", "password"):
             continue  # its server asked for none, and neither does a replay's
         if known["prefix"] in whole or (part == "url" and not fixture.db_environment):
             found.setdefault(name, part)
@@ -61,11 +61,11 @@ def roles(fixture: Fixture, declared: Settings) -> dict[str, str]:
 
 def settings(fixture: Fixture, address: Address, declared: Settings) -> dict[str, str]:
     """Every setting that leads to the server at `address`, with libpq's own."""
-    told = fixture.environment.values
+    environment = fixture.environment.values
     own = {"PGHOST": address.socket, "PGPORT": address.port, "PGUSER": address.user, "PGDATABASE": address.name}
     parts = {"host": address.host, "port": address.port, "user": address.user, "password": "", "name": address.name}
     found = {
-        name: _url(told.get(name, ""), address) if part == "url" else parts[part]
+        name: _url(environment.get(name, ""), address) if part == "url" else parts[part]
         for name, part in roles(fixture, declared).items()
     }
     return {**found, **own}

@@ -44,7 +44,7 @@ def with_snapshot(case: Case, document: Any, read: Read, new: list[Path]) -> Any
     try:
         packed = read(_beside(named))
     except NotThere:
-        return {**document, "db_snapshot": None, "snapshot_at": _told(named)}
+        return {**document, "db_snapshot": None, "snapshot_at": _address(named)}
     if not found:
         if not packed.startswith(_SQLITE):
             raise errors.RecordingError(f"db_snapshot {named[:80]!r} is no SQLite database")
@@ -90,7 +90,7 @@ def _beside(named: str) -> str:
     return PurePosixPath(split(named).path).name or "snapshot" if "://" in named else named
 
 
-def _told(named: str) -> str:
+def _address(named: str) -> str:
     """An address without what may be secret in it."""
     if "://" not in named:
         return named[:300]

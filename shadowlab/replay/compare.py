@@ -30,10 +30,10 @@ def divergence(fixture: Fixture, run: RunResult, prefixes: Sequence[str]) -> str
     found = _differences(fixture, run, prefixes)
     if not found:
         return None
-    return f"  recorded: {fixture.summary}\n  replayed: {told(fixture, run)}\n  differs: {'; '.join(found)}"
+    return f"  recorded: {fixture.summary}\n  replayed: {_summary(fixture, run)}\n  differs: {'; '.join(found)}"
 
 
-def told(fixture: Fixture, run: RunResult) -> str:
+def _summary(fixture: Fixture, run: RunResult) -> str:
     """One line about a run, without its body."""
     if run.state != "finished":
         return f"{fixture.request.method} {fixture.request.path} -> {run.state}: {run.reason.splitlines()[0][:200]}"

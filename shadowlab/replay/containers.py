@@ -59,7 +59,7 @@ def troubles() -> tuple[type[Exception], ...]:
     return (docker.errors.DockerException, OSError)  # what requests raises is one
 
 
-def said(trouble: Exception) -> str:
+def reason(trouble: Exception) -> str:
     """The first line of a refusal, at most 300 characters; of an error of the system within it what the system says."""
     if system := re.search(r"\w+Error\(\d+, '([^']+)'\)", str(trouble)):
         return system[1][:300]

@@ -26,11 +26,11 @@ _LARGEST_MESSAGE = 4 << 20
 
 
 class Control:
-    """A socket at `place`, to which one server connects. `told` gives what its process said on standard error."""
+    """A socket at `place`, to which one server connects. `stderr_tail` gives the end of its standard error."""
 
-    def __init__(self, place: Path, *, told: Callable[[], str]) -> None:
+    def __init__(self, place: Path, *, stderr_tail: Callable[[], str]) -> None:
         self._place = place
-        self._told = told
+        self._stderr_tail = stderr_tail
         self._connection: socket.socket | None = None
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX)
         try:
@@ -57,7 +57,7 @@ class Control:
             if not alive():
                 break
         raise errors.SandboxError(
-            f"the {sandbox} sandbox did not start: {_last_line(self._told())}", hint="try --sandbox embedded"
+            f"the {sandbox} sandbox did not start: {_last_line(self._stderr_tail())}", hint="try --sandbox embedded"
         )
 
     def close(self) -> None:
@@ -151,7 +151,7 @@ class Control:
 
     def _died(self) -> errors.SandboxError:
         return errors.SandboxError(
-            f"the fork server died: {_last_line(self._told())}",
+            f"the fork server died: {_last_line(self._stderr_tail())}",
             hint="the service ended its own process, or ran out of what the sandbox allows",
         )
 
@@ -163,7 +163,7 @@ class Control:
             self._place.unlink(missing_ok=True)
 
 
-def _last_line(told: str) -> str:
+def _last_line(output: str) -> str:
     """What a child process said last: a traceback names this machine's paths, and its last line is the error."""
-    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     return lines[-1][-300:] if lines else "it said nothing"

@@ -41,7 +41,7 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
             f"the entrypoint of {service.name} is of kind {service.kind}: it is called with requests, not with events",
             hint="`shadowlab ingest CASE EVENT.json` takes a bare event of a request",
         )
-    told = document if isinstance(document, dict) else {}
+    fields = document if isinstance(document, dict) else {}
     taken = {
         "schema": SCHEMA,
         "service": service.name,
@@ -49,19 +49,19 @@ def from_event(case: Case, event: Path, *, source: Source, fixtures: Path | None
         "commit": source.revision("HEAD"),
         "request": {"method": "CALL", "path": service.entrypoint, "query": "", "headers": [],
                     "body": document, "body_encoding": "json"},
-        "time": _time(told),
-        "rand_seed": _seed(told),
+        "time": _time(fields),
+        "rand_seed": _seed(fields),
         "outbound": list(tape.calls) if tape else [],
     }  # fmt: skip
-    taken |= _database(case, event, told, service)
+    taken |= _database(case, event, fields, service)
     taken["id"] = hashlib.sha256(json.dumps(taken, sort_keys=True).encode()).hexdigest()[:32]
     kept = recording.keep(case, parse(taken, where=str(event)))
     return replace(kept, notes=tape.notes) if tape else kept
 
 
-def _database(case: Case, event: Path, told: dict[str, Any], service: Service) -> dict[str, Any]:
+def _database(case: Case, event: Path, fields: dict[str, Any], service: Service) -> dict[str, Any]:
     """The event's `db_snapshot`, when it is a file beside the event; the callable finds it by the same name."""
-    named = told.get("db_snapshot")
+    named = fields.get("db_snapshot")
     if not isinstance(named, str) or not (event.parent / named).is_file():
         return {}
     kept = blobs.with_snapshot(case, {"db_snapshot": named}, blobs.in_folder(event.parent), [])
@@ -69,12 +69,12 @@ def _database(case: Case, event: Path, told: dict[str, Any], service: Service) -
     return {"db_snapshot": kept["db_snapshot"], "db_environment": names[0] if len(names) == 1 else None}
 
 
-def _time(told: dict[str, Any]) -> str:
-    return told["time"] if isinstance(told.get("time"), str) else TIME
+def _time(fields: dict[str, Any]) -> str:
+    return fields["time"] if isinstance(fields.get("time"), str) else TIME
 
 
-def _seed(told: dict[str, Any]) -> int:
-    seed = told.get("rand_seed")
+def _seed(fields: dict[str, Any]) -> int:
+    seed = fields.get("rand_seed")
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else SEED
 
 

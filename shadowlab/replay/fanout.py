@@ -128,9 +128,9 @@ class Fanned:
     @property
     def enforced(self) -> tuple[str, ...]:
         """What every worker's sandbox really holds; what only some hold is said as well."""
-        told = [one.enforced for one in self._done]
-        common = tuple(line for line in told[0] if all(_held(line) in map(_held, other) for other in told))
-        some = {line for lines in told for line in lines if _held(line) not in map(_held, common)}
+        enforced = [one.enforced for one in self._done]
+        common = tuple(line for line in enforced[0] if all(_held(line) in map(_held, other) for other in enforced))
+        some = {line for lines in enforced for line in lines if _held(line) not in map(_held, common)}
         return (*common, *(f"on some workers only: {line}" for line in sorted(some)))
 
     @property
@@ -145,7 +145,7 @@ class Fanned:
 
     def _agreed(self) -> None:
         versions = {one.version for one in self._done} | {shadowlab.__version__}
-        packages = {(one.environment.said, one.environment.digest) for one in self._done}
+        packages = {(one.environment.name, one.environment.digest) for one in self._done}
         if len(versions) > 1 or len(packages) > 1:
             what = f"shadowlab {' and '.join(sorted(versions))}" if len(versions) > 1 else "other packages"
             raise errors.SandboxError(

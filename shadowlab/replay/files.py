@@ -114,12 +114,12 @@ class Zip:
 
     def documents(self) -> Iterator[tuple[int, Any]]:
         """The one document."""
-        told = [name for name in self._members() if not name.startswith("blobs/")]
-        if len(told) != 1:
-            raise errors.RecordingError(f"{self.file}: a zip of {len(told)} recordings", hint="one recording a zip")
-        document = _json(self._content(told[0], LARGEST_RECORDING))
+        names = [name for name in self._members() if not name.startswith("blobs/")]
+        if len(names) != 1:
+            raise errors.RecordingError(f"{self.file}: a zip of {len(names)} recordings", hint="one recording a zip")
+        document = _json(self._content(names[0], LARGEST_RECORDING))
         if document is None:
-            raise Damaged(f"{self.file}: {told[0]} is not JSON, or cut off")
+            raise Damaged(f"{self.file}: {names[0]} is not JSON, or cut off")
         yield 1, document
 
     def means_to_be_one(self) -> bool:

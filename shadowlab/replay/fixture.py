@@ -48,10 +48,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def announces_more(self) -> bool:
         """Whether its headers tell of more than is known of the body: by its length, or as it comes in chunks."""
-        told = {name.lower(): value for name, value in reversed(self.headers)}
-        length = told.get("content-length", "")
+        headers = {name.lower(): value for name, value in reversed(self.headers)}
+        length = headers.get("content-length", "")
         by_length = re.fullmatch(r"[0-9]{1,15}", length) is not None and int(length) > len(self.content)
-        return by_length or "transfer-encoding" in told
+        return by_length or "transfer-encoding" in headers
 
 
 class Broken(msgspec.Struct, frozen=True, kw_only=True):

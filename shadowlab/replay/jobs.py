@@ -105,9 +105,9 @@ def result(fixture: Fixture, end: Ended, *, perturbed: bool, timeout_s: float, f
         return RunResult(recording=fixture.id, perturbed=perturbed, state="crashed", reason=str(exc.args[0])[:500])
 
 
-def mirrored(fixtures: Sequence[Fixture], told: bytes, why: str) -> list[MirrorResult]:
+def mirrored(fixtures: Sequence[Fixture], output: bytes, why: str) -> list[MirrorResult]:
     """What mirrored requests came to; raises `SandboxError` when the process ended before the last one."""
-    lines = told.splitlines()
+    lines = output.splitlines()
     if len(lines) != len(fixtures):
         raise errors.SandboxError(
             f"the mirrored service ended after {len(lines)} of {len(fixtures)} requests ({why})",

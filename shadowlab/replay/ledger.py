@@ -41,10 +41,10 @@ def ledger(
 
 def _seams(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool) -> Iterable[Effect]:
     """Python's own seams, or those that a runner of another language tells."""
-    told = next((run.seams for run in runs if run.seams is not None), None)
-    if told is None:
+    reported = next((run.seams for run in runs if run.seams is not None), None)
+    if reported is None:
         return _held(fixtures, runs, clock=clock, steady=steady)
-    return (*told, _environment(fixtures))
+    return (*reported, _environment(fixtures))
 
 
 def uncontrolled(effects: Iterable[Effect]) -> list[str]:
@@ -70,8 +70,8 @@ def _seen(runs: Sequence[RunResult]) -> list[Effect]:
 
 
 def _some(words: dict[str, int]) -> str:
-    told = sorted(words)
-    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+    names = sorted(words)
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _held(fixtures: Sequence[Fixture], runs: Sequence[RunResult], *, clock: str, steady: bool) -> Iterable[Effect]:
@@ -122,20 +122,22 @@ def _environment(fixtures: Sequence[Fixture]) -> Effect:
 def _versions(fixtures: Sequence[Fixture], environment: Environment) -> Effect:
     """The interpreter and the packages, against those of the recording."""
     recorded = {fixture.versions.python for fixture in fixtures if fixture.versions.python}
-    here = environment.said
+    here = environment.name
     ours = environment.interpreter.version.split(".")[:2]
     other = sorted(version for version in recorded if environment.runtime or version.split(".")[:2] != ours)
     packages = {name: version for fixture in fixtures for name, version in fixture.versions.packages.items()}
     differ = differences(packages, environment.packages)
-    told = [f"{here}, recorded on {', '.join(sorted(recorded))}" if recorded else here]
+    notes = [f"{here}, recorded on {', '.join(sorted(recorded))}" if recorded else here]
     if not recorded:
-        told.append("none was recorded")
+        notes.append("none was recorded")
     if packages:
-        told.append(f"{len(differ)} packages in other versions than recorded" if differ else "packages as recorded")
-        told += differ[:_MOST_NAMED] + ((f"and {len(differ) - _MOST_NAMED} more",) if len(differ) > _MOST_NAMED else ())
-    told.append(environment.how)
+        notes.append(f"{len(differ)} packages in other versions than recorded" if differ else "packages as recorded")
+        notes += differ[:_MOST_NAMED] + (
+            (f"and {len(differ) - _MOST_NAMED} more",) if len(differ) > _MOST_NAMED else ()
+        )
+    notes.append(environment.how)
     zones = {fixture.versions.time_zone for fixture in fixtures}
     strange = sorted(zone for zone in zones if zone and not known_zone(zone))
-    told += [f"the time zone {zone} is not known here, UTC instead" for zone in strange]
+    notes += [f"the time zone {zone} is not known here, UTC instead" for zone in strange]
     control = Control.CONTROLLED if recorded and not other and not differ and not strange else Control.UNKNOWN
-    return Effect(seam="versions", control=control, how="; ".join(told), events=len(differ))
+    return Effect(seam="versions", control=control, how="; ".join(notes), events=len(differ))

@@ -17,7 +17,7 @@ _LONGEST = 20_000
 
 def shown(fixture: Fixture) -> dict[str, Any]:
     """Names and sizes, never a body, a row or a header's value."""
-    told = fixture.database
+    database = fixture.database
     return {
         "id": fixture.id,
         "service": fixture.service,
@@ -39,10 +39,11 @@ def shown(fixture: Fixture) -> dict[str, Any]:
         "outbound": [_call(call) for call in fixture.outbound],
         "message": fixture.message and {"system": fixture.message.system, "topic": fixture.message.topic,
                                         "offset": fixture.message.offset, "body_bytes": len(fixture.payload)},
-        "database": told and {"dialect": told.dialect, "reads": len(told.reads), "writes": len(told.writes),
-                              "rows": {table: len(rows) for table, rows in told.rows.items()},
-                              "not known": list(told.incomplete),
-                              **({"untouched": True} if told.untouched else {})},
+        "database": database and {"dialect": database.dialect, "reads": len(database.reads),
+                                  "writes": len(database.writes),
+                                  "rows": {table: len(rows) for table, rows in database.rows.items()},
+                                  "not known": list(database.incomplete),
+                                  **({"untouched": True} if database.untouched else {})},
         "files": [file.path for file in fixture.files],
         "environment": sorted({*fixture.environment.read, *fixture.environment.values}),
         "flags": fixture.flags,
@@ -57,9 +58,9 @@ def opened(fixture: Fixture, redactor: Redactor) -> dict[str, Any]:
     in notebooks, so secrets in it are replaced by the case's pseudonyms.
     """
     clean = redactor.json(msgspec.to_builtins(fixture))
-    told = fixture.request
+    request = fixture.request
     clean["summary"], clean["missing"] = redactor.text(fixture.summary), list(fixture.missing)
-    clean["request"]["text"] = _text(told.content, redactor)
+    clean["request"]["text"] = _text(request.content, redactor)
     if fixture.response:
         clean["response"]["text"] = _text(fixture.response.content, redactor)
     if fixture.message:
@@ -85,8 +86,8 @@ def _text(content: bytes, redactor: Redactor) -> tuple[int, str]:
     except UnicodeDecodeError:
         return len(content), content[:64].hex(" ") + (" …" if len(content) > 64 else "")
     try:
-        told = json.dumps(redactor.json(json.loads(text)), indent=2, ensure_ascii=False) if text[:1] in "{[" else None
+        clean = json.dumps(redactor.json(json.loads(text)), indent=2, ensure_ascii=False) if text[:1] in "{[" else None
     except (ValueError, RecursionError):
-        told = None
-    told = redactor.text(text) if told is None else told
-    return len(content), told if len(told) <= _LONGEST else told[:_LONGEST] + "\n…"
+        clean = None
+    clean = redactor.text(text) if clean is None else clean
+    return len(content), clean if len(clean) <= _LONGEST else clean[:_LONGEST] + "\n…"

@@ -48,9 +48,9 @@ def offsets(fixtures: Sequence[Fixture], runs: Sequence[RunResult]) -> tuple[Eff
     """The ledger's line about a queue; none where no message was replayed."""
     if not any(fixture.message for fixture in fixtures):
         return ()
-    asked = sum((run.readings or {}).get("commits", 0) for run in runs)
+    commits = sum((run.readings or {}).get("commits", 0) for run in runs)
     how = "the message comes from the recording; commits and acknowledgements are counted and go nowhere"
-    return (Effect(seam="queue", control=Control.CONTROLLED, how=how, events=asked),)
+    return (Effect(seam="queue", control=Control.CONTROLLED, how=how, events=commits),)
 
 
 def _finding(fixture: Fixture, run: RunResult) -> Finding | None:
@@ -61,17 +61,19 @@ def _finding(fixture: Fixture, run: RunResult) -> Finding | None:
     first = set(run.outbound)
     effects = tuple(line for line in again.outbound if line.partition(" ")[0] not in _READS and line in first)
     changed = {table: rows for table, rows in (again.database or {}).items() if table in (run.database or {})}
-    told = [f"{len(effects)} outbound effect{'s' if len(effects) > 1 else ''} again ({effects[0]})"] if effects else []
-    told += [f"{table} again (+{added} -{removed} rows)" for table, (added, removed) in sorted(changed.items())]
+    repeated = (
+        [f"{len(effects)} outbound effect{'s' if len(effects) > 1 else ''} again ({effects[0]})"] if effects else []
+    )
+    repeated += [f"{table} again (+{added} -{removed} rows)" for table, (added, removed) in sorted(changed.items())]
     if again.error is not None and run.error is None:
-        told.append(f"an error, {again.error.type}, so that the queue will deliver it for ever")
-    if not told:
+        repeated.append(f"an error, {again.error.type}, so that the queue will deliver it for ever")
+    if not repeated:
         return None
     key = masked(str(fixture.message.idempotency_key if fixture.message else ""))[:60]
     return Finding(
         recording=fixture.id,
         kind="second delivery",
-        what=f"a second delivery of message {key!r} made {', and '.join(told)}",
+        what=f"a second delivery of message {key!r} made {', and '.join(repeated)}",
         effects=effects,
         database=changed or None,
     )

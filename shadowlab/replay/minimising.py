@@ -168,10 +168,10 @@ class _Oracle:
         smaller(document, lambda value: self._holds(_with_answer(self.best, at, value)))
 
     def _shrink_rows(self) -> None:
-        told = self.best.database
-        if told is not None and needs(self.best):
-            if len(msgspec.json.encode(told.rows)) <= LARGEST_DATABASE:
-                fewer_of_each(told.rows, lambda left: self._holds(_with_rows(self.best, left)))
+        database = self.best.database
+        if database is not None and needs(self.best):
+            if len(msgspec.json.encode(database.rows)) <= LARGEST_DATABASE:
+                fewer_of_each(database.rows, lambda left: self._holds(_with_rows(self.best, left)))
             return
         content = self._snapshots[self.best.db_snapshot]
         if content is None or len(content) > LARGEST_DATABASE:
@@ -195,15 +195,15 @@ class _Oracle:
         return holds
 
     def _ran(self, candidate: Fixture) -> RunResult:
-        asked = msgspec.json.encode(candidate)
-        if asked not in self._known:
+        key = msgspec.json.encode(candidate)
+        if key not in self._known:
             if self.replays >= self._budget:
                 raise _Spent
             self.replays += 1
             if self._progress is not None:
                 self._progress("minimising", self.replays, self._budget)
-            self._known[asked] = self._runner.run(candidate, repeats=1, perturb=False)[0]
-        return self._known[asked]
+            self._known[key] = self._runner.run(candidate, repeats=1, perturb=False)[0]
+        return self._known[key]
 
 
 def _with_request(fixture: Fixture, **changes: Any) -> Fixture:
@@ -235,8 +235,8 @@ def _with_rows(fixture: Fixture, rows: Mapping[str, Sequence[Row]]) -> Fixture:
     """With these rows in PostgreSQL; what was read and written of others goes, for it is no longer so."""
     assert fixture.database is not None
     left = {table: tuple(rows.get(table, ())) for table in fixture.database.rows}
-    told = msgspec.structs.replace(fixture.database, rows=left, reads=(), writes=(), transactions=())
-    return msgspec.structs.replace(fixture, database=told)
+    database = msgspec.structs.replace(fixture.database, rows=left, reads=(), writes=(), transactions=())
+    return msgspec.structs.replace(fixture, database=database)
 
 
 def _with_answer(fixture: Fixture, at: int, document: Any) -> Fixture:

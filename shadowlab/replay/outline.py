@@ -40,20 +40,25 @@ def outline(store: Store, trace_id: str, *, service: str | None = None, environm
     entry = _entry(trace, service)
     inside = _inside(trace, entry)
     line = _Line.of(entry, environment)
-    said = _said(entry)
+    request = _request_of(entry)
     calls = [
         span for span in inside if span.kind == "client" and _attribute(span, "http.request.method", "http.method")
     ]
     statements = [span for span in inside if _statement(span)]
-    needs = (*_request(entry, said, line), *_rows(statements, line), *_answers(calls, line), *_rest(environment, line))
+    needs = (
+        *_request(entry, request, line),
+        *_rows(statements, line),
+        *_answers(calls, line),
+        *_rest(environment, line),
+    )
     return Outline(
         trace_id=trace.trace_id,
         service=entry.service or "",
         operation=entry.name,
-        method=said["method"],
-        route=said["route"],
-        path=said["path"],
-        query=said["query"],
+        method=request["method"],
+        route=request["route"],
+        path=request["path"],
+        query=request["query"],
         headers=tuple(_headers(entry)),
         at=datetime.fromtimestamp((entry.start_ns or 0) / 1e9, UTC),
         calls=tuple(_called(span) for span in calls),
@@ -63,13 +68,13 @@ def outline(store: Store, trace_id: str, *, service: str | None = None, environm
 
 
 def unavailable(
-    told: Outline, *, sandbox: str, suspect: str | None, revision: str, parents: tuple[str, ...] = (), seed: int = 0
+    plan: Outline, *, sandbox: str, suspect: str | None, revision: str, parents: tuple[str, ...] = (), seed: int = 0
 ) -> Replay:
     """The replay of an outline: nothing ran, and what is missing is named."""
-    missing = tuple(need.what for need in told.needs)
+    missing = tuple(need.what for need in plan.needs)
     nothing = lacking(missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents, seed=seed)
-    notes = (f"planned from telemetry alone: trace {told.trace_id} has no recording",)
-    return replace(nothing, notes=notes, outline=told)
+    notes = (f"planned from telemetry alone: trace {plan.trace_id} has no recording",)
+    return replace(nothing, notes=notes, outline=plan)
 
 
 class _Line:
@@ -93,17 +98,17 @@ class _Line:
     def rows(self) -> str:
         return f"{self._wrap}, {self._database}{self._after}"
 
-    def having(self, told: str) -> str:
-        return f"{self._wrap}, {told}{self._after}"
+    def having(self, argument: str) -> str:
+        return f"{self._wrap}, {argument}{self._after}"
 
 
 def _entry(trace: Trace, service: str | None) -> TraceSpan:
     """The span of the request: of the service's, a server's or consumer's that failed before one that did not."""
     own = [span for span in trace.spans if service is None or span.service == service] or list(trace.spans)
-    asked = [span for span in own if span.kind in ("server", "consumer")] or own
-    if not asked:
+    entries = [span for span in own if span.kind in ("server", "consumer")] or own
+    if not entries:
         raise errors.QueryError(f"trace {trace.trace_id} has no span", hint="`shadowlab sql CASE 'FROM traces'`")
-    return next((span for span in asked if span.status == "error"), asked[0])
+    return next((span for span in entries if span.status == "error"), entries[0])
 
 
 def _inside(trace: Trace, entry: TraceSpan) -> list[TraceSpan]:
@@ -121,7 +126,7 @@ def _attribute(span: TraceSpan, *names: str) -> str:
     return next((value for name in names if (value := span.attributes.get(name))), "")
 
 
-def _said(entry: TraceSpan) -> Mapping[str, str]:
+def _request_of(entry: TraceSpan) -> Mapping[str, str]:
     target = split(_attribute(entry, "http.target", "url.full", "http.url"))
     method, _, rest = entry.name.partition(" ")
     return {
@@ -142,20 +147,20 @@ def _statement(span: TraceSpan) -> str:
     return _attribute(span, "db.query.text", "db.statement")
 
 
-def _request(entry: TraceSpan, said: Mapping[str, str], line: _Line) -> Iterator[Need]:
-    what = f"{said['method']} {said['path'] or said['route']}".strip()
+def _request(entry: TraceSpan, request: Mapping[str, str], line: _Line) -> Iterator[Need]:
+    what = f"{request['method']} {request['path'] or request['route']}".strip()
     if entry.kind == "consumer":
-        yield Need(what=f"payload and headers of the message from {said['route']}", line=line.plain())
+        yield Need(what=f"payload and headers of the message from {request['route']}", line=line.plain())
         return
     if entry.kind != "server":
         yield Need(what=f"what {entry.name} was called with", line=line.plain())
         return
-    if not said["path"]:
+    if not request["path"]:
         yield Need(what=f"path of {what}: the route alone is known", line=line.plain())
     captured = ", ".join(name for name, _ in _headers(entry))
     others = f" other than {captured}" if captured else ""
     yield Need(what=f"request headers of {what}{others}", line=line.plain())
-    if said["method"].upper() in _BODIES:
+    if request["method"].upper() in _BODIES:
         yield Need(what=f"request body of {what}", line=line.plain())
 
 
@@ -188,8 +193,8 @@ def _answers(calls: Sequence[TraceSpan], line: _Line) -> Iterator[Need]:
 def _rest(environment: Sequence[str], line: _Line) -> Iterator[Need]:
     if environment:
         names = ", ".join(f'"{name}"' for name in environment)
-        told = line.having(f"environment=({names}{',' if len(environment) == 1 else ''})")
-        yield Need(what=f"values of {', '.join(environment)}", line=told)
+        text = line.having(f"environment=({names}{',' if len(environment) == 1 else ''})")
+        yield Need(what=f"values of {', '.join(environment)}", line=text)
     yield Need(what="random draws (ids, tokens)", line=line.having("seed_random=True"))
 
 

@@ -160,8 +160,8 @@ def ask(app: Any, request: dict[str, Any]) -> int | None:
         environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
     environ["CONTENT_LENGTH"] = str(len(body))
 
-    def start_response(told: str, headers: Any, exc_info: Any = None) -> Any:
-        status.append(int(told.split()[0]))
+    def start_response(status_line: str, headers: Any, exc_info: Any = None) -> Any:
+        status.append(int(status_line.split()[0]))
         return lambda _: None
 
     for _ in app(environ, start_response):

@@ -76,8 +76,8 @@ def to_pytest(case: Case, replay: Replay, source: Source, *, out: Path) -> tuple
 def _writable(fixtures: Sequence[Fixture]) -> None:
     """Raises `RecordingError` for recordings that need more answered than httpx and requests."""
     for fixture in fixtures:
-        asked = {call.client for call in fixture.outbound}
-        what = [_UNWRITTEN[client] for client in sorted(asked & _UNWRITTEN.keys())]
+        clients = {call.client for call in fixture.outbound}
+        what = [_UNWRITTEN[client] for client in sorted(clients & _UNWRITTEN.keys())]
         if fixture.call and fixture.call.system == "grpc":
             what = ["answers a call of gRPC"]
         if fixture.request.unread:
@@ -122,10 +122,10 @@ def _with_zone(fixture: Fixture) -> Fixture:
 
 def _beside(folder: Path, fixtures: Sequence[Fixture], images: Mapping[str, bytes]) -> list[Path]:
     documents = {f"{fixture.id}.json": msgspec.to_builtins(fixture) for fixture in fixtures}
-    told = {name: json.dumps(each, indent=1, ensure_ascii=False).encode() + b"\n" for name, each in documents.items()}
-    for name, content in {**told, **images}.items():
+    texts = {name: json.dumps(each, indent=1, ensure_ascii=False).encode() + b"\n" for name, each in documents.items()}
+    for name, content in {**texts, **images}.items():
         write(folder / name, content)
-    return [folder / name for name in (*told, *images)]
+    return [folder / name for name in (*texts, *images)]
 
 
 def _led(fixtures: Sequence[Fixture], declared: Settings) -> dict[str, str]:

@@ -113,14 +113,14 @@ class Postgres:
                 f"the rows that the run left in PostgreSQL cannot be read: {str(exc).splitlines()[0][:200]}",
                 hint="the service changed how its tables are read, or left more than can be read in a minute",
             ) from exc
-        told, shape = hashlib.sha256(), {}
+        digest, shape = hashlib.sha256(), {}
         for table in sorted(now.keys() | self._base.keys()):
             here, there = now.get(table, Counter()), self._base.get(table, Counter())
             added, removed = sorted((here - there).elements()), sorted((there - here).elements())
             if added or removed or (table in now) != (table in self._base):
                 shape[table] = (len(added), len(removed))
-                told.update(repr((table, added, removed)).encode())
-        return shape, told.hexdigest() if shape else ""
+                digest.update(repr((table, added, removed)).encode())
+        return shape, digest.hexdigest() if shape else ""
 
     def _restored(self, name: str, database: Database, *, foreign: bool) -> tuple[str, Rows]:
         """A template with the recorded state; the service's role makes it, for its statements are hostile."""

@@ -138,8 +138,8 @@ class Cluster:
             time.sleep(0.05)
         process.kill()
         process.wait()
-        told = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
-        raise errors.SandboxError(f"PostgreSQL did not start: {told[0][-300:] if told else 'it said nothing'}")
+        last = (folder / "log").read_text(errors="replace").strip().splitlines()[-1:]
+        raise errors.SandboxError(f"PostgreSQL did not start: {last[0][-300:] if last else 'it said nothing'}")
 
     def _run(self, program: str, *words: str) -> None:
         done = subprocess.run(
@@ -150,8 +150,8 @@ class Cluster:
             **self._as_user(),
         )
         if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            raise errors.SandboxError(f"{program} failed: {told[0][-300:] if told else 'it said nothing'}")
+            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            raise errors.SandboxError(f"{program} failed: {last[0][-300:] if last else 'it said nothing'}")
 
     def _as_user(self) -> dict[str, Any]:
         if self._user is None:
@@ -172,13 +172,13 @@ def _programs() -> Path:
     found = sorted(INSTALLED.glob("*/bin/initdb"), key=_version)
     if found:
         return found[-1].parent
-    told = shutil.which("initdb")
-    if told is None or not Path(told).with_name("postgres").exists():
+    initdb = shutil.which("initdb")
+    if initdb is None or not Path(initdb).with_name("postgres").exists():
         raise errors.SandboxError(
             "PostgreSQL is not installed, and the recording holds rows of one",
             hint="install Debian's package `postgresql`; it is started for the replay, nothing has to run",
         )
-    return Path(told).parent
+    return Path(initdb).parent
 
 
 def _version(initdb: Path) -> tuple[int, ...]:

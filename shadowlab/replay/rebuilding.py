@@ -23,23 +23,23 @@ def rebuilt(fixture: Fixture) -> bytes | None:
     Schema and rows come from the recording and are hostile: nothing but tables, indexes and rows is made, in memory.
     Raises `RecordingError` when they do not fit each other.
     """
-    told = fixture.database
-    if told is None or told.dialect != "sqlite" or not told.schema:
+    recorded = fixture.database
+    if recorded is None or recorded.dialect != "sqlite" or not recorded.schema:
         return None
     db = sqlite3.connect(":memory:", isolation_level=None)
     db.execute("PRAGMA trusted_schema = OFF")
     db.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _MAY else sqlite3.SQLITE_DENY)
     db.set_progress_handler(lambda: 1, _MOST_STEPS)
     try:
-        for statement in told.schema:
+        for statement in recorded.schema:
             db.execute(statement)
-        for table, rows in told.rows.items():
+        for table, rows in recorded.rows.items():
             for row in rows:
                 names, marks = ", ".join(map(_quoted, row)), ", ".join("?" * len(row))
                 db.execute(
                     f"INSERT INTO {_quoted(table)} ({names}) VALUES ({marks})", [_value(v) for v in row.values()]
                 )
-        for table, last in told.sequences.items():
+        for table, last in recorded.sequences.items():
             _count_on(db, table, last)
         db.set_authorizer(None)
         return bytes(db.serialize())

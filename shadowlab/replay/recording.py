@@ -171,10 +171,10 @@ def _take_file(case: Case, file: Path, taken: TakenIn, redactor: Redactor | None
         return _added(taken, refused=Rejected(file=str(file), position="line 1", reason=rejected[-1].reason))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     added = [recording for recording in kept if recording is not None]
-    told = IngestedFile(file=str(file), format="recording", sha256=digest, rows=len(added))
+    entry = IngestedFile(file=str(file), format="recording", sha256=digest, rows=len(added))
     return TakenIn(
         recordings=(*taken.recordings, *added),
-        files=(*taken.files, told),
+        files=(*taken.files, entry),
         rejected=(*taken.rejected, *rejected),
         refused=taken.refused,
     )

@@ -22,9 +22,10 @@ def redacted(fixture: Fixture, redactor: Redactor) -> Fixture:
     def changed(part: Any, **fields: Any) -> Any:
         return msgspec.structs.replace(part, **fields)
 
-    told, answer = fixture.environment, fixture.response
+    environment, answer = fixture.environment, fixture.response
     values = {
-        k: redactor.value(k, v) if is_secret(k, redactor.policy) and not _gone(v) else v for k, v in told.values.items()
+        k: redactor.value(k, v) if is_secret(k, redactor.policy) and not _gone(v) else v
+        for k, v in environment.values.items()
     }
     calls = (
         changed(call, request_headers=clean(call.request_headers), headers=clean(call.headers))
@@ -36,7 +37,7 @@ def redacted(fixture: Fixture, redactor: Redactor) -> Fixture:
         request=changed(fixture.request, headers=clean(fixture.request.headers)),
         response=answer and changed(answer, headers=clean(answer.headers)),
         outbound=tuple(calls),
-        environment=changed(told, values=values),
+        environment=changed(environment, values=values),
         error=error,
     )
     return cleaned

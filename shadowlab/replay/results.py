@@ -126,86 +126,87 @@ class MirrorResult:
 def result_of(
     recording: str, content: bytes, *, perturbed: bool, foreign: bool = False, database: bool = False
 ) -> RunResult:
-    """Read what a child told; it is hostile, so every part is checked. Raises `SandboxError` when it is none.
+    """Read what a child wrote; it is hostile, so every part is checked. Raises `SandboxError` when it is none.
 
-    `foreign`: a runner of another language told it, which may leave out what it does not know; `database`: it had one.
+    `foreign`: a runner of another language wrote it, which may leave out what it does not know; `database`: it had one.
     """
     try:
-        told = outcomes.whole(_decoded(content), database=database) if foreign else _decoded(content)
-        failed = told.get("failed")
+        document = outcomes.whole(_decoded(content), database=database) if foreign else _decoded(content)
+        failed = document.get("failed")
         if failed:
             stuck = str(failed).startswith("Deadlock")
             state = "stuck" if stuck else "crashed"
             return RunResult(recording=recording, perturbed=perturbed, state=state, reason=masked(str(failed)[:2000]),
-                             events=_events(told), readings=_readings(told), unrecorded=_texts(told["unrecorded"]),
-                             outbound=tuple(_line(call) for call in told["outbound"][:10_000]))  # fmt: skip
+                             events=_events(document), readings=_readings(document),
+                             unrecorded=_texts(document["unrecorded"]),
+                             outbound=tuple(_line(call) for call in document["outbound"][:10_000]))  # fmt: skip
         return RunResult(
             recording=recording,
             perturbed=perturbed,
             state="finished",
-            status=None if told["status"] is None else int(told["status"]),
-            headers=tuple((str(k), str(v)) for k, v in told["headers"]),
-            body=base64.b64decode(told["body"], validate=True),
-            error=_failure(told["error"]),
-            causes=tuple(masked(f"{c['type']}: {c['message']}") for c in (told["error"] or {}).get("causes", ())),
-            database=_shape(told["database"]),
-            database_sha256=str(told["database"]["sha256"])[:64],
-            outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
+            status=None if document["status"] is None else int(document["status"]),
+            headers=tuple((str(k), str(v)) for k, v in document["headers"]),
+            body=base64.b64decode(document["body"], validate=True),
+            error=_failure(document["error"]),
+            causes=tuple(masked(f"{c['type']}: {c['message']}") for c in (document["error"] or {}).get("causes", ())),
+            database=_shape(document["database"]),
+            database_sha256=str(document["database"]["sha256"])[:64],
+            outbound=tuple(_line(call) for call in document["outbound"][:10_000]),
             outbound_sha256=digest_of([[str(c["method"]), str(c["url"]), str(c["body_sha256"]), str(c["status"])]
-                                       for c in told["outbound"]]),
-            logs=tuple(_said(*record) for record in told["logs"][:_MOST_LOGS]),
-            logs_sha256=digest_of(_texts_of(told["logs"])),
-            unrecorded=_texts(told["unrecorded"]),
-            unused=_texts(told["unused"]),
-            events=_events(told),
-            asked=_texts(told.get("asked", ())),
-            readings=_readings(told),
-            seams=outcomes.seams(told["seams"]) if foreign else None,
-            substituted=int(told["substituted"]),
-            cpu_ms=float(told["cpu_ms"]),
-            again=_again(told.get("again")),
+                                       for c in document["outbound"]]),
+            logs=tuple(_log_line(*record) for record in document["logs"][:_MOST_LOGS]),
+            logs_sha256=digest_of(_log_records(document["logs"])),
+            unrecorded=_texts(document["unrecorded"]),
+            unused=_texts(document["unused"]),
+            events=_events(document),
+            asked=_texts(document.get("asked", ())),
+            readings=_readings(document),
+            seams=outcomes.seams(document["seams"]) if foreign else None,
+            substituted=int(document["substituted"]),
+            cpu_ms=float(document["cpu_ms"]),
+            again=_again(document.get("again")),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error, RecursionError) as exc:
         raise errors.SandboxError(f"the replay of {recording} told nothing that can be read: {exc}") from exc
 
 
-def _again(told: Any) -> Again | None:
-    if told is None:
+def _again(document: Any) -> Again | None:
+    if document is None:
         return None
     return Again(
-        error=_failure(told["error"]),
-        outbound=tuple(_line(call) for call in told["outbound"][:10_000]),
-        database=_shape(told["database"]),
+        error=_failure(document["error"]),
+        outbound=tuple(_line(call) for call in document["outbound"][:10_000]),
+        database=_shape(document["database"]),
     )
 
 
 def _decoded(content: bytes) -> dict[str, Any]:
     import msgspec
 
-    told = msgspec.json.decode(content)
-    if not isinstance(told, dict):
+    document = msgspec.json.decode(content)
+    if not isinstance(document, dict):
         raise ValueError("no object")
-    return told
+    return document
 
 
-def _failure(told: Any) -> Failure | None:
-    if told is None:
+def _failure(error: Any) -> Failure | None:
+    if error is None:
         return None
     frames = tuple(
         Frame(file=str(f["file"]), function=str(f["function"]), line=int(f["line"]), in_app=True)
-        for f in told["frames"][:400]
+        for f in error["frames"][:400]
     )
-    return Failure(type=str(told["type"])[:300], message=masked(str(told["message"])[:20_000]), frames=frames)
+    return Failure(type=str(error["type"])[:300], message=masked(str(error["message"])[:20_000]), frames=frames)
 
 
 def _frames(error: Failure) -> list[list[str | int | None]]:
     return [[frame.file, frame.function, frame.line] for frame in error.frames]
 
 
-def _shape(told: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
-    if told.get("unknown"):
+def _shape(database: dict[str, Any]) -> dict[str, tuple[int, int]] | None:
+    if database.get("unknown"):
         return None
-    return {str(table): (int(a), int(r)) for table, (a, r) in told["shape"].items()}
+    return {str(table): (int(a), int(r)) for table, (a, r) in database["shape"].items()}
 
 
 def _line(call: dict[str, Any]) -> str:
@@ -214,23 +215,23 @@ def _line(call: dict[str, Any]) -> str:
     return f"{str(call['method'])[:20]} {parts.netloc.rpartition('@')[2]}{parts.path} -> {came}"[:500]
 
 
-def _texts_of(logs: Any) -> list[list[str]]:
+def _log_records(logs: Any) -> list[list[str]]:
     return [[str(part) for part in record] for record in logs]
 
 
-def _said(level: str, logger: str, text: str, raised: str) -> str:
+def _log_line(level: str, logger: str, text: str, raised: str) -> str:
     """A log record on one line; secrets in it are masked."""
     line = " ".join(f"{level} {logger}: {masked(str(text))}".split())[:_LONGEST_LOG]
     return f"{line} ({raised})" if raised else line
 
 
-def _texts(told: Any) -> tuple[str, ...]:
-    return tuple(str(text)[:2000] for text in told[:1000])
+def _texts(values: Any) -> tuple[str, ...]:
+    return tuple(str(text)[:2000] for text in values[:1000])
 
 
-def _events(told: dict[str, Any]) -> tuple[tuple[str, str, bool, int], ...]:
-    return tuple((str(s)[:40], str(w)[:300], bool(d), int(n)) for s, w, d, n in told["events"][:1000])
+def _events(document: dict[str, Any]) -> tuple[tuple[str, str, bool, int], ...]:
+    return tuple((str(s)[:40], str(w)[:300], bool(d), int(n)) for s, w, d, n in document["events"][:1000])
 
 
-def _readings(told: dict[str, Any]) -> dict[str, int]:
-    return {str(k)[:40]: int(v) for k, v in told["readings"].items()}
+def _readings(document: dict[str, Any]) -> dict[str, int]:
+    return {str(k)[:40]: int(v) for k, v in document["readings"].items()}

@@ -139,21 +139,21 @@ class Runner:
             return []
         if self._servers.tool is not None:
             raise errors.SandboxError(
-                f"{self.environment.said} cannot be mirrored: requests run in a process each",
+                f"{self.environment.name} cannot be mirrored: requests run in a process each",
                 hint="its recordings can be replayed one by one",
             )
         environment = environment_of(fixtures[0], {}, twin=False, declared=self._service.database)
         server = self._server(environment, perturbed=False, fixture=fixtures[0])
-        asked = {**jobs.mirror(fixtures, timed), "snapshot": placed(server, snapshot or None)}
-        told = bytearray()
+        job = {**jobs.mirror(fixtures, timed), "snapshot": placed(server, snapshot or None)}
+        output = bytearray()
 
         def hear(part: bytes) -> None:
-            told.extend(part)
+            output.extend(part)
             if progress is not None:
-                progress("mirroring", told.count(b"\n"), len(fixtures))
+                progress("mirroring", output.count(b"\n"), len(fixtures))
 
-        ended = list(server.run([asked], timeout_s=timeout_s, on_line=hear))
-        return jobs.mirrored(fixtures, bytes(told), ended[0].why)
+        ended = list(server.run([job], timeout_s=timeout_s, on_line=hear))
+        return jobs.mirrored(fixtures, bytes(output), ended[0].why)
 
     def _run(
         self, turns: Sequence[tuple[int, Fixture]], environment: dict[str, str], hooks: Hooks, twin: bool
@@ -214,8 +214,8 @@ class Runner:
 
     def _rehearse(self, server: Server, fixture: Fixture) -> None:
         """Run once so that what is imported late is imported once, not in every child."""
-        asked = {**self._prepared_job(server, fixture, Hooks()), "rehearse": True}
-        for ended in server.run([asked], workers=1, timeout_s=self._timeout_s):
+        job = {**self._prepared_job(server, fixture, Hooks()), "rehearse": True}
+        for ended in server.run([job], workers=1, timeout_s=self._timeout_s):
             with contextlib.suppress(msgspec.DecodeError, TypeError, AttributeError):
                 names = msgspec.json.decode(ended.content).get("modules") or []
                 if names:

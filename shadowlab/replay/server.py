@@ -81,7 +81,7 @@ class Server:
         (work / "config.json").write_text(json.dumps(self._config))
         (work / "config.json").chmod(0o644)
         try:
-            self._control = Control(work / "control", told=lambda: self._box.told() if self._box else "")
+            self._control = Control(work / "control", stderr_tail=lambda: self._box.stderr_tail() if self._box else "")
             self._box = self._sandbox.start(self._launch)
         except BaseException:
             self.close()

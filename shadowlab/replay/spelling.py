@@ -47,12 +47,12 @@ def normal(fixture: Fixture) -> Fixture:
             changed[body], changed[encoding] = encoded(content)
         return msgspec.structs.replace(part, **changed)
 
-    own, asked = ("body", "body_encoding"), ("request_body", "request_body_encoding")
+    own, request = ("body", "body_encoding"), ("request_body", "request_body_encoding")
     return msgspec.structs.replace(
         fixture,
         request=spelled(fixture.request, own),
         response=fixture.response and spelled(fixture.response, own),
-        outbound=tuple(spelled(call, own, asked) for call in fixture.outbound),
+        outbound=tuple(spelled(call, own, request) for call in fixture.outbound),
         message=fixture.message and spelled(fixture.message, own),
         files=tuple(spelled(file, own) for file in fixture.files),
     )

@@ -48,8 +48,11 @@ def _git(folder: Path, patch: bytes, *words: str) -> bytes:
                    "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}  # fmt: skip
     done = subprocess.run(["git", "apply", *words, "-"], cwd=folder, input=patch, capture_output=True, env=environment)
     if done.returncode:
-        told = done.stderr.decode(errors="replace").strip().removeprefix("error: ").splitlines() or ["git refused it"]
+        complaint = done.stderr.decode(errors="replace").strip().removeprefix("error: ").splitlines() or [
+            "git refused it"
+        ]
         raise errors.PatchError(
-            f"the patch does not apply: {told[0][:300]}", hint="make it again against the revision that is replayed"
+            f"the patch does not apply: {complaint[0][:300]}",
+            hint="make it again against the revision that is replayed",
         )
     return done.stdout

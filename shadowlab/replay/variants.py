@@ -19,12 +19,12 @@ from shadowlab.source import Service
 
 def keep(case: Case, variant: Fixture, of: Fixture, run: RunResult, service: Service) -> Recording:
     """Keep `variant`, made from `of`; `run` is how it came out. Production never sent it: it has no trace."""
-    told = msgspec.structs.replace(
+    kept = msgspec.structs.replace(
         variant, made_from=of.made_from or of.id, trace_id=None, span_id=None, control=False,
         response=_response(run), error=_error(run, service),
     )  # fmt: skip
-    content = json.dumps({**msgspec.to_builtins(told), "id": ""}, sort_keys=True).encode()
-    return recording.keep(case, msgspec.structs.replace(told, id=hashlib.sha256(content).hexdigest()[:32]))
+    content = json.dumps({**msgspec.to_builtins(kept), "id": ""}, sort_keys=True).encode()
+    return recording.keep(case, msgspec.structs.replace(kept, id=hashlib.sha256(content).hexdigest()[:32]))
 
 
 def keep_snapshot(case: Case, content: bytes) -> str:

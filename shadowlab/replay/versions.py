@@ -31,11 +31,11 @@ def version_of(document: object) -> int | None:
     """The version that a JSON document means to be, None when it is no recording."""
     if not isinstance(document, dict):
         return None
-    told = document.get("schema")
-    if told is None:
+    schema = document.get("schema")
+    if schema is None:
         return 0 if isinstance(document.get("request"), dict) else None
-    found = re.fullmatch(r"(\d{1,6})", str(told).removeprefix(_FAMILY))
-    return int(found[1]) if found and str(told).startswith(_FAMILY) else None
+    found = re.fullmatch(r"(\d{1,6})", str(schema).removeprefix(_FAMILY))
+    return int(found[1]) if found and str(schema).startswith(_FAMILY) else None
 
 
 def is_recording(document: object) -> bool:
@@ -57,10 +57,10 @@ def migrated(document: Mapping[str, Any], *, where: str) -> Document:
             f"{where}: schema {_FAMILY}{version}, this shadowlab reads {SCHEMA!r}",
             hint="read it with a newer shadowlab",
         )
-    told = dict(document)
+    current = dict(document)
     while version < CURRENT:
-        told, version = _STEPS[version](told), version + 1
-    return _lenient(told)
+        current, version = _STEPS[version](current), version + 1
+    return _lenient(current)
 
 
 def _from_event(event: Document) -> Document:
@@ -99,11 +99,11 @@ def _part(part: Any) -> Any:
     """A request, response or call with its headers as pairs and its bodies' encodings said."""
     if not isinstance(part, dict):
         return part
-    told = dict(part)
+    current = dict(part)
     for name in ("headers", "request_headers"):
-        if isinstance(told.get(name), dict):
-            told[name] = [[str(key), str(value)] for key, value in told[name].items()]
+        if isinstance(current.get(name), dict):
+            current[name] = [[str(key), str(value)] for key, value in current[name].items()]
     for name in ("body", "request_body"):
-        if told.get(name) is not None:
-            told.setdefault(f"{name}_encoding", "utf-8" if isinstance(told[name], str) else "json")
-    return told
+        if current.get(name) is not None:
+            current.setdefault(f"{name}_encoding", "utf-8" if isinstance(current[name], str) else "json")
+    return current

@@ -75,17 +75,17 @@ def environment_of(
 
     `declared` is what the tree's `shadowlab.toml` says of PostgreSQL's settings.
     """
-    told = fixture.environment
-    unknown = [name for name in told.read if name not in told.values and name not in told.unset]
+    environment = fixture.environment
+    unknown = [name for name in environment.read if name not in environment.values and name not in environment.unset]
     values = {name: _STAND_IN[twin] for name in unknown if not _reserved(name)}
-    values |= {name: value for name, value in told.values.items() if not _reserved(name)}
-    recorded = told.values.get(fixture.db_environment or "", "")
+    values |= {name: value for name, value in environment.values.items() if not _reserved(name)}
+    located = environment.values.get(fixture.db_environment or "", "")
     if needs(fixture):
-        values = {name: values[name] for name in values.keys() - addresses.led_astray(values, told.values)}
+        values = {name: values[name] for name in values.keys() - addresses.led_astray(values, environment.values)}
         found = addresses.settings(fixture, _SERVER, declared)
         values |= {name: value for name, value in found.items() if not _reserved(name)}
     elif fixture.db_environment:
-        values[fixture.db_environment] = _located(recorded)
+        values[fixture.db_environment] = _located(located)
     if (zone := zone_of(fixture)) != BASE["TZ"]:
         values["TZ"] = zone
     if fixture.schedule and fixture.schedule.threads:

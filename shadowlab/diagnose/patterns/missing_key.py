@@ -14,10 +14,10 @@ def guess(clue: Clue) -> Iterator[Guess]:
     if clue.failure.type != "KeyError":
         return
     key = clue.failure.message
-    said = f"KeyError: {key}"
+    raised = f"KeyError: {key}"
     subscripts = [text for _, text in clue.at_failing_line(cst.Subscript)]
     exact = [text for text in subscripts if key.strip("'\"") in text]
     for text in dict.fromkeys(exact or subscripts):
-        yield Guess("value", f"`{text}` asks for {key}, which is not there, at {clue.where}", clue.location, (said,))
+        yield Guess("value", f"`{text}` asks for {key}, which is not there, at {clue.where}", clue.location, (raised,))
     if not subscripts:
-        yield Guess("value", f"{key} is missing from a mapping at {clue.where}", clue.location, (said,))
+        yield Guess("value", f"{key} is missing from a mapping at {clue.where}", clue.location, (raised,))

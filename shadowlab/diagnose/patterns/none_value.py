@@ -22,14 +22,14 @@ def guess(clue: Clue) -> Iterator[Guess]:
         return
     if attribute is None and not _OTHER.search(clue.failure.message):
         return
-    said = f"{clue.failure.type}: {clue.failure.message}"
+    raised = f"{clue.failure.type}: {clue.failure.message}"
     suspects = tuple(_bases(clue, attribute["name"])) if attribute else ()
     for text in dict.fromkeys(suspects):
         stand_in = _stand_in(attribute["name"]) if attribute else None
         swaps = clue.swaps("none-to-value", only=text, value=stand_in) if stand_in is not None else ()
-        yield Guess("value", f"`{text}` is None at {clue.where}", clue.location, (said,), swaps)
+        yield Guess("value", f"`{text}` is None at {clue.where}", clue.location, (raised,), swaps)
     if not suspects:
-        yield Guess("value", f"something is None at {clue.where}", clue.location, (said,))
+        yield Guess("value", f"something is None at {clue.where}", clue.location, (raised,))
 
 
 def _bases(clue: Clue, name: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ def guess(clue: Clue) -> Iterator[Guess]:
 
     if clue.failure.type not in _ERRORS:
         return
-    said = f"{clue.failure.type}: {clue.failure.message}"
+    raised = f"{clue.failure.type}: {clue.failure.message}"
     empty = cst.Module(body=[])
     divisions = [node for node, _ in clue.at_failing_line(cst.BinaryOperation) if isinstance(node, cst.BinaryOperation)]
     divisors = [
@@ -25,6 +25,6 @@ def guess(clue: Clue) -> Iterator[Guess]:
     ]
     for text in dict.fromkeys(divisors):
         swaps = clue.swaps("set-value", only=text, value=1)
-        yield Guess("value", f"`{text}` is zero at {clue.where}", clue.location, (said,), swaps)
+        yield Guess("value", f"`{text}` is zero at {clue.where}", clue.location, (raised,), swaps)
     if not divisors:
-        yield Guess("value", f"a divisor is zero at {clue.where}", clue.location, (said,))
+        yield Guess("value", f"a divisor is zero at {clue.where}", clue.location, (raised,))

@@ -148,10 +148,10 @@ class _Edit:
         tab, quote = self.parsed.module.default_indent, _quote(self.parsed.text)
         typed = self.function.node.returns is not None or any(p.annotation for p in self.function.node.params.params)
         head = f"def {self.helper}(value: object) -> {self.way.returns}:" if typed else f"def {self.helper}(value):"
-        told = [f'{tab}"""Write what json does not know."""'] if _documented(self.parsed) else []
+        docstring = [f'{tab}"""Write what json does not know."""'] if _documented(self.parsed) else []
         lines = [
             head,
-            *told,
+            *docstring,
             f"{tab}if isinstance(value, {self.type_name or self.unknown.name}):",
             f"{tab}{tab}return {self.way.expression.format(v='value')}",
             f"{tab}raise TypeError(f{quote}Object of type {{type(value).__name__}} is not JSON serializable{quote})",
@@ -195,8 +195,8 @@ def _find(parsed: SourceFile, site: Site) -> tuple[Function | None, cst.Call | N
 def _is_dumps(parsed: SourceFile, call: cst.Call) -> bool:
     from libcst.helpers import get_full_name_for_node
 
-    told = get_full_name_for_node(call.func) or ""
-    head, dot, rest = told.partition(".")
+    name = get_full_name_for_node(call.func) or ""
+    head, dot, rest = name.partition(".")
     return f"{parsed.imports.get(head, '')}{dot}{rest}" in _CALLS
 
 
@@ -240,8 +240,8 @@ def _quote(text: str) -> str:
 
 def _documented(parsed: SourceFile) -> bool:
     """Whether most functions of the file have a docstring."""
-    told = [f for f in parsed.functions if f.node.get_docstring() is not None]
-    return bool(told) and 2 * len(told) > len(parsed.functions)
+    documented = [f for f in parsed.functions if f.node.get_docstring() is not None]
+    return bool(documented) and 2 * len(documented) > len(parsed.functions)
 
 
 def _slug(file: str) -> str:

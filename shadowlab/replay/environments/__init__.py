@@ -44,7 +44,7 @@ class Environment:
     """Name and version of the runtime, when it is not the interpreter."""
 
     @property
-    def said(self) -> str:
+    def name(self) -> str:
         """`Python 3.11.7`, or the name and version of another runtime."""
         return self.runtime or f"Python {self.interpreter.version}"
 
@@ -77,14 +77,14 @@ def text(tree: Path, lock: str) -> str:
 
 
 @functools.lru_cache(maxsize=32)
-def _locked(told: str, name: str, apart: bool) -> Environment:
-    lock = locks.read(told, where=name)
+def _locked(lock_text: str, name: str, apart: bool) -> Environment:
+    lock = locks.read(lock_text, where=name)
     if not apart and not locks.unmet(lock.pins, interpreters.here().packages):
         return _running(f"the interpreter that runs shadowlab: it has every version that {name} pins", lock)
     found = interpreters.ask(str(building.built(lock) / "bin" / "python"))
     beyond = len(found.packages) - len(lock.pins)
-    said = f"{len(lock.pins)} versions that {name} pins" + (f" and {beyond} that they need" if beyond > 0 else "")
-    return _made(found, f"built for it: {said}")
+    pins = f"{len(lock.pins)} versions that {name} pins" + (f" and {beyond} that they need" if beyond > 0 else "")
+    return _made(found, f"built for it: {pins}")
 
 
 @functools.lru_cache(maxsize=32)

@@ -27,9 +27,9 @@ _BUILD_S = 900.0
 
 def cache() -> Path:
     """Where environments are kept: `SHADOWLAB_CACHE`, else below the user's cache folder."""
-    told = os.environ.get("SHADOWLAB_CACHE")
+    folder = os.environ.get("SHADOWLAB_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(told) if told else Path(home) / "shadowlab"
+    return Path(folder) if folder else Path(home) / "shadowlab"
 
 
 def built(lock: Lock) -> Path:
@@ -143,8 +143,8 @@ def _program() -> str:
     return found
 
 
-def _cannot(what: str, told: str) -> errors.SourceError:
-    lines = [line.strip(" │╰─▶├×") for line in told.splitlines() if line.strip(" │╰─▶├×")]
+def _cannot(what: str, output: str) -> errors.SourceError:
+    lines = [line.strip(" │╰─▶├×") for line in output.splitlines() if line.strip(" │╰─▶├×")]
     return errors.SourceError(
         f"{what} cannot be installed: {' '.join(lines)[-400:] or 'uv said nothing'}",
         hint="connect to your package index once (what was built is kept), point UV_FIND_LINKS at a folder of wheels, "

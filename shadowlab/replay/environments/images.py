@@ -32,13 +32,13 @@ def interpreter(image: str) -> tuple[str, Interpreter]:
     try:
         client = docker.from_env(timeout=60)
         found = _found(client, image)
-        told, complaint = _probed(client, found)
+        answer, complaint = _probed(client, found)
     except containers.troubles() as exc:
         raise errors.SourceError(
-            f"the image {image[:60]} cannot be used: {containers.said(exc)}",
+            f"the image {image[:60]} cannot be used: {containers.reason(exc)}",
             hint="pull it where a registry is reached; it must have a python3",
         ) from exc
-    return found, interpreters.parsed(told, complaint, who=f"python3 of {image[:60]}", here=False)
+    return found, interpreters.parsed(answer, complaint, who=f"python3 of {image[:60]}", here=False)
 
 
 def _probed(client: Any, image: str) -> tuple[bytes, bytes]:

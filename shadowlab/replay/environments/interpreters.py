@@ -90,28 +90,28 @@ def parsed(answer: bytes, complaint: bytes, *, who: str, here: bool = True) -> I
     Of one that does not lie `here`, but in an image, nothing has to be readable on this machine.
     """
     try:
-        told = msgspec.json.decode(answer.strip().splitlines()[-1], type=_Told)
-        version = tuple(int(part) for part in told.version.split("."))
+        facts = msgspec.json.decode(answer.strip().splitlines()[-1], type=_Facts)
+        version = tuple(int(part) for part in facts.version.split("."))
     except (ValueError, IndexError, RecursionError) as exc:
-        said = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:] or ["it said nothing"]
         raise errors.SourceError(
-            f"{who} is no Python that answers: {said[0][:300]}", hint="it must end in the name of an interpreter"
+            f"{who} is no Python that answers: {last[0][:300]}", hint="it must end in the name of an interpreter"
         ) from exc
     if version[:2] < _OLDEST:
-        raise errors.SourceError(f"{who} is Python {told.version}", hint="3.10 is the oldest that can be replayed")
+        raise errors.SourceError(f"{who} is Python {facts.version}", hint="3.10 is the oldest that can be replayed")
     return Interpreter(
-        executable=told.executable,
-        version=told.version,
-        abi=told.abi,
-        path=told.path,
-        readable=_outer(_places(told)) if here else (),
-        within=() if here else tuple(sorted(_places(told))),
-        packages={normal(name): version for name, version in told.packages.items()},
-        variables=told.variables,
+        executable=facts.executable,
+        version=facts.version,
+        abi=facts.abi,
+        path=facts.path,
+        readable=_outer(_places(facts)) if here else (),
+        within=() if here else tuple(sorted(_places(facts))),
+        packages={normal(name): version for name, version in facts.packages.items()},
+        variables=facts.variables,
     )
 
 
-class _Told(msgspec.Struct, frozen=True, kw_only=True):
+class _Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What `probe.py` prints."""
 
     executable: str
@@ -148,11 +148,11 @@ def digest(found: Interpreter, names: set[str]) -> str:
     What an installer adds of its own (scripts, caches, its name) is left out, so that it is equal wherever the same
     wheels are installed.
     """
-    told: list[Any] = [found.version, found.abi]
+    entries: list[Any] = [found.version, found.abi]
     for name, each in installed_at(found.path):
         if name in names:
-            told.append([name, each.version, _contents(each.read_text("RECORD") or "")])
-    unique = sorted({json.dumps(entry) for entry in told})
+            entries.append([name, each.version, _contents(each.read_text("RECORD") or "")])
+    unique = sorted({json.dumps(entry) for entry in entries})
     return hashlib.sha256(json.dumps(unique).encode()).hexdigest()
 
 
@@ -179,8 +179,8 @@ def _packages(path: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _places(told: _Told) -> set[str]:
-    places = {*told.prefixes, *told.path, *told.libraries, os.path.dirname(os.path.realpath(told.executable))}
+def _places(facts: _Facts) -> set[str]:
+    places = {*facts.prefixes, *facts.path, *facts.libraries, os.path.dirname(os.path.realpath(facts.executable))}
     if any(place.startswith("/nix/store/") for place in places):
         places.add("/nix/store")
     return places

@@ -60,9 +60,11 @@ def beside(environment: environments.Environment, tree: Path, service: Service) 
     has = environment.interpreter
     others = locks.unmet([pin for pin in wanted.pins if pin.name in has.packages], has.packages)
     if others:
-        told = ", ".join(f"{pin.name} {pin.version} (the service has {has.packages[pin.name]})" for pin in others[:5])
+        differing = ", ".join(
+            f"{pin.name} {pin.version} (the service has {has.packages[pin.name]})" for pin in others[:5]
+        )
         raise errors.SourceError(
-            f"{name} would change what the service runs on: {told}",
+            f"{name} would change what the service runs on: {differing}",
             hint="compile it against the service's lock: `uv pip compile --constraint LOCK …`",
         )
     there = has.packages.keys() | {pin.name for pin in wanted.pins}
@@ -101,9 +103,9 @@ def _within(place: Path) -> dict[str, str]:
 def _install(has: Interpreter, wanted: Lock, place: Path) -> None:
     # A lock with hashes is whole: what it does not name is not installed.
     words = ["--require-hashes"] if wanted.hashed else ["--constraint", str(_held(has.packages, place))]
-    asked = place.with_name("wanted.txt")
-    asked.write_text(wanted.text())
-    building.install_into(has, place, *words, "--requirement", str(asked), what="what tests_lock pins")
+    requirements = place.with_name("wanted.txt")
+    requirements.write_text(wanted.text())
+    building.install_into(has, place, *words, "--requirement", str(requirements), what="what tests_lock pins")
 
 
 def _held(packages: Mapping[str, str], place: Path) -> Path:
@@ -119,9 +121,11 @@ def _equip(has: Interpreter, tools: list[str], place: Path) -> None:
     if not isinstance(fitting, str):
         building.copied(fitting, place)
         return
-    asked = [f"{tool}<={importlib.metadata.version(tool)}" for tool in tools]
+    requirements = [f"{tool}<={importlib.metadata.version(tool)}" for tool in tools]
     try:
-        building.install_into(has, place, "--constraint", str(_held(there, place)), *asked, what=" and ".join(tools))
+        building.install_into(
+            has, place, "--constraint", str(_held(there, place)), *requirements, what=" and ".join(tools)
+        )
     except errors.SourceError as exc:
         raise errors.SourceError(
             f"the tests need {' and '.join(tools)} beside what the service runs on, without a change to it: {fitting}; "

@@ -95,7 +95,7 @@ def _protocol(aiohttp: Any, tape: Tape) -> type[Any]:
             self.transport = _Nowhere()
             self._asked, self._call = request, call
 
-        def set_response_params(self, **told: Any) -> None:
+        def set_response_params(self, **parameters: Any) -> None:
             """There is nothing to parse."""
 
         def start_timeout(self) -> None:
@@ -157,8 +157,8 @@ def _reached(aiohttp: Any, call: dict[str, Any]) -> bool:
     return not call.get("error") or not issubclass(_kind(aiohttp, call["error"]), never)
 
 
-def _kind(aiohttp: Any, told: dict[str, str]) -> type[Exception]:
-    name = told["type"].rpartition(".")[2]
+def _kind(aiohttp: Any, failure: dict[str, str]) -> type[Exception]:
+    name = failure["type"].rpartition(".")[2]
     found = getattr(aiohttp.client_exceptions, name, None)
     if isinstance(found, type) and issubclass(found, (aiohttp.ClientError, asyncio.TimeoutError)):
         return found
@@ -168,9 +168,9 @@ def _kind(aiohttp: Any, told: dict[str, str]) -> type[Exception]:
     return other
 
 
-def _failure(aiohttp: Any, request: Any, told: dict[str, str]) -> Exception:
+def _failure(aiohttp: Any, request: Any, failure: dict[str, str]) -> Exception:
     """The recorded exception, of the class that the service caught."""
-    kind, message = _kind(aiohttp, told), told.get("message", "")
+    kind, message = _kind(aiohttp, failure), failure.get("message", "")
     if issubclass(kind, aiohttp.ClientResponseError):
         return kind(request.request_info, (), message=message)  # type: ignore[call-arg]  # as aiohttp's do
     if issubclass(kind, aiohttp.ClientConnectorCertificateError):

@@ -186,10 +186,10 @@ def _entry(message: dict[str, Any], payload: bytes) -> tuple[Any, Any]:
     fields = json.loads(payload)
     if message["text"]:
         return message["offset"], {name: _value(value) for name, value in fields.items()}
-    told = {
+    record = {
         name.encode(): value.encode() if isinstance(value, str) else _value(value) for name, value in fields.items()
     }
-    return str(message["offset"]).encode(), told
+    return str(message["offset"]).encode(), record
 
 
 def _value(value: Any) -> Any:

@@ -42,12 +42,12 @@ class Child:
         try:
             with os.fdopen(job_fd, "rb") as file:
                 job = json.load(file)
-            with os.fdopen(result_fd, "wb") as told:
+            with os.fdopen(result_fd, "wb") as results:
                 work = self._settle(number, job)
                 if "mirror" in job:
-                    self._mirror(job["mirror"], Stopwatches(job["timed"], self._config["tree"]), told)
+                    self._mirror(job["mirror"], Stopwatches(job["timed"], self._config["tree"]), results)
                 else:
-                    told.write(json.dumps(self._replay(job, work)).encode())
+                    results.write(json.dumps(self._replay(job, work)).encode())
             code = 0
         except BaseException:
             if os.environ.get("SHADOWLAB_DEBUG"):
@@ -84,12 +84,12 @@ class Child:
         seams.watch.on = False
         seams.logs.end()
         after = os.times_result(seams.real_times())
-        told = {
+        document = {
             **outcome.answer_of(answer, places),
             "failed": failed,
             "database": self._change(job),
             "outbound": seams.tape.log,
-            "logs": seams.logs.told(places),
+            "logs": seams.logs.rows(places),
             "unrecorded": seams.tape.unrecorded,
             "unused": seams.tape.unused(),
             "events": [[*key, times] for key, times in seams.watch.events.items()],
@@ -108,10 +108,10 @@ class Child:
             "substituted": swapped.times,
         }
         if job.get("again"):
-            told["again"] = self._again(job, work, places)
+            document["again"] = self._again(job, work, places)
         if job.get("rehearse"):
-            told["modules"] = sorted(set(sys.modules) - before)
-        return told
+            document["modules"] = sorted(set(sys.modules) - before)
+        return document
 
     def _again(self, job: dict[str, Any], work: str, places: outcome.Places) -> dict[str, Any]:
         """What a second delivery of the same message does, to the world that the first one left."""
@@ -134,14 +134,14 @@ class Child:
             "error": outcome.error_of(answer["error"], places), "outbound": seams.tape.log, "database": change,
         }  # fmt: skip
 
-    def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
+    def _mirror(self, requests: list[dict[str, Any]], watches: Stopwatches, results: BinaryIO) -> None:
         if not self._serves(requests[0]):
-            mirror(self._seams, self._plain, requests, watches, told)
+            mirror(self._seams, self._plain, requests, watches, results)
             return
         served = self._served(requests[0], VirtualLoop(self._seams.clock))
         self._seams.begin(requests[0])
         served.start()
-        mirror(self._seams, served.ask, requests, watches, told)
+        mirror(self._seams, served.ask, requests, watches, results)
         self._seams.watch.on = False
         served.stop()
 

@@ -54,14 +54,14 @@ class Database:
         for module in (_sqlite3, sqlite3, sqlite3.dbapi2):
             put(module, connect=connect, Connection=connection, Cursor=cursor)
 
-    def _place(self, asked: Any) -> Any:
+    def _place(self, database: Any) -> Any:
         """Where the recorded database lies, for a file that is not there; all else as it was asked for."""
-        if not self.anywhere or not isinstance(asked, (str, bytes, os.PathLike)):
-            return asked
-        name = os.fsdecode(asked)
+        if not self.anywhere or not isinstance(database, (str, bytes, os.PathLike)):
+            return database
+        name = os.fsdecode(database)
         path, _, query = name.removeprefix("file:").partition("?") if name.startswith("file:") else (name, "", "")
         if path in ("", ":memory:") or "mode=memory" in query or os.path.exists(path):
-            return asked
+            return database
         self._led[os.path.abspath(path)] = None
         if len(self._led) > 1:
             names = " and ".join(os.path.basename(each) for each in self._led)
@@ -130,13 +130,13 @@ def _compared(connection: sqlite3.Connection) -> dict[str, Any]:
     now = dict(connection.execute(query.format("main")).fetchall())
     then = dict(connection.execute(query.format("before")).fetchall())
     shape: dict[str, list[int]] = {}
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for table in sorted({*now, *then}):
         added, removed = _rows(connection, table, now, then)
         if added or removed or now.get(table) != then.get(table):
             shape[table.decode(errors="replace")] = [len(added), len(removed)]
-            told.update(repr((table, now.get(table), added, removed)).encode())
-    return {"shape": shape, "sha256": told.hexdigest() if shape else ""}
+            digest.update(repr((table, now.get(table), added, removed)).encode())
+    return {"shape": shape, "sha256": digest.hexdigest() if shape else ""}
 
 
 def _rows(connection: sqlite3.Connection, table: bytes, now: dict[bytes, Any], then: dict[bytes, Any]) -> Any:

@@ -51,10 +51,10 @@ def is_server(thing: Any) -> bool:
     return grpc is not None and isinstance(thing, (grpc.Server, grpc.aio.Server))
 
 
-def kind_of(app: Any, told: str | None) -> str:
+def kind_of(app: Any, declared: str | None) -> str:
     """`asgi`, `wsgi`, `grpc` or `function`, as told, else by the callable's shape."""
-    if told or is_server(app):
-        return told or "grpc"
+    if declared or is_server(app):
+        return declared or "grpc"
     called = app if inspect.isroutine(app) else getattr(app, "__call__", app)  # noqa: B004  # its signature is wanted
     if inspect.iscoroutinefunction(called):
         return "asgi"

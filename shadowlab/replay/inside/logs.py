@@ -39,7 +39,7 @@ class Logs:
         """The request has its answer: what is said afterwards is not part of it."""
         self._on = False
 
-    def told(self, places: Places) -> list[list[str]]:
+    def rows(self, places: Places) -> list[list[str]]:
         """`[level, logger, text, exception type]` of each, in order."""
         return [[level, name, places.text(text)[:_LONGEST], raised] for level, name, text, raised in self._records]
 

@@ -18,18 +18,18 @@ from .stopwatch import Stopwatches
 Ask = Callable[[dict[str, Any], bytes], Answer]
 
 
-def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], watches: Stopwatches, told: BinaryIO) -> None:
+def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], watches: Stopwatches, results: BinaryIO) -> None:
     """Ask once per request and tell one JSON line each: status, error, real latency, calls, digest of the body."""
     # Collections would hit arbitrary requests; between two they hit none.
     gc.disable()
     names = Names()
     seams.watch.on = seams.watch.deny = True
     for number, request in enumerate(requests):
-        asked, body = _today(names, request)
+        sent, body = _today(names, request)
         watches.clear()
         seams.begin(request)
         started = REAL_PERF_NS()
-        answer = ask(asked, body)
+        answer = ask(sent, body)
         took_ns = REAL_PERF_NS() - started
         line = {
             "status": answer["status"],
@@ -37,37 +37,37 @@ def mirror(seams: Seams, ask: Ask, requests: list[dict[str, Any]], watches: Stop
             "latency_ms": took_ns / 1e6,
             "body": hashlib.sha256(answer["body"]).hexdigest(),
             "unrecorded": len(seams.tape.unrecorded),
-            "timed": watches.told(),
+            "timed": watches.readings(),
         }
         names.learn(bytes.fromhex(request["answer"]), answer["body"])
         del answer
-        told.write(json.dumps(line).encode() + b"\n")
+        results.write(json.dumps(line).encode() + b"\n")
         if number % 50 == 49:
             gc.collect(0)
-    told.flush()
+    results.flush()
 
 
 def _today(names: Names, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The request and its body with today's ids, its tape as well."""
-    body, asked = bytes.fromhex(request["body"]), request["request"]
+    body, sent = bytes.fromhex(request["body"]), request["request"]
     if not names.known:
-        return asked, body
+        return sent, body
     for call in request["outbound"]:
         call["url"] = names.put(call["url"])
     try:
         body = names.put(body.decode()).encode()
     except UnicodeDecodeError:
-        return asked, body
-    headers, pieces = asked["headers"], asked["pieces"]
+        return sent, body
+    headers, pieces = sent["headers"], sent["pieces"]
     if len(body) != len(request["body"]) // 2:
         pieces = ()
-    if not asked["unread"]:
+    if not sent["unread"]:
         length = str(len(body))
         headers = [[name, length if name.lower() == "content-length" else value] for name, value in headers]
     return {
-        **asked,
+        **sent,
         "pieces": pieces,
-        "path": names.put(asked["path"]),
-        "query": names.put(asked["query"]),
+        "path": names.put(sent["path"]),
+        "query": names.put(sent["query"]),
         "headers": headers,
     }, body

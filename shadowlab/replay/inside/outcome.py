@@ -38,14 +38,14 @@ def error_of(exc: BaseException | None, places: Places) -> dict[str, Any] | None
     """An exception as `type, message, frames`, with what it was raised from in `causes`."""
     if exc is None:
         return None
-    told = _one(exc, places)
+    error = _one(exc, places)
     causes: list[dict[str, Any]] = []
     seen, cause = {id(exc)}, _cause(exc)
     while cause is not None and id(cause) not in seen and len(causes) < 10:
         causes.append(_one(cause, places))
         seen.add(id(cause))
         cause = _cause(cause)
-    return {**told, "causes": causes}
+    return {**error, "causes": causes}
 
 
 def answer_of(answer: dict[str, Any], places: Places) -> dict[str, Any]:

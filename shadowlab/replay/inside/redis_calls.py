@@ -75,9 +75,9 @@ class Commands:
 
     def call(self, client: Any, args: tuple[Any, ...]) -> dict[str, Any]:
         """What the tape has for a command; raises redis-py's ConnectionError with the nearest ones."""
-        body = values.asked(args[1:])
+        body = values.encoded(args[1:])
         call = self._tape.answer(
-            str(args[0]).upper(), _address(client), body, fits=lambda told: values.same_key(told, body)
+            str(args[0]).upper(), _address(client), body, fits=lambda recorded: values.same_key(recorded, body)
         )
         if call is None:
             raise self._errors.ConnectionError(f"shadowlab: {self._tape.unrecorded[-1]}")
@@ -105,9 +105,9 @@ class Commands:
 
 def _address(client: Any) -> str:
     """`redis://host:port/database`, as the recorder writes it."""
-    told = client.connection_pool.connection_kwargs
-    host = told.get("host") or told.get("path") or "localhost"
-    return f"redis://{f'[{host}]' if ':' in host else host}:{told.get('port', 6379)}/{told.get('db') or 0}"
+    settings = client.connection_pool.connection_kwargs
+    host = settings.get("host") or settings.get("path") or "localhost"
+    return f"redis://{f'[{host}]' if ':' in host else host}:{settings.get('port', 6379)}/{settings.get('db') or 0}"
 
 
 def _queued(pipeline: Any) -> list[list[Any]]:

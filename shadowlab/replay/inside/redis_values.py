@@ -15,7 +15,7 @@ _KINDS: dict[str, Callable[[list[Any]], Any]] = {"list": list, "tuple": tuple, "
 _CUT = "redacted"
 
 
-def asked(arguments: Sequence[Any]) -> bytes:
+def encoded(arguments: Sequence[Any]) -> bytes:
     """The arguments of a command, or the commands of a pipeline, byte for byte as the recorder writes them."""
     value = _plain(list(arguments))
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -24,9 +24,9 @@ def asked(arguments: Sequence[Any]) -> bytes:
 def same_key(call: dict[str, Any], body: bytes) -> bool:
     """Whether a recorded command is about the same key, a pipeline about the same commands and keys."""
     try:
-        told = call["request_body"]
-        told = json.loads(told) if call["request_body_encoding"] == "utf-8" else told
-        return _key(told) == _key(json.loads(body)) or _CUT in json.dumps(_key(told))
+        recorded = call["request_body"]
+        recorded = json.loads(recorded) if call["request_body_encoding"] == "utf-8" else recorded
+        return _key(recorded) == _key(json.loads(body)) or _CUT in json.dumps(_key(recorded))
     except (KeyError, TypeError, ValueError, RecursionError):
         return False
 

@@ -45,12 +45,12 @@ def http_status(code: int) -> int:
 def ended(call: dict[str, Any], body: bytes) -> Ended:
     """What a recorded call came to; one that had not ended when the request had was taken back."""
     headers = [(str(name), str(value)) for name, value in call.get("headers", ())]
-    told = dict(headers)
-    code = told.get("grpc-status", "")
+    trailers = dict(headers)
+    code = trailers.get("grpc-status", "")
     number = _CODES.get(code, UNKNOWN) if code else UNAVAILABLE if call.get("error") else CANCELLED
     if not code and call.get("status") is not None:
         number = 0
-    details = told.get("grpc-message") or (call.get("error") or {}).get("message", "")
+    details = trailers.get("grpc-message") or (call.get("error") or {}).get("message", "")
     return Ended(number, details if number else "", metadata(headers), body)
 
 
@@ -65,8 +65,8 @@ def metadata(headers: Iterable[tuple[str, str]]) -> tuple[Pair, ...]:
 
 def headers(code: int, details: str, trailing: Iterable[Any]) -> list[tuple[str, str]]:
     """The status and the metadata after it, as a recording holds them."""
-    told = [("grpc-status", str(code))] + ([("grpc-message", details)] if details else [])
-    return [*told, *((pair[0], _text(pair[1])) for pair in trailing or ())]
+    pairs = [("grpc-status", str(code))] + ([("grpc-message", details)] if details else [])
+    return [*pairs, *((pair[0], _text(pair[1])) for pair in trailing or ())]
 
 
 def _bytes(value: str) -> bytes:

@@ -64,8 +64,8 @@ class Calls:
 
     def one(self, call: Any, request: Any, *, stream: bool = False) -> Done:
         sent = request if stream else self._serialize(request, call._request_serializer)
-        end, told = answered(self._tape, rpc.url(call._channel.target(), call._method), sent or b"")
-        self._advance(elapsed_ns(told))
+        end, recorded = answered(self._tape, rpc.url(call._channel.target(), call._method), sent or b"")
+        self._advance(elapsed_ns(recorded))
         made = None if end.code else self._deserialize(end.body, call._response_deserializer)
         if not end.code and (sent is None or made is None):
             what = "serializing request" if sent is None else "deserializing response"
@@ -155,7 +155,7 @@ class _Channel:
     def get_registered_call_handle(self, method: Any) -> int:
         return 0
 
-    def close(self, *told: Any) -> None:
+    def close(self, *ignored: Any) -> None:
         """Nothing is open."""
 
     close_on_fork = cancel_calls_on_fork = close
@@ -169,7 +169,7 @@ class _AioChannel:
         self._tape = tape
         self._closed = False
 
-    def call(self, method: bytes, *told: Any) -> _AioCall:
+    def call(self, method: bytes, *ignored: Any) -> _AioCall:
         return _AioCall(self._tape, rpc.url(self.target, method))
 
     def check_connectivity_state(self, try_to_connect: bool) -> int:
@@ -222,19 +222,19 @@ class _AioCall:
         self._ended = asyncio.Event()
 
     async def unary_unary(self, sent: bytes, metadata: Any, context: Any) -> bytes | None:
-        end, told = answered(self._tape, self._url, sent)
-        await self._tape.come(told)
+        end, call = answered(self._tape, self._url, sent)
+        await self._tape.come(call)
         self._end(end)
         return None if end.code else end.body
 
-    async def initiate_unary_stream(self, *told: Any) -> None:
+    async def initiate_unary_stream(self, *ignored: Any) -> None:
         """No stream was recorded."""
         self._end(answered(self._tape, self._url, b"")[0])
 
-    async def stream_unary(self, *told: Any) -> None:
+    async def stream_unary(self, *ignored: Any) -> None:
         await self.initiate_unary_stream()
 
-    async def initiate_stream_stream(self, *told: Any) -> None:
+    async def initiate_stream_stream(self, *ignored: Any) -> None:
         await self.initiate_unary_stream()
 
     async def receive_serialized_message(self) -> Any:

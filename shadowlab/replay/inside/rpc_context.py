@@ -74,8 +74,8 @@ class Context:
 
     def set_code(self, code: Any) -> None:
         self._code = code
-        told = getattr(code, "value", code)
-        self.number = int(told[0] if isinstance(told, tuple) else told)
+        value = getattr(code, "value", code)
+        self.number = int(value[0] if isinstance(value, tuple) else value)
 
     def code(self) -> Any:
         return self._code

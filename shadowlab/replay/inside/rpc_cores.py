@@ -36,10 +36,10 @@ def is_async(server: Any) -> bool:
 class _Core:
     """In the place of a server's core, and of its queue."""
 
-    def __init__(self, *told: Any) -> None:
+    def __init__(self, *ignored: Any) -> None:
         pass
 
-    def add_http2_port(self, address: bytes, *told: Any) -> int:
+    def add_http2_port(self, address: bytes, *ignored: Any) -> int:
         return _port(address)
 
     def register_method(self, name: Any) -> None:
@@ -51,7 +51,7 @@ class _Core:
 class _AioCore:
     """The same for asyncio; it keeps what it is given."""
 
-    def __init__(self, loop: Any, pool: Any, services: Any, interceptors: Any, *told: Any) -> None:
+    def __init__(self, loop: Any, pool: Any, services: Any, interceptors: Any, *ignored: Any) -> None:
         self.services = list(services or ())
         self.interceptors = list(interceptors or ())
         self.named: dict[Any, Any] = {}
@@ -82,8 +82,8 @@ class _AioCore:
 
 
 def _port(address: bytes) -> int:
-    told = address.rpartition(b":")[2]
-    return int(told) or 50051 if told.isdigit() else 50051
+    port = address.rpartition(b":")[2]
+    return int(port) or 50051 if port.isdigit() else 50051
 
 
 def _remembering(init: Any) -> Any:

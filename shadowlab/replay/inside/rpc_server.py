@@ -35,10 +35,10 @@ class Rpc:
     async def _found(self) -> Any:
         if is_server(self._app):
             return self._app
-        told = self._app()
-        told = await told if inspect.isawaitable(told) else told
-        if is_server(told):
-            return told
+        app = self._app()
+        app = await app if inspect.isawaitable(app) else app
+        if is_server(app):
+            return app
         if not made:
             raise LookupError("entrypoint: it is no gRPC server, and calling it made none")
         return made[-1]
@@ -64,10 +64,10 @@ class Rpc:
             return pipeline.execute(functools.partial(_looked_up, named, services), details)
         core = self._server._server
 
-        async def after(number: int, told: Any) -> Any:
+        async def after(number: int, call: Any) -> Any:
             if number == len(core.interceptors):
-                return _looked_up(core.named, core.services, told)
-            return await core.interceptors[number].intercept_service(lambda told: after(number + 1, told), told)
+                return _looked_up(core.named, core.services, call)
+            return await core.interceptors[number].intercept_service(lambda call: after(number + 1, call), call)
 
         return await after(0, details)
 

@@ -26,9 +26,9 @@ _SHAPES = {
 class Stopwatch:
     """One function's calls during one request. A call inside of a call of the same function is part of the outer."""
 
-    def __init__(self, told: dict[str, str], tree: str) -> None:
-        self.file = os.path.join(tree, told["file"])
-        self.function = told["function"]
+    def __init__(self, target: dict[str, str], tree: str) -> None:
+        self.file = os.path.join(tree, target["file"])
+        self.function = target["function"]
         self.clear()
 
     def clear(self) -> None:
@@ -88,8 +88,8 @@ class Stopwatch:
 class Stopwatches:
     """All that were asked for; looks for their functions again whenever something more was imported."""
 
-    def __init__(self, told: list[dict[str, str]], tree: str) -> None:
-        self._all = [Stopwatch(each, tree) for each in told]
+    def __init__(self, targets: list[dict[str, str]], tree: str) -> None:
+        self._all = [Stopwatch(each, tree) for each in targets]
         self._modules = 0
 
     def clear(self) -> None:
@@ -100,7 +100,7 @@ class Stopwatches:
         for each in self._all:
             each.clear()
 
-    def told(self) -> list[tuple[int, int, int]]:
+    def readings(self) -> list[tuple[int, int, int]]:
         """Calls that came back, calls that raised, real nanoseconds of the former, of each function."""
         return [(each.calls, each.raised, each.spent_ns) for each in self._all]
 

@@ -72,8 +72,8 @@ class Tape:
         loose = [i for i in same if not _particular(self._calls[i])]
         entry = {"method": method.upper(), "url": url, "body_sha256": digest, "body_same": bool(exact)}
         if not same:
-            told = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url, fits)}"
-            self.unrecorded.append(told)
+            line = f"nothing was recorded for {method.upper()} {bare(url)}; nearest: {self._nearest(method, url, fits)}"
+            self.unrecorded.append(line)
             self.log.append({**entry, "status": None, "unrecorded": True})
             return None
         at = (exact or loose or same)[0]
@@ -121,20 +121,20 @@ def _alike(call: dict[str, Any], body: bytes) -> bool:
     """Whether a stub asks for this body as JSON, however it is written."""
     if call.get("request_body_sha256") or call.get("request_body") is None:
         return False
-    told, encoding = call["request_body"], call["request_body_encoding"]
+    recorded, encoding = call["request_body"], call["request_body_encoding"]
     try:
-        return _holds(json.loads(body), json.loads(told) if encoding == "utf-8" else told)
+        return _holds(json.loads(body), json.loads(recorded) if encoding == "utf-8" else recorded)
     except (ValueError, RecursionError):
         return False
 
 
-def _holds(given: Any, asked: Any) -> bool:
+def _holds(actual: Any, expected: Any) -> bool:
     """Whether JSON is what was asked for; an object may hold more, as where extra elements are ignored."""
-    if isinstance(given, dict) and isinstance(asked, dict):
-        return all(key in given and _holds(given[key], value) for key, value in asked.items())
-    if isinstance(given, list) and isinstance(asked, list):
-        return len(given) == len(asked) and all(map(_holds, given, asked))
-    return bool(given == asked)
+    if isinstance(actual, dict) and isinstance(expected, dict):
+        return all(key in actual and _holds(actual[key], value) for key, value in expected.items())
+    if isinstance(actual, list) and isinstance(expected, list):
+        return len(actual) == len(expected) and all(map(_holds, actual, expected))
+    return bool(actual == expected)
 
 
 def _particular(call: dict[str, Any]) -> bool:
@@ -203,7 +203,9 @@ def elapsed_ns(call: dict[str, Any]) -> int:
     return int(call.get("elapsed_ms", 0.0) * 1e6)
 
 
-def error_kind(module: Any, told: dict[str, str], base: type[Exception], fallback: type[Exception]) -> type[Exception]:
+def error_kind(
+    module: Any, failure: dict[str, str], base: type[Exception], fallback: type[Exception]
+) -> type[Exception]:
     """The client's own exception of the recorded name."""
-    found = getattr(module, told["type"].rpartition(".")[2], None)
+    found = getattr(module, failure["type"].rpartition(".")[2], None)
     return found if isinstance(found, type) and issubclass(found, base) else fallback

@@ -30,10 +30,10 @@ class Tool:
             os.dup2(result_fd, _OUTCOME)
             os.closerange(_OUTCOME + 1, os.sysconf("SC_OPEN_MAX"))
             work = settle(self._config, number, job)
-            told = os.path.join(work, "recording.json")
-            with open(told, "w", encoding="utf-8") as file:
+            place = os.path.join(work, "recording.json")
+            with open(place, "w", encoding="utf-8") as file:
                 json.dump(job["recording"], file)
-            command, environment = self._config["tool"], {**os.environ, **self._told(job, work, told)}
+            command, environment = self._config["tool"], {**os.environ, **self._variables(job, work, place)}
             if self._config["guard"]:
                 guard.confine_child(work, job.get("snapshot"), self._config["limits"], runs=True)
             os.execve(command[0], command, environment)
@@ -45,8 +45,8 @@ class Tool:
         finally:
             os._exit(1)
 
-    def _told(self, job: dict[str, Any], work: str, recording: str) -> dict[str, str]:
-        told = {
+    def _variables(self, job: dict[str, Any], work: str, recording: str) -> dict[str, str]:
+        variables = {
             "SHADOWLAB_RECORDING": recording,
             "SHADOWLAB_TREE": self._config["tree"],
             "SHADOWLAB_WORK": work,
@@ -56,4 +56,4 @@ class Tool:
             "SHADOWLAB_SEED": str(job["seed"]),
             "SHADOWLAB_PERTURBED": str(int(self._config["perturbed"])),
         }
-        return {**told, "SHADOWLAB_DATABASE": os.path.join(work, NAME)} if job.get("snapshot") else told
+        return {**variables, "SHADOWLAB_DATABASE": os.path.join(work, NAME)} if job.get("snapshot") else variables

@@ -21,9 +21,9 @@ class Ear:
         for signal in _signals():
             signal.disconnect(self._heard)
 
-    def _heard(self, sender: Any, **told: Any) -> None:
+    def _heard(self, sender: Any, **details: Any) -> None:
         # Flask tells the exception; Django tells the request, while the exception is the one at hand.
-        error = told.get("exception") or sys.exc_info()[1]
+        error = details.get("exception") or sys.exc_info()[1]
         self.error = error if isinstance(error, Exception) else self.error
 
 

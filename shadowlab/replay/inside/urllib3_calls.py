@@ -25,7 +25,7 @@ def install(urllib3: Any, tape: Tape, advance: Callable[[int], None]) -> None:
 
     def make_request(
         pool: Any, conn: Any, method: str, url: str, body: Any = None, headers: Any = None, retries: Any = None,
-        *args: Any, response_conn: Any = None, preload_content: bool = True, **told: Any,
+        *args: Any, response_conn: Any = None, preload_content: bool = True, **options: Any,
     ) -> Any:  # fmt: skip
         call = tape.answer(method, _address(pool, url), _sent(body))
         if call is None:
@@ -65,9 +65,9 @@ def _sent(body: Any) -> bytes:
     return bytes(body) if isinstance(body, (bytes, bytearray, memoryview)) else b""
 
 
-def _failure(errors: Any, pool: Any, conn: Any, url: str, told: dict[str, str]) -> Exception:
+def _failure(errors: Any, pool: Any, conn: Any, url: str, failure: dict[str, str]) -> Exception:
     """The recorded exception: what urllib3 makes of it is up to urllib3."""
-    kind, message = _kind(errors, told["type"]), told.get("message", "")
+    kind, message = _kind(errors, failure["type"]), failure.get("message", "")
     numbered = _NUMBERED.fullmatch(message)
     if issubclass(kind, OSError) and numbered:
         return kind(int(numbered[1]), numbered[2])

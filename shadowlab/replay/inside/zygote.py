@@ -89,8 +89,8 @@ def _serve_forked(work: str, seams: Seams) -> None:
         os.setsid()
         guard.die_with_parent()
         os.chdir(work)
-        told = os.open(os.path.join(work, "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(told, 2)
+        stderr = os.open(os.path.join(work, "stderr"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.dup2(stderr, 2)
         control, config = _met(os.path.join(work, "control"))
         _Zygote(control, config, seams).serve()
         code = 0

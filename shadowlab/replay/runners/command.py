@@ -36,12 +36,12 @@ class Command:
                 hint="make it executable and name it with its path in the tree; docs/runners.md says what it does",
             )
         program = Path(found).resolve()
-        told = hashlib.sha256(program.read_bytes()).hexdigest()
+        digest = hashlib.sha256(program.read_bytes()).hexdigest()
         allowed = tuple(place for place in os.environ.get(READS, "").split(":") if place)
         return Tool(
             command=(str(program), *words[1:]),
             tree=tree,
-            environment=Environment(interpreter=interpreters.here(), digest=told, how=f"the runner `{self._line}`",
+            environment=Environment(interpreter=interpreters.here(), digest=digest, how=f"the runner `{self._line}`",
                                     packages={}, runtime=f"runner {words[0]}"),
             readable=(str(program), *_PROGRAMS, *allowed),
         )  # fmt: skip

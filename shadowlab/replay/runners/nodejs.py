@@ -31,7 +31,7 @@ class Node:
         program, version = _node()
         place = folder / "tree"
         shutil.copytree(tree, place, symlinks=True, ignore=shutil.ignore_patterns("node_modules"))
-        told: list[Any] = [version, *(file.read_text() for file in sorted(HARNESS.glob("*.js")))]
+        parts: list[Any] = [version, *(file.read_text() for file in sorted(HARNESS.glob("*.js")))]
         packages, how = dict[str, str](), "no lock is named"
         modules: tuple[str, ...] = ()
         if service.lock:
@@ -40,12 +40,12 @@ class Node:
             # Node looks for packages in the folders above a module.
             (folder / "node_modules").symlink_to(kept / "node_modules")
             packages, modules, how = _packages(lock), (str(kept),), f"{len(_packages(lock))} packages of {service.lock}"
-            told.append(_text(lock))
+            parts.append(_text(lock))
         return Tool(
             command=(program, *_OPTIONS, str(HARNESS / "harness.js")),
             tree=place,
             environment=Environment(
-                interpreter=interpreters.here(), digest=hashlib.sha256(json.dumps(told).encode()).hexdigest(), how=how,
+                interpreter=interpreters.here(), digest=hashlib.sha256(json.dumps(parts).encode()).hexdigest(), how=how,
                 packages=packages, runtime=f"Node.js {version}", variables={"UV_THREADPOOL_SIZE": "1"},
             ),
             readable=(program, str(folder), str(HARNESS), *modules),
@@ -59,10 +59,10 @@ def _node() -> tuple[str, str]:
         raise errors.SourceError(
             "the service runs on Node.js, and no node is installed", hint="install Node.js 18 or newer (Debian: nodejs)"
         )
-    told = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.strip().removeprefix("v")
-    if not told.split(".")[0].isdigit() or int(told.split(".")[0]) < _OLDEST:
-        raise errors.SourceError(f"node is version {told or 'unknown'}", hint=f"{_OLDEST} is the oldest that serves")
-    return os.path.realpath(found), told
+    version = subprocess.run([found, "--version"], capture_output=True, text=True).stdout.strip().removeprefix("v")
+    if not version.split(".")[0].isdigit() or int(version.split(".")[0]) < _OLDEST:
+        raise errors.SourceError(f"node is version {version or 'unknown'}", hint=f"{_OLDEST} is the oldest that serves")
+    return os.path.realpath(found), version
 
 
 def _lock(tree: Path, name: str) -> dict[str, Any]:
@@ -105,11 +105,11 @@ def _install(lock: dict[str, Any], place: Path) -> None:
     (place / "package.json").write_text(json.dumps({"name": "service", "version": "0.0.0", **root}))
     words = [npm, "ci", "--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--loglevel=error"]
     with tempfile.TemporaryDirectory(prefix="shadowlab-npm-") as home:
-        told = Path(home, "told")
+        log = Path(home, "npm.log")
         try:
-            with told.open("wb") as file:
+            with log.open("wb") as file:
                 done = subprocess.run(words, cwd=place, stdout=file, stderr=file, timeout=_INSTALL_S)
-            failed = told.read_text(errors="replace").strip() or "npm said nothing" if done.returncode else ""
+            failed = log.read_text(errors="replace").strip() or "npm said nothing" if done.returncode else ""
         except (OSError, subprocess.TimeoutExpired) as exc:
             failed = str(exc)
     if failed:

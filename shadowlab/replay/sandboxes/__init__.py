@@ -52,7 +52,7 @@ class Box(Protocol):
     def kill(self) -> None:
         """End it and all that it started; returns when nothing is left."""
 
-    def told(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of what it wrote on standard error, for a message when it died."""
 
 
@@ -103,28 +103,28 @@ def is_device(place: str) -> bool:
 
 def held_within(held: Mapping[str, Any]) -> tuple[str, ...]:
     """What the guard inside holds, in words; what it could not hold is said as well."""
-    said = []
+    lines = []
     version = held.get("landlock") or 0
-    said.append(
+    lines.append(
         f"files: own folder writable, code readable (Landlock ABI {version})"
         if version and held.get("host_files")
         else "files: NOT held, this kernel has no Landlock"
     )
     sockets = "none but the replay's own PostgreSQL" if held.get("door") else "no socket can be made"
-    said.append(f"network: {sockets}" if held.get("network") else "network: NOT held by the kernel")
-    said.append(
+    lines.append(f"network: {sockets}" if held.get("network") else "network: NOT held by the kernel")
+    lines.append(
         "calls: seccomp filter, refusals are errors" if held.get("seccomp") else "calls: NOT held, no seccomp filter"
     )
-    said.append("signals: own process only" if version >= 6 or held.get("seccomp") else "signals: NOT held")
+    lines.append("signals: own process only" if version >= 6 or held.get("seccomp") else "signals: NOT held")
     if held.get("processes"):
-        said.append(f"processes: none in a replay, {held['processes']} in the fork server")
+        lines.append(f"processes: none in a replay, {held['processes']} in the fork server")
     else:
-        said.append(
+        lines.append(
             f"processes: {'none in a replay' if held.get('seccomp') else 'NOT held'}, not counted in the server"
         )
-    said.append(f"memory: {held.get('memory', 0) >> 20} MiB of {held.get('memory_of', 'addresses')}")
-    said.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file, {held.get('disk', 0) >> 20} MiB in all")
-    said.append(f"processor: {held.get('cpu_s', 0)} s a replay")
+    lines.append(f"memory: {held.get('memory', 0) >> 20} MiB of {held.get('memory_of', 'addresses')}")
+    lines.append(f"disk: {held.get('file_size', 0) >> 20} MiB a file, {held.get('disk', 0) >> 20} MiB in all")
+    lines.append(f"processor: {held.get('cpu_s', 0)} s a replay")
     if held.get("user"):
-        said.append(f"user: {held['user']}, who owns nothing")
-    return tuple(said)
+        lines.append(f"user: {held['user']}, who owns nothing")
+    return tuple(lines)

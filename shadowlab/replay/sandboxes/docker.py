@@ -52,7 +52,7 @@ class _Box:
         """Remove the container with all that runs in it."""
         containers.remove(self._container)
 
-    def told(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of its standard error."""
         with contextlib.suppress(*containers.troubles()):
             return self._container.logs(stdout=False, stderr=True, tail=40)[-2000:].decode(errors="replace").strip()
@@ -75,14 +75,14 @@ class Docker:
             client.ping()
         except Exception as exc:  # docker-py leaks what its transport raises: whatever it is, no engine answers
             raise errors.SandboxError(
-                f"no container engine answers: {containers.said(exc)}",
+                f"no container engine answers: {containers.reason(exc)}",
                 hint="start one and set DOCKER_HOST, or use --sandbox embedded, which needs none",
             ) from exc
         try:
             image = launch.image or _image(client)
             return _Box(containers.start(client, image, launch.command, **_options(launch)))
         except containers.troubles() as exc:
-            raise errors.SandboxError(f"the engine would not run the container: {containers.said(exc)}") from exc
+            raise errors.SandboxError(f"the engine would not run the container: {containers.reason(exc)}") from exc
 
     def enforced(self, held: Mapping[str, Any]) -> tuple[str, ...]:
         """The container's walls, then what the guard inside holds."""

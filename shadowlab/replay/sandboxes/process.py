@@ -45,7 +45,7 @@ class Process:
         self._process.wait()
         self._errors.close()
 
-    def told(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of its standard error."""
         if self._errors.closed:
             return ""

@@ -50,7 +50,9 @@ class Shared:
             try:
                 self._control = listener.accept()[0]
             except TimeoutError as exc:
-                raise errors.SandboxError(f"the fork server did not start: {self.process.told()[-500:]}") from exc
+                raise errors.SandboxError(
+                    f"the fork server did not start: {self.process.stderr_tail()[-500:]}"
+                ) from exc
             finally:
                 place.unlink()
 
@@ -100,7 +102,7 @@ class Forked:
         os.close(self._server)
         self._server = None
 
-    def told(self) -> str:
+    def stderr_tail(self) -> str:
         """The end of its standard error."""
         with contextlib.suppress(OSError):
             return self._errors.read_text(errors="replace")[-2000:].strip()

@@ -79,7 +79,7 @@ def outbound(answer: Answer, seq: int, client: str) -> dict[str, Any]:
     """An answer as an entry of a recording's `outbound`; its body unpacked."""
     content = unpacked(answer.body, answer.headers)
     body, encoding = encoded(content)
-    asked, asked_encoding = encoded(answer.request_body or b"")
+    request_body, request_encoding = encoded(answer.request_body or b"")
     exact = answer.request_body is not None and not answer.alike
     return {
         "seq": seq,
@@ -87,8 +87,8 @@ def outbound(answer: Answer, seq: int, client: str) -> dict[str, Any]:
         "method": answer.method.upper(),
         "url": answer.url,
         "request_headers": [list(pair) for pair in answer.request_headers],
-        "request_body": asked,
-        "request_body_encoding": asked_encoding,
+        "request_body": request_body,
+        "request_body_encoding": request_encoding,
         "request_body_sha256": hashlib.sha256(answer.request_body or b"").hexdigest() if exact else None,
         "status": answer.status,
         "headers": [[name, value] for name, value in answer.headers if name.lower() not in _TRANSFER],
@@ -103,8 +103,8 @@ def outbound(answer: Answer, seq: int, client: str) -> dict[str, Any]:
 
 def unpacked(content: bytes, headers: Pairs) -> bytes:
     """A body without its content encoding; raises `RecordingError` for one that cannot be undone."""
-    told = ",".join(value for name, value in headers if name.lower() == "content-encoding").lower()
-    for coding in reversed([part.strip() for part in told.split(",") if part.strip()]):
+    codings = ",".join(value for name, value in headers if name.lower() == "content-encoding").lower()
+    for coding in reversed([part.strip() for part in codings.split(",") if part.strip()]):
         if coding in ("gzip", "x-gzip", "deflate"):
             content = _inflated(content, coding)
         elif coding != "identity" and content:
@@ -118,12 +118,12 @@ def _inflated(content: bytes, coding: str) -> bytes:
     for window in (47, -15):  # gzip or zlib by their heads, else bare deflate, as some servers send it
         unpacker = zlib.decompressobj(window)
         try:
-            told = unpacker.decompress(content, LARGEST_BODY + 1)
+            plain = unpacker.decompress(content, LARGEST_BODY + 1)
         except zlib.error:
             continue
-        if len(told) > LARGEST_BODY:
+        if len(plain) > LARGEST_BODY:
             raise errors.RecordingError(f"a body unpacks to more than {LARGEST_BODY >> 20} MiB")
-        return told
+        return plain
     return content
 
 

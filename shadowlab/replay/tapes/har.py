@@ -25,15 +25,15 @@ class Har:
         for number, entry in enumerate(sheet.document["log"]["entries"], 1):
             request, response = entry["request"], entry["response"]
             status = int(response.get("status") or 0)
-            told = response.get("content") or {}
-            if status and told.get("text") is None and int(told.get("size") or 0) > 0:
+            body = response.get("content") or {}
+            if status and body.get("text") is None and int(body.get("size") or 0) > 0:
                 notes.append(f"{sheet.name}: entry {number} was saved without its body")
             yield Answer(
                 method=str(request["method"]),
                 url=str(request["url"]).partition("#")[0],
                 status=status or None,
                 headers=tuple((k, v) for k, v in pairs(response.get("headers")) if not k.startswith(":")),
-                body=_body(told),
+                body=_body(body),
                 request_headers=tuple((k, v) for k, v in pairs(request.get("headers")) if not k.startswith(":")),
                 request_body=_posted(request.get("postData")),
                 elapsed_ms=max(float(entry.get("time") or 0.0), 0.0),
@@ -41,18 +41,18 @@ class Har:
             )
 
 
-def _body(told: dict[str, Any]) -> bytes:
-    text = told.get("text")
-    if text is None or told.get("encoding") != "base64":
+def _body(entry: dict[str, Any]) -> bytes:
+    text = entry.get("text")
+    if text is None or entry.get("encoding") != "base64":
         return content(text)
     if str(text).startswith("["):  # Polly.js writes a packed body as a list of pieces
         return b"".join(from_base64(piece) for piece in json.loads(text))
     return from_base64(text)
 
 
-def _posted(told: dict[str, Any] | None) -> bytes | None:
-    if not told:
+def _posted(posted: dict[str, Any] | None) -> bytes | None:
+    if not posted:
         return b""
-    if told.get("text") is None and told.get("params"):
-        return urlencode([(p.get("name", ""), p.get("value", "")) for p in told["params"]]).encode()
-    return content(told.get("text"))
+    if posted.get("text") is None and posted.get("params"):
+        return urlencode([(p.get("name", ""), p.get("value", "")) for p in posted["params"]]).encode()
+    return content(posted.get("text"))

@@ -19,8 +19,8 @@ class Hoverfly:
 
     def recognises(self, sheet: Sheet) -> bool:
         """By `data.pairs` and the schema's version."""
-        told = sheet.document if isinstance(sheet.document, dict) else {}
-        data, meta = told.get("data"), told.get("meta")
+        document = sheet.document if isinstance(sheet.document, dict) else {}
+        data, meta = document.get("data"), document.get("meta")
         return isinstance(data, dict) and isinstance(data.get("pairs"), list) and isinstance(meta, dict)
 
     def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
@@ -52,8 +52,8 @@ class Hoverfly:
 
 
 def _matchers(request: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    told = request.get(name) or []
-    return told if isinstance(told, list) else [told]
+    matchers = request.get(name) or []
+    return matchers if isinstance(matchers, list) else [matchers]
 
 
 def _method(matchers: list[dict[str, Any]]) -> str:
@@ -65,7 +65,9 @@ def _where(request: dict[str, Any]) -> tuple[str, str | None]:
     host = _fits(_matchers(request, "destination"), "[^/?#]*")
     path = _fits(_matchers(request, "path"), _ALL)
     query = request.get("query") or {}
-    asks = "".join(rf"(?=[^#]*[?&]{re.escape(name)}={_fits(told, '[^&]*')}(?:&|$))" for name, told in query.items())
+    asks = "".join(
+        rf"(?=[^#]*[?&]{re.escape(name)}={_fits(matchers, '[^&]*')}(?:&|$))" for name, matchers in query.items()
+    )
     words = [str(m["value"]) for name in ("destination", "path") for m in _matchers(request, name)[:1]]
     return "".join(words) or "any URL", sure(rf"{scheme}://{asks}{host}{path}" + (r"\?.*" if query else ""))
 

@@ -39,10 +39,12 @@ class Mountebank:
 
 
 def _imposters(document: Any) -> list[dict[str, Any]]:
-    told = document.get("imposters") if isinstance(document, dict) and "imposters" in document else [document]
-    if not isinstance(told, list) or not all(isinstance(i, dict) and "protocol" in i and "stubs" in i for i in told):
+    imposters = document.get("imposters") if isinstance(document, dict) and "imposters" in document else [document]
+    if not isinstance(imposters, list) or not all(
+        isinstance(i, dict) and "protocol" in i and "stubs" in i for i in imposters
+    ):
         return []
-    return told
+    return imposters
 
 
 def _stub(stub: dict[str, Any], notes: list[str]) -> Iterator[Answer]:
@@ -50,8 +52,8 @@ def _stub(stub: dict[str, Any], notes: list[str]) -> Iterator[Answer]:
     path = with_query(str(fields.get("path", "")), fields.get("query"))
     pattern = sure(anywhere(path) if "path" in fields else f"{HOST}.*")
     body = fields.get("body")
-    told = [one for one in stub.get("responses") or () if "is" in one]
-    for number, each in enumerate(told, 1):
+    responses = [one for one in stub.get("responses") or () if "is" in one]
+    for number, each in enumerate(responses, 1):
         given = each["is"]
         raw = content(given.get("body"))
         yield Answer(
@@ -61,12 +63,12 @@ def _stub(stub: dict[str, Any], notes: list[str]) -> Iterator[Answer]:
             status=int(given.get("statusCode") or 200),
             headers=pairs(given.get("headers")),
             body=from_base64(given.get("body")) if given.get("_mode") == "binary" else raw,
-            lasting=number == len(told),
+            lasting=number == len(responses),
             request_body=None if body is None else content(body),
             alike=isinstance(body, dict | list),
             elapsed_ms=_wait(each),
         )
-    if len(told) < len(stub.get("responses") or ()):
+    if len(responses) < len(stub.get("responses") or ()):
         notes.append(f"{path or 'a stub'}: answers by proxy, inject or fault were left out")
 
 
@@ -86,8 +88,8 @@ def _fields(predicates: list[dict[str, Any]], notes: list[str]) -> dict[str, Any
 
 
 def _wait(each: dict[str, Any]) -> float:
-    told = each.get("behaviors") or each.get("_behaviors") or []
-    for behavior in told if isinstance(told, list) else [told]:
+    behaviors = each.get("behaviors") or each.get("_behaviors") or []
+    for behavior in behaviors if isinstance(behaviors, list) else [behaviors]:
         if isinstance(behavior.get("wait"), int | float):
             return float(behavior["wait"])
     return 0.0

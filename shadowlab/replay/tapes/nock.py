@@ -16,8 +16,12 @@ class Nock:
 
     def recognises(self, sheet: Sheet) -> bool:
         """By a list of objects with `scope` and `path`."""
-        told = sheet.document
-        return isinstance(told, list) and bool(told) and all(isinstance(d, dict) and d.keys() >= _KEYS for d in told)
+        document = sheet.document
+        return (
+            isinstance(document, list)
+            and bool(document)
+            and all(isinstance(d, dict) and d.keys() >= _KEYS for d in document)
+        )
 
     def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
         """nock reads a JSON body into its value: the bytes are its compact spelling."""
@@ -50,11 +54,11 @@ def _host(scope: str) -> str:
     return scope.rstrip("/")
 
 
-def _body(told: Any, headers: Any, *, binary: bool) -> bytes:
+def _body(body: Any, headers: Any, *, binary: bool) -> bytes:
     packed = any(name.lower() == "content-encoding" for name, _ in headers)
     try:
-        if packed and isinstance(told, list) and all(isinstance(piece, str) for piece in told):
-            return bytes.fromhex("".join(told))
-        return bytes.fromhex(told) if binary and isinstance(told, str) else content(told)
+        if packed and isinstance(body, list) and all(isinstance(piece, str) for piece in body):
+            return bytes.fromhex("".join(body))
+        return bytes.fromhex(body) if binary and isinstance(body, str) else content(body)
     except ValueError as exc:
         raise errors.RecordingError("a body says that it is hexadecimal, and is not") from exc

@@ -44,16 +44,16 @@ def _calls(document: Any) -> list[dict[str, Any]]:
     return found if all(isinstance(call, dict) and isinstance(call.get("url"), str) for call in found) else []
 
 
-def _answer(told: dict[str, Any], **fields: Any) -> Answer:
-    failed = told.get("error")
+def _answer(entry: dict[str, Any], **fields: Any) -> Answer:
+    failed = entry.get("error")
     if failed is not None and not (isinstance(failed, dict) and "type" in failed):
         raise errors.RecordingError("an error without a type", hint='write {"type": …, "message": …}')
-    coded = told.get("body_encoding") == "base64"
+    coded = entry.get("body_encoding") == "base64"
     return Answer(
-        status=told.get("status", None if failed else 200),
-        headers=pairs(told.get("headers")),
-        body=from_base64(told.get("body")) if coded else content(told.get("body")),
-        elapsed_ms=float(told.get("elapsed_ms", 0.0)),
+        status=entry.get("status", None if failed else 200),
+        headers=pairs(entry.get("headers")),
+        body=from_base64(entry.get("body")) if coded else content(entry.get("body")),
+        elapsed_ms=float(entry.get("elapsed_ms", 0.0)),
         error=(str(failed["type"]), str(failed.get("message", ""))) if failed else None,
         **fields,
     )

@@ -110,21 +110,25 @@ def _failure(response: ast.Call) -> tuple[str, str] | None:
 
 def _answer(route: ast.Call, response: ast.Call, *, last: bool) -> Answer:
     failed = _failure(response)
-    told = {} if failed else {word.arg: _value(word.value) for word in response.keywords if word.arg}
-    status = told.get("status_code", _value(response.args[0]) if response.args and not failed else 200)
-    asked = {word.arg: _value(word.value) for word in route.keywords if word.arg}
-    strange = sorted(asked.keys() - {*_URL, "method", "name"})
+    keywords = {} if failed else {word.arg: _value(word.value) for word in response.keywords if word.arg}
+    status = keywords.get("status_code", _value(response.args[0]) if response.args and not failed else 200)
+    fields = {word.arg: _value(word.value) for word in route.keywords if word.arg}
+    strange = sorted(fields.keys() - {*_URL, "method", "name"})
     if strange:
         raise _Unknown(f"a match by {', '.join(strange)}")
-    url, pattern = _where(route, asked)
-    posted = next((asked[name] for name in ("json", "content") if name in asked), None)
-    body = content(told["json"]) if "json" in told else content(told.get("content", told.get("text", told.get("html"))))
-    kind = "application/json" if "json" in told else "text/plain; charset=utf-8" if "text" in told else None
-    headers = pairs(told.get("headers"))
+    url, pattern = _where(route, fields)
+    posted = next((fields[name] for name in ("json", "content") if name in fields), None)
+    body = (
+        content(keywords["json"])
+        if "json" in keywords
+        else content(keywords.get("content", keywords.get("text", keywords.get("html"))))
+    )
+    kind = "application/json" if "json" in keywords else "text/plain; charset=utf-8" if "text" in keywords else None
+    headers = pairs(keywords.get("headers"))
     if kind and not any(name.lower() == "content-type" for name, _ in headers):
         headers = (*headers, ("content-type", kind))
     return Answer(
-        method=_method(route, asked),
+        method=_method(route, fields),
         url=url,
         pattern=pattern,
         status=None if failed else int(status),
@@ -133,51 +137,51 @@ def _answer(route: ast.Call, response: ast.Call, *, last: bool) -> Answer:
         body=body,
         lasting=last,
         request_body=None if posted is None else content(posted),
-        alike="json" in asked,
+        alike="json" in fields,
     )
 
 
-def _method(route: ast.Call, asked: dict[str, Any]) -> str:
+def _method(route: ast.Call, fields: dict[str, Any]) -> str:
     assert isinstance(route.func, ast.Attribute)  # `_is_route` looked
     if route.func.attr in _METHODS:
         return route.func.attr
     if route.func.attr == "request" and route.args:
         return str(_value(route.args[0]))
-    return str(asked.get("method", ANY))
+    return str(fields.get("method", ANY))
 
 
-def _where(route: ast.Call, asked: dict[str, Any]) -> tuple[str, str | None]:
+def _where(route: ast.Call, fields: dict[str, Any]) -> tuple[str, str | None]:
     """respx takes a query that no pattern speaks of as it comes; so does this pattern."""
     assert isinstance(route.func, ast.Attribute)  # `_is_route` looked
     places = route.args[1:] if route.func.attr == "request" else route.args
-    url = asked.get("url", asked.get("url__eq", _value(places[0]) if places else None))
+    url = fields.get("url", fields.get("url__eq", _value(places[0]) if places else None))
     if url is not None:
         text = str(url)
         start = re.escape(text) if "://" in text else HOST + re.escape(text)
-        return text, sure(start + _asked(asked, sure_of_query="?" in text))
-    if "url__startswith" in asked:
-        return str(asked["url__startswith"]), sure(f"{re.escape(str(asked['url__startswith']))}.*")
-    if "url__regex" in asked:
-        return str(asked["url__regex"]), sure(f"(?:{asked['url__regex']}).*")
-    host = re.escape(str(asked["host"])) if "host" in asked else "[^/?#:]*"
-    port = f":{int(asked['port'])}" if "port" in asked else r"(?::\d+)?"
-    path = asked.get("path", asked.get("path__eq"))
-    begins = asked.get("path__startswith")
+        return text, sure(start + _asked(fields, sure_of_query="?" in text))
+    if "url__startswith" in fields:
+        return str(fields["url__startswith"]), sure(f"{re.escape(str(fields['url__startswith']))}.*")
+    if "url__regex" in fields:
+        return str(fields["url__regex"]), sure(f"(?:{fields['url__regex']}).*")
+    host = re.escape(str(fields["host"])) if "host" in fields else "[^/?#:]*"
+    port = f":{int(fields['port'])}" if "port" in fields else r"(?::\d+)?"
+    path = fields.get("path", fields.get("path__eq"))
+    begins = fields.get("path__startswith")
     fits = re.escape(str(path)) if path else f"{re.escape(str(begins))}[^?#]*" if begins else "[^?#]*"
-    if "path__regex" in asked:
-        fits = f"(?:{asked['path__regex']})[^?#]*"
-    scheme = re.escape(str(asked.get("scheme", ""))) or "[a-z]+"
-    named = f"{asked.get('host', '')}{path or begins or asked.get('path__regex', '/…')}"
-    return named, sure(f"{scheme}://{host}{port}{fits}{_asked(asked)}")
+    if "path__regex" in fields:
+        fits = f"(?:{fields['path__regex']})[^?#]*"
+    scheme = re.escape(str(fields.get("scheme", ""))) or "[a-z]+"
+    named = f"{fields.get('host', '')}{path or begins or fields.get('path__regex', '/…')}"
+    return named, sure(f"{scheme}://{host}{port}{fits}{_asked(fields)}")
 
 
-def _asked(asked: dict[str, Any], *, sure_of_query: bool = False) -> str:
-    told = asked.get("params")
+def _asked(fields: dict[str, Any], *, sure_of_query: bool = False) -> str:
+    params = fields.get("params")
     if sure_of_query:
         return ""
-    if not isinstance(told, dict):
+    if not isinstance(params, dict):
         return r"(?:\?.*)?"
-    return r"\?" + "".join(rf"(?=(?:.*&)?{re.escape(f'{k}={v}')}(?:&|$))" for k, v in told.items()) + ".*"
+    return r"\?" + "".join(rf"(?=(?:.*&)?{re.escape(f'{k}={v}')}(?:&|$))" for k, v in params.items()) + ".*"
 
 
 def _value(node: ast.expr) -> Any:

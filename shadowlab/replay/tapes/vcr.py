@@ -16,13 +16,13 @@ class Vcr:
 
     def recognises(self, sheet: Sheet) -> bool:
         """By `interactions` (vcrpy) or `http_interactions` (Ruby)."""
-        told = sheet.document if isinstance(sheet.document, dict) else {}
-        return any(isinstance(told.get(name), list) for name in ("interactions", "http_interactions"))
+        document = sheet.document if isinstance(sheet.document, dict) else {}
+        return any(isinstance(document.get(name), list) for name in ("interactions", "http_interactions"))
 
     def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
         """Bodies as they were on the wire; what was packed is unpacked later."""
-        told = sheet.document
-        for each in told.get("interactions") or told.get("http_interactions") or ():
+        document = sheet.document
+        for each in document.get("interactions") or document.get("http_interactions") or ():
             request, response = each["request"], each["response"]
             status = response.get("status", response.get("status_code"))
             yield Answer(
@@ -36,12 +36,12 @@ class Vcr:
             )
 
 
-def _body(told: Any) -> bytes:
-    if not isinstance(told, dict):
-        return content(told)
-    if "base64_string" in told:
-        return from_base64("".join(str(told["base64_string"]).split()))
-    return content(told.get("string"))
+def _body(body: Any) -> bytes:
+    if not isinstance(body, dict):
+        return content(body)
+    if "base64_string" in body:
+        return from_base64("".join(str(body["base64_string"]).split()))
+    return content(body.get("string"))
 
 
 def cassette(fixture: Fixture) -> tuple[bytes, tuple[str, ...]]:
@@ -50,9 +50,9 @@ def cassette(fixture: Fixture) -> tuple[bytes, tuple[str, ...]]:
 
     calls = [call for call in fixture.outbound if call.status is not None and call.client not in ("redis", "grpc")]
     left = [f"{call.method} {call.url.partition('?')[0]}" for call in fixture.outbound if call not in calls]
-    told = {"interactions": [_interaction(call) for call in calls], "version": 1}
+    document = {"interactions": [_interaction(call) for call in calls], "version": 1}
     notes = tuple(f"{what}: no HTTP answer, which a cassette cannot hold" for what in left)
-    return yaml.safe_dump(told, sort_keys=True, allow_unicode=True).encode(), notes
+    return yaml.safe_dump(document, sort_keys=True, allow_unicode=True).encode(), notes
 
 
 def _interaction(call: Any) -> dict[str, Any]:

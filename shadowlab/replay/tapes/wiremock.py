@@ -27,8 +27,8 @@ class WireMock:
 
     def answers(self, sheet: Sheet, notes: list[str]) -> Iterator[Answer]:
         """By priority, then scenarios in their order; of equal stubs the later one wins, as WireMock has it."""
-        told = list(reversed(_mappings(sheet.document)))
-        for mapping in sorted(told, key=lambda m: (int(m.get("priority") or 5), _state(m, told))):
+        mappings = list(reversed(_mappings(sheet.document)))
+        for mapping in sorted(mappings, key=lambda m: (int(m.get("priority") or 5), _state(m, mappings))):
             request, response = mapping["request"], mapping["response"]
             _left_out(mapping, sheet, notes)
             url, pattern = _where(request)
@@ -53,22 +53,22 @@ class WireMock:
 
 
 def _mappings(document: Any) -> list[dict[str, Any]]:
-    told = document.get("mappings") if isinstance(document, dict) and "mappings" in document else [document]
-    return told if isinstance(told, list) and told and all(_is_mapping(one) for one in told) else []
+    mappings = document.get("mappings") if isinstance(document, dict) and "mappings" in document else [document]
+    return mappings if isinstance(mappings, list) and mappings and all(_is_mapping(one) for one in mappings) else []
 
 
-def _is_mapping(told: Any) -> bool:
-    if not isinstance(told, dict) or not isinstance(told.get("response"), dict):
+def _is_mapping(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("response"), dict):
         return False
-    request = told.get("request")
+    request = entry.get("request")
     return isinstance(request, dict) and (any(name in request for name in _URLS) or request.get("method") == ANY)
 
 
-def _state(mapping: dict[str, Any], told: list[dict[str, Any]]) -> int:
+def _state(mapping: dict[str, Any], mappings: list[dict[str, Any]]) -> int:
     """How many steps its scenario has gone when it answers; 0 outside of one."""
     wanted, steps = mapping.get("requiredScenarioState", _STARTED), 0
-    while mapping.get("scenarioName") and wanted != _STARTED and steps <= len(told):
-        same = [m for m in told if m.get("scenarioName") == mapping["scenarioName"]]
+    while mapping.get("scenarioName") and wanted != _STARTED and steps <= len(mappings):
+        same = [m for m in mappings if m.get("scenarioName") == mapping["scenarioName"]]
         before = next((m for m in same if m.get("newScenarioState") == wanted), None)
         wanted, steps = (before.get("requiredScenarioState", _STARTED) if before else _STARTED), steps + 1
     return steps
@@ -77,19 +77,19 @@ def _state(mapping: dict[str, Any], told: list[dict[str, Any]]) -> int:
 def _where(request: dict[str, Any]) -> tuple[str, str | None]:
     """What people read, and the pattern of the whole URL; None for one that Python cannot read."""
     named = next((name for name in _URLS if name in request), None)
-    told = str(request[named]) if named else "/…"
+    url = str(request[named]) if named else "/…"
     path = {
-        "url": re.escape(told),
-        "urlPath": re.escape(told),
-        "urlPattern": f"(?:{told})",
-        "urlPathPattern": f"(?:{told})",
-        "urlPathTemplate": re.sub(r"\\\{([^/]*?)\\\}", lambda found: _part(found[1], request), re.escape(told)),
+        "url": re.escape(url),
+        "urlPath": re.escape(url),
+        "urlPattern": f"(?:{url})",
+        "urlPathPattern": f"(?:{url})",
+        "urlPathTemplate": re.sub(r"\\\{([^/]*?)\\\}", lambda found: _part(found[1], request), re.escape(url)),
         None: ".*",
     }[named]
     query = request.get("queryParameters") or {}
     whole = named in ("url", "urlPattern", None)
     asks = "".join(rf"(?=[^#]*[?&]{re.escape(name)}={value}(?:&|$))" for name, value in _values(query))
-    return told, sure(HOST + asks + path + ("" if whole else r"(?:\?.*)?"))
+    return url, sure(HOST + asks + path + ("" if whole else r"(?:\?.*)?"))
 
 
 def _part(name: str, request: dict[str, Any]) -> str:
@@ -115,8 +115,8 @@ def _posted(patterns: list[dict[str, Any]], url: str, notes: list[str]) -> tuple
         if "equalTo" in pattern:
             return content(str(pattern["equalTo"])), False
         if "equalToJson" in pattern:
-            told = pattern["equalToJson"]
-            return content(json.loads(told) if isinstance(told, str) else told), True
+            expected = pattern["equalToJson"]
+            return content(json.loads(expected) if isinstance(expected, str) else expected), True
         notes.append(f"{url}: a body that matches {', '.join(pattern)} is not looked at")
     return None, False
 

@@ -91,7 +91,7 @@ class Clock {
       crypto[name] = (...words) => {
         const done = words.pop();
         begun();
-        try { return real(...words, (...told) => { ended(); done(...told); }); } catch (error) { ended(); throw error; }
+        try { return real(...words, (...results) => { ended(); done(...results); }); } catch (error) { ended(); throw error; }
       };
     }
     const subtle = Object.getPrototypeOf(crypto.webcrypto.subtle);

@@ -31,7 +31,7 @@ const host = new Host();
 const answer = { status: null, headers: [], parts: [], error: null, ended: false };
 
 function text(value) {
-  const known = places.reduce((told, [place, name]) => told.replaceAll(place, name), String(value));
+  const known = places.reduce((text, [place, name]) => text.replaceAll(place, name), String(value));
   return known.slice(0, 20000);
 }
 
@@ -123,8 +123,8 @@ function raw({ method, path: asked, query, headers = [], ...rest }) {
   return Buffer.concat([Buffer.from(head, 'latin1'), body]);
 }
 
-function tell(told) {
-  const bytes = Buffer.from(JSON.stringify(told));
+function tell(document) {
+  const bytes = Buffer.from(JSON.stringify(document));
   for (let at = 0; at < bytes.length;) at += fs.writeSync(outcome, bytes, at);
   realExit(0);
 }
@@ -177,12 +177,12 @@ async function main() {
     failed: failed && text(failed.message),
     status: answer.status,
     headers: answer.headers,
-    body: Buffer.from(places.reduce((told, [place, name]) => told.replaceAll(place, name), Buffer.concat(answer.parts).toString('latin1')), 'latin1').toString('base64'),
+    body: Buffer.from(places.reduce((text, [place, name]) => text.replaceAll(place, name), Buffer.concat(answer.parts).toString('latin1')), 'latin1').toString('base64'),
     error: answer.error === null ? null : failure(answer.error),
     outbound: tape.log,
     unrecorded: tape.unrecorded,
     unused: tape.unused(),
-    events: host.told(),
+    events: host.counted(),
     readings: { clock: clock.readings, randomness: chance.drawn, outbound: tape.log.length },
     seams: SEAMS.map(([seam, control, how]) => ({ seam, control, how })),
     cpu_ms: (cpu.user + cpu.system) / 1000,

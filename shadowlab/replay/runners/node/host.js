@@ -19,7 +19,7 @@ class Host {
     if (this.events.has(key) || this.events.size < 200) this.events.set(key, (this.events.get(key) ?? 0) + 1);
   }
 
-  told() {
+  counted() {
     return [...this.events].map(([key, times]) => [...JSON.parse(key), times]);
   }
 
@@ -47,8 +47,8 @@ class Host {
   network() {
     const host = this;
     net.Socket.prototype.connect = function connect(...words) {
-      const told = typeof words[0] === 'object' && words[0] ? words[0] : { port: words[0], host: words[1] };
-      const first = Array.isArray(told) ? told[0] : told;
+      const target = typeof words[0] === 'object' && words[0] ? words[0] : { port: words[0], host: words[1] };
+      const first = Array.isArray(target) ? target[0] : target;
       const error = host.refused('network', `connect to ${first.path ?? `${first.host ?? 'localhost'}:${first.port}`}`, 'ECONNREFUSED');
       process.nextTick(() => this.destroy(error));
       return this;

@@ -126,9 +126,9 @@ function pair() {
   return ends;
 }
 
-function broken(told) {
-  const code = /^E[A-Z_]+$/.test(told.type) ? told.type : undefined;
-  return Object.assign(new Error(told.message ?? ''), code ? { code } : { name: told.type.split('.').at(-1) });
+function broken(failure) {
+  const code = /^E[A-Z_]+$/.test(failure.type) ? failure.type : undefined;
+  return Object.assign(new Error(failure.message ?? ''), code ? { code } : { name: failure.type.split('.').at(-1) });
 }
 
 function bare(url) {
