@@ -24,6 +24,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,10 @@ from shadowlab.writing import write
 
 FORMAT = 1
 FOLDERS = ("telemetry", "recordings", "records", "reports", "patches", "keys")
+
+
+_CHANGED: ContextVar[dict[str, Any]] = ContextVar("changed settings")
+"""What settings were before the block of `as_it_was` changed them, None where they were not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +93,14 @@ class Case:
     def remember(self, **settings: Any) -> None:
         """Change what `case.json` says."""
         with self.writing("settings"):
-            document = {**self.settings(), **settings}
-            write(self.path / "case.json", json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+            before = self.settings()
+            self._settle({**before, **settings})
+        changed = _CHANGED.get({})
+        for name in settings:
+            changed.setdefault(name, before.get(name))
+
+    def _settle(self, document: dict[str, Any]) -> None:
+        write(self.path / "case.json", json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
 
     def key(self, name: str, size: int = 32) -> bytes:
         """The secret key called `name`, made on first use; `size` bytes."""
@@ -198,6 +209,11 @@ def open_case(path: str | os.PathLike[str], *, create: bool = True, lock_timeout
             f"{os.fspath(folder)!a} is no path in UTF-8, which DuckDB asks for",
             hint="name a folder whose name is UTF-8",
         ) from exc
+    if misread := [letter for letter in "?\\" if letter in os.path.abspath(folder)]:
+        raise errors.CaseError(
+            f"{folder} has {misread[0]} in its path, which DuckDB reads as something else",
+            hint="name a folder without it, and without it above it",
+        )
     if (folder / "case.json").exists():
         _settings(folder)
         return Case(folder, lock_timeout)
@@ -243,16 +259,26 @@ def as_it_was(path: Path) -> Iterator[None]:
     A case that holds anything stays, and one that somebody else is at.
     """
     place, there = path / "case.json", path.exists()
-    before = place.read_bytes() if place.is_file() else None
+    made, changed = not place.exists(), _CHANGED.set({})
     try:
         yield
     except (errors.ShadowlabError, OSError):
-        if before is not None:
-            if place.read_bytes() != before:
-                write(place, before)
-        elif place.exists():
-            _unmake(path, whole=not there)
+        with contextlib.suppress(errors.CaseError, OSError):  # it was taken away, or somebody else is at it
+            if not made:
+                _restore(Case(path), _CHANGED.get())
+            elif place.exists():
+                _unmake(path, whole=not there)
         raise
+    finally:
+        _CHANGED.reset(changed)
+
+
+def _restore(case: Case, before: dict[str, Any]) -> None:
+    """Undo these settings, and none that others changed meanwhile."""
+    if before:
+        with case.writing("settings"):
+            document = {**case.settings(), **before}
+            case._settle({name: told for name, told in document.items() if told is not None})
 
 
 def _unmake(folder: Path, *, whole: bool) -> None:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -365,6 +366,22 @@ def test_a_case_cannot_lie_where_no_database_can(small: Path, tmp_path: Path) ->
     refused(tmp_path, "triage", place, says="is no path in UTF-8")
 
 
+@pytest.mark.parametrize("name", ["what?", "back\\slash", "a?b/case"])
+def test_a_case_cannot_lie_where_duckdb_misreads_the_path(small: Path, tmp_path: Path, name: str) -> None:
+    """It puts `.wal` before a question mark, and takes a backslash for a slash."""
+    refused(tmp_path, "ingest", tmp_path / name, tmp_path / "good.jsonl", says="which DuckDB reads as something else")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    refused(tmp_path, "triage", small.rename(tmp_path / name), says="which DuckDB reads as something else")
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "quo'te\"d", "ünï 東京", "new\nline", "$(touch x)", "*[a]", "50%#;&", "-dash"]
+)
+def test_a_case_lies_under_any_other_name(small: Path, name: str) -> None:
+    case = small.rename(small.parent / name)
+    assert [run(verb, case)[0] for verb in ("triage", "show", "verify")] == [0, 0, 0]
+
+
 def test_a_merge_of_one_is_said_in_the_words_of_the_command(small: Path) -> None:
     refused(small, "triage", small, "--merge", "a" * 16, says=f"merging '{'a' * 16}' alone merges nothing")
 
@@ -529,6 +546,35 @@ def test_what_the_machine_refuses_is_no_fault_of_shadowlab(
     monkeypatch.setattr(fcntl, "flock", refuse)
     says = f"error: case/ledger.jsonl: {os.strerror(code)}\nhint: "
     refused(small, "triage", small, says=says)
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("show {case} > /dev/full", 2),
+        ("--version > /dev/full", 2),
+        ("--help > /dev/full", 2),
+        ("show {case}/none 2> /dev/full", 2),
+        ("judge --control 0/1 2> /dev/full", 2),
+        ("judge --control 1/9 --candidate 1/9 2> /dev/full", 1),
+        ("show {case} >&-", 0),
+        ("show {case}/none 2>&-", 2),
+        ("show {case} <&- >&- 2>&-", 0),
+    ],
+)
+def test_the_exit_code_is_the_same_where_nothing_can_be_printed(small: Path, command: str, code: int) -> None:
+    words = f"{shlex.quote(sys.executable)} -m shadowlab {command.format(case=shlex.quote(str(small)))}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_file_takes_the_place_of_a_standard_stream_that_is_closed(tmp_path: Path) -> None:
+    asked = "import os; from shadowlab import __main__; __main__._hold_standard_streams(); f = open('file', 'w'); "
+    words = f"{asked}os.write(1, b'printed'); os.system('echo child >&2'); os._exit(f.fileno())"
+    done = subprocess.run(["sh", "-c", f'exec {shlex.quote(sys.executable)} -c "{words}" <&- >&- 2>&-'], cwd=tmp_path)
+    assert done.returncode > 2
+    assert (tmp_path / "file").read_text() == ""
 
 
 def test_a_triage_that_the_disk_has_no_room_for_keeps_nothing(small: Path) -> None:

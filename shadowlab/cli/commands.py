@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
 import os
@@ -50,10 +51,9 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             ctx.exit(_interrupted())
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            ctx.exit(ExitCode.DONE)
+            ctx.exit(_unread())
         except click.ClickException as exc:
-            raise _without_secrets(exc, ctx.meta[_WORDS]) from None
+            ctx.exit(_refused(exc, ctx.meta[_WORDS]))
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:  # the last net: a fault of ours must not look like a verdict (exit 1)
@@ -68,8 +68,12 @@ class Commands(click.Group):
             context = super().make_context(info_name, args, *given, **named)
         except KeyboardInterrupt:
             raise click.exceptions.Exit(_interrupted()) from None
+        except BrokenPipeError:
+            raise click.exceptions.Exit(_unread()) from None
+        except OSError as exc:  # the help and the version are printed there
+            raise click.exceptions.Exit(_caught(exc, words)) from None
         except click.ClickException as exc:
-            raise _without_secrets(exc, words) from None
+            raise click.exceptions.Exit(_refused(exc, words)) from None
         context.meta[_WORDS] = words
         return context
 
@@ -90,22 +94,31 @@ class Commands(click.Group):
 def _complain(text: str, words: Iterable[str]) -> None:
     from shadowlab.terminal import complaint
 
-    click.echo(complaint(text, words), err=True)
+    with contextlib.suppress(OSError):  # nowhere to say it: the exit code still does
+        click.echo(complaint(text, words), err=True)
 
 
-def _without_secrets(exc: click.ClickException, words: Iterable[str]) -> click.ClickException:
-    """The complaint for click to print, itself where it repeats none."""
+def _refused(exc: click.ClickException, words: Iterable[str]) -> int:
+    """Say why click refuses the command's words, repeating no secret among them; gives the exit code."""
     from shadowlab.terminal import complaint
 
     told = complaint(said := exc.format_message(), words)
-    if told == said:
-        return exc
-    return click.UsageError(told, exc.ctx) if isinstance(exc, click.UsageError) else click.ClickException(told)
+    if told != said:
+        exc = click.UsageError(told, exc.ctx) if isinstance(exc, click.UsageError) else click.ClickException(told)
+    with contextlib.suppress(OSError):
+        exc.show()
+    return exc.exit_code
 
 
 def _interrupted() -> ExitCode:
-    click.echo("interrupted; the case holds what was kept before", err=True)
+    _complain("interrupted; the case holds what was kept before", ())
     return ExitCode.INTERRUPTED
+
+
+def _unread() -> ExitCode:
+    """Nobody reads standard output any more, as after `| head`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.DONE
 
 
 def _caught(exc: Exception, words: Iterable[str]) -> ExitCode:
