@@ -100,8 +100,8 @@ def _make_room(out: Path, source: Path) -> None:
     older = _is_demo(out, source)
     for place in (out, source):
         if place.exists() and not older and not (place.is_dir() and not any(place.iterdir())):
-            told = f"{place} is there already, and no demo made it"
-            raise errors.CaseError(told, hint="name another folder with --out")
+            problem = f"{place} is there already, and no demo made it"
+            raise errors.CaseError(problem, hint="name another folder with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
         for place in (source, out):

@@ -79,10 +79,10 @@ def _author(patch: Path) -> tuple[str, str]:
 
 
 def _git(folder: Path, *words: str, settings: Mapping[str, str] | None = None) -> None:
-    told = [part for name, value in {**_SETTINGS, **(settings or {})}.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in {**_SETTINGS, **(settings or {})}.items() for part in ("-c", f"{name}={value}")]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     clean = {**kept, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "LC_ALL": "C.UTF-8"}
-    done = subprocess.run(["git", *told, *words], cwd=folder, env=clean, capture_output=True, text=True)
+    done = subprocess.run(["git", *options, *words], cwd=folder, env=clean, capture_output=True, text=True)
     if done.returncode:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[:1]
         raise errors.SourceError(

@@ -31,8 +31,8 @@ class Shown:
     """Makes the picture that a notebook shows; a table of `document` stands where there is none."""
 
     def __repr__(self) -> str:
-        told = self.document.get("summary") or self.document.get("trace_id") or self.document.get("case") or ""
-        return f"<Shown {self.kind} {told}>"
+        name = self.document.get("summary") or self.document.get("trace_id") or self.document.get("case") or ""
+        return f"<Shown {self.kind} {name}>"
 
     def _repr_html_(self) -> str:
         if self.drawn is None:

@@ -30,13 +30,13 @@ def ingest(
     answers = tapes.read(tape) if tape else None
     privacy.macros(redact)  # an unknown policy is refused before anything is read
     given = inputs(names)
-    told, recorded = given.telemetry, given.recordings
-    done = telemetry.ingest(case, told, redact=redact, progress=progress) if told else Ingest()
+    telemetry_files, recorded = given.telemetry, given.recordings
+    done = telemetry.ingest(case, telemetry_files, redact=redact, progress=progress) if telemetry_files else Ingest()
     taken = recording.TakenIn()
     if recorded:
         taken = recording.take_in(case, recorded, redact=redact, tape=answers, progress=progress)
     refused = tuple(_explained(one) for one in done.refused + taken.refused)
-    if len(refused) == len(told) + len(recorded):
+    if len(refused) == len(telemetry_files) + len(recorded):
         first = refused[0] if refused else Rejected(file=names[0], position="", reason="an empty folder")
         reason = first.reason.removeprefix(f"{first.file}: ")
         hint = _RECORDED if first.file in recorded else _READ
@@ -123,8 +123,8 @@ def inputs(names: Sequence[str]) -> Inputs:
             plain.append(name)
     found = list(dict.fromkeys(plain + swept))
     tapes = tuple(name for name in found if recording.is_recording(Path(name)))
-    told = tuple(name for name in found if name not in set(tapes))
-    return Inputs(told, tapes, frozenset(swept) - frozenset(plain))
+    telemetry_files = tuple(name for name in found if name not in set(tapes))
+    return Inputs(telemetry_files, tapes, frozenset(swept) - frozenset(plain))
 
 
 def _aside(file: Path, folder: str) -> bool:

@@ -295,8 +295,8 @@ class Investigation(Experiments):
         from shadowlab.audit import verify
         from shadowlab.rerun import rerun as again
 
-        told = verify.verify(self.case, signers=signers)
-        return again(self, told) if rerun else told
+        verification = verify.verify(self.case, signers=signers)
+        return again(self, verification) if rerun else verification
 
     def _evidence(self) -> Evidence:
         """What lay in the case; telemetry and recordings that a killed run left are this one's."""
@@ -313,21 +313,21 @@ class Investigation(Experiments):
         run = self.source.revision(revision or "HEAD") if known else ""
         service = self.source.service(run) if known else None
         with telemetry.store(self.case) as store:
-            told = outline.outline(
+            plan = outline.outline(
                 store,
                 trace,
                 service=suspect.service if suspect else service.name if service else None,
                 environment=service.environment if service else (),
             )
         done = outline.unavailable(
-            told,
+            plan,
             sandbox=sandbox,
             suspect=suspect.fingerprint if suspect else None,
             revision=run,
             parents=self._parents(Triage if suspect else Ingest),
             seed=seed,
         )
-        return self._keep("replay", done, evidence, trace=told.trace_id, revision=run)
+        return self._keep("replay", done, evidence, trace=plan.trace_id, revision=run)
 
 
 def open_investigation(

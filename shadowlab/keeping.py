@@ -25,8 +25,8 @@ def keep(case: Case, verb: str, record: R, evidence: Evidence, /, **arguments: o
         settle(case)
         files = evidence.written()
         sha256 = hashlib.sha256(spelled(record)).hexdigest()
-        told = {"type": record.type, "digest": record.digest, "parents": list(record.parents), "sha256": sha256}
-        line = _line(verb, arguments, files, told)
+        reference = {"type": record.type, "digest": record.digest, "parents": list(record.parents), "sha256": sha256}
+        line = _line(verb, arguments, files, reference)
         intent.announce(case, line)
         case.keep(record)
         _append(case, line)
@@ -65,5 +65,5 @@ def _line(
 
 def _append(case: Case, line: Mapping[str, Any]) -> None:
     at = datetime.fromisoformat(line["at"])
-    told = {name: line[name] for name in ("verb", "arguments", "files", "record", "version")}
-    ledger.append(case, at=at, **told)
+    fields = {name: line[name] for name in ("verb", "arguments", "files", "record", "version")}
+    ledger.append(case, at=at, **fields)

@@ -56,8 +56,8 @@ class Plots:
 
         Of a suspect it is the first exemplar, of a triage its top suspect's.
         """
-        asked = _top(trace) if isinstance(trace, Suspect | Triage) else trace
-        named = next(iter(asked.exemplars), None) if isinstance(asked, Suspect) else asked
+        shown = _top(trace) if isinstance(trace, Suspect | Triage) else trace
+        named = next(iter(shown.exemplars), None) if isinstance(shown, Suspect) else shown
         if named is None:
             return views.missing("triage")
         found = self._inv.trace(named) if isinstance(named, str) else named

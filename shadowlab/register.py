@@ -42,8 +42,8 @@ class Register:
 
     def known(self) -> dict[str, Incident]:
         """Incidents by key, oldest first."""
-        told = self.case.settings().get(_SETTING) or []
-        return {one["key"]: Incident(**one) for one in told}
+        kept = self.case.settings().get(_SETTING) or []
+        return {one["key"]: Incident(**one) for one in kept}
 
     def begin(self, key: str, service: str, at: datetime) -> Incident:
         """Remember an incident as seen, with a folder that no other has."""

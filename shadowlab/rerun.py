@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from shadowlab.opened import Opened
 
 
-def rerun(inv: Opened, told: Verification) -> Verification:
+def rerun(inv: Opened, verification: Verification) -> Verification:
     """`told` with a check for each record that could be executed again. Nothing is written into the case."""
-    checks = [*told.checks]
+    checks = [*verification.checks]
     if (kept := inv.latest(Replay)) is not None:
         checks.append(_replayed(inv, kept))
     if (gates := inv.latest(GateReport)) is not None:

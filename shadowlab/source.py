@@ -101,8 +101,8 @@ class Source:
         """The commits that `bad` has and `good` has not, oldest first."""
         form = "%x01%H%x00%P%x00%cI%x00%s%x00"
         span = f"{self.revision(good)}..{self.revision(bad)}"
-        told = self._git("log", "--reverse", "--topo-order", f"--format={form}", "--name-only", "-z", span)
-        return tuple(_commit(entry) for entry in told.split("\x01")[1:])
+        log = self._git("log", "--reverse", "--topo-order", f"--format={form}", "--name-only", "-z", span)
+        return tuple(_commit(entry) for entry in log.split("\x01")[1:])
 
     def diff(self, before: str, after: str, *, context: int = 3) -> str:
         """The unified diff between two revisions."""
@@ -129,8 +129,8 @@ class Source:
         # Bytes: Python's text mode would turn a file's CRLF into LF, and no diff against it would apply.
         done = subprocess.run([*_GIT, "-C", self.path, *words], capture_output=True)
         if done.returncode:
-            told = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-            reason = told[0] if told else f"no such revision or file: {words[-1].removesuffix('^{commit}')}"
+            complaint = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+            reason = complaint[0] if complaint else f"no such revision or file: {words[-1].removesuffix('^{commit}')}"
             raise errors.SourceError(
                 f"{self.path}: {reason}", hint="name a revision and a file that the repository has"
             )

@@ -50,21 +50,21 @@ class StatusLine:
         self._error: str | None = None
         self._next = 0.0
 
-    def __call__(self, told: Saying) -> None:
+    def __call__(self, state: Saying) -> None:
         if not self._begun:
-            self._begin(told)
-        line, now = told.status.line(told.rate), time.monotonic()
+            self._begin(state)
+        line, now = state.status.line(state.rate), time.monotonic()
         if self._to.isatty():
             self._to.write(f"\r\x1b[K{line}")
-        elif told.status.last_error != self._error or (now >= self._next and line != self._said):
+        elif state.status.last_error != self._error or (now >= self._next and line != self._said):
             self._to.write(f"{line}\n")
-            self._said, self._error, self._next = line, told.status.last_error, now + _QUIET_S
+            self._said, self._error, self._next = line, state.status.last_error, now + _QUIET_S
         self._to.flush()
 
-    def _begin(self, told: Saying) -> None:
+    def _begin(self, state: Saying) -> None:
         self._begun, self._next = True, time.monotonic() + _QUIET_S
-        self._to.write(f"receiving OTLP on {' and '.join(told.doors)}; Ctrl-C ends it\n")
-        self._to.writelines(f"warning: {warning}\n" for warning in told.warnings)
+        self._to.write(f"receiving OTLP on {' and '.join(state.doors)}; Ctrl-C ends it\n")
+        self._to.writelines(f"warning: {warning}\n" for warning in state.warnings)
 
     def __enter__(self) -> Self:
         return self

@@ -50,8 +50,8 @@ def asked(
         scope = _scope(engine, window=times.window(window), at=at, services=_listed(service), trace=trace)
         known = questions.named(scope.start_ns, scope.end_ns, scope.services)
         if name not in known or not question.strip().startswith("@"):
-            told = "; ".join(f"@{key}: {value.says}" for key, value in known.items())
-            raise errors.QueryError(f"{engine.name} is asked questions that ship with shadowlab", hint=told)
+            names = "; ".join(f"@{key}: {value.says}" for key, value in known.items())
+            raise errors.QueryError(f"{engine.name} is asked questions that ship with shadowlab", hint=names)
         if (name == "contrast" and not service) or (name == "trace" and not trace):
             what = "--service NAME" if name == "contrast" else "--trace ID"
             raise errors.UsageError(f"@{name} needs {what}", hint=f"add {what}")
@@ -172,8 +172,8 @@ def _listed(service: str | None) -> tuple[str, ...]:
 
 
 def _told(scope: Scope) -> dict[str, object]:
-    told = {"from": _spoken(scope.start_ns), "until": _spoken(scope.end_ns)}
-    return {**told, "services": list(scope.services), "trace": scope.trace_id}
+    span = {"from": _spoken(scope.start_ns), "until": _spoken(scope.end_ns)}
+    return {**span, "services": list(scope.services), "trace": scope.trace_id}
 
 
 def _spoken(ns: int) -> str:

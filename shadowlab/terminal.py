@@ -65,10 +65,10 @@ def _steers(letter: str) -> bool:
 
 def one_document(document: Any, *, indent: int | None = None) -> str:
     """JSON in which controls beyond ASCII are escaped too: it is read in terminals as well as by programs."""
-    told = json.dumps(document, indent=indent, ensure_ascii=False)
-    if told.isascii() and "\x7f" not in told:
-        return told
-    return "".join(f"\\u{ord(c):04x}" if c != "\n" and ord(c) < 0x10000 and _steers(c) else c for c in told)
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return "".join(f"\\u{ord(c):04x}" if c != "\n" and ord(c) < 0x10000 and _steers(c) else c for c in text)
 
 
 def _document(result: Any) -> Any:
@@ -100,7 +100,7 @@ def _print_rows(rows: Any, form: str) -> None:
         case "json":
             click.echo(one_document(_plain(rows.rows())))
         case "csv":
-            told = str(rows.df().to_csv(index=False))
-            click.echo(visible(told) if sys.stdout.isatty() else told, nl=False)
+            text = str(rows.df().to_csv(index=False))
+            click.echo(visible(text) if sys.stdout.isatty() else text, nl=False)
         case _:
             click.echo(grid(rows.rows()))

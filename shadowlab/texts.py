@@ -36,22 +36,22 @@ def _(result: Shown) -> str:
 
 def _line(key: str, value: Any) -> str:
     if isinstance(value, dict):
-        return "\n".join([f"{key:>20}", *(f"{name:>20}  {_short(told)}" for name, told in value.items())])
+        return "\n".join([f"{key:>20}", *(f"{name:>20}  {_short(part)}" for name, part in value.items())])
     return f"{key:>20}  {_short(value)}"
 
 
 @text.register
 def _(result: Ingest) -> str:
-    told = []
+    lines = []
     if result.recordings:
-        told.append(f"{counted(result.recordings, 'recording')}, {result.linked:,} linked to traces of this case")
-    told += [f"cannot be replayed: {counted(u.recordings, 'recording')}: {u.reason}" for u in result.unreplayable]
-    told += [f"note: {note}" for note in result.notes]
-    told += [f"rejected: {r.file}, {r.position}: {r.reason}" for r in result.rejected[:_REJECTED]]
+        lines.append(f"{counted(result.recordings, 'recording')}, {result.linked:,} linked to traces of this case")
+    lines += [f"cannot be replayed: {counted(u.recordings, 'recording')}: {u.reason}" for u in result.unreplayable]
+    lines += [f"note: {note}" for note in result.notes]
+    lines += [f"rejected: {r.file}, {r.position}: {r.reason}" for r in result.rejected[:_REJECTED]]
     if len(result.rejected) > _REJECTED:
-        told.append(f"{len(result.rejected) - _REJECTED:,} more were rejected; `--json` lists them")
+        lines.append(f"{len(result.rejected) - _REJECTED:,} more were rejected; `--json` lists them")
     rows = list(result.rows())
-    return "\n".join([repr(result), *([grid(rows, limit=_FILES)] if rows else ()), *told])
+    return "\n".join([repr(result), *([grid(rows, limit=_FILES)] if rows else ()), *lines])
 
 
 @text.register
@@ -98,13 +98,14 @@ def _(result: Suspect) -> str:
     )
 
 
-def _outline(result: Replay, told: Outline) -> str:
-    known = {"request": f"{told.method} {told.path or told.route}", "service": told.service, "trace": told.trace_id,
-             "at": told.at, "headers": ", ".join(name for name, _ in told.headers)}  # fmt: skip
+def _outline(result: Replay, outline: Outline) -> str:
+    known = {"request": f"{outline.method} {outline.path or outline.route}", "service": outline.service,
+             "trace": outline.trace_id, "at": outline.at,
+             "headers": ", ".join(name for name, _ in outline.headers)}  # fmt: skip
     lines = [f"{key:>10}  {_short(value)}" for key, value in known.items() if value]
-    lines += [f"{'call':>10}  {_short(call)}" for call in told.calls]
-    lines += [f"{'statement':>10}  {_short(statement)}" for statement in told.statements]
-    missing = [f"  {need.what}\n      {need.line}" for need in told.needs]
+    lines += [f"{'call':>10}  {_short(call)}" for call in outline.calls]
+    lines += [f"{'statement':>10}  {_short(statement)}" for statement in outline.statements]
+    missing = [f"  {need.what}\n      {need.line}" for need in outline.needs]
     return "\n".join([repr(result), *lines, "", "missing, each with the line that records it next time", *missing])
 
 
@@ -114,10 +115,10 @@ def _(result: Replay) -> str:
         return _outline(result, result.outline)
     error = f"\n{result.error.type}: {result.error.message}" if result.error else ""
     frames = "".join(f"\n  {f.file}:{f.line} {f.function}" for f in result.error.frames) if result.error else ""
-    told = "".join(f"\nfinding: {finding.what}" for finding in result.findings)
-    told += "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
+    notes = "".join(f"\nfinding: {finding.what}" for finding in result.findings)
+    notes += "".join(f"\nnote: {note}" for note in (*result.missing, *result.notes))
     held = "".join(f"\n  {line}" for line in result.enforced)
-    return f"{result!r}{error}{frames}\n\nseams\n{grid(list(result.rows()))}\n\nsandbox {result.sandbox}{held}{told}"
+    return f"{result!r}{error}{frames}\n\nseams\n{grid(list(result.rows()))}\n\nsandbox {result.sandbox}{held}{notes}"
 
 
 @text.register
@@ -157,8 +158,8 @@ def _short(value: object, limit: int = 90) -> str:
         value = ", ".join(str(v) for v in value)
     if isinstance(value, datetime):
         value = value.isoformat(sep=" ", timespec="seconds").removesuffix("+00:00")
-    told = "" if value is None else str(value)
-    printable = "".join(c if c.isprintable() else " " for c in told)
+    text = "" if value is None else str(value)
+    printable = "".join(c if c.isprintable() else " " for c in text)
     return printable if len(printable) <= limit else printable[: limit - 1] + "…"
 
 

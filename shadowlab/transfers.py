@@ -75,7 +75,7 @@ class Transfers(Opened):
         from shadowlab import stores
 
         evidence = Evidence(self.case)
-        record, told = stores.pulled(
+        record, scope = stores.pulled(
             self.case,
             telemetry or self._larger(),
             window=window,
@@ -86,7 +86,7 @@ class Transfers(Opened):
             redact=redact,
             progress=self.progress,
         )
-        return self._keep("slice", record, evidence, redaction=record.redaction, **told)
+        return self._keep("slice", record, evidence, redaction=record.redaction, **scope)
 
     def export(self, *, parquet: str | os.PathLike[str]) -> tuple[Path, ...]:
         """Write the case's telemetry as Parquet by day and service into a new folder; gives the files."""

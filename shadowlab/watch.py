@@ -155,8 +155,8 @@ class Watch:
         until = _ns(at) + _AFTER_NS
         since = until - _BEFORE * (self.orders.window // timedelta(microseconds=1)) * 1000
         evidence = Evidence(inv.case)
-        told, traces = cutting.cut(self.inv.case, inv.case, start_ns=since, end_ns=until, services=[one.service])
-        keeping.keep(inv.case, "cut", told, evidence, incident=one.key, service=one.service, at=one.at)
+        record, traces = cutting.cut(self.inv.case, inv.case, start_ns=since, end_ns=until, services=[one.service])
+        keeping.keep(inv.case, "cut", record, evidence, incident=one.key, service=one.service, at=one.at)
         wanted = set(traces)
         tapes = [tape.id for tape in self.inv.recordings if tape.trace_id in wanted]
         if tapes:

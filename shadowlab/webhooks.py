@@ -36,8 +36,8 @@ class Page:
 def read(body: bytes) -> tuple[Page, ...]:
     """The pages of a payload; none for what is over, acknowledged or a test. Raises `UsageError` for anything else."""
     try:
-        told = json.loads(body)
-        match told:
+        document = json.loads(body)
+        match document:
             case {"event": {"event_type": str(kind), "data": {"type": "incident"} as data, "occurred_at": str(at)}}:
                 return (_pagerduty(data, at),) if kind == "incident.triggered" else ()
             case {"event": {"event_type": str()}}:
@@ -83,8 +83,8 @@ def signed(body: bytes, headers: Mapping[str, str], secret: bytes) -> bool:
     given = headers.get("X-PagerDuty-Signature", "")
     if given:
         wanted = "v1=" + hmac.new(secret, body, hashlib.sha256).hexdigest()
-        told: Sequence[str] = given.split(",")[:10]
-        return any(hmac.compare_digest(one.strip().encode(), wanted.encode()) for one in told)
+        signatures: Sequence[str] = given.split(",")[:10]
+        return any(hmac.compare_digest(one.strip().encode(), wanted.encode()) for one in signatures)
     bearer = headers.get("Authorization", "")
     return hmac.compare_digest(bearer.encode("utf-8", "replace"), b"Bearer " + secret)
 

@@ -33,13 +33,13 @@ def announced(case: Case) -> dict[str, Any] | None:
         return None
     try:
         payload, public = statements.unseal(read_json(place), TYPE)
-        told = json.loads(payload)
+        intent = json.loads(payload)
         ours = public == keys.public_text(keys.private())
-        record = case.records / f"{told['record']['digest']}.json"
-        due = told["previous"] == _last(case) and record.is_file()
+        record = case.records / f"{intent['record']['digest']}.json"
+        due = intent["previous"] == _last(case) and record.is_file()
     except (errors.ShadowlabError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return told if ours and due else None
+    return intent if ours and due else None
 
 
 def done(case: Case) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 def folder() -> Path:
     """Where the signing key lies."""
-    if told := os.environ.get("SHADOWLAB_KEYS"):
-        return Path(told)
+    if place := os.environ.get("SHADOWLAB_KEYS"):
+        return Path(place)
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "shadowlab" / "keys"
 
 

@@ -60,9 +60,9 @@ def verify_notebook(notebook: Path, *, signers: Sequence[str] = ()) -> Verificat
     return Verification(verdict=overall(checks), checks=checks)
 
 
-def _check(name: str, look: Callable[[], str]) -> Check:
+def _check(name: str, check: Callable[[], str]) -> Check:
     try:
-        return Check(name=name, verdict=Verdict.PASS, detail=look())
+        return Check(name=name, verdict=Verdict.PASS, detail=check())
     except errors.ShadowlabError as exc:
         return Check(name=name, verdict=Verdict.FAIL, detail=str(exc.args[0]))
 
@@ -136,8 +136,8 @@ def _records(case: Case) -> str:  # (4)
     if strange:
         raise errors.AuditError(f"record {strange[0][:12]} is in the case, the ledger does not know it")
     _latest(case, {entry["record"]["type"]: digest for digest, entry in _in_order(known)})
-    told = f"; {newer} of a newer shadowlab, beyond record schema {SCHEMA}" if newer else ""
-    return f"{len(known)} records, as they were written, parents included{told}"
+    beyond = f"; {newer} of a newer shadowlab, beyond record schema {SCHEMA}" if newer else ""
+    return f"{len(known)} records, as they were written, parents included{beyond}"
 
 
 def _is_spelled(place: Path, document: dict[str, Any], sha256: object) -> bool:
@@ -151,11 +151,11 @@ def _in_order(known: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any
 def _latest(case: Case, written: dict[str, str]) -> None:
     """A kept record that is made the latest again by hand would be what every verb goes on from."""
     place = case.records / "latest.json"
-    told = read_json(place) if place.exists() else {}
-    if not isinstance(told, dict):
+    pointers = read_json(place) if place.exists() else {}
+    if not isinstance(pointers, dict):
         raise errors.AuditError("records/latest.json was changed: it names no records")
-    for kind in sorted(written.keys() | told.keys()):
-        if told.get(kind) != written.get(kind):
+    for kind in sorted(written.keys() | pointers.keys()):
+        if pointers.get(kind) != written.get(kind):
             raise errors.AuditError(f"records/latest.json was changed: its {kind} is not the one that was written last")
 
 
@@ -164,7 +164,7 @@ def _files(case: Case) -> str:  # (5)
     for entry in ledger.entries(case):
         files = entry["files"] | _listed(case, entry)
         written |= {path: (sha256, entry["seq"]) for path, sha256 in files.items()}
-    kept = {path: told for path, told in written.items() if told[0] is not None}
+    kept = {path: (sha256, seq) for path, (sha256, seq) in written.items() if sha256 is not None}
     for path, (sha256, seq) in kept.items():
         place = case.path / path
         if not place.resolve().is_relative_to(case.path.resolve()) or not place.is_file():
@@ -185,8 +185,8 @@ def _files(case: Case) -> str:  # (5)
 def _unnamed(case: Case) -> Iterator[str]:
     """Files where segments lie that the telemetry's manifest does not name."""
     place = case.telemetry / "manifest.json"
-    told = read_json(place) if place.exists() else {}
-    listed = told.get("segments") if isinstance(told, dict) else None
+    manifest = read_json(place) if place.exists() else {}
+    listed = manifest.get("segments") if isinstance(manifest, dict) else None
     named = {segment.get("file") for segment in listed or () if isinstance(segment, dict)} | {place.name}
     for file in case.telemetry.iterdir() if case.telemetry.is_dir() else ():
         if file.is_file() and file.name not in named and not file.name.startswith("."):
@@ -226,7 +226,7 @@ def _listed(case: Case, entry: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _statement_of(place: Path, must_name: Path | None = None) -> Callable[[], str]:  # (6)
-    def look() -> str:
+    def check() -> str:
         statement, public = statements.read(place)
         if must_name is not None and must_name.name not in statement["subject"]:
             raise errors.AuditError(f"{place.name} does not speak of {must_name.name}")
@@ -238,7 +238,7 @@ def _statement_of(place: Path, must_name: Path | None = None) -> Callable[[], st
                 raise errors.AuditError(f"{name} was changed after it was signed")
         return f"{len(statement['subject'])} files unchanged, signed by {keys.key_id(public)}"
 
-    return look
+    return check
 
 
 def _statements(case: Case) -> Iterator[Path]:

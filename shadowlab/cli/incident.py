@@ -198,8 +198,8 @@ def judge(control: str, candidate: str, margin: float, alpha: float, as_json: bo
     """Judge a canary from counts alone, such as `--control 7/1200 --candidate 1/1180`."""
     from shadowlab import standalone, terminal
 
-    told = standalone.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
-    sys.exit(terminal.show(told, as_json=as_json))
+    judgement = standalone.judge(_counts(control), _counts(candidate), margin=margin, alpha=alpha)
+    sys.exit(terminal.show(judgement, as_json=as_json))
 
 
 def _counts(text: str) -> tuple[int, int]:

@@ -31,10 +31,10 @@ def verify(target: Path, rerun: bool, signers: tuple[str, ...], as_json: bool) -
     from shadowlab.investigation import open_investigation
 
     if target.is_file():
-        told = standalone.verify_notebook(target, signers=signers)
+        verification = standalone.verify_notebook(target, signers=signers)
     else:
-        told = open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
-    sys.exit(terminal.show(told, as_json=as_json))
+        verification = open_investigation(target, create=False).verify(rerun=rerun, signers=signers)
+    sys.exit(terminal.show(verification, as_json=as_json))
 
 
 @verb("sql")

@@ -38,8 +38,8 @@ def export(
         raise errors.UsageError("nothing to export", hint="give --parquet DIR, or a RECORDING with --zip or --vcr")
     with TerminalBars() as bars:
         files = open_investigation(case, create=False, progress=bars).export(parquet=parquet)
-    told = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}
-    click.echo(json.dumps(told, indent=1) if as_json else f"{len(files)} files in {parquet}")
+    written = {"files": [str(file.relative_to(parquet)) for file in files], "folder": str(parquet)}
+    click.echo(json.dumps(written, indent=1) if as_json else f"{len(files)} files in {parquet}")
 
 
 @main.command()

@@ -79,10 +79,10 @@ class GateReport(Record):
         """`self` when passed, else raises `GateFailed` naming the gates."""
         if self.verdict is Verdict.PASS:
             return self
-        told = "\n".join(
+        lines = "\n".join(
             f"  {g.name}: {g.verdict}: {g.observed} (limit {g.limit})" for g in self.gates if g.verdict != "pass"
         )
-        raise errors.GateFailed(f"the candidate is not through its gates: {self.verdict}\n{told or '  no gate ran'}")
+        raise errors.GateFailed(f"the candidate is not through its gates: {self.verdict}\n{lines or '  no gate ran'}")
 
     def _summary(self) -> str:
         passed = sum(g.verdict is Verdict.PASS for g in self.gates)

@@ -69,8 +69,8 @@ class Ingest(Record):
     def _summary(self) -> str:
         points = [(self.metric_points, "metric point")] if self.metric_points else []
         added = ((self.spans, "span"), (self.logs, "log"), *points, (self.recordings, "recording"))
-        told = f" {', '.join(counted(*each) for each in added)}, {counted(self.redacted, 'value')} redacted"
-        return f"{told}, {len(self.rejected):,} rejected" if self.rejected else told
+        counts = f" {', '.join(counted(*each) for each in added)}, {counted(self.redacted, 'value')} redacted"
+        return f"{counts}, {len(self.rejected):,} rejected" if self.rejected else counts
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [msgspec.to_builtins(f) for f in self.files]

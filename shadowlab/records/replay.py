@@ -88,8 +88,8 @@ class Recordings(list[Recording]):
              "cannot be replayed": "; ".join(tape.missing)}
             for tape in self
         ]  # fmt: skip
-        told = f"{counted(len(self), 'recording')}, {failed:,} failed, {lacking:,} cannot be replayed"
-        return table(rows, caption=told)
+        caption = f"{counted(len(self), 'recording')}, {failed:,} failed, {lacking:,} cannot be replayed"
+        return table(rows, caption=caption)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,12 +215,12 @@ class Replay(Record):
         """`self` when reproduced, else raises `Diverged` with both sides."""
         if self.outcome is Outcome.REPRODUCED:
             return self
-        told = next((run.divergence for run in self.runs if run.divergence), "") or "; ".join(
+        reason = next((run.divergence for run in self.runs if run.divergence), "") or "; ".join(
             self.missing or self.notes
         )
         what = self.suspect or "the recording"
         raise errors.Diverged(
-            f"replay of {what} is {self.outcome} ({self.reproduced}/{self.attempts})\n{told}",
+            f"replay of {what} is {self.outcome} ({self.reproduced}/{self.attempts})\n{reason}",
             hint="`effects` says which seams were not held; `shadowlab show CASE RECORDING` shows what was recorded",
         )
 

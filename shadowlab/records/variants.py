@@ -120,8 +120,8 @@ class Comparison(Record):
     exemplars: tuple[Compared, ...]
 
     def _summary(self) -> str:
-        told = ", ".join(f"{number:,} {became}" for became, number in self.counts.items())
-        return f" {self.verdict}: {told or 'nothing to compare'}"
+        counts = ", ".join(f"{number:,} {became}" for became, number in self.counts.items())
+        return f" {self.verdict}: {counts or 'nothing to compare'}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
         return [
@@ -176,4 +176,4 @@ class Exploration(Record):
         return f" {self.first} becomes {self.other} with seed {self.found_seed}, {seen}"
 
     def rows(self) -> Sequence[Mapping[str, object]]:
-        return [{"outcome": told, "orders": number} for told, number in self.outcomes.items()]
+        return [{"outcome": outcome, "orders": number} for outcome, number in self.outcomes.items()]

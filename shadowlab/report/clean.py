@@ -64,8 +64,8 @@ def _visible(output: Any) -> None:
 
 
 def _shown(text: str | list[str]) -> str:
-    told = _COLOUR.sub("", text if isinstance(text, str) else "".join(text))
-    return _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), told)
+    text = _COLOUR.sub("", text if isinstance(text, str) else "".join(text))
+    return _STEERS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _places(case: Case) -> dict[str, str]:

@@ -28,13 +28,13 @@ def page(notebook: str, *, title: str) -> str:
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; script-src {allowed}; base-uri 'none'"
     )
-    told = "".join(f"<script>{script}</script>\n" for script in scripts)
+    tags = "".join(f"<script>{script}</script>\n" for script in scripts)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}; form-action \'none\'">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>\n{_own('page.css')}</style>\n</head>\n"
-        f"<body>\n<main>\n{_with_contents(body)}\n</main>\n{told}</body>\n</html>\n"
+        f"<body>\n<main>\n{_with_contents(body)}\n</main>\n{tags}</body>\n</html>\n"
     )
 
 

@@ -65,7 +65,7 @@ def execute(
 
     done = 0
 
-    def told(**_: Any) -> None:
+    def count(**_: Any) -> None:
         nonlocal done
         done += 1
         if progress:
@@ -84,7 +84,7 @@ def execute(
                 execution_timeout=_CELL_TIMEOUT_S,
                 kernel_manager_class=OwnKernel,
                 config=_kernel(str(private.path)),
-                on_cell_executed=told,
+                on_cell_executed=count,
             )
         except papermill.PapermillExecutionError as exc:
             raise errors.ReportError(

@@ -137,10 +137,10 @@ def _numbers(gate: Gate) -> str:
         return ""
     ends = ["−∞" if statistic.interval[0] is None else f"{statistic.interval[0]:.4g}",
             "∞" if statistic.interval[1] is None else f"{statistic.interval[1]:.4g}"]  # fmt: skip
-    told = f"{statistic.level:.0%} interval {ends[0]} to {ends[1]} {statistic.unit}, n {statistic.n_candidate}"
-    told += f", p {statistic.chance}" if statistic.chance else ""
-    told += f", e {statistic.evidence}" if statistic.evidence else ""
-    return escaped(told)
+    text = f"{statistic.level:.0%} interval {ends[0]} to {ends[1]} {statistic.unit}, n {statistic.n_candidate}"
+    text += f", p {statistic.chance}" if statistic.chance else ""
+    text += f", e {statistic.evidence}" if statistic.evidence else ""
+    return escaped(text)
 
 
 def _people(report: GateReport, approvals: tuple[str, ...], invariants: tuple[str, ...]) -> Iterator[str]:

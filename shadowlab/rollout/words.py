@@ -12,19 +12,19 @@ _FIRST = re.compile(r"^(\d*)([-+=:.)])")
 
 def code(text: object, *, longest: int = _LONGEST) -> str:
     """A code span that holds `text` and nothing else: no link, mention or HTML. Not for a table's cell."""
-    told = _one_line(str(text), longest)
-    if not told:
+    line = _one_line(str(text), longest)
+    if not line:
         return ""
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", told)), default=0))
-    pad = " " if told[0] in "` " or told[-1] in "` " else ""
-    return f"{fence}{pad}{told}{pad}{fence}"
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
+    pad = " " if line[0] in "` " or line[-1] in "` " else ""
+    return f"{fence}{pad}{line}{pad}{fence}"
 
 
 def escaped(text: object, *, longest: int = _LONGEST) -> str:
     """Plain words: every sign that Markdown might act on is escaped, mentions are broken."""
     # A word joiner after the sign: nobody is notified by what an attacker wrote into an exception.
-    told = _SIGNS.sub(r"\\\g<0>", _one_line(str(text), longest)).replace("@", "@\u2060")
-    return _FIRST.sub(r"\1\\\2", told)
+    line = _SIGNS.sub(r"\\\g<0>", _one_line(str(text), longest)).replace("@", "@\u2060")
+    return _FIRST.sub(r"\1\\\2", line)
 
 
 def fenced(text: str, language: str = "") -> str:

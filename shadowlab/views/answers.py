@@ -25,17 +25,17 @@ def answers(triage: Triage) -> Page:
     rows.append(("starts in", _starts(triage)))
     if triage.suspects:
         rows.append(("replay", _replayed(triage.suspects[0])))
-    said = [(Markup(str(question).replace(" ", "&nbsp;")), answer) for question, answer in rows]
-    return grid(("", ""), said, alt="the first answers")
+    cells = [(Markup(str(question).replace(" ", "&nbsp;")), answer) for question, answer in rows]
+    return grid(("", ""), cells, alt="the first answers")
 
 
 def _errors(found: Sequence[Suspect]) -> Markup:
     if not found:
         return Markup("none was found")
-    told = [f"<b>{html.escape(s.title)}</b><br>{html.escape(f'{s.service}: {s.operation}')}; "
+    lines = [f"<b>{html.escape(s.title)}</b><br>{html.escape(f'{s.service}: {s.operation}')}; "
             f"{counted(s.events, 'event')} in {counted(s.traces, 'trace')}" for s in found[:_SHOWN]]  # fmt: skip
     more = len(found) - _SHOWN
-    return Markup("<br>".join([*told, *([f"{more} more below"] if more > 0 else [])]))
+    return Markup("<br>".join([*lines, *([f"{more} more below"] if more > 0 else [])]))
 
 
 def _apart(top: Suspect) -> Markup:
@@ -47,18 +47,18 @@ def _apart(top: Suspect) -> Markup:
 
 
 def _struck(top: Suspect) -> str:
-    told = [counted(n, noun) for n, noun in ((top.users, "user"), (top.tenants, "tenant")) if n]
-    told += [f"seen from {', '.join(top.seen_from)}"] if top.seen_from else []
-    return "; ".join(told) or "no attribute says"
+    counts = [counted(n, noun) for n, noun in ((top.users, "user"), (top.tenants, "tenant")) if n]
+    counts += [f"seen from {', '.join(top.seen_from)}"] if top.seen_from else []
+    return "; ".join(counts) or "no attribute says"
 
 
 def _starts(triage: Triage) -> Markup:
     blamed = [b for b in triage.services if b.score > 0]
     if not blamed:
         return Markup("no service: nothing went worse than before")
-    told = [f"<b>{html.escape(b.service)}</b> ({b.score:.2f}): {html.escape(b.evidence[0] if b.evidence else '')}"
+    lines = [f"<b>{html.escape(b.service)}</b> ({b.score:.2f}): {html.escape(b.evidence[0] if b.evidence else '')}"
             for b in blamed[:_SHOWN]]  # fmt: skip
-    return Markup("<br>".join(told))
+    return Markup("<br>".join(lines))
 
 
 def _replayed(top: Suspect) -> str:

@@ -27,9 +27,9 @@ def changes(triage: Triage | None) -> Page:
     rows = []
     for change in triage.changes:
         n = followed.get((change.at, change.kind, change.after))
-        said = Markup(f"<b>suspect {n} follows it</b>" if n else "no suspect follows it")
+        follows = Markup(f"<b>suspect {n} follows it</b>" if n else "no suspect follows it")
         after = f"{change.before or '?'} → {change.after}"
-        rows.append((change.at, change.kind, change.service, after, said, change.evidence))
+        rows.append((change.at, change.kind, change.service, after, follows, change.evidence))
     if not rows:
         return Page("<p>No change was seen, and nobody told of one.</p>", "no change")
     return grid(("at (UTC)", "what", "where", "from, to", "errors", "evidence"), rows, alt="changes")
@@ -68,5 +68,5 @@ def notes(triage: Triage | None) -> Page:
     """What a reader of the figures must know."""
     if triage is None:
         return missing("triage")
-    told = "".join(f"<li>{html.escape(note)}</li>" for note in triage.notes)
-    return Page(f"<ul>{told}</ul>" if told else "<p>Nothing in particular.</p>", "notes")
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in triage.notes)
+    return Page(f"<ul>{items}</ul>" if items else "<p>Nothing in particular.</p>", "notes")

@@ -86,10 +86,10 @@ def seconds(value: Any) -> float | None:
     return (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
 
 
-def kind_of(values: Iterable[object], told: str | None) -> str:
+def kind_of(values: Iterable[object], declared: str | None) -> str:
     """The axis type that values ask for, as plotly would guess it."""
-    if told in ("linear", "log", "date", "category"):
-        return told
+    if declared in ("linear", "log", "date", "category"):
+        return declared
     first = next((v for v in values if v is not None), 0.0)
     if isinstance(first, datetime) or type(first).__name__ in ("datetime64", "Timestamp"):
         return "date"

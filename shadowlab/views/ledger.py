@@ -27,5 +27,5 @@ _SILENT: tuple[object, ...] = (None, "", [], {})
 
 
 def _spoken(value: object) -> str:
-    told = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,52}\b", r"\1", told)  # commits and digests, short as beside them
+    text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return re.sub(r"\b([0-9a-f]{12})[0-9a-f]{20,52}\b", r"\1", text)  # commits and digests, short as beside them

@@ -56,8 +56,8 @@ def gates(report: GateReport) -> Page:
     page = grid(("gate", "verdict", "observed", "limit", "detail"), rows, alt="gates")
     if not report.ran_on:
         return page
-    told = f"{html.escape(report.ran_on)} · environment {code(report.environment[:12] or 'not to be had')}"
-    return Page(f"{page.html}<p style='{FAINT}'>The service ran on {told}</p>", page.alt)
+    place = f"{html.escape(report.ran_on)} · environment {code(report.environment[:12] or 'not to be had')}"
+    return Page(f"{page.html}<p style='{FAINT}'>The service ran on {place}</p>", page.alt)
 
 
 @made_by("gate")
@@ -89,8 +89,8 @@ def _number(value: float | None) -> Markup:
     return _said(f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.1e}")
 
 
-def _said(told: str) -> Markup:
-    return Markup(f"<span style='white-space:nowrap'>{html.escape(told) or '–'}</span>")
+def _said(text: str) -> Markup:
+    return Markup(f"<span style='white-space:nowrap'>{html.escape(text) or '–'}</span>")
 
 
 def _commands(text: str) -> Markup:

@@ -107,9 +107,9 @@ def draw(calls: Sequence[Call], *, marked: Sequence[str] = (), words: Mapping[st
     ]
     wide = max(x for x, _ in spot.values()) + _WIDE + _EDGE
     high = max(y for _, y in spot.values()) + _HIGH + _EDGE
-    told = f"{counted(len(spot), 'service')}, {counted(len(listed), 'call')} between them"
-    told += f"; marked: {' → '.join(marked)}" if marked else ""
-    return Picture(svg=document(wide, high, *parts, title=told, family=SANS, colour=INK, paper=PAPER), alt=told)
+    alt = f"{counted(len(spot), 'service')}, {counted(len(listed), 'call')} between them"
+    alt += f"; marked: {' → '.join(marked)}" if marked else ""
+    return Picture(svg=document(wide, high, *parts, title=alt, family=SANS, colour=INK, paper=PAPER), alt=alt)
 
 
 def _arrow(call: Call, spot: Mapping[str, tuple[float, float]], marked: bool) -> list[str]:
@@ -125,26 +125,27 @@ def _arrow(call: Call, spot: Mapping[str, tuple[float, float]], marked: bool) ->
     head = f"M{number(b[0])} {number(b[1])}l{step} -4v8z"
     share = f", {failed / calls:.1%} fail" if failed and calls else ""
     title = element("title", text_of(f"{caller} calls {callee} {calls:,} times{share}"))
-    told = [f"{calls:,}"] + ([f"{failed / calls:.1%} fail"] if failed and calls else [])
+    lines = [f"{calls:,}"] + ([f"{failed / calls:.1%} fail"] if failed and calls else [])
     x, y = (a[0] + b[0]) / 2, (a[1] + b[1]) / 2
     signs = [
         label(x, y - 5 + 15 * n, word, text_anchor="middle", font_size=10, fill=colour, stroke=PAPER, stroke_width=3,
               paint_order="stroke", font_weight=600 if marked else None)
-        for n, word in enumerate(told)
+        for n, word in enumerate(lines)
     ]  # fmt: skip
     path = element("path", title, d=curve, fill="none", stroke=colour, stroke_width=3.5 if marked else 1.2)
     return [path, element("path", d=head, fill=colour), *signs]
 
 
 def _box(name: str, spot: tuple[float, float], marked: bool, blamed: bool, words: Mapping[str, str]) -> list[str]:
-    (x, y), told = spot, words.get(name, "")
+    (x, y), text = spot, words.get(name, "")
     edge = VERMILLION if marked else LINE
-    title = element("title", text_of(f"{name} {told}"))
+    title = element("title", text_of(f"{name} {text}"))
     box = element("rect", title, x=x, y=y, width=_WIDE, height=_HIGH, rx=5, fill=WASH if not blamed else "#fdeee4",
                   stroke=edge, stroke_width=2.5 if marked else 1.0)  # fmt: skip
-    said = cut(("✗ " if blamed else "") + name, _WIDE - 16)
-    middle = y + (17 if told else 25)
-    parts = [box, label(x + 8, middle, said, font_weight=600 if marked else None, fill=VERMILLION if blamed else INK)]
-    if told:
-        parts.append(label(x + 8, y + 32, cut(told, _WIDE - 16, 10), font_size=10, fill=QUIET))
+    heading = cut(("✗ " if blamed else "") + name, _WIDE - 16)
+    middle = y + (17 if text else 25)
+    weight, fill = (600 if marked else None), (VERMILLION if blamed else INK)
+    parts = [box, label(x + 8, middle, heading, font_weight=weight, fill=fill)]
+    if text:
+        parts.append(label(x + 8, y + 32, cut(text, _WIDE - 16, 10), font_size=10, fill=QUIET))
     return parts

@@ -99,32 +99,32 @@ def _axes(figure: Any, traces: list[Any], box: Box) -> dict[str, Axis]:
 
 
 def _axis(layout: Any, name: str, traces: list[Any], box: Box) -> Axis:
-    told, letter = layout[name], name[0]
+    axis, letter = layout[name], name[0]
     values = [v for t in traces for v in marks.listed(t[letter])]
-    kind = kind_of(values, told.type)
+    kind = kind_of(values, axis.type)
     categories = tuple(dict.fromkeys(str(v) for v in values)) if kind == "category" else ()
-    low, high = _range(told, kind, categories, traces, letter, layout)
+    low, high = _range(axis, kind, categories, traces, letter, layout)
     start, end = (box[0], box[2]) if letter == "x" else (box[3], box[1])
-    domain = told.domain or (0.0, 1.0)
+    domain = axis.domain or (0.0, 1.0)
     start, end = start + domain[0] * (end - start), start + domain[1] * (end - start)
-    if told.autorange == "reversed":
+    if axis.autorange == "reversed":
         start, end = end, start
     return Axis(kind, low, high, start, end, categories)
 
 
 def _range(
-    told: Any, kind: str, categories: tuple[str, ...], traces: list[Any], letter: str, layout: Any
+    axis: Any, kind: str, categories: tuple[str, ...], traces: list[Any], letter: str, layout: Any
 ) -> tuple[float, float]:
     """The axis' two ends, as numbers along it."""
-    if told.range is not None and None not in told.range:
-        ends = [float(v) if kind in ("log", "category") else place(v, kind, categories) or 0.0 for v in told.range]
+    if axis.range is not None and None not in axis.range:
+        ends = [float(v) if kind in ("log", "category") else place(v, kind, categories) or 0.0 for v in axis.range]
         return ends[0], ends[1]
     if kind == "category":
         return -0.5, max(len(categories), 1) - 0.5
     numbers = [n for v in _extent(traces, letter, layout) if (n := place(v, kind, categories)) is not None]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
     upright_bars = any(t.type == "bar" and (t.orientation == "h") == (letter == "x") for t in traces)
-    if kind == "linear" and (upright_bars or told.rangemode == "tozero"):
+    if kind == "linear" and (upright_bars or axis.rangemode == "tozero"):
         low, high = min(low, 0.0), max(high, 0.0)
     pad = (high - low) * 0.06 or (0.5 if kind == "log" else abs(high) * 0.1 or 1.0)
     return (low if low == 0.0 and kind == "linear" else low - pad), high + pad
@@ -153,33 +153,33 @@ def _extent(traces: list[Any], letter: str, layout: Any) -> Iterator[Any]:
 
 def _frame(layout: Any, name: str, axes: dict[str, Axis], box: Box) -> str:
     """An axis' grid, ticks, words and title."""
-    told, axis, upright = layout[name], axes[name], name[0] == "y"
-    if told.visible is False:
+    spec, axis, upright = layout[name], axes[name], name[0] == "y"
+    if spec.visible is False:
         return ""
-    other = axes.get(_axis_name(told.anchor if told.anchor != "free" else None, "x" if upright else "y"))
+    other = axes.get(_axis_name(spec.anchor if spec.anchor != "free" else None, "x" if upright else "y"))
     across = (other.start, other.end) if other else ((box[0], box[2]) if upright else (box[3], box[1]))
     low, high = min(across), max(across)
     parts = []
-    for at, words in _ticks(told, axis, upright):
-        grid = told.showgrid is not False and axis.kind != "category" and not told.overlaying
+    for at, words in _ticks(spec, axis, upright):
+        grid = spec.showgrid is not False and axis.kind != "category" and not spec.overlaying
         line = {"x1": low, "x2": high, "y1": at, "y2": at} if upright else {"x1": at, "x2": at, "y1": low, "y2": high}
         parts.append(element("line", **line, stroke="#e8ecef") if grid else "")
-        if told.showticklabels is not False:
-            parts.append(_tick_label(words, at, (low, high), upright, told.side))
-    if told.title.text:
-        parts.append(_axis_title(plain(str(told.title.text)), axis, (low, high), upright, told.side))
-    if told.showline is False:
+        if spec.showticklabels is not False:
+            parts.append(_tick_label(words, at, (low, high), upright, spec.side))
+    if spec.title.text:
+        parts.append(_axis_title(plain(str(spec.title.text)), axis, (low, high), upright, spec.side))
+    if spec.showline is False:
         return "".join(parts)
     if upright:
         return "".join(parts) + element("line", x1=low, x2=low, y1=axis.start, y2=axis.end, stroke=LINE)
     return "".join(parts) + element("line", x1=axis.start, x2=axis.end, y1=high, y2=high, stroke=LINE)
 
 
-def _ticks(told: Any, axis: Axis, upright: bool) -> list[tuple[float, str]]:
-    if told.tickvals is None:
-        return [(at, plain(word)) for at, word in axis.ticks(told.tickformat, 44 if upright else 90)]
-    words = told.ticktext if told.ticktext is not None else told.tickvals
-    placed = [(axis.at(v), plain(str(w))) for v, w in zip(told.tickvals, words, strict=False)]
+def _ticks(spec: Any, axis: Axis, upright: bool) -> list[tuple[float, str]]:
+    if spec.tickvals is None:
+        return [(at, plain(word)) for at, word in axis.ticks(spec.tickformat, 44 if upright else 90)]
+    words = spec.ticktext if spec.ticktext is not None else spec.tickvals
+    placed = [(axis.at(v), plain(str(w))) for v, w in zip(spec.tickvals, words, strict=False)]
     return [(at, word) for at, word in placed if at is not None]
 
 
@@ -214,12 +214,12 @@ def _trace(trace: Any, axes: dict[str, Axis], colour: str, stack: marks.Stack, b
 
 def _reference(value: Any, reference: str | None, axes: dict[str, Axis], box: Box, letter: str) -> float:
     """The pixel of a shape's or annotation's coordinate: in data, in an axis' domain, or on paper."""
-    told = reference or letter
-    axis = axes.get(_axis_name(told.split()[0], letter))
-    if told == "paper" or axis is None:
+    place = reference or letter
+    axis = axes.get(_axis_name(place.split()[0], letter))
+    if place == "paper" or axis is None:
         start, end = (box[0], box[2]) if letter == "x" else (box[3], box[1])
         return start + float(value) * (end - start)
-    if told.endswith("domain"):
+    if place.endswith("domain"):
         return axis.start + float(value) * (axis.end - axis.start)
     number = axis.place(value)
     return axis.pixel(number if number is not None else float(value) if axis.kind == "category" else axis.low)

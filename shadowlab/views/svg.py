@@ -20,19 +20,19 @@ def text_of(value: object) -> str:
 
 def number(value: float) -> str:
     """A coordinate in few characters: two decimals, no trailing zeros."""
-    told = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if told == "-0" else told
+    text = f"{value:.2f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
 
 
 def element(name: str, *inside: str, **attributes: object) -> str:
     """One element; `_` in attribute names stands for `-`; `inside` is markup already, None leaves an attribute out."""
-    told = "".join(
+    written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{number(value) if isinstance(value, float) else text_of(value)}"'
         for key, value in attributes.items()
         if value is not None
     )
     content = "".join(inside)
-    return f"<{name}{told}>{content}</{name}>" if content else f"<{name}{told}/>"
+    return f"<{name}{written}>{content}</{name}>" if content else f"<{name}{written}/>"
 
 
 def label(x: float, y: float, text: object, **attributes: object) -> str:

@@ -34,10 +34,10 @@ def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") 
     high = max([s["end_ns"] for s in spans] + [log["at_ns"] for log in logs], default=1)
     time = axes.Axis("linear", 0.0, float(max(high - low, 1)), _NAMES, _WIDE - 90)
     wrong = sum(failed(s) for s in spans)
-    told = f"trace {trace_id}: {counted(len(spans), 'span')}, {counted(wrong, 'error')}, {spelled_ns(high - low)}"
+    title = f"trace {trace_id}: {counted(len(spans), 'span')}, {counted(wrong, 'error')}, {spelled_ns(high - low)}"
     colours = {name: CYCLE[n % (len(CYCLE) - 1)] for n, name in enumerate(dict.fromkeys(s["service"] for s in spans))}
     floor = _TOP + _ROW * len(shown)
-    parts = [label(12, 26, cut(told, _WIDE - 24, 15), font_size=15, font_weight=600), *_services(colours)]
+    parts = [label(12, 26, cut(title, _WIDE - 24, 15), font_size=15, font_weight=600), *_services(colours)]
     parts += _scale(time, floor)
     for n, bar in enumerate(shown):
         parts += _row(bar, _TOP + n * _ROW, low, time, colours)
@@ -48,10 +48,10 @@ def draw(spans: Sequence[Row], logs: Sequence[Row] = (), *, trace_id: str = "") 
             label(12, floor - 2, f"{len(bars) - len(shown)} shorter spans are not shown", font_size=11, fill=QUIET)
         )
     listed, floor = _log_lines(logs, low, floor)
-    svg = document(_WIDE, floor + 12, *parts, *listed, title=told, family=SANS, colour=INK, paper=PAPER)
+    svg = document(_WIDE, floor + 12, *parts, *listed, title=title, family=SANS, colour=INK, paper=PAPER)
     from shadowlab.views import traceplot
 
-    return Picture(svg=svg, alt=told, figure=traceplot.figure(shown, logs, title=told, low=low, high=high))
+    return Picture(svg=svg, alt=title, figure=traceplot.figure(shown, logs, title=title, low=low, high=high))
 
 
 def _services(colours: Mapping[str, str]) -> list[str]:

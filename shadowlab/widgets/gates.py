@@ -28,13 +28,13 @@ class Gates(View):
     def __init__(self, report: GateReport, *, inv: Investigation | None = None) -> None:
         self.report = report
         self._pages = (views.gates(report), views.statistics(report))
-        drawn = inv.plots.gates(report) if inv is not None and any(g.statistic for g in report.gates) else None
+        picture = inv.plots.gates(report) if inv is not None and any(g.statistic for g in report.gates) else None
         super().__init__(
             inv=inv if report.verdict is Verdict.PASS else None,
             button="Plan the rollout",
             page=self._pages[0].html,
             statistics=self._pages[1].html,
-            intervals=drawn.svg if isinstance(drawn, views.Picture) else "",
+            intervals=picture.svg if isinstance(picture, views.Picture) else "",
             verdict=str(report.verdict),
         )
 
