@@ -10,7 +10,7 @@ from made import case_in, triage
 from playwright.sync_api import sync_playwright
 
 import shadowlab as sl
-from shadowlab import errors, report
+from shadowlab import errors, report, views
 from shadowlab.audit import statements, verify
 from shadowlab.bundle import folder
 from shadowlab.case import Case
@@ -105,7 +105,7 @@ def test_the_links_stand_behind_the_title_or_before_everything():
 
 @pytest.mark.slow
 def test_a_narrow_screen_begins_with_the_title_and_paper_squeezes_as_it_must(tmp_path):
-    wide = "<table><tr>" + "<th>a heading</th>" * 8 + "</tr></table>"
+    wide = views.grid([f"heading {n}" for n in range(8)], [["some words"] * 8], alt="wide").html
     table = {"output_type": "execute_result", "data": {"text/html": wide}}
     cells = [{"cell_type": "markdown", "source": "# Title\n\n## Part"},
              {"cell_type": "code", "source": "table", "outputs": [table]}]  # fmt: skip
@@ -117,8 +117,13 @@ def test_a_narrow_screen_begins_with_the_title_and_paper_squeezes_as_it_must(tmp
         title, links = (shown.locator(part).bounding_box() for part in ("h1", "nav"))
         assert title["y"] + title["height"] <= links["y"]
         assert shown.evaluate("document.documentElement.scrollWidth") == 420
-        assert shown.locator("table").bounding_box()["width"] == 960
+        places = [one.bounding_box() for one in shown.locator("td").all()]
+        assert all(one["x"] + one["width"] <= 420 for one in places)
+        assert [one["y"] for one in places] == sorted({one["y"] for one in places})  # under each other
+        heading = "cell => getComputedStyle(cell, '::before').content"
+        assert shown.locator("td").nth(7).evaluate(heading) == '"heading 7"'
         shown.emulate_media(media="print")
+        assert shown.locator("th").nth(7).is_visible()
         assert shown.locator("table").bounding_box()["width"] < 800
         browser.close()
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 
 import otlp
@@ -183,7 +184,10 @@ def test_a_waterfall_says_whom_a_call_asked_but_not_as_whom_nor_what_for(case, t
     call = otlp.span(1, name="POST", **{"url.full": url, "http.response.status_code": 503}) | {"kind": 3}
     telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([call]))], redact=None)
     with telemetry.store(case) as store:
-        drawn = telemetry.trace(store, otlp.TRACE).plot_waterfall()
+        trace = telemetry.trace(store, otlp.TRACE)
+        drawn = trace.plot_waterfall()
+        assert trace._repr_mimebundle_()["image/svg+xml"] == drawn.svg
+        assert re.fullmatch(rf"<Trace {otlp.TRACE} \d+ spans?, \d+ errors?, [\d.]+ ms>", repr(trace))
     assert "POST → 503 cards.example:8443/v1/pay" in drawn.svg
     assert "hunter2" not in drawn.svg + drawn.figure.to_json()
     assert "token" not in drawn.svg + drawn.figure.to_json()

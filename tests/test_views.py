@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from made import AT, DIFF, TITLE, TRACE, diagnosis, gate_report, proposal, replay, trace, triage, unified
 
 from shadowlab import views
-from shadowlab.records import Diagnosis, Intervention, Plan, Proposal, Recording
+from shadowlab.records import Diagnosis, Intervention, Plan, Proposal, Recording, Slice
 from shadowlab.triage import charts, plots
 from shadowlab.triage import html as triage_html
 from shadowlab.views import axes, servicemap, spans, still, svg, waterfall
@@ -101,8 +101,8 @@ def test_side_by_side_shows_every_line_of_any_diff(before: list[str], after: lis
     diff = diff_of("".join(f"{line}\n" for line in before), "".join(f"{line}\n" for line in after))
     html = views.side_by_side(diff).html
     changed = [line for line in diff.splitlines()[2:] if line[:1] in "+-" and line]
-    assert html.count("background:#fbe9df") == 2 * sum(line[0] == "-" for line in changed)
-    assert html.count("background:#dcebf5") == 2 * sum(line[0] == "+" for line in changed)
+    assert html.count("background:rgba(201,79,0") == 2 * sum(line[0] == "-" for line in changed)
+    assert html.count("background:rgba(0,114,178") == 2 * sum(line[0] == "+" for line in changed)
 
 
 def test_side_by_side_names_new_files_and_numbers_lines():
@@ -330,6 +330,37 @@ def test_what_a_template_masked_stays_in_the_words_of_its_figures() -> None:
     odd = replace(found.suspects[0].contrast[0], attribute="<b>a", value="<str>")
     drawn = plots.plot_contrast(replace(found.suspects[0], contrast=(odd,)))
     assert "&lt;b&gt;a = &lt;str&gt;" in views.picture(drawn).svg
+
+
+def test_what_sets_requests_apart_is_told_whole_above_its_bars() -> None:
+    found = triage()
+    value = "one of KR, MX, US, AU, CA, IL, IN, JP, TR, ZA"
+    telling = replace(found.top.contrast[0], attribute="payments.card.country", value=value)
+    drawn = ET.fromstring(views.picture(plots.plot_contrast(replace(found.top, contrast=(telling,)))).svg)
+    words = next(x for x in drawn.findall(".//{*}text") if (x.text or "").startswith("payments"))
+    bar = max(drawn.findall(".//{*}rect[@fill='#c94f00']"), key=lambda x: float(x.get("width", 0)))
+    assert words.text == f"payments.card.country = {value}"
+    assert float(words.get("x", 0)) < 60
+    assert float(words.get("y", 0)) < float(bar.get("y", 0))
+
+
+def test_only_functions_that_raised_are_unfolded_in_a_slice() -> None:
+    source = "def raised():\n    1 / 0"
+    raised = Slice(file="a.py", function="raised", start_line=1, end_line=2, source=source, failing_line=2)
+    beside = replace(raised, function="beside", failing_line=None, source="def beside():\n    pass")
+    html = views.slices(Diagnosis(slice=(raised, beside, replace(beside, function="other")))).html
+    shown, folded = html.split("<details>")
+    assert "▶    2" in shown
+    assert "def beside" not in shown
+    assert "<summary>2 more functions that they ran or used: a.py: beside, a.py: other</summary>" in folded
+    assert "<details>" not in views.slices(Diagnosis(slice=(raised,))).html
+
+
+def test_a_column_in_which_nothing_is_told_is_left_out_of_the_contrast() -> None:
+    found = triage()
+    alone, same = (replace(found.top.contrast[0], same_as=names) for names in ((), ("b = 2",)))
+    assert "same as" not in views.contrast(replace(found, suspects=(replace(found.top, contrast=(alone,)),))).html
+    assert "b = 2" in views.contrast(replace(found, suspects=(replace(found.top, contrast=(alone, same)),))).html
 
 
 def test_a_lone_cell_heads_the_rows_of_its_objective() -> None:

@@ -14,6 +14,10 @@ _MARKS = {
 }
 
 
+_NAMES = 210
+"""Pixels at the left for the gates' names; what is told of a gate begins there, too, or its end would be cut."""
+
+
 def plot_gates(report: GateReport) -> Any:
     """One row a statistical gate, on an axis of its own unit: estimate, interval, limit, sample size, p or e-value."""
     from plotly.subplots import make_subplots
@@ -30,7 +34,7 @@ def plot_gates(report: GateReport) -> Any:
     look = {key: value for key, value in style.layout().items() if key not in ("xaxis", "yaxis")}
     figure.update_layout(
         **{**look, "height": 110 + 105 * rows, "showlegend": False},
-        margin={"l": 210, "r": 24, "t": 76, "b": 34},
+        margin={"l": _NAMES, "r": 24, "t": 76, "b": 34},
         title_text=f"Gates with their limits: {report.verdict}",
     )
     figure.update_xaxes(**style.layout()["xaxis"])
@@ -60,7 +64,7 @@ def _row(figure: Any, row: int, gate: Gate, statistic: Statistic) -> None:
     words = f"{gate.verdict}: candidate minus control in {statistic.unit or 'units'}; {_words(statistic)}"
     figure.add_annotation(
         text=words, x=0, xref="paper", y=domain[1], yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
-        font={"size": 11, "color": style.QUIET},
+        xshift=-_NAMES + 8, font={"size": 11, "color": style.QUIET},
     )  # fmt: skip
 
 

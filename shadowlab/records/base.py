@@ -165,8 +165,8 @@ class Record(Bound):
         return table(self.rows(), caption=repr(self))
 
     def rows(self) -> Sequence[Mapping[str, object]]:
-        """What a table of this record shows: a row each, the same keys in all."""
-        return [{"field": f.name, "value": getattr(self, f.name)} for f in fields(self)]
+        """What a table of this record shows: a row each, the same keys in all. Its ancestry stands in its JSON."""
+        return [{"field": f.name, "value": getattr(self, f.name)} for f in fields(self) if f.name != "parents"]
 
 
 def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int = 50) -> str:
@@ -179,10 +179,9 @@ def table(rows: Sequence[Mapping[str, object]], *, caption: str = "", limit: int
         for row in rows[:limit]
     )
     more = f"<p>{len(rows) - limit} more rows are not shown.</p>" if len(rows) > limit else ""
-    kept = "white-space:nowrap"  # said of the code, too: a notebook's own style breaks it
-    title = f"<code style='{kept}'>{html.escape(caption)}</code>"
-    title = f"<caption style='text-align:left;{kept}'>{title}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    # above the table and no caption of it: a caption in one piece would make the table as wide as itself
+    title = f"<p style='text-align:left;margin:0'><code>{html.escape(caption)}</code></p>" if caption else ""
+    return f"{title}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -202,7 +201,7 @@ def _cell(value: object) -> str:
         case float():
             return f"{value:.4g}"
         case datetime():
-            return value.isoformat(timespec="seconds")
+            return value.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
         case tuple() | list():
             return ", ".join(_cell(v) for v in value[:6]) + (" …" if len(value) > 6 else "")
         case _:

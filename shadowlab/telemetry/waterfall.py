@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab import errors
+from shadowlab.records.base import counted
 from shadowlab.telemetry import questions
 from shadowlab.telemetry.store import Store
 
@@ -62,7 +63,7 @@ class TraceLog:
     body: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class Trace:
     """Spans parents first, siblings by time; logs by time."""
 
@@ -80,6 +81,14 @@ class Trace:
         """From the earliest start to the latest end."""
         ends = (s.start_ns + (s.duration_ns or 0) for s in self.spans if s.start_ns)
         return max(ends, default=self.start_ns) - self.start_ns
+
+    def __repr__(self) -> str:
+        failed = counted(sum(s.status == "error" for s in self.spans), "error")
+        return f"<Trace {self.trace_id} {counted(len(self.spans), 'span')}, {failed}, {self.duration_ns / 1e6:.1f} ms>"
+
+    def _repr_mimebundle_(self, **asked: Any) -> dict[str, Any]:
+        """In a notebook, its waterfall."""
+        return self.plot_waterfall()._repr_mimebundle_(**asked)
 
     def plot_waterfall(self) -> Picture:
         """The spans over time, a bar each, with the logs and exceptions beneath (a plotly figure)."""

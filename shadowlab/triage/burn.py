@@ -253,7 +253,7 @@ def notes(specs: Sequence[ObjectiveSpec], objectives: Sequence[Objective], *, at
     longer = [times.spoken(n) for n in WINDOWS if n > covered]
     if longer and objectives:
         told.append(
-            f"{starts}, {covered} before: "
+            f"{starts}, {covered} before the windows end: "
             f"windows of {', '.join(longer)} are longer than the data, and their rates are those of what there is"
         )
     for spec, o in zip(specs, objectives, strict=True):

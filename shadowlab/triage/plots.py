@@ -125,23 +125,31 @@ def plot_contrast(suspect: Suspect) -> Any:
     """Paired bars: the share of failing and of passing requests that have each telling attribute."""
     figure = _figure("What sets the failing requests apart", "share of requests")
     shown = suspect.contrast[::-1]
-    names = [escape(_short(f"{c.attribute} = {c.value}", 60)) for c in shown]
+    names = [f"{c.attribute} = {c.value}" for c in shown]
     pairs = (
         ("passing", [c.baseline for c in shown], style.SKY, "/"),
         ("failing", [c.selection for c in shown], style.VERMILLION, ""),
     )
     for name, shares, colour, hatch in pairs:
         figure.add_bar(
-            y=names, x=shares, name=name, orientation="h", text=[f"{share:.1%}" for share in shares],
+            y=[escape(name) for name in names], x=shares, name=name, orientation="h",
+            text=[f"{share:.1%}" for share in shares],
             textposition="outside", cliponaxis=False, marker={"color": colour, "pattern": {"shape": hatch}},
+        )  # fmt: skip
+    for n, said in enumerate(names):  # above its bars, where there is room for all of it on a narrow screen, too
+        figure.add_annotation(
+            x=0, y=n + 0.3, text=escape(_short(said, 120)), showarrow=False, xanchor="left", yanchor="bottom",
+            font={"size": 12, "color": style.INK},
         )  # fmt: skip
     if not shown:
         _say(figure, "no attribute sets the failing requests apart")
     figure.update_layout(
         barmode="group",
+        bargap=0.4,
         xaxis={"range": [0, 1.12], "tickformat": ".0%", "title": {"text": "share of requests"}},
-        yaxis={"title": {"text": ""}, "type": "category"},
-        height=max(240, 120 + 52 * len(shown)),
+        yaxis={"title": {"text": ""}, "type": "category", "tickvals": [], "ticktext": []},
+        margin={"l": 24},
+        height=max(260, 170 + 66 * len(shown)),
     )
     return figure
 
@@ -167,13 +175,13 @@ def plot_services(triage: Triage) -> Any:
             font={"size": 10, "color": colour}, bgcolor="rgba(255,255,255,0.8)",
         )  # fmt: skip
     _nodes(figure, triage, at)
-    if not at:
+    if not listed:
         _say(figure, "no service calls another")
     lines = {row for _, row in at.values()} or {0.0}
     hidden = {"showgrid": False, "showticklabels": False, "zeroline": False, "showline": False, "ticks": ""}
     figure.update_layout(
         xaxis={**hidden, "range": [-0.5, max((column for column, _ in at.values()), default=0) + 0.9],
-               "title": {"text": "callers → callees"}},
+               "title": {"text": "callers → callees" if listed else ""}},
         yaxis={**hidden, "range": [-max(lines) - 0.7, -min(lines) + 0.7]},
         height=max(260, round(150 + 80 * (max(lines) - min(lines) + 1))),
     )  # fmt: skip
@@ -212,7 +220,7 @@ def _figure(title: str, unit: str) -> Any:
 
 
 def _say(figure: Any, words: str) -> None:
-    figure.add_annotation(x=0.5, y=0.5, xref="paper", yref="paper", text=words, showarrow=False)
+    figure.add_annotation(x=0.5, y=0.9, xref="paper", yref="paper", text=words, showarrow=False)
 
 
 def _short(text: str, most: int) -> str:

@@ -78,7 +78,8 @@ def contrast(triage: Triage) -> Page:
         for c in found
     ]  # fmt: skip
     columns = ("attribute", "of failing", "of passing", "difference (95 %)", "q", "same as")
-    return grid(columns, rows, alt="contrast")
+    shown = len(columns) if any(c.same_as for c in found) else len(columns) - 1
+    return grid(columns[:shown], [row[:shown] for row in rows], alt="contrast")
 
 
 def _difference(told: Contrast) -> str:
@@ -185,9 +186,15 @@ def held(replay: Replay) -> Page:
 
 @made_by("diagnose")
 def slices(diagnosis: Diagnosis) -> Page:
-    """The functions on the way to the failure, with the failing line marked."""
-    told = "".join(_slice(part) for part in diagnosis.slice)
-    return Page(told or "<p>No source was sliced.</p>", f"{len(diagnosis.slice)} functions")
+    """The functions on the way to the failure with the failing line marked; folded, what else is in the slice."""
+    raised = [part for part in diagnosis.slice if part.failing_line is not None] or diagnosis.slice[:1]
+    beside = [part for part in diagnosis.slice if part not in raised]
+    parts = "".join(map(_slice, raised))
+    if beside:
+        names = ", ".join(f"{part.file}: {part.function}" for part in beside)
+        more = f"{counted(len(beside), 'more function')} that they ran or used"
+        parts += f"<details><summary>{more}: {html.escape(names)}</summary>{''.join(map(_slice, beside))}</details>"
+    return Page(parts or "<p>No source was sliced.</p>", counted(len(diagnosis.slice), "function"))
 
 
 def _near(number: int, part: Slice) -> bool:

@@ -10,9 +10,10 @@ from itertools import zip_longest
 
 from shadowlab import hunks
 from shadowlab.views.shown import Page
-from shadowlab.views.style import BLUE, INK, LINE, MONO, QUIET, VERMILLION, WASH
+from shadowlab.views.style import BLUE, FAINT, INK, MONO, QUIET, RULE, VERMILLION, WASH
 
-_OLD, _NEW = "#fbe9df", "#dcebf5"
+_OLD, _NEW, _HEAD = "rgba(201,79,0,.13)", "rgba(0,114,178,.14)", "rgba(97,112,127,.12)"
+"""Tints that let the theme's own text be read on them, on white and on dark."""
 _MOST = 2000
 Side = tuple[int, str] | None
 
@@ -94,10 +95,10 @@ def _name(line: str) -> str:
 
 def _html(row: Line) -> str:
     if row.kind == "file":
-        style = f"text-align:left;padding:.6em .4em .3em;border-bottom:1px solid {LINE}"
+        style = f"text-align:left;padding:.6em .4em .3em;border-bottom:1px solid {RULE}"
         return f"<tr><th colspan='4' style='{style}'>{html.escape(row.text)}</th></tr>"
     if row.kind == "hunk":
-        style = f"text-align:left;color:{QUIET};background:{WASH};padding:.1em .4em"
+        style = f"text-align:left;{FAINT};background:{_HEAD};padding:.1em .4em"
         return f"<tr><td colspan='4' style='{style}'>{html.escape(row.text)}</td></tr>"
     before, after = (row.before[1] if row.before else ""), (row.after[1] if row.after else "")
     if row.kind == "same":
@@ -108,7 +109,7 @@ def _html(row: Line) -> str:
 
 def _half(side: Side, content: str, tint: str) -> str:
     number = str(side[0]) if side else ""
-    style = f"background:{tint};color:{INK};vertical-align:top" if tint and side else "vertical-align:top"
+    style = f"background:{tint};vertical-align:top" if tint and side else "vertical-align:top"
     wrap = "text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;padding:0 .4em"
     return (
         f"<td style='{style};opacity:.65;text-align:right;padding:0 .5em'>{number}</td>"

@@ -56,8 +56,9 @@ def burning(triage: Triage) -> Markup:
     for o in burning:
         rates = ", ".join(f"{w.burn_rate:.0f}× over {name}" for name, w in o.windows.items() if w.burn_rate is not None)
         alert = f"alert: {html.escape(o.alert)}" if o.alert else "no alert"
+        bound = f" (an incident when {html.escape(o.trigger)})" if o.trigger else ""
         told.append(f"<b>{html.escape(o.name)}</b> ({percent(o.target)} promised): {rates}; {alert}; "
-                    f"{o.budget_spent:.1%} of the period's budget in the triggering window")  # fmt: skip
+                    f"{o.budget_spent:.1%} of the whole budget spent{bound}")  # fmt: skip
     return Markup("<br>".join(told))
 
 

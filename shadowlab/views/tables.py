@@ -31,11 +31,16 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[object]], *, alt: str) 
         f"<th style='{_CELL};white-space:nowrap;border-bottom:2px solid {RULE}'>{html.escape(c)}</th>" for c in columns
     )
     body = "".join(
-        "<tr>" + "".join(f"<td style='{_CELL};border-bottom:1px solid {RULE}'>{cell(v)}</td>" for v in row) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(_td(heading, v) for heading, v in zip(columns, row, strict=True)) + "</tr>" for row in rows
     )
     table = f"<table style='border-collapse:collapse'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return Page(table, f"{alt}, {len(rows)} rows")
+
+
+def _td(heading: str, value: object) -> str:
+    """A cell that knows its heading: a narrow page sets the cells of a row under each other, each behind its own."""
+    named = f" data-label='{html.escape(heading)}'" if heading else ""
+    return f"<td{named} style='{_CELL};border-bottom:1px solid {RULE}'>{cell(value)}</td>"
 
 
 def cell(value: object) -> str:
