@@ -111,6 +111,31 @@ def test_who_waits_for_a_case_that_is_taken_away_is_told_so(tmp_path: Path) -> N
     assert not folder.exists()
 
 
+def test_who_is_refused_undoes_the_own_settings_alone(tmp_path: Path) -> None:
+    open_case(folder := tmp_path / "case").remember(source="services/shop")
+    with contextlib.suppress(errors.TelemetryError), as_it_was(folder):
+        for source in ("services/typo", "services/other"):
+            open_case(folder).remember(source=source, policy={"least_sandbox": "docker"})
+        told = "import sys; from shadowlab.case import open_case; open_case(sys.argv[1]).remember(incidents=['one'])"
+        subprocess.run([sys.executable, "-c", told, folder], check=True)
+        raise errors.TelemetryError("is empty")
+    assert open_case(folder).settings() == {"format": 1, "incidents": ["one"], "source": "services/shop"}
+
+
+def test_who_is_refused_as_the_case_is_gone_is_told_why_it_was_refused(tmp_path: Path) -> None:
+    open_case(folder := tmp_path / "case")
+
+    def refused() -> None:
+        with as_it_was(folder):
+            open_case(folder).remember(source="services/shop")
+            shutil.rmtree(folder)
+            raise errors.CaseError("was removed meanwhile")
+
+    with pytest.raises(errors.CaseError, match="was removed meanwhile"):
+        refused()
+    assert not folder.exists()
+
+
 def test_a_newer_format_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
     case = open_case(tmp_path / "case")
     (case.path / "case.json").write_text('{"format": 99}')
