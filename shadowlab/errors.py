@@ -23,6 +23,12 @@ A message says what happened, where, and what to do next; the last part is `hint
 
 from __future__ import annotations
 
+import os
+import traceback
+from pathlib import Path
+
+_PACKAGE = os.path.dirname(__file__)
+
 
 class ShadowlabError(Exception):
     """What happened and where, with a `hint` that says what to do next."""
@@ -34,6 +40,33 @@ class ShadowlabError(Exception):
     def __str__(self) -> str:
         message = str(self.args[0])
         return f"{message}\nhint: {self.hint}" if self.hint else message
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the notebook's own lines that led here, and the message; no frame of ours.
+
+        With `SHADOWLAB_TRACEBACK` set it is the whole traceback.
+        """
+        if os.environ.get("SHADOWLAB_TRACEBACK"):
+            return traceback.format_exception(self)
+        return [*_asked(self), "".join(map(_shown, f"{type(self).__name__}: {self}"))]
+
+
+def _asked(exc: Exception) -> list[str]:
+    """The frames before the first of ours, those of IPython left out; a cell's file has a name that nobody knows."""
+    asked = []
+    for frame in traceback.extract_tb(exc.__traceback__):
+        place = Path(frame.filename)
+        if frame.filename.startswith(_PACKAGE):
+            break
+        if not {"IPython", "ipykernel"} & {*place.parts}:
+            cell = place.parent.name.startswith("ipykernel_") or not place.is_file()
+            line = "" if "get_ipython()." in (frame.line or "") else f": {frame.line}"
+            asked.append(f"{'cell' if cell else frame.filename}, line {frame.lineno}{line}")
+    return asked
+
+
+def _shown(letter: str) -> str:
+    return letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
 
 
 class UsageError(ShadowlabError):

@@ -1,10 +1,12 @@
 """Ctrl-C is deferred where it would do harm, and is never lost or mistaken for something else."""
 
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import otlp
 import pytest
@@ -15,6 +17,8 @@ from shadowlab.investigation import open_investigation
 
 _LONG = "SELECT sum(a.range * b.range) FROM range(100000) a, range(4000) b"
 """It takes seconds; DuckDB does not always hear Ctrl-C before such a statement ends."""
+
+_ENDLESS = "SELECT sum(a.range * b.range % 7) AS n FROM range(100000) a, range(1000000000) b"
 
 
 def test_ctrl_c_is_deferred_and_raised_when_the_block_ends():
@@ -99,6 +103,36 @@ def test_ctrl_c_in_a_statement_is_a_keyboard_interrupt(case: Case):
 
     with pytest.raises(KeyboardInterrupt):
         work()
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+def test_ctrl_c_ends_a_statement_without_end_in_whatever_thread_it_is(case: Case, where: str):
+    def work() -> None:
+        with telemetry.store(case) as store, ThreadPoolExecutor(1) as pool:
+            ctrl_c_after(0.5).start()
+            if where == "main":
+                store.sql(_ENDLESS)
+            else:
+                pool.submit(store.sql, _ENDLESS).result()
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    with telemetry.store(case) as store:
+        assert store.sql("SELECT 1 AS one").rows() == [{"one": 1}]
+
+
+def test_ctrl_c_is_handed_on_to_who_listened_before():
+    comes, goes = socket.socketpair()
+    goes.setblocking(False)
+    before = signal.set_wakeup_fd(goes.fileno())
+    try:
+        with pytest.raises(KeyboardInterrupt), interrupts.heard():
+            signal.raise_signal(signal.SIGINT)
+        comes.settimeout(10)
+        assert comes.recv(1) == bytes([signal.SIGINT])
+        assert signal.set_wakeup_fd(goes.fileno()) == goes.fileno()
+    finally:
+        signal.set_wakeup_fd(before)
 
 
 def test_ctrl_c_in_a_triage_is_a_keyboard_interrupt(case: Case, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ import pytest
 import shadowlab
 from shadowlab import errors, magic, telemetry
 from shadowlab.case import Case, open_case
+from shadowlab.report.run import OwnKernel
 from shadowlab.telemetry import ask
 from shadowlab.telemetry.growth import bounded
 
@@ -300,6 +301,51 @@ def test_the_extension_registers_the_magic_with_ipython(case: Case, tmp_path: Pa
     shell.run_line_magic("load_ext", "shadowlab")
     rows = shell.run_cell_magic("sql", f"--case {case.path}", "SELECT count(*) AS n FROM spans")
     assert rows.rows() == [{"n": 40}]
+
+
+ASKS = """
+import shadowlab as sl
+inv = sl.open({case!r})
+%load_ext shadowlab
+---
+%sql SELECT nothing FROM spans
+---
+%%sql
+SELECT 1; SELECT 2
+---
+def ask():
+    return inv.replay("no such suspect")
+
+ask()
+---
+inv.ingest()
+---
+sl.open({none!r}, create=False)
+---
+1 / 0
+"""
+
+
+def test_an_error_in_a_notebook_says_where_what_and_what_next_and_no_more(case: Case, tmp_path: Path, monkeypatch):
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    cells = ASKS.format(case=str(case.path), none=str(tmp_path / "none")).split("---\n")
+    shown = []
+    for whole in ("", "1"):
+        monkeypatch.setenv("SHADOWLAB_TRACEBACK", whole)
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
+        nbclient.NotebookClient(notebook, kernel_manager_class=OwnKernel, allow_errors=True, timeout=120).execute()
+        shown.append([["\n".join(out.traceback) for out in cell.outputs if out.output_type == "error"]
+                      for cell in notebook.cells])  # fmt: skip
+    (opened, line, cell, called, plain, missing, other), full = shown
+    assert opened == []
+    assert line[0].startswith("cell, line 1\nQueryError: the query cannot run: Binder Error")
+    assert cell == ["cell, line 1\nQueryError: 2 statements; one is answered at a time\nhint: send them one by one"]
+    assert called[0].startswith('cell, line 4: ask()\ncell, line 2: return inv.replay("no such suspect")\nUsageError: ')
+    assert plain[0].splitlines()[:2] == ["cell, line 1: inv.ingest()", "UsageError: nothing to ingest"]
+    assert "is no case" in missing[0]
+    assert "ZeroDivisionError" in other[0]
+    assert all(len(text[0].splitlines()) < 10 for text in (line, cell, called, plain, missing))
+    assert all("investigation.py" in text[0] or "magic.py" in text[0] for text in full[1:6])
 
 
 def test_the_schemas_page_says_what_the_database_has(case):

@@ -71,9 +71,9 @@ def quoted(text: str) -> str:
 
 @contextlib.contextmanager
 def closing(con: DuckDBPyConnection) -> Iterator[DuckDBPyConnection]:
-    """The connection, closed when the block ends; Ctrl-C in a statement is `KeyboardInterrupt`."""
+    """The connection, closed when the block ends; Ctrl-C stops a statement, and is `KeyboardInterrupt`."""
     try:
-        with interrupts.restored():
+        with interrupts.restored(), interrupts.stoppable(con):
             yield con
     finally:
         con.close()

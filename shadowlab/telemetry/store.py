@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +33,7 @@ class Store:
     """What stands for each segment's content in this process, and the name under which it is attached."""
     sealed: Mapping[object, Sealed] = field(default_factory=dict)
     """Where what was learned of each of them is kept; nothing where the store was opened without a secret."""
+    _listening: ExitStack = field(default_factory=ExitStack, compare=False, repr=False)
 
     def sql(self, query: str, params: Mapping[str, Any] | Sequence[Any] = ()) -> Rows:
         """Ask; `params` are bound to `$name` or `?`. For this package's own questions: `user_sql` is for people's.
@@ -92,11 +94,13 @@ class Store:
         self.con.close()
 
     def __enter__(self) -> Self:
+        self._listening.enter_context(interrupts.heard())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.close()
         self.close()
         interrupts.restore(error)
 

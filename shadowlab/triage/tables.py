@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from shadowlab import interrupts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -49,7 +51,8 @@ def workshop() -> Iterator[Any]:
         con = _opened()
     con.execute("BEGIN")
     try:
-        yield con
+        with interrupts.stoppable(con):
+            yield con
     finally:
         con.execute("ROLLBACK")
     if not idle:
