@@ -7,9 +7,12 @@ import shutil
 import tarfile
 import threading
 import tracemalloc
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,7 +22,7 @@ from shadowlab import errors
 from shadowlab.audit import archive, keys, ledger, statements, verify
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import file_digest
-from shadowlab.records import Plan, Verdict
+from shadowlab.records import Plan, Verdict, digest_of
 
 NOON = datetime(2026, 11, 18, 12, tzinfo=UTC)
 
@@ -179,6 +182,44 @@ def test_any_changed_byte_of_the_ledger_is_found(case: Case, place: float, byte:
         assert (verify.verify(case).verdict is Verdict.PASS) == (after == before)
     finally:
         ledger_file.write_bytes(before)
+
+
+def says(case: Case, **odd: Any) -> None:
+    """Let an entry of the ledger say something else, whoever signed it."""
+    place = case.path / "ledger.jsonl"
+    *before, last = place.read_text().splitlines()
+    place.write_text("\n".join([*before, json.dumps({**json.loads(last), **odd})]) + "\n")
+
+
+def holds(case: Case, **odd: Any) -> None:
+    """Keep what is no record under the digest that it has, and let the ledger name it."""
+    document = {"type": "Plan", "schema": 3, "parents": [], **odd}
+    content = json.dumps({**document, "digest": digest_of(document)}).encode()
+    (case.records / f"{digest_of(document)}.json").write_bytes(content)
+    named = {"type": "Plan", "digest": digest_of(document), "parents": [], "sha256": sha256(content).hexdigest()}
+    ledger.append(case, verb="rollout", at=NOON, arguments={}, record=named, version="1")
+
+
+ODD: dict[str, tuple[str, Callable[[Case], object]]] = {
+    "a path with a NUL": ("files", lambda case: says(case, files={"a\0b": "00"})),
+    "a path of half a character": ("files", lambda case: says(case, files={"\ud800": "00"})),
+    "a path that is too long": ("files", lambda case: says(case, files={"a" * 300: "00"})),
+    "a key of half a character": ("signers", lambda case: says(case, key="\ud800")),
+    "parents that are no list": ("records", lambda case: holds(case, parents=5)),
+    "a subject that is too long": (
+        "statement odd.statement.json",
+        lambda case: statements.sign(
+            case, subjects=[("a" * 300, "00")], predicate_type="urn:test", predicate={}, name="odd"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_what_shadowlab_never_writes_is_a_finding(case: Case, what: str) -> None:
+    check, put = ODD[what]
+    put(case)
+    assert failed(case)[check].startswith("something stands there that shadowlab never writes: ")
 
 
 def test_a_statement_is_broken_by_a_change_of_its_subject(case: Case) -> None:

@@ -17,6 +17,7 @@ commits are named by their ids, so another source cannot pass for the one that w
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,12 @@ def _check(name: str, check: Callable[[], str]) -> Check:
     try:
         return Check(name=name, verdict=Verdict.PASS, detail=check())
     except errors.ShadowlabError as exc:
-        return Check(name=name, verdict=Verdict.FAIL, detail=str(exc.args[0]))
+        detail = str(exc.args[0])
+    except (ValueError, TypeError, OSError) as exc:  # a path with a NUL, half a character, a number for a list
+        if isinstance(exc, OSError) and exc.errno != errno.ENAMETOOLONG:
+            raise
+        detail = f"something stands there that shadowlab never writes: {exc}"
+    return Check(name=name, verdict=Verdict.FAIL, detail=detail)
 
 
 def _chain(case: Case) -> str:  # (1)
