@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
-from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.quiet import log_fault, quietly
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.tape import Tape, enter, leave, recall
 
@@ -44,13 +44,13 @@ class RecordedApp:
             return await self._lifespan(scope, receive, send)
         app, recorder = self._both  # with `__getattr__` in the class every look at an attribute is a long one
         # A tape that runs already is this request's own: whatever is around this application is recorded too.
-        around = recall()
-        if scope["type"] != "http" or recorder.off or not (around is None or around.closed):
+        outer = recall()
+        if scope["type"] != "http" or recorder.off or not (outer is None or outer.closed):
             return await app(scope, receive, send)
         try:
             now, tee_receive, tee_send = _taped(scope, recorder, receive, send)
         except Exception as error:
-            said(error, "start")
+            log_fault(error, "start")
             return await app(scope, receive, send)
         token, answered = enter(now), False
         try:
@@ -83,9 +83,9 @@ class Asked(Tape):
     __init__ = Tape._begin
 
 
-def _path(told: bytes | str) -> str:
+def _path(raw_path: bytes | str) -> str:
     """The path as it was asked for, percent-encoding included."""
-    return quote(told) if isinstance(told, str) else told.decode("latin-1").partition("?")[0]
+    return quote(raw_path) if isinstance(raw_path, str) else raw_path.decode("latin-1").partition("?")[0]
 
 
 def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tuple[Asked, Receive, Send]:
@@ -118,7 +118,7 @@ def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tu
             if now.inner is None:
                 now.inner = copy_context()
         except Exception as error:
-            said(error, "receive")
+            log_fault(error, "receive")
         return message
 
     def tee_send(message: Message) -> Awaitable[None]:
@@ -147,7 +147,7 @@ def _taped(scope: Scope, recorder: Recorder, receive: Receive, send: Send) -> tu
                 now.response_body.size += 1  # a file that goes by unseen: the body counts as cut
                 now.response_body.ended = True
         except Exception as error:
-            said(error, "send")
+            log_fault(error, "send")
         return send(message)
 
     return now, tee_receive, tee_send

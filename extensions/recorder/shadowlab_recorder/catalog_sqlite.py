@@ -29,14 +29,14 @@ class Catalog:
             self._tables[name] = _described(sqlite3.Cursor(connection), name)
         return self._tables[name]
 
-    def read(self, noted: Statement, cursor: Any) -> Reading:
+    def read(self, statement: Statement, cursor: Any) -> Reading:
         """What this select reads, which its cursor has just executed: it is in `readings` from now on."""
         if len(self.readings) > _MANY_READINGS:
             self.readings.clear()
         columns = tuple(each[0] for each in cursor.description or ())
-        made = self.readings[noted.text] = self._worked_out(noted, columns, cursor.connection)
+        made = self.readings[statement.text] = self._worked_out(statement, columns, cursor.connection)
         if not (made.doubt or made.more or made.parsed.hidden):
-            self.remember(noted.text, made)
+            self.remember(statement.text, made)
         return made
 
     def remember(self, text: str, reading: Reading) -> None:
@@ -45,12 +45,12 @@ class Catalog:
             self.plain.clear()
         self.plain[text] = reading
 
-    def _worked_out(self, noted: Statement, columns: tuple[str, ...], connection: Any) -> Reading:
+    def _worked_out(self, statement: Statement, columns: tuple[str, ...], connection: Any) -> Reading:
         """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
-        found = noted.parsed
+        found = statement.parsed
         tables = [(alias, self.table(connection, name)) for name, alias in found.tables]
         aliases = {alias: table for alias, table in tables if table is not None}
-        doubt = "" if len(aliases) == len(tables) else f"a table of: {noted.text[:120]}"
+        doubt = "" if len(aliases) == len(tables) else f"a table of: {statement.text[:120]}"
         origins: list[tuple[Table, str] | None] = []
         for item in found.items:
             alias, column = item or ("", "")
@@ -62,15 +62,15 @@ class Catalog:
                 origins.append(owners[0] if len(owners) == 1 else None)
         if len(origins) != len(columns):
             origins = [None] * len(columns)
-        told = {alias: {o[1] for o in origins if o and o[0] is table} for alias, table in aliases.items()}
+        selected = {alias: {o[1] for o in origins if o and o[0] is table} for alias, table in aliases.items()}
         more = []
         for alias, table in aliases.items():
-            if not found.grouped and len(told[alias]) == len(table.columns):
+            if not found.grouped and len(selected[alias]) == len(table.columns):
                 continue
             if alias in found.whole:
                 more.append((table, found.whole[alias]))
-            elif not told[alias] >= set(table.key):
-                doubt = doubt or f"columns of a join: {noted.text[:120]}"
+            elif not selected[alias] >= set(table.key):
+                doubt = doubt or f"columns of a join: {statement.text[:120]}"
         return Reading(found, columns, tuple(origins), tuple(more), doubt)
 
 
@@ -112,8 +112,8 @@ def changes(connection: Any) -> None:
     connection._shadowlab_place = f"{connection._shadowlab_address} {next(_alone)}"
 
 
-def _described(asked: sqlite3.Cursor, name: str) -> Table | None:
-    found = asked.execute(
+def _described(cursor: sqlite3.Cursor, name: str) -> Table | None:
+    found = cursor.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE lower(tbl_name) = lower(?) AND sql IS NOT NULL"
         " ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name",
         (name,),
@@ -122,7 +122,7 @@ def _described(asked: sqlite3.Cursor, name: str) -> Table | None:
         return None
     real = found[0][1]
     quoted = '"' + real.replace('"', '""') + '"'
-    columns = asked.execute(f"PRAGMA table_info({quoted})").fetchall()
+    columns = cursor.execute(f"PRAGMA table_info({quoted})").fetchall()
     key = tuple(each[1] for each in sorted(columns, key=lambda each: each[5]) if each[5])
     whole = len(key) == 1 and next(each[2].upper() for each in columns if each[5]) == "INTEGER"
     return Table(

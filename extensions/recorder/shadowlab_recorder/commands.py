@@ -11,12 +11,12 @@ _ONE = {"GET", "GETDEL", "GETEX", "GETSET", "HGET"}
 _MANY = {"MGET", "HMGET"}
 
 
-def cleaned(method: str, asked: bytes, told: bytes, clean: Redacted) -> tuple[bytes, bytes]:
+def cleaned(method: str, sent: bytes, answered: bytes, clean: Redacted) -> tuple[bytes, bytes]:
     """Arguments and reply without their secrets, as JSON as they came."""
     try:
-        arguments, reply = json.loads(asked), json.loads(told or b"null")
+        arguments, reply = json.loads(sent), json.loads(answered or b"null")
     except ValueError:  # cut
-        return clean.body(asked), clean.body(told)
+        return clean.body(sent), clean.body(answered)
     if method == "PIPELINE":
         replies = reply if isinstance(reply, list) and len(reply) == len(arguments) else None
         for place, command in enumerate(arguments):
@@ -25,7 +25,7 @@ def cleaned(method: str, asked: bytes, told: bytes, clean: Redacted) -> tuple[by
                 replies[place] = _reply(str(command[0]).upper(), command[1:], replies[place], clean)
     else:
         arguments, reply = _arguments(method, arguments, clean), _reply(method, arguments, reply, clean)
-    return _spelled(arguments, clean), _spelled(reply, clean) if told else told
+    return _spelled(arguments, clean), _spelled(reply, clean) if answered else answered
 
 
 def _arguments(method: str, given: list[Any], clean: Redacted) -> list[Any]:
@@ -35,13 +35,13 @@ def _arguments(method: str, given: list[Any], clean: Redacted) -> list[Any]:
     return [_under(given[n - 1] if n else "", each, clean) for n, each in enumerate(given)]
 
 
-def _reply(method: str, given: list[Any], told: Any, clean: Redacted) -> Any:
+def _reply(method: str, given: list[Any], reply: Any, clean: Redacted) -> Any:
     names = given[1:] if method.startswith("H") else given
     if method in _ONE and names:
-        return _under(names[0], told, clean)
-    if method in _MANY and isinstance(told, list):
-        return [_under(name, each, clean) for name, each in zip(names, told, strict=False)]
-    return told
+        return _under(names[0], reply, clean)
+    if method in _MANY and isinstance(reply, list):
+        return [_under(name, each, clean) for name, each in zip(names, reply, strict=False)]
+    return reply
 
 
 def _under(name: Any, value: Any, clean: Redacted) -> Any:

@@ -126,13 +126,13 @@ def _log_of(connection: Any) -> Log | None:
     tape = current()
     if tape is None:
         return None
-    told = getattr(connection, "_shadowlab_told", None)
-    if told is None:
+    server = getattr(connection, "_shadowlab_server", None)
+    if server is None:
         pgconn = connection.pgconn
         address = f"{pgconn.host.decode()}:{pgconn.port.decode()}/{pgconn.db.decode()}"
         version = pgconn.server_version
-        told = connection._shadowlab_told = ("postgresql", address, f"{version // 10000}.{version % 10000}")
-    return tape.database(*told)
+        server = connection._shadowlab_server = ("postgresql", address, f"{version // 10000}.{version % 10000}")
+    return tape.database(*server)
 
 
 def _statement(connection: Any, query: Any) -> str:
@@ -144,8 +144,8 @@ def _statement(connection: Any, query: Any) -> str:
 def _noted(cursor: Any, log: Log, query: Any, params: Any, made: Steps, run: Any) -> Steps:
     """The execution, with what belongs to it noted before and after."""
     statements = yield from _prepared(cursor, log, query, [params], run)
-    for noted in statements:
-        noted.started = time.perf_counter()
+    for statement in statements:
+        statement.started = time.perf_counter()
     try:
         yield from made
     except Exception as error:
@@ -169,116 +169,122 @@ def _begun(cursor: Any, log: Log, queries: list[tuple[Any, Any]]) -> list[Statem
 
 def _before(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Steps:
     """Notes the rows that writes are about to change; one that was read by its key is known already."""
-    for noted in statements:
-        found = noted.parsed
+    for statement in statements:
+        found = statement.parsed
         if found.kind not in ("insert", "update", "delete"):
             continue
         if not found.tables or found.hidden or cursor._conn._pipeline:
             # In a pipeline no answer comes before it ends.
-            noted.doubt = f"the rows before: {noted.text[:120]}"
+            statement.doubt = f"the rows before: {statement.text[:120]}"
             continue
         name = found.tables[0][0]
-        noted.target = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
-        if noted.target is None:
-            noted.doubt = f"the table of: {noted.text[:120]}"
+        statement.target = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
+        if statement.target is None:
+            statement.doubt = f"the table of: {statement.text[:120]}"
         elif found.kind == "insert" and found.conflict:
-            noted.before = yield from _in_the_way(cursor, noted, noted.target.key, run)
-        elif found.kind != "insert" and _is_known(log, noted, noted.target):
-            noted.known = True
+            statement.before = yield from _in_the_way(cursor, statement, statement.target.key, run)
+        elif found.kind != "insert" and _is_known(log, statement, statement.target):
+            statement.known = True
         elif found.rows is not None:
-            noted.before = yield from run(cursor, found.rows.text, arguments(noted.parameters, found.rows.marks))
-        noted.touch()
+            statement.before = yield from run(
+                cursor, found.rows.text, arguments(statement.parameters, found.rows.marks)
+            )
+        statement.touch()
 
 
-def _is_known(log: Log, noted: Statement, table: Table) -> bool:
-    marks = noted.parsed.key_marks(table.key)
-    return bool(marks) and log.knows(table, [str(argument(noted.parameters, mark, noted.text)) for mark in marks])
+def _is_known(log: Log, statement: Statement, table: Table) -> bool:
+    marks = statement.parsed.key_marks(table.key)
+    return bool(marks) and log.knows(
+        table, [str(argument(statement.parameters, mark, statement.text)) for mark in marks]
+    )
 
 
-def _in_the_way(cursor: Any, noted: Statement, columns: tuple[str, ...], run: Any) -> Steps:
+def _in_the_way(cursor: Any, statement: Statement, columns: tuple[str, ...], run: Any) -> Steps:
     """The row that an insert with ON CONFLICT may find."""
-    put = noted.parsed.columns
-    if not columns or not set(columns) <= set(put) or noted.target is None:
+    put = statement.parsed.columns
+    if not columns or not set(columns) <= set(put) or statement.target is None:
         return None
-    values = [argument(noted.parameters, put[column], noted.text) for column in columns]
-    return (yield from run(cursor, _by(noted.target, columns), values))
+    values = [argument(statement.parameters, put[column], statement.text) for column in columns]
+    return (yield from run(cursor, _by(statement.target, columns), values))
 
 
 def _done(cursor: Any, log: Log, statements: list[Statement]) -> None:
     results = list(cursor._results)
     several = len(statements) > 1 and len(results) == len(statements)
-    for n, noted in enumerate(statements):
-        noted.touch()
+    for n, statement in enumerate(statements):
+        statement.touch()
         mine = results[n : n + 1] if several else results if n == 0 else []
-        noted.row_count = sum(each.command_tuples or 0 for each in mine) if mine else None
+        statement.row_count = sum(each.command_tuples or 0 for each in mine) if mine else None
         if any(each.nfields for each in mine):
-            noted.result = Fetched(mine, log.room)
-            noted.named = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
+            statement.result = Fetched(mine, log.room)
+            statement.named = tuple(mine[-1].fname(c).decode() for c in range(mine[-1].nfields))
 
 
 def _after(cursor: Any, log: Log, statements: list[Statement], run: Any) -> Steps:
     """Where the columns of a result come from, and the rest of rows of which it tells a part."""
-    for noted in statements[:1]:
-        found = noted.parsed
+    for statement in statements[:1]:
+        found = statement.parsed
         result = cursor.pgresult
         if found.kind != "select" or result is None or not found.tables or cursor._conn._pipeline:
             continue
         if found.hidden:
-            noted.doubt = f"rows of a subquery: {noted.text[:120]}"
-        place = (log.address, noted.text)
+            statement.doubt = f"rows of a subquery: {statement.text[:120]}"
+        place = (log.address, statement.text)
         if place not in _known:
             if len(_known) > 2048:
                 _known.clear()
-            _known[place] = yield from _worked_out(cursor, log, noted, run)
-        noted.reading = _known[place]
-        noted.doubt = noted.doubt or noted.reading.doubt
-        for table, query in noted.reading.more:
-            rows = yield from run(cursor, query.text, arguments(noted.parameters, query.marks))
+            _known[place] = yield from _worked_out(cursor, log, statement, run)
+        statement.reading = _known[place]
+        statement.doubt = statement.doubt or statement.reading.doubt
+        for table, query in statement.reading.more:
+            rows = yield from run(cursor, query.text, arguments(statement.parameters, query.marks))
             if rows is not None:
-                noted.whole = (*noted.whole, (table, rows))
+                statement.whole = (*statement.whole, (table, rows))
             else:
-                noted.doubt = noted.doubt or f"rows behind: {noted.text[:120]}"
+                statement.doubt = statement.doubt or f"rows behind: {statement.text[:120]}"
 
 
-def _worked_out(cursor: Any, log: Log, noted: Statement, run: Any) -> Steps:
+def _worked_out(cursor: Any, log: Log, statement: Statement, run: Any) -> Steps:
     """Where the columns of a select come from, which tables need a query of ours, and what is not known."""
-    found, result = noted.parsed, cursor.pgresult
+    found, result = statement.parsed, cursor.pgresult
     origins: list[tuple[Table, str] | None] = []
-    told: dict[Table, set[str]] = {}
+    selected: dict[Table, set[str]] = {}
     for column in range(result.nfields):
         oid = result.ftable(column)
         table = (yield from _table(cursor, log, str(oid), run)) if oid else None
         name = table.numbers.get(result.ftablecol(column)) if table is not None else None
         origins.append((table, name) if table is not None and name is not None else None)
         if table is not None and name is not None:
-            told.setdefault(table, set()).add(name)
+            selected.setdefault(table, set()).add(name)
     more, doubt = [], ""
-    if found.grouped or len(told) < len(found.tables) or any(len(n) < len(t.columns) for t, n in told.items()):
+    if found.grouped or len(selected) < len(found.tables) or any(len(n) < len(t.columns) for t, n in selected.items()):
         for name, alias in found.tables:
             table = yield from _table(cursor, log, f"to_regclass('{_regclass(name)}')", run)
-            if table is not None and not found.grouped and len(told.get(table, ())) == len(table.columns):
+            if table is not None and not found.grouped and len(selected.get(table, ())) == len(table.columns):
                 continue
             if table is not None and alias in found.whole:
                 more.append((table, found.whole[alias]))
-            elif table is None or not told.get(table, set()) >= set(table.key):
-                doubt = f"rows behind: {noted.text[:120]}"
-    return Reading(found, noted.columns, tuple(origins), tuple(more), doubt)
+            elif table is None or not selected.get(table, set()) >= set(table.key):
+                doubt = f"rows behind: {statement.text[:120]}"
+    return Reading(found, statement.columns, tuple(origins), tuple(more), doubt)
 
 
 def _broke(cursor: Any, statements: list[Statement], error: Exception) -> None:
     kind = type(error)
-    for noted in statements:
-        noted.touch()
-        noted.error = {
+    for statement in statements:
+        statement.touch()
+        statement.error = {
             "type": f"{kind.__module__}.{kind.__qualname__}",
             "message": str(error)[:500],
             "code": getattr(error, "sqlstate", None),
         }
-        unique = getattr(noted.target, "unique", {}).get(getattr(getattr(error, "diag", None), "constraint_name", None))
-        if unique and noted.target is not None and set(unique) <= set(noted.parsed.columns):
-            put = noted.parsed.columns
-            values = [argument(noted.parameters, put[column], noted.text) for column in unique]
-            noted.in_the_way = Deferred(cursor._conn, _by(noted.target, unique), values)
+        unique = getattr(statement.target, "unique", {}).get(
+            getattr(getattr(error, "diag", None), "constraint_name", None)
+        )
+        if unique and statement.target is not None and set(unique) <= set(statement.parsed.columns):
+            put = statement.parsed.columns
+            values = [argument(statement.parameters, put[column], statement.text) for column in unique]
+            statement.in_the_way = Deferred(cursor._conn, _by(statement.target, unique), values)
 
 
 def _by(table: Table, columns: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 from typing import Any
 
-from shadowlab_recorder import database_psycopg, database_told, database_unseen
+from shadowlab_recorder import database_document, database_psycopg, database_unseen
 from shadowlab_recorder.database import Log
 from shadowlab_recorder.tape import Tape
 
@@ -23,7 +23,7 @@ def document(tape: Tape, environment: str | None) -> dict[str, Any] | None:
     if any(what.startswith("database") for what in tape.unseen | database_unseen.somewhere):
         return None
     dialect = _dialect(os.environ.get(environment, ""))
-    return None if dialect is None else database_told.document(Log(dialect, "", None), lambda _, value: value, str)
+    return None if dialect is None else database_document.document(Log(dialect, "", None), lambda _, value: value, str)
 
 
 def _dialect(place: str) -> str | None:

@@ -61,13 +61,13 @@ class _Watched(_Environ):  # type: ignore[misc]  # os._Environ has no public nam
 
 def _all(watched: Any) -> dict[Any, Any]:
     """All of them, worked out anew when one has changed; nobody may write into it."""
-    told: dict[Any, Any]
-    had, told = watched._listed
+    spelled: dict[Any, Any]
+    had, spelled = watched._listed
     if had != watched._data:
         had, key, value = watched._data.copy(), watched.decodekey, watched.decodevalue
-        told = {key(name): value(each) for name, each in had.items()}
-        watched._listed = had, told
-    return told
+        spelled = {key(name): value(each) for name, each in had.items()}
+        watched._listed = had, spelled
+    return spelled
 
 
 def _found(watched: Any, name: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from shadowlab_recorder import commands, database, database_told, database_unseen, database_untouched, protobuf
+from shadowlab_recorder import commands, database, database_document, database_unseen, database_untouched, protobuf
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.redaction import Redacted, Redaction
 from shadowlab_recorder.tape import Exchange, Tape
@@ -73,15 +73,15 @@ def _document(tape: Tape, clean: Redacted, service: Mapping[str, Any], blob: str
         "truncated": truncated(tape),
     }
     if tape.log is not None:
-        made["database"] = database_told.document(tape.log, clean.cell, clean.text)
+        made["database"] = database_document.document(tape.log, clean.cell, clean.text)
     elif untouched := database_untouched.document(tape, service["db_environment"]):
         made["database"] = untouched
     if tape.files:
         made["files"] = [_file(path, body, clean) for path, body in tape.files.values()]
     if tape.draws_size:
-        drawn = base64.b64encode(b"".join(tape.draws)).decode()
+        urandom = base64.b64encode(b"".join(tape.draws)).decode()
         lengths = [len(each) for each in tape.draws]
-        made["randomness"] = {"urandom": drawn, "draws": lengths, "cut": tape.draws_size > sum(lengths)}
+        made["randomness"] = {"urandom": urandom, "draws": lengths, "cut": tape.draws_size > sum(lengths)}
     made |= _called(tape, clean)
     return made | {"redaction": clean.report()}
 
@@ -169,23 +169,23 @@ def _called(tape: Tape, clean: Redacted) -> dict[str, Any]:
         if "system" in tape.call:
             made["call"]["system"] = tape.call["system"]
     if tape.message is not None:
-        told = tape.message
+        message = tape.message
         made["message"] = {
-            "system": told.system,
-            "shape": told.shape,
-            "argument": told.argument,
-            "topic": told.topic,
-            "partition": told.partition,
-            "offset": told.offset,
-            "key": told.key and clean.text(told.key),
-            "timestamp_ms": told.timestamp_ms,
-            "headers": [[name, clean.value(name, value)] for name, value in told.headers],
-            "idempotency_key": told.idempotency_key and clean.text(told.idempotency_key),
-            "redelivered": told.redelivered,
-            "exchange": told.exchange,
-            "methods": told.methods,
-            "text": told.text,
-            **encoded(clean.body(told.payload)),
+            "system": message.system,
+            "shape": message.shape,
+            "argument": message.argument,
+            "topic": message.topic,
+            "partition": message.partition,
+            "offset": message.offset,
+            "key": message.key and clean.text(message.key),
+            "timestamp_ms": message.timestamp_ms,
+            "headers": [[name, clean.value(name, value)] for name, value in message.headers],
+            "idempotency_key": message.idempotency_key and clean.text(message.idempotency_key),
+            "redelivered": message.redelivered,
+            "exchange": message.exchange,
+            "methods": message.methods,
+            "text": message.text,
+            **encoded(clean.body(message.payload)),
         }
     return made
 
@@ -199,10 +199,10 @@ def _response(tape: Tape, clean: Redacted) -> dict[str, Any] | None:
 
 def _exchange(each: Exchange, began: float, clean: Redacted) -> dict[str, Any]:
     if each.client == "redis":
-        asked, told = commands.cleaned(each.method, each.request_body.bytes(), each.body.bytes(), clean)
+        sent, answered = commands.cleaned(each.method, each.request_body.bytes(), each.body.bytes(), clean)
     else:
-        asked, told = protobuf.cleaned(each.request_body, clean), protobuf.cleaned(each.body, clean)
-    request = encoded(asked)
+        sent, answered = protobuf.cleaned(each.request_body, clean), protobuf.cleaned(each.body, clean)
+    request = encoded(sent)
     error = {"type": each.error[0], "message": clean.text(each.error[1])} if each.error else None
     return {
         "seq": each.seq,
@@ -215,7 +215,7 @@ def _exchange(each: Exchange, began: float, clean: Redacted) -> dict[str, Any]:
         "request_body_sha256": each.request_body.sha256(),
         "status": each.status,
         "headers": clean.headers(each.headers),
-        **encoded(told),
+        **encoded(answered),
         "started_ms": round(max(each.started - began, 0.0) * 1000, 3),
         "elapsed_ms": each.elapsed_ms,
         "error": error,

@@ -67,13 +67,15 @@ def record(
 
     Raises `TypeError` and `ValueError` for a wrong setting, here and never later.
     """
-    told = {name: value for name, value in locals().items() if name not in ("app", "kind", "directory", "more")} | more
+    settings = {
+        name: value for name, value in locals().items() if name not in ("app", "kind", "directory", "more")
+    } | more
     if app is None:
-        return lambda decorated: record(decorated, directory=directory, kind=kind, **told)
+        return lambda decorated: record(decorated, directory=directory, kind=kind, **settings)
     kind = kind or kind_of(app)
     if kind == "asgi" and isinstance(snapshot, PostgresSnapshot):
         raise ValueError("PostgresSnapshot waits for its server, which an event loop must not: leave it out")
-    own = _made(directory, told)
+    own = _made(directory, settings)
     if kind == "function":
         return app if switched_off() else function.recorded(app, (lambda: own) if own else default)
     if kind == "grpc" and switched_off():
@@ -134,9 +136,9 @@ def kind_of(app: Any) -> str:
     raise TypeError(f"record() cannot tell what {type(app).__name__} is: say kind='asgi' or kind='wsgi'")
 
 
-def _made(directory: str | os.PathLike[str] | None, told: Mapping[str, Any]) -> Recorder | None:
+def _made(directory: str | os.PathLike[str] | None, options: Mapping[str, Any]) -> Recorder | None:
     """A recorder with these settings, which are checked even when there is no directory for it yet."""
-    settings = Settings(directory=Path(directory or "."), **told)
+    settings = Settings(directory=Path(directory or "."), **options)
     if directory is None:
         return None
     recorder = Recorder(settings)

@@ -175,7 +175,7 @@ def _begin(recorder: Recorder, came: _Bytes, path: str, request: Any, context: A
 
 def _answered(written: Callable[[Any], bytes], now: Tape, context: Any, response: Any) -> None:
     code = rpc.number(context.code())
-    _told(now, context, code, context.details())
+    _ended(now, context, code, context.details())
     spans.notice(now)
     if code:
         return
@@ -183,7 +183,7 @@ def _answered(written: Callable[[Any], bytes], now: Tape, context: Any, response
         raw = written(response)
     except Exception as error:  # grpcio will try again, and answer so
         now.error = failure(error)
-        _told(now, context, rpc.INTERNAL, "Failed to serialize response!")
+        _ended(now, context, rpc.INTERNAL, "Failed to serialize response!")
         return
     now.response_body.form = rpc.form(response)
     now.response_body.add(raw)
@@ -195,13 +195,13 @@ def _failed(now: Tape, context: Any, error: BaseException) -> None:
         return
     code = rpc.number(context.code())
     if code and (type(error).__name__ == "AbortError" or (type(error) is Exception and not error.args)):
-        _told(now, context, code, context.details())  # the service ended the call itself
+        _ended(now, context, code, context.details())  # the service ended the call itself
         return
     now.error = failure(error)
-    _told(now, context, rpc.UNKNOWN, "")
+    _ended(now, context, rpc.UNKNOWN, "")
 
 
-def _told(now: Tape, context: Any, code: int, details: Any) -> None:
+def _ended(now: Tape, context: Any, code: int, details: Any) -> None:
     now.status = rpc.http_status(code)
     now.response_headers = rpc.headers(context.trailing_metadata(), code, details)
     now.response_body.ended = True

@@ -7,7 +7,7 @@ from typing import Any
 
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.later import later
-from shadowlab_recorder.quiet import log, said
+from shadowlab_recorder.quiet import log, log_fault
 from shadowlab_recorder.raised import message
 from shadowlab_recorder.tape import Exchange, RawHeaders, Tape, current
 
@@ -73,7 +73,7 @@ class Whole(Exchange):
                 self.body.ended = True
             self.ended = time.monotonic()
         except Exception as error:
-            said(error, "an answer")
+            log_fault(error, "an answer")
 
 
 def begin(client: str, method: str, url: str, headers: RawHeaders, body: bytes | None = b"") -> Exchange | None:

@@ -66,8 +66,8 @@ def watch_async(module: Any) -> None:
         if heard is None:
             init(self, *args, **named)
             return
-        exchange, told = heard
-        init(*told.args, **told.kwargs)
+        exchange, bound = heard
+        init(*bound.args, **bound.kwargs)
         quietly(self.add_done_callback, functools.partial(_done_async, exchange))
 
     call.__init__ = tee_init
@@ -75,7 +75,7 @@ def watch_async(module: Any) -> None:
         kind = getattr(module, name)
         place = inspect.signature(kind.__init__)
         kind.__init__ = _stream(
-            kind.__init__, lambda call, asked, place=place: place.bind(call, *asked).arguments["method"]
+            kind.__init__, lambda call, arguments, place=place: place.bind(call, *arguments).arguments["method"]
         )
 
 
@@ -138,15 +138,15 @@ def _done(exchange: Exchange, made: Any) -> None:
 
 
 def _hear_async(signature: inspect.Signature, args: Any, named: Any) -> tuple[Exchange, inspect.BoundArguments] | None:
-    told = signature.bind(*args, **named)
-    given = told.arguments
+    bound = signature.bind(*args, **named)
+    given = bound.arguments
     exchange = _begun(given["channel"], given["method"], given["metadata"])
     if exchange is None:
         return None
     given["request_serializer"], given["response_deserializer"] = _ears(
         exchange, given["request_serializer"], given["response_deserializer"]
     )
-    return exchange, told
+    return exchange, bound
 
 
 def _done_async(exchange: Exchange, call: Any) -> None:

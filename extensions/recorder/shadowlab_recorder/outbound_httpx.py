@@ -9,7 +9,7 @@ from typing import Any
 
 from shadowlab_recorder.body import Body
 from shadowlab_recorder.outbound import Whole, broke
-from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.quiet import log_fault, quietly
 from shadowlab_recorder.tape import Tape, recall
 
 
@@ -107,7 +107,7 @@ def _unread(response: Any) -> Sent | None:
                 return None
         bound._stream = tee.inner  # there is nothing more for an ear to hear
     except Exception as error:
-        said(error, "read")
+        log_fault(error, "read")
         return None
     return exchange  # type: ignore[no-any-return]  # httpx is Any here
 
@@ -120,8 +120,8 @@ class Sent(Whole):
 
 def _kept(headers: Any) -> tuple[Any, ...]:
     """Headers as they are now: name, name in lower case and value of each; most are never looked at."""
-    told = getattr(headers, "_list", None)
-    return tuple(((name, name.lower(), value) for name, value in headers.raw) if told is None else told)
+    pairs = getattr(headers, "_list", None)
+    return tuple(((name, name.lower(), value) for name, value in headers.raw) if pairs is None else pairs)
 
 
 def _begin(httpx: Any, tape: Tape, request: Any, tee: Any) -> Sent | None:
@@ -140,7 +140,7 @@ def _begin(httpx: Any, tape: Tape, request: Any, tee: Any) -> Sent | None:
         exchange.went(content)
     except Exception as error:
         tape.outbound_lost = True
-        said(error, "an outbound call")
+        log_fault(error, "an outbound call")
         return None
     return exchange
 
@@ -153,7 +153,7 @@ def _answered(exchange: Sent, response: Any, tee: Any) -> Any:
         exchange.ended = monotonic()
         response.stream = tee(response.stream, None, exchange)
     except Exception as error:
-        said(error, "an answer")
+        log_fault(error, "an answer")
     return response
 
 

@@ -81,9 +81,9 @@ def _replied(exchange: Exchange | None, reply: Any) -> None:
 
 
 def _address(client: Any) -> str:
-    told = client.connection_pool.connection_kwargs
-    host = told.get("host") or told.get("path") or "localhost"
-    return f"redis://{f'[{host}]' if ':' in host else host}:{told.get('port', 6379)}/{told.get('db') or 0}"
+    settings = client.connection_pool.connection_kwargs
+    host = settings.get("host") or settings.get("path") or "localhost"
+    return f"redis://{f'[{host}]' if ':' in host else host}:{settings.get('port', 6379)}/{settings.get('db') or 0}"
 
 
 def _json(value: Any) -> bytes:

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 
 from shadowlab_recorder.outbound import Whole, broke
-from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.quiet import log_fault, quietly
 from shadowlab_recorder.tape import Tape, recall
 
 
@@ -106,7 +106,7 @@ def _begin(tape: Tape, pool: Any, method: str, url: str, body: Any, headers: Any
             exchange.request_body.size += 1  # it cannot be seen: it counts as cut
     except Exception as error:
         tape.outbound_lost = True
-        said(error, "an outbound call")
+        log_fault(error, "an outbound call")
         return None
     return exchange
 
@@ -119,8 +119,8 @@ def _kept(headers: Any) -> tuple[Any, ...]:
 
 def _client(pool: Any) -> str:
     """Who asks the pool: a session of requests has pools of its own."""
-    pool._shadowlab_client = told = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
-    return told
+    pool._shadowlab_client = client = "requests" if "requests" in sys.modules and _from_requests() else "urllib3"
+    return client
 
 
 def _from_requests() -> bool:
@@ -149,7 +149,7 @@ def _answered(exchange: Sent, response: Any, method: str) -> None:
         elif getattr(response, "_body", None) is not None:  # it was read when it was made
             _noted(exchange, response._body, None)
     except Exception as error:
-        said(error, "an answer")
+        log_fault(error, "an answer")
 
 
 def _noted(exchange: Sent, piece: bytes, amt: int | None) -> None:

@@ -28,11 +28,11 @@ def cleaned(body: Body, clean: Redacted) -> bytes:
     return clean.binary(raw)
 
 
-def _walk(message: Any, place: str, name: str, told: str | None, clean: Redacted) -> None:
+def _walk(message: Any, place: str, name: str, denied_by: str | None, clean: Redacted) -> None:
     own = not message.DESCRIPTOR.full_name.startswith("google.protobuf.")
     for field, value in message.ListFields():
         here, known = f"{place}/{field.name}", field.name if own else name
-        rule = told or clean.place(here)
+        rule = denied_by or clean.place(here)
         if hasattr(value, "ListFields"):
             _walk(value, here, known, rule, clean)
         elif hasattr(value, "items"):
@@ -59,9 +59,9 @@ def _first(field: Any) -> int:
     return int(field.enum_type.values[0].number)
 
 
-def _item(values: Any, key: Any, place: str, name: str, told: str | None, clean: Redacted) -> None:
+def _item(values: Any, key: Any, place: str, name: str, denied_by: str | None, clean: Redacted) -> None:
     """One of a map's or a list's."""
-    value, rule = values[key], told or clean.place(place)
+    value, rule = values[key], denied_by or clean.place(place)
     if hasattr(value, "ListFields"):
         _walk(value, place, name, rule, clean)
         return
@@ -70,12 +70,12 @@ def _item(values: Any, key: Any, place: str, name: str, told: str | None, clean:
         values[key] = made
 
 
-def _leaf(place: str, name: str, value: Any, told: str | None, clean: Redacted) -> Any:
+def _leaf(place: str, name: str, value: Any, denied_by: str | None, clean: Redacted) -> Any:
     if isinstance(value, bytes):
         text = value.decode("latin-1")
-        made = clean.leaf(place, name, text, told) if told or clean.denied(name) else text
+        made = clean.leaf(place, name, text, denied_by) if denied_by or clean.denied(name) else text
         return value if made == text else made.encode("latin-1")
-    made = clean.leaf(place, name, value, told)
+    made = clean.leaf(place, name, value, denied_by)
     if isinstance(value, str):
         return clean.text(made)
     return value if made == value else type(value)()

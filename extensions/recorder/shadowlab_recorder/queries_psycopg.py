@@ -26,10 +26,10 @@ def runner(base: Any, execute: Any) -> Callable[..., Steps]:
             return lambda values: values
 
     def query(cursor: Any, text: str, parameters: Any) -> Steps:
-        asked = Quiet(cursor._conn)
-        yield from execute(asked, text, parameters)
+        quiet = Quiet(cursor._conn)
+        yield from execute(quiet, text, parameters)
         tape = current()
-        return Fetched(asked._results, tape.room if tape is not None else None)
+        return Fetched(quiet._results, tape.room if tape is not None else None)
 
     def command(cursor: Any, text: str) -> Steps:
         yield from execute(Quiet(cursor._conn), text)

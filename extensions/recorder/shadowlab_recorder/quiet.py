@@ -16,10 +16,10 @@ def quietly(do: Callable[..., Result], *arguments: Any) -> Result | None:
     try:
         return do(*arguments)
     except Exception as error:  # whatever it is, the service must not notice
-        said(error, getattr(do, "__name__", do))
+        log_fault(error, getattr(do, "__name__", do))
         return None
 
 
-def said(error: Exception, where: object) -> None:
+def log_fault(error: Exception, where: object) -> None:
     """A line in the log. What every request passes catches its faults by itself: a call more would be felt."""
     log.warning("shadowlab-recorder: %s in %s", type(error).__name__, where)

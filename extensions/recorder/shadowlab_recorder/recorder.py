@@ -64,13 +64,13 @@ class Recorder:
 
     def begin(self, tape: TapeOf) -> TapeOf:
         """Draws whether the request is a control, and takes the database as it is now."""
-        told = self.settings
-        if told.share and self._draws.random() < told.share:  # one call in C: threads cannot meet in it
+        settings = self.settings
+        if settings.share and self._draws.random() < settings.share:  # one call in C: threads cannot meet in it
             tape.control = tape.watched = True
         if self._watches:
             tape.watched = True
-        if told.snapshot is not None:
-            taken = self._image(told.snapshot)
+        if settings.snapshot is not None:
+            taken = self._image(settings.snapshot)
             tape.snapshot_lost = taken is None
             if isinstance(taken, Image):
                 tape.snapshot = taken
@@ -158,14 +158,14 @@ class Recorder:
     @cached_property
     def _service(self) -> dict[str, Any]:
         """Asked for at the first recording, when the service has set up its telemetry."""
-        told = self.settings
+        settings = self.settings
         return {
-            "name": identity.service(told.service),
-            "version": identity.service_version(told.service_version),
-            "commit": identity.commit(told.commit),
-            "versions": identity.versions(told.lock),
+            "name": identity.service(settings.service),
+            "version": identity.service_version(settings.service_version),
+            "commit": identity.commit(settings.commit),
+            "versions": identity.versions(settings.lock),
             "environment": self._values,
-            "db_environment": told.database or (told.snapshot.environment if told.snapshot else None),
+            "db_environment": settings.database or (settings.snapshot.environment if settings.snapshot else None),
         }
 
 

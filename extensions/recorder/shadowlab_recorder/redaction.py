@@ -191,11 +191,11 @@ class Redacted:
         """Whether nothing of this name may be kept."""
         return bool(name) and self._redaction.rule(name) is not None
 
-    def leaf(self, place: str, name: str, value: Any, told: str | None) -> Any:
+    def leaf(self, place: str, name: str, value: Any, denied_by: str | None) -> Any:
         """A value inside of a body; `told` is the path that names it."""
         self._pause()
-        if told is not None and value is not None and not isinstance(value, bool):
-            return self._take(f"path {told}", name, value if isinstance(value, str) else json.dumps(value))
+        if denied_by is not None and value is not None and not isinstance(value, bool):
+            return self._take(f"path {denied_by}", name, value if isinstance(value, str) else json.dumps(value))
         rule = self._redaction.rule(name) if isinstance(value, str) and value and name else None
         if rule is not None:
             return self._take(f"body {rule}", name, value)

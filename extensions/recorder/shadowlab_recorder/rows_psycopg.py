@@ -32,11 +32,11 @@ class Fetched:
             self._head = None
 
     def has(self, places: tuple[int, ...], wanted: list[str]) -> bool:
-        asked = list(zip(places, wanted, strict=True))
+        pairs = list(zip(places, wanted, strict=True))
         if self._head is not None:
-            return any(all(str(row[place]) == value for place, value in asked) for row in self._head)
+            return any(all(str(row[place]) == value for place, value in pairs) for row in self._head)
         return any(
-            all(str(_text(result, row, place)) == value for place, value in asked)
+            all(str(_text(result, row, place)) == value for place, value in pairs)
             for result in self._results
             for row in range(min(result.ntuples, self.limit))
         )

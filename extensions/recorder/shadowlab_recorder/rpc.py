@@ -19,8 +19,8 @@ def http_status(code: int) -> int:
 
 def number(code: Any) -> int:
     """A `grpc.StatusCode`, or a number, as a number; none is OK."""
-    told = getattr(code, "value", code)
-    return int(told[0] if isinstance(told, tuple) else told or 0)
+    value = getattr(code, "value", code)
+    return int(value[0] if isinstance(value, tuple) else value or 0)
 
 
 def words(details: Any) -> str:
@@ -30,10 +30,10 @@ def words(details: Any) -> str:
 
 def headers(metadata: Any, code: int | None = None, details: Any = "") -> RawHeaders:
     """Metadata as it is on the wire: values of names that end in `-bin` in base64; the status before it."""
-    told: RawHeaders = [] if code is None else [(b"grpc-status", str(code).encode())]
+    pairs: RawHeaders = [] if code is None else [(b"grpc-status", str(code).encode())]
     if details:
-        told.append((b"grpc-message", words(details).encode("utf-8", "surrogatepass")))
-    return [*told, *(_header(pair[0], pair[1]) for pair in metadata or ())]
+        pairs.append((b"grpc-message", words(details).encode("utf-8", "surrogatepass")))
+    return [*pairs, *(_header(pair[0], pair[1]) for pair in metadata or ())]
 
 
 def _header(name: Any, value: Any) -> tuple[bytes, bytes]:

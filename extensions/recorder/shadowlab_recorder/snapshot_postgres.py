@@ -116,8 +116,8 @@ class Held:
 
     def _rows(self, table: Described) -> list[tuple[Any, ...]] | None:
         schema, _, name = table.name.partition(".")
-        asked = f"SELECT * FROM {quoted(schema)}.{quoted(name)} LIMIT {self._source.limit + 1}"
-        rows = _texts(self._connection.execute(asked).pgresult)
+        query = f"SELECT * FROM {quoted(schema)}.{quoted(name)} LIMIT {self._source.limit + 1}"
+        rows = _texts(self._connection.execute(query).pgresult)
         return rows if len(rows) <= self._source.limit else None
 
 

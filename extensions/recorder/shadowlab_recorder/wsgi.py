@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from shadowlab_recorder import spans
 from shadowlab_recorder.later import later
-from shadowlab_recorder.quiet import quietly, said
+from shadowlab_recorder.quiet import log_fault, quietly
 from shadowlab_recorder.recorder import Recorder
 from shadowlab_recorder.tape import RawHeaders, Tape, enter, leave, recall
 
@@ -41,8 +41,8 @@ class RecordedWsgiApp:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         app, recorder = self._both
         # A tape that runs already is this request's own: Flask's `wsgi_app` is recorded, and so is what is around it.
-        around = recall()
-        if recorder.off or not (around is None or around.closed):
+        outer = recall()
+        if recorder.off or not (outer is None or outer.closed):
             return app(environ, start_response)
         try:
             now = Asked(recorder.limits)
@@ -51,7 +51,7 @@ class RecordedWsgiApp:
                 recorder.begin(now)
             environ["wsgi.input"] = _Input(environ["wsgi.input"], now)
         except Exception as error:
-            said(error, "start")
+            log_fault(error, "start")
             return app(environ, start_response)
         token = enter(now)
         try:
@@ -65,7 +65,7 @@ class RecordedWsgiApp:
         try:
             return _answer(now, recorder, environ, result)
         except Exception as error:
-            said(error, "an answer")
+            log_fault(error, "an answer")
             return result
 
 
@@ -86,13 +86,13 @@ class Asked(Tape):
 def _listening(now: Tape, recorder: Recorder, start_response: StartResponse) -> StartResponse:
     def started(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
         try:
-            now.status = told = int(status[:3])
+            now.status = code = int(status[:3])
             now.response_headers = list(headers)
             now.inner = copy_context()
-            if now.watched or told >= 500:
+            if now.watched or code >= 500:
                 recorder.link(now)
         except Exception as error:
-            said(error, "start_response")
+            log_fault(error, "start_response")
         write = start_response(status, headers, *exc_info)
 
         def tee_write(piece: bytes) -> object:
@@ -208,7 +208,7 @@ def _noted(now: Asked, piece: bytes, end: bool) -> bytes:
             body.ended = body.ended or (end and not piece) or (now.length or size + 1) <= body.size
             now.asked = b""
     except Exception as error:
-        said(error, "wsgi.input")
+        log_fault(error, "wsgi.input")
     return piece
 
 
@@ -247,8 +247,8 @@ def _name(name: str) -> bytes:
 
 def _path(environ: Environ) -> str:
     """The path as it was asked for, percent-encoding included, where the server tells it."""
-    told = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if told:
-        return urlsplit(told).path if "://" in told else told.partition("?")[0]
+    raw_path = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if raw_path:
+        return urlsplit(raw_path).path if "://" in raw_path else raw_path.partition("?")[0]
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return quote(path.encode("latin-1")) or "/"

@@ -26,8 +26,8 @@ def fragments(statement: Statement, only: Table | None = None) -> Iterator[tuple
             yield from ((table, dict(zip(table.names, row, strict=False))) for row in found)
     if statement.result is None or statement.parsed.kind != "select":
         return
-    asked = [table for table, _ in statement.whole]
-    groups = [group for group in _instances(statement.origins) if group[0] not in asked]
+    whole = [table for table, _ in statement.whole]
+    groups = [group for group in _instances(statement.origins) if group[0] not in whole]
     wanted = [group for group in groups if only is None or group[0] is only]
     for row in statement.result.rows() if wanted else ():
         for table, places in wanted:
@@ -72,7 +72,7 @@ def document(log: Log, seen: Seen, words: Callable[[str], str]) -> dict[str, Any
             for name, rows in state.rows.items()
         },
         "complete": [table.name for table, _ in log.dumped],
-        "reads": [_told(each, seen, words) for each in by_kind["reads"]],
+        "reads": [_statement(each, seen, words) for each in by_kind["reads"]],
         "writes": [
             _write(each, seen, words) for each in log.statements if each.parsed.kind in ("insert", "update", "delete")
         ],
@@ -191,7 +191,7 @@ def _key(row: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(str(row.get(name)) for name in names)
 
 
-def _told(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str, Any]:
+def _statement(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str, Any]:
     columns = each.columns
     rows = each.result.rows() if each.result is not None else []
     return {
@@ -213,7 +213,7 @@ def _write(each: Statement, seen: Seen, words: Callable[[str], str]) -> dict[str
         kept = (zip(names, row, strict=False) for row in each.before.rows())
         before = [{name: seen(name, value) for name, value in row} for row in kept]
     return {
-        **_told(each, seen, words),
+        **_statement(each, seen, words),
         "table": each.target.name if each.target else None,
         "before": before,
         "known": each.known,
