@@ -99,7 +99,13 @@ def _header(line: hunks.Line) -> str:
     if named is None or named["old"] != named["new"]:
         raise _wrong(line, "begin each file with `diff --git a/PATH b/PATH`, without quotes or renames")
     path = PurePosixPath(named["new"])
-    if path.is_absolute() or {"..", ".git"} & set(path.parts) or "\\" in named["new"]:
+    if not named["new"].isprintable():
+        raise _wrong(line, "name files with plain characters")
+    if (
+        path.is_absolute()
+        or {"..", ".git", "git~1"} & set(path.as_posix().casefold().split("/"))
+        or "\\" in named["new"]
+    ):
         raise errors.PatchError(f"the diff leaves the tree: {named['new'][:120]!r}")
     return named["new"]
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from shadowlab import errors, protected
-from shadowlab.privacy import Redactor
+from shadowlab.privacy import Redactor, masked
 from shadowlab.propose import diff as diffs
 from shadowlab.propose.question import Draft, Drafts, Question
 from shadowlab.propose.request import checked, schema
@@ -22,6 +23,8 @@ from shadowlab.propose.trying import tried
 
 MAX_ANSWER_BYTES = 400_000
 MAX_SLICE_CHARACTERS = 40_000
+MAX_RATIONALE, MAX_SURFACE = 4_000, 2_000
+"""Characters; the schema allows more of the first, so that there is room for what the replay says."""
 TIMEOUT_S = 120.0
 _TASK = (
     "You mend one fault in a Python service. Answer with one JSON object that fits the schema `answer`, nothing else."
@@ -73,25 +76,31 @@ class ModelProposer:
             "model": endpoint.model, "temperature": 0, "response_format": {"type": "json_object"},
             "messages": [{"role": "system", "content": _TASK}, {"role": "user", "content": prompt(question)}],
         }  # fmt: skip
-        headers = {"authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        headers = {"accept-encoding": "identity"}  # a packed answer could be any size
+        headers |= {"authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        deadline = time.monotonic() + TIMEOUT_S
         try:
             with httpx.stream(
                 "POST", f"{endpoint.url}/chat/completions", json=body, headers=headers, timeout=TIMEOUT_S
             ) as answer:
                 content = bytearray()
-                for part in answer.iter_bytes():
+                for part in answer.iter_raw():
                     content += part
                     if len(content) > MAX_ANSWER_BYTES:
                         raise errors.UsageError(f"the model's answer is larger than {MAX_ANSWER_BYTES:,} bytes")
+                    if time.monotonic() > deadline:
+                        raise errors.UsageError(f"the model's answer takes more than {TIMEOUT_S:g} s")
             if answer.status_code != 200:
                 raise errors.UsageError(f"the model's endpoint answers {answer.status_code}")
-            answer = json.loads(json.loads(content)["choices"][0]["message"]["content"])
+            answer = _strict(_strict(content)["choices"][0]["message"]["content"])
         except httpx.HTTPError as exc:
             raise errors.UsageError(f"the model's endpoint cannot be reached: {type(exc).__name__}") from exc
         except (ValueError, KeyError, IndexError, TypeError, RecursionError) as exc:
             raise errors.UsageError("the model's answer is no JSON object in a chat completion") from exc
         if not isinstance(answer, dict):
             raise errors.UsageError("the model's answer is no JSON object")
+        if endpoint.key and endpoint.key in json.dumps(answer, ensure_ascii=False):
+            raise errors.UsageError("the model's answer repeats the endpoint's key")
         return checked(answer, "answer")
 
     def _draft(self, question: Question, answer: dict[str, Any]) -> Draft:
@@ -105,9 +114,23 @@ class ModelProposer:
         if lines > most:
             raise errors.PatchError(f"the model's diff changes {lines} lines, {most} are allowed")
         return Draft(
-            diff=answer["diff"], tests=tuple(answer["tests"]), test_files=tests, rationale=answer["rationale"],
-            surface=answer["risk"]["surface"], expected_perf_ms=answer["risk"]["expected_perf_ms"],
+            diff=answer["diff"], tests=tuple(answer["tests"]), test_files=tests, rationale=_said(answer["rationale"]),
+            surface=masked(answer["risk"]["surface"])[:MAX_SURFACE],
+            expected_perf_ms=answer["risk"]["expected_perf_ms"],
         )  # fmt: skip
+
+
+def _strict(text: str | bytes | bytearray) -> Any:
+    """JSON without NaN, of text that can be written as UTF-8; raises `ValueError`."""
+    document = json.loads(text)
+    json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    return document
+
+
+def _said(rationale: str) -> str:
+    """The model's words as such, on one line: what follows them is what the replay said."""
+    told = " ".join(masked(rationale).split()).replace("”", "’")
+    return f"The model says: “{told[:MAX_RATIONALE]}”"
 
 
 def refuse_judges(changed: tuple[str, ...], known: frozenset[str]) -> None:
