@@ -24,10 +24,10 @@ def main() -> int:
     words.add_argument("--check", action="store_true", help="check what is here")
     words.add_argument("--root", type=Path, help="where it runs [/srv/SERVICE]")
     words.add_argument("--python", type=Path, default=Path("/usr/bin/python3"), help="what runs it [%(default)s]")
-    said = words.parse_args()
-    incident = HERE / said.incident
+    options = words.parse_args()
+    incident = HERE / options.incident
     sys.path.insert(0, str(incident / "run"))
-    return check(incident) if said.check else make(incident, said.root, said.python)
+    return check(incident) if options.check else make(incident, options.root, options.python)
 
 
 def check(incident: Path) -> int:
@@ -51,12 +51,12 @@ def make(incident: Path, root: Path | None, python: Path) -> int:
     def say(what: str) -> None:
         print(f"{time.monotonic() - start:6.1f} s  {what}", flush=True)
 
-    told = story.STORY
+    played = story.STORY
     try:
-        with stage(told, root or Path("/srv", told.service), python, say) as made:
+        with stage(played, root or Path("/srv", played.service), python, say) as made:
             load = play(made)
             say(f"{sum(load.counts.values()):,} requests were asked: {dict(load.counts.most_common())}")
-            pack(made.work, incident, failing=told.failing, controls=told.controls)
+            pack(made.work, incident, failing=played.failing, controls=played.controls)
     except StageError as exc:
         print(exc, file=sys.stderr)
         return 2

@@ -5,7 +5,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,9 @@ class Answer:
     """The subject of the commit that brought the fault, also where it came years ago."""
     change: str | None
     """The service whose deploy the errors follow, None when they follow none."""
-    replay: Mapping[str, Any]
     diagnose: Mapping[str, Any]
-    propose: Mapping[str, Any]
+    replay: Mapping[str, Any] = field(default_factory=lambda: {"outcome": "reproduced"})
+    propose: Mapping[str, Any] = field(default_factory=lambda: {"candidates": 0})
 
 
 def expected(incident: Path, answer: Answer) -> dict[str, Any]:

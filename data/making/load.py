@@ -55,6 +55,10 @@ class Load:
         """Ask for one thing."""
         raise NotImplementedError
 
+    async def probe(self, client: httpx.AsyncClient) -> None:
+        """Ask whether it lives, as a cluster does."""
+        await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+
     async def run(
         self, until: float, move: Callable[[float], Awaitable[None]], minute: Callable[[], Awaitable[None]]
     ) -> None:

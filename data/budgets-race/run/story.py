@@ -1,8 +1,6 @@
 """Since all lines of an order are bought at the same time, one forgets now and then what another spent."""
 
-import asyncio
-import json
-import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,9 +9,9 @@ from typing import Any, ClassVar
 import httpx
 from making import facts
 from making.load import Load
-from making.peers import body_of, reply
+from making.parts import Peer, act
 from making.planted import SECRETS, secret
-from making.scene import Act, Story
+from making.scene import Story
 
 MARKET = 9141
 START = datetime(2026, 6, 11, 7, 0, tzinfo=UTC)
@@ -49,7 +47,7 @@ class Teams(Load):
             case "show":
                 await client.get(f"/orders/{self.rng.choice(self._known)}", headers=headers)
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
     def _order(self) -> dict[str, Any]:
         count = self.rng.choices([1, 2, 3, 4], [0.45, 0.35, 0.15, 0.05])[0]
@@ -61,22 +59,17 @@ class Teams(Load):
         }
 
 
-class Market:
-    """Says what goods cost, and holds dear ones; how long it takes differs from call to call."""
+class Market(Peer):
+    """Says what goods cost, and holds dear ones."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
+    TAKES = (0.012, 0.6, 0.09)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        _, _, sku, what = scope["path"].split("/")
+    def answer(self, path: str) -> Mapping[str, Any]:
+        _, _, sku, what = path.split("/")
         kind, _, number = sku.partition("-")
         if what == "hold":
-            told: dict[str, Any] = {"held": True}
-        else:
-            told = {"price": {"pen": 120, "pad": 640, "lamp": 4_900}[kind] + 10 * int(number)}
-        await asyncio.sleep(min(0.09, 0.012 * self._rng.lognormvariate(0, 0.6)))
-        await reply(send, 200, json.dumps(told, separators=(",", ":")).encode())
+            return {"held": True}
+        return {"price": {"pen": 120, "pad": 640, "lamp": 4_900}[kind] + 10 * int(number)}
 
 
 def peers() -> dict[int, Any]:
@@ -88,8 +81,8 @@ STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="budgets-api",
     acts=(
-        Act(start=START, release="Release 4.1.0", settings={"RECORDINGS_SHARE": "0.01", "RECORDINGS_SEED": "6"}),
-        Act(start=DEPLOY, release="Release 4.2.0", settings={"RECORDINGS_SHARE": "0.03", "RECORDINGS_SEED": "7"}),
+        act(START, "Release 4.1.0", share=0.01, seed=6),
+        act(DEPLOY, "Release 4.2.0", share=0.03, seed=7),
     ),
     end=DEPLOY + timedelta(minutes=31),
     load=Teams,
@@ -107,9 +100,7 @@ ANSWER = facts.Answer(
     kind="commit",
     offence="Buy all lines at the same time",
     change="budgets-api",
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": "offence"},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)

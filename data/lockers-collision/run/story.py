@@ -1,9 +1,7 @@
 """Pickup codes of four digits meet each other: the more parcels, the more often."""
 
-import asyncio
-import json
-import random
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -12,9 +10,9 @@ from typing import Any, ClassVar
 import httpx
 from making import facts
 from making.load import Load
-from making.peers import body_of, reply
+from making.parts import Peer, act
 from making.planted import SECRETS, secret
-from making.scene import Act, Story
+from making.scene import Story
 
 DOORS = 9111
 STATIONS = ("BER-01", "BER-02", "BER-07", "HAM-01", "HAM-03", "MUC-01", "MUC-02", "CGN-01")
@@ -58,20 +56,16 @@ class Customers(Load):
             case "show":
                 await client.get(f"/stations/{self.rng.choice(STATIONS)}", headers=headers)
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
 
-class Doors:
+class Doors(Peer):
     """Opens a door within some milliseconds."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
+    TAKES = (0.003, 0.6, 0.05)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        door = self._rng.randrange(1, 90)
-        await asyncio.sleep(min(0.05, 0.003 * self._rng.lognormvariate(0, 0.6)))
-        await reply(send, 200, json.dumps({"door": door}, separators=(",", ":")).encode())
+    def answer(self, path: str) -> Mapping[str, Any]:
+        return {"door": self.rng.randrange(1, 90)}
 
 
 def peers() -> dict[int, Any]:
@@ -83,8 +77,8 @@ STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="lockers-api",
     acts=(
-        Act(start=START, release="Release 3.3.0", settings={"RECORDINGS_SHARE": "0.005", "RECORDINGS_SEED": "1"}),
-        Act(start=DEPLOY, release="Release 3.4.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "2"}),
+        act(START, "Release 3.3.0", share=0.005, seed=1),
+        act(DEPLOY, "Release 3.4.0", share=0.02, seed=2),
     ),
     end=DEPLOY + timedelta(minutes=31),
     load=Customers,
@@ -102,9 +96,7 @@ ANSWER = facts.Answer(
     kind="commit",
     offence="Shorten pickup codes to four digits",
     change="lockers-api",
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": "offence"},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)

@@ -1,8 +1,7 @@
 """Points are reckoned in PostgreSQL now, in integers of four bytes, and dear purchases are too much for them."""
 
-import asyncio
-import random
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any, ClassVar
 import httpx
 from making import facts, scene
 from making.load import Load
-from making.peers import body_of, reply
+from making.parts import Peer, act
 from making.planted import SECRETS, secret
-from making.scene import Act, Story
+from making.scene import Story
 
 POSTGRES, PARTNER = 9181, 9182
 START = datetime(2026, 8, 19, 10, 0, tzinfo=UTC)
@@ -50,19 +49,17 @@ class Customers(Load):
                 body = {"name": f"Customer {len(self._known) + 1}", "tier": tier}
                 self._known.append((await client.post("/accounts", json=body, headers=headers)).json()["id"])
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
 
-class Partner:
+class Partner(Peer):
     """Takes every message."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
+    STATUS = 202
+    TAKES = (0.003, 0.5, 0.05)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        await asyncio.sleep(min(0.05, 0.003 * self._rng.lognormvariate(0, 0.5)))
-        await reply(send, 202, b'{"taken":true}')
+    def answer(self, path: str) -> Mapping[str, Any]:
+        return {"taken": True}
 
 
 def peers() -> dict[int, Any]:
@@ -74,8 +71,8 @@ STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="loyalty-api",
     acts=(
-        Act(start=START, release="Release 1.1.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "14"}),
-        Act(start=DEPLOY, release="Release 1.2.0", settings={"RECORDINGS_SHARE": "0.03", "RECORDINGS_SEED": "15"}),
+        act(START, "Release 1.1.0", share=0.02, seed=14),
+        act(DEPLOY, "Release 1.2.0", share=0.03, seed=15),
     ),
     end=DEPLOY + timedelta(minutes=31),
     load=Customers,
@@ -98,9 +95,7 @@ ANSWER = facts.Answer(
     kind="commit",
     offence="Reckon points where the rate is",
     change="loyalty-api",
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": "offence"},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import httpx
 from making import facts
 from making.load import Load
+from making.parts import act
 from making.planted import SECRETS, secret
-from making.scene import Act, Neighbour, Story
+from making.scene import Neighbour, Story
 
 CATALOG = 9131
 START = datetime(2026, 9, 8, 13, 0, tzinfo=UTC)
 UPSTREAM = START + timedelta(minutes=28, seconds=41)
-SETTINGS = {"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "5"}
 
 
 class Shops(Load):
@@ -44,7 +44,7 @@ class Shops(Load):
             case "empty":
                 await client.post("/quotes", json={"country": "DE", "lines": []}, headers=headers)
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
     def _basket(self) -> dict[str, Any]:
         country = self.rng.choices(["DE", "AT", "FR", "NL", "PL"], [0.6, 0.12, 0.1, 0.1, 0.08])[0]
@@ -70,8 +70,8 @@ STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="quotes-api",
     acts=(
-        Act(start=START, release="Release 2.1.0", settings=SETTINGS, neighbours=catalog("5.1.3")),
-        Act(start=UPSTREAM, release="Release 2.1.0", settings=SETTINGS, neighbours=catalog("5.2.0")),
+        act(START, "Release 2.1.0", share=0.02, seed=5, neighbours=catalog("5.1.3")),
+        act(UPSTREAM, "Release 2.1.0", share=0.02, seed=5, neighbours=catalog("5.2.0")),
     ),
     end=UPSTREAM + timedelta(minutes=31),
     load=Shops,
@@ -88,9 +88,7 @@ ANSWER = facts.Answer(
     kind="upstream",
     offence=None,
     change="catalog",
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": None, "kind": "upstream", "says": ["null at products[].dimensions"]},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)

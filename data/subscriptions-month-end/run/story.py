@@ -1,8 +1,6 @@
 """On the last day of October nothing that renews monthly can start: November has no such day."""
 
-import asyncio
-import json
-import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,9 +9,9 @@ from typing import Any, ClassVar
 import httpx
 from making import facts
 from making.load import Load
-from making.peers import body_of, reply
+from making.parts import Peer, act
 from making.planted import SECRETS, secret
-from making.scene import Act, Story
+from making.scene import Story
 
 MANDATES = 9121
 START = datetime(2026, 10, 30, 23, 12, tzinfo=UTC)
@@ -43,7 +41,7 @@ class Customers(Load):
             case "unknown":
                 await client.get("/subscriptions/999999", headers=self._headers())
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
     async def _start(self, client: httpx.AsyncClient, interval: str) -> None:
         body = {
@@ -63,17 +61,13 @@ class Customers(Load):
         }
 
 
-class Mandates:
+class Mandates(Peer):
     """Keeps each customer's consent."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
+    TAKES = (0.004, 0.5, 0.06)
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        given = {"id": f"man_{self._rng.getrandbits(32):08x}"}
-        await asyncio.sleep(min(0.06, 0.004 * self._rng.lognormvariate(0, 0.5)))
-        await reply(send, 200, json.dumps(given, separators=(",", ":")).encode())
+    def answer(self, path: str) -> Mapping[str, Any]:
+        return {"id": f"man_{self.rng.getrandbits(32):08x}"}
 
 
 def peers() -> dict[int, Any]:
@@ -84,7 +78,7 @@ def peers() -> dict[int, Any]:
 STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="subscriptions-api",
-    acts=(Act(start=START, release="Release 1.3.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "4"}),),
+    acts=(act(START, "Release 1.3.0", share=0.02, seed=4),),
     end=START + timedelta(minutes=84),
     load=Customers,
     seed=20261031,
@@ -101,9 +95,7 @@ ANSWER = facts.Answer(
     kind="time",
     offence="Renew on the same day of the month",
     change=None,
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": None, "kind": "time", "says": ["passes at 2026-10-30T23"]},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)

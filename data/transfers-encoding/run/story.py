@@ -1,7 +1,6 @@
 """Files for the bank are in the bank's character set now, and some suppliers' names have no place in it."""
 
-import json
-import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any, ClassVar
 import httpx
 from making import facts
 from making.load import Load
-from making.peers import body_of, reply
+from making.parts import Peer, act
 from making.planted import SECRETS, secret
-from making.scene import PORT, Act, Story
+from making.scene import PORT, Story
 
 BANK = 9151
 START = datetime(2026, 6, 18, 7, 0, tzinfo=UTC)
@@ -50,7 +49,7 @@ class Treasurers(Load):
             case "show":
                 await client.get(f"/transfers/{self.rng.choice(self._known)}", headers=headers)
             case _:
-                await client.get("/health", headers={"user-agent": "kube-probe/1.33"})
+                await self.probe(client)
 
     def _transfer(self, what: str) -> dict[str, Any]:
         name = self.rng.choice(BEYOND if self.rng.random() < 0.06 else LATIN)
@@ -59,16 +58,11 @@ class Treasurers(Load):
         return {"name": name, "iban": number, "cents": cents, "purpose": f"invoice {self.rng.randrange(10**5)}"}
 
 
-class Bank:
+class Bank(Peer):
     """Tells which bank keeps an account."""
 
-    def __init__(self, seed: int) -> None:
-        self._rng = random.Random(seed)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await body_of(receive)
-        bic = f"{self._rng.choice(['TEST', 'BANK', 'GENO'])}{scope['path'].rpartition('/')[2][:2]}FFXXX"
-        await reply(send, 200, json.dumps({"bic": bic}, separators=(",", ":")).encode())
+    def answer(self, path: str) -> Mapping[str, Any]:
+        return {"bic": f"{self.rng.choice(['TEST', 'BANK', 'GENO'])}{path.rpartition('/')[2][:2]}FFXXX"}
 
 
 def peers() -> dict[int, Any]:
@@ -80,8 +74,8 @@ STORY = Story(
     incident=Path(__file__).resolve().parent.parent,
     service="transfers-api",
     acts=(
-        Act(start=START, release="Release 1.1.0", settings={"RECORDINGS_SHARE": "0.02", "RECORDINGS_SEED": "8"}),
-        Act(start=DEPLOY, release="Release 1.2.0", settings={"RECORDINGS_SHARE": "0.03", "RECORDINGS_SEED": "9"}),
+        act(START, "Release 1.1.0", share=0.02, seed=8),
+        act(DEPLOY, "Release 1.2.0", share=0.03, seed=9),
     ),
     end=DEPLOY + timedelta(minutes=31),
     load=Treasurers,
@@ -100,9 +94,7 @@ ANSWER = facts.Answer(
     kind="commit",
     offence="Write files in the character set of the bank",
     change="transfers-api",
-    replay={"outcome": "reproduced"},
     diagnose={"status": "confirmed", "culprit": "offence"},
-    propose={"candidates": 0},
 )
 
 expected = partial(facts.expected, answer=ANSWER)
