@@ -9,7 +9,7 @@ STAMP  := $(VENV)/.ready
 help:           ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
 
-demo: $(STAMP)  ## the main job on the bundled incident, under a minute
+demo: $(STAMP)  ## the main job on the bundled incident, about a minute
 	@$(BIN)/shadowlab demo --out out/demo
 
 test: check     ## lint, types, import contracts, then the tests that are not slow

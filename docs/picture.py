@@ -15,7 +15,7 @@ def main() -> None:
     page = ROOT / "out" / "demo" / "reports" / "incident.html"
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"])
-        shown = browser.new_context(offline=True, viewport={"width": 1100, "height": 1270}).new_page()
+        shown = browser.new_context(offline=True, viewport={"width": 1100, "height": 1180}).new_page()
         shown.goto(page.as_uri())
         shown.wait_for_selector("figure.drawn .main-svg")
         shown.screenshot(path=ROOT / "docs" / "report.png")

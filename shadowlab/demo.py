@@ -102,7 +102,10 @@ def _make_room(out: Path, source: Path) -> None:
         if place.exists() and not older and not (place.is_dir() and not any(place.iterdir())):
             problem = f"{place} is there already, and no demo made it"
             raise errors.CaseError(problem, hint="name another folder with --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise errors.CaseError(f"cannot make a case in {out}: {exc.strerror}", hint="name another folder") from exc
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as aside:
         for place in (source, out):
             if place.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,9 +14,14 @@ from shadowlab.case import Case
 from shadowlab.evidence import Evidence
 from shadowlab.progress import Progress
 from shadowlab.records import (
+    Diagnosis,
+    GateReport,
+    Proposal,
     Record,
     Recording,
     Recordings,
+    Replay,
+    Triage,
 )
 from shadowlab.source import Source, open_source
 
@@ -39,6 +45,16 @@ class Opened:
 
     def __repr__(self) -> str:
         return f"<Investigation {self.case.path}>"
+
+    def _repr_html_(self) -> str:
+        """The incident as far as it is known, from the newest record of each kind."""
+        from shadowlab import views
+
+        glance = views.glance(
+            self.latest(Triage), self.latest(Replay), self.latest(Diagnosis), self.latest(Proposal),
+            self.latest(GateReport),
+        )  # fmt: skip
+        return f"<p><code>{html.escape(repr(self))}</code></p>{glance.html}"
 
     def latest(self, kind: type[R]) -> R | None:
         """The newest kept record of a type, such as `shadowlab.Triage`."""

@@ -143,6 +143,15 @@ def test_the_demo_replaces_its_own_case_and_nothing_else(tmp_path: Path) -> None
     assert (tmp_path / "precious" / "thesis.doc").exists()
 
 
+def test_what_would_lie_below_a_file_is_refused_with_words(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    case, below = sl.open(tmp_path / "case").case.path, tmp_path / "file" / "below"
+    for words, problem in ((("demo", "--out"), "make a case in"), (("pack", case), "write")):
+        code, out, err = run(*words, below)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: cannot {problem} {below}: ")
+
+
 def test_the_demo_leaves_a_source_beside_its_case_that_is_not_its_own(tmp_path: Path) -> None:
     (tmp_path / "new-source").mkdir()
     (tmp_path / "new-source" / "thesis.doc").touch()

@@ -58,7 +58,8 @@ def pack(case: Case, out: Path) -> Path:
                 _add(tar, place, place.relative_to(case.path).as_posix())
         os.replace(beside, out)
     except OSError as exc:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
         raise errors.CaseError(
             f"cannot write {out}: {exc.strerror}", hint="name a file in a folder that exists and has room"
         ) from exc
