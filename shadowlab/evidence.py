@@ -28,6 +28,8 @@ class Evidence:
         So what a killed run left is in the ledger with the next one's.
         """
         self._case = case
+        self._told = case.path / "ledger.jsonl"
+        self._already = self._told.stat().st_size if self._told.exists() else 0
         self._before = {
             path: seen
             for path, seen in self._look().items()
@@ -43,13 +45,22 @@ class Evidence:
         files: dict[str, str | None] = {
             path: file_digest(self._case.path / path) for path, seen in now.items() if self._before.get(path) != seen
         }
-        files |= {path: None for path in self._before if path not in now}
+        files |= {path: None for path in (*self._before, *self._named_since()) if path not in now}
         if len(files) <= _FEW:
             return files
         content = json.dumps(files, indent=0, sort_keys=True).encode() + b"\n"
         sha256 = hashlib.sha256(content).hexdigest()
         self._case.put(f"manifests/{sha256}.json", content)
         return {f"manifests/{sha256}.json": sha256}
+
+    def _named_since(self) -> frozenset[str]:
+        """What others told of meanwhile: a file of theirs may have come and gone between our two looks."""
+        if not self._told.exists():
+            return frozenset()
+        with self._told.open("rb") as file:
+            file.seek(self._already)
+            entries = [json.loads(line) for line in file if line.endswith(b"\n")]
+        return frozenset(path for path in named(self._case, entries) if path.startswith(_TRACKED))
 
     def _look(self) -> dict[str, tuple[int, int]]:
         seen = {}

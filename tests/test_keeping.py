@@ -3,13 +3,14 @@
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import made
 import otlp
 import pytest
 
 import shadowlab as sl
-from shadowlab import errors, keeping
+from shadowlab import errors, keeping, telemetry
 from shadowlab.audit import archive, intent, ledger, verify
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence
@@ -101,6 +102,44 @@ def test_a_triage_killed_after_it_wrote_telemetry_is_made_good_by_the_next_write
         inv.triage()
     assert inv.verify().verdict is Verdict.PASS, inv.verify()
     assert inv.sql("SELECT count(*) AS n FROM errors WHERE fingerprint IS NOT NULL").rows() == [{"n": 1}]
+
+
+def test_what_others_wrote_and_swept_away_during_a_triage_is_in_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three at once: the second replaces what the first wrote, and the third sweeps it away."""
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(otlp.lines(tmp_path / "first.jsonl", otlp.traces([otlp.raising(otlp.span(1, error=True))])))
+    done = telemetry.set_fingerprints
+
+    def after_others(*given: Any) -> int:
+        monkeypatch.setattr(telemetry, "set_fingerprints", done)
+        for _ in range(2):
+            sl.open(tmp_path / "case").triage()
+        return done(*given)
+
+    monkeypatch.setattr(telemetry, "set_fingerprints", after_others)
+    inv.triage()
+    assert inv.verify().verdict is Verdict.PASS, inv.verify()
+
+
+def test_triages_that_were_killed_one_after_the_other_are_made_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(otlp.lines(tmp_path / "first.jsonl", otlp.traces([otlp.raising(otlp.span(1, error=True))])))
+    inv.triage()
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Case, "keep", die)
+        for _ in range(3):
+            with pytest.raises(Killed):
+                inv.triage()
+    inv.triage()
+    assert inv.verify().verdict is Verdict.PASS, inv.verify()
 
 
 def test_a_planted_record_is_not_taken_in_by_a_planted_line(
