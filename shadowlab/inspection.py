@@ -78,7 +78,7 @@ def overview(inv: Opened) -> dict[str, Any]:
     names = [kind.__name__ for kind in (Recording, *STORY, Report)]
     kept = {name: str(record) for name in names if (record := inv.case.latest(name)) is not None}
     return {
-        "case": inv.case.path.name,
+        "case": inv.case.path.resolve().name,
         **counts,
         "recordings": len(tapes),
         "failing_recordings": len(failing),

@@ -131,6 +131,18 @@ def test_what_a_killed_receiver_acknowledged_is_seen_at_once_and_nothing_is_writ
     assert inv.sql("SELECT count(*) AS n FROM spans").rows() == [{"n": 2}]
 
 
+@pytest.mark.parametrize("where", [".", "records/.."])
+def test_it_is_seen_from_within_the_case_too(tmp_path, monkeypatch, where):
+    path = tmp_path / "case"
+    with receiving_apart(path) as running, open_case(path).writing("keep it from draining"):
+        assert _send(running, "GET /late")
+        running.process.kill()
+        running.process.wait()
+    monkeypatch.chdir(path)
+    assert _names(Path(where)) == {"GET /late"}
+    assert sl.open(where).show().document["case"] == "case"
+
+
 def test_a_receiver_at_work_is_known_by_its_lock(tmp_path):
     case = open_case(tmp_path / "case")
     assert not place.is_held(case)

@@ -27,7 +27,7 @@ def complete(case: Case) -> Iterator[Case]:
         return
     with Scratch("shadowlab-reading-") as scratch:
         try:
-            copy = _copy(case, scratch.path / case.path.name)
+            copy = _copy(case, scratch.path / "case")
         except OSError as exc:
             raise errors.TelemetryError(
                 f"what was received into {case.path} cannot be read beside it: {exc.strerror}",
