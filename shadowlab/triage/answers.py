@@ -35,7 +35,7 @@ def load(part: Part, sealed: Sealed, rules: bytes) -> None:
     while source.tell() < len(told):
         known, table = (pa.ipc.open_stream(source).read_all() for _ in range(2))
         name, query, operations = json.loads(known.schema.metadata[b"question"])
-        question = query, frozenset((service, name) for service, name in operations)
+        question = query, frozenset((service, operation) for service, operation in operations)
         answers[name] = question, array(known.column("tid")), table
     _KEPT.keep(part, answers)
     TOLD.keep(part, dict(answers))

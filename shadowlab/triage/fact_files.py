@@ -32,7 +32,10 @@ _KEPT: Note[str] = Note()
 
 
 def load(sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part | None:
-    """The facts in a segment's file; None where there are none that hold. `coded` is what `remembered` has it be."""
+    """The facts in a segment's file; None where there are none that hold.
+
+    `coded` gives the places of operations, as `fact_cache` has them.
+    """
     import numpy as np
     import pyarrow as pa
 
