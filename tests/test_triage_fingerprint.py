@@ -318,6 +318,25 @@ def test_the_same_fault_seen_from_two_services_is_one_suspect_that_names_them(tm
     assert (only.service, only.events, only.seen_from) == ("stock", 30, ("edge", "shop"))
 
 
+def test_a_call_that_fails_without_a_word_counts_as_what_its_service_says_of_it(tmp_path: Path):
+    story = Story()
+    for n in range(40):
+        trace = story.trace()
+        shop = story.span(n * 10, trace=trace, error=True, ms=50)
+        silent = story.span(n * 10, trace=trace, kind=3, parent=number_of(shop), name="GET", error=True)
+        silent["status"] = {"code": 2}
+        if n % 4 == 3:  # whom it asks says more than it does itself
+            stock = story.span(n * 10, service="stock", trace=trace, parent=number_of(silent), error=True)
+            story.fails(stock, "KeyError", "'sku'")
+            story.fails(shop, "ValueError", "answered 500")
+        else:
+            story.fails(shop, *(("TimeoutError", "timed out"), ("OSError", "refused"))[n % 2])
+    found = triaged(story, tmp_path).suspects
+    assert {(s.service, s.exception_type, s.events) for s in found} == {
+        ("shop", "TimeoutError", 20), ("shop", "OSError", 10), ("stock", "KeyError", 10)}  # fmt: skip
+    assert all(s.frames for s in found)
+
+
 def test_near_identical_stacks_with_different_causes_stay_apart(tmp_path: Path):
     story = Story()
     for n in range(40):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_where_nothing_happened_nobody_is_blamed(tmp_path: Path):
     found = triaged(story, tmp_path)
     assert all(b.score == 0 for b in found.services)
     assert "where it starts" not in texts.text(found)
+
+
+def test_a_callee_that_stopped_answering_is_blamed_whichever_span_says_so(tmp_path: Path):
+    story = Story()
+    for n in range(1800):
+        bad = n >= 1200 and n % 3 == 0
+        front = story.span(n, service="front", trace=(trace := story.trace()), name="GET /", error=bad)
+        call = story.span(n, service="front", trace=trace, kind=3, parent=number_of(front), name="GET stock", error=bad)
+        call["status"] = {"code": 2 * bad}
+        if bad:
+            story.fails(front, "TimeoutError", "timed out")
+        else:
+            story.span(n, service="stock", trace=trace, parent=number_of(call), name="GET /stock")
+    found = triaged(story, tmp_path, window=timedelta(minutes=10))
+    assert (found.top.service, found.top.exception_type, found.top.events) == ("front", "TimeoutError", 200)
+    assert [(b.service, b.score) for b in found.services] == [("stock", 1.0), ("front", 0.0)]
 
 
 def test_the_terminal_says_where_it_starts_and_why(tmp_path: Path):

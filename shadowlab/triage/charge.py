@@ -5,6 +5,8 @@ chain of causes names, or with anything when it has no exception of its own. Whe
 `UpstreamError` above a callee's `KeyError`), the group decides: when at least half of a group's spans have a failing
 span below them, the group is taken to pass errors on; a fault that usually stands alone stays a fault of its own, also
 in the traces where something handled happened below it. Clocks of different services are not compared for this.
+
+A span that fails without a word, as clients of other services do, is charged to what its own service says right above.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from shadowlab.triage.coded import NONE, coded_texts
 from shadowlab.triage.fingerprint import Signed
 from shadowlab.triage.places import Places
 from shadowlab.triage.raised import Raised
+from shadowlab.triage.readings import Reading
 from shadowlab.triage.spans import NEVER
 
 _LONGEST = 64
@@ -32,6 +35,8 @@ class Charged:
     """The failing spans, ascending."""
     root_of: Any
     """The place of the error at the root of each failing span's last one."""
+    call: Any
+    """The place of the call that failed without a word, for each error that tells of one; else its own."""
 
     @property
     def causing(self) -> Any:
@@ -59,17 +64,21 @@ def charge(errors: Raised, signed: Signed, places: Places) -> Charged:
     last = np.zeros(len(sid), dtype=np.int64)
     in_time = np.argsort(at_ns, kind="stable")
     last[of[in_time]] = in_time  # of several, the last one stays
-    root_of = _roots(errors, signed, places, sid, last)
-    final = last[of]
-    root = np.where(signed.group == signed.group[final], root_of[of], np.arange(len(of)))
-    return Charged(root, sid, root_of)
+    held, above = _held(places, sid, last)
+    told = _told_above(errors, signed, last, held, above)
+    below, silent = (_below(places, last, held[which], above[which]) for which in (~told, told))
+    root_of = _roots(errors, signed, last, below)
+    root_of[held[told]] = root_of[above[told]]
+    final, own = last[of], np.arange(len(of))
+    root = np.where(signed.group == signed.group[final], root_of[of], own)
+    call = np.where((own == final) & (silent[of] >= 0), last[silent[of]], own)
+    return Charged(root, sid, root_of, call)
 
 
-def _roots(errors: Raised, signed: Signed, places: Places, sid: Any, last: Any) -> Any:
-    """The place of the error at the root of each failing span's last one."""
+def _roots(errors: Raised, signed: Signed, last: Any, below: Any) -> Any:
+    """The place of the error at the root of each failing span's last one, by the failing span below each."""
     import numpy as np
 
-    below = _below(places, sid, last)
     holders = np.flatnonzero(below >= 0)
     many = len(signed.fingerprints)
     group = signed.group[last]
@@ -86,17 +95,39 @@ def _roots(errors: Raised, signed: Signed, places: Places, sid: Any, last: Any) 
     return last[at]
 
 
-def _below(places: Places, sid: Any, last: Any) -> Any:
-    """Of the failing spans right below each, the place of the one that ended last; -1 where there is none."""
+def _told_above(errors: Raised, signed: Signed, last: Any, held: Any, above: Any) -> Any:
+    """Which failing spans that are held say nothing themselves, where those right above them in their service do."""
+    import numpy as np
+
+    silent = np.array([_silent(reading) for reading in signed.readings], dtype=bool)[signed.reading[last]]
+    leaf = np.ones(len(last), dtype=bool)
+    leaf[above] = False
+    service = errors.service.code[last]
+    return silent[held] & leaf[held] & ~silent[above] & (service[held] == service[above])
+
+
+def _silent(reading: Reading) -> bool:
+    """Whether an error says nothing but that it happened."""
+    return reading.path is None and not reading.root_type and not reading.template
+
+
+def _held(places: Places, sid: Any, last: Any) -> tuple[Any, Any]:
+    """The places of failing spans that are held by another, and of those right above them."""
     import numpy as np
 
     held = np.flatnonzero(places.held[last])
     holder = places.holder[last[held]]
     above = np.minimum(sid.searchsorted(holder), max(0, len(sid) - 1))
     there = (sid[above] == holder) & (above != held)
-    held, above = held[there], above[there]
+    return held[there], above[there]
+
+
+def _below(places: Places, last: Any, held: Any, above: Any) -> Any:
+    """Of the failing spans right below each, the place of the one that ended last; -1 where there is none."""
+    import numpy as np
+
     in_time = np.lexsort((last[held], places.ended_ns[last[held]]))
-    below = np.full(len(sid), -1)
+    below = np.full(len(last), -1)
     below[above[in_time]] = held[in_time]  # of several, the last one stays
     return below
 

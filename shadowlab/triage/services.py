@@ -128,7 +128,7 @@ def _broken(scene: Scene, look: Look, usual: Sequence[Call], tellers: Mapping[in
     callees = {(call.service, call.name, call.kind): call.callee for call in usual}
     breaks, ancestry = scene.breaks, scene.ancestry
     causes, of = np.unique(breaks.cause, return_inverse=True)
-    place = ancestry.find(scene.errors.sid[causes])
+    place = ancestry.find(scene.errors.sid[scene.charged.call[causes]])
     row = ancestry.row_of(place)
     answered = np.zeros(len(ancestry.sid) + 1, dtype=bool)
     answered[ancestry.above] = True
