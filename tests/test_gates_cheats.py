@@ -1,9 +1,11 @@
 """Patches that look for a way around the judge: each must end as a fail, none as a pass."""
 
+from dataclasses import replace
+
 import pytest
 import small_service as small
 
-from shadowlab.gates import bench, stage
+from shadowlab.gates import bench, replays, shadow, stage
 from shadowlab.records import Verdict, overall
 
 SERIALIZER = "lib/serializer.py"
@@ -161,3 +163,103 @@ def test_a_refused_patch_is_never_run(source):
 def test_a_secret_of_a_cheating_patch_is_not_repeated(source):
     _, gates = judged(source, READ_AND_REFUSED["carries a secret"], (), stage.READ)
     assert "QWERTYUIOP" not in str(gates)
+
+
+CURE = "return json.dumps(value, sort_keys=True, default=str)"
+COUNTING = {
+    "a global counter": ("CALLS = 0\n", "global CALLS; CALLS += 1; cured = CALLS <= {n}"),
+    "a function's attribute": ("", "to_json.n = getattr(to_json, 'n', 0) + 1; cured = to_json.n <= {n}"),
+    "a mutable default": ("", "seen = _seen(value); cured = len(seen) <= {n}"),
+    "an iterator": ("import itertools\n\nCALLS = itertools.count()\n", "cured = next(CALLS) < {n}"),
+    "a file": (
+        "from pathlib import Path\n",
+        "file = Path('n'); file.touch(); file.write_text(file.read_text() + '.'); "
+        "cured = len(file.read_text()) <= {n}",
+    ),
+    "the length of a cache": (
+        "import functools\n\n\n@functools.cache\ndef _kept(text: str, place: object) -> str:\n    return text\n",
+        "_kept(str(value), object()); cured = _kept.cache_info().currsize <= {n}",
+    ),
+    "other requests than were recorded": (
+        "LAST: list[str] = ['']\n", "now = str(value.get('amount')); cured = LAST[0] != now; LAST[0] = now"
+    ),
+}  # fmt: skip
+"""What a cure may count by: lines of the module, and of the function."""
+KEEPING = {
+    "a cache": ("CACHE: dict[str, str] = {}\n", "key = repr(value); CACHE.setdefault(key, key)"),
+    "a rate limiter": (
+        "import time\n\nTAKEN: list[float] = []\n",
+        "now = time.monotonic(); TAKEN[:] = [at for at in TAKEN if at > now - 1]; TAKEN.append(now)\n"
+        "    if len(TAKEN) > 20:\n        raise RuntimeError('too many')",
+    ),
+    "a pool that is made late": (
+        "POOL: list[object] = []\n", "POOL.append(json.JSONEncoder(sort_keys=True)) if not POOL else None"
+    ),
+    "a count that nothing hangs on": ("CALLS = 0\n", "global CALLS; CALLS += 1"),
+}  # fmt: skip
+
+
+def stateful(head, act, answer):
+    """A patch with lines of its own at the head of the module and of the function."""
+    extra = "\n\ndef _seen(value: Any, seen: list[Any] = []) -> list[Any]:\n    seen.append(value)\n    return seen\n"
+    before = small.FILES[SERIALIZER]
+    after = before.replace("from typing import Any\n", f"from typing import Any\n\n{head}{extra}")
+    return small.edit(SERIALIZER, before, after.replace(f"    {DUMP}\n", f"    {act}\n    {answer}\n"))
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory):
+    return small.case_with(tmp_path_factory.mktemp("folder"), small.traffic(60, every=20))
+
+
+def replayed(case, source, diff):
+    diagnosis = replace(small.diagnosis(source), recordings=(f"{20:032x}", f"{40:032x}"))
+    with bench.prepared(
+        small.candidate(diff), source=source, revision="HEAD", diagnosis=diagnosis, replay=small.replay(source),
+        case=case,
+    ) as made:  # fmt: skip
+        return replays.red_green_red(made)[0], replays.unchanged(made)[0], shadow.shadow_run(made)
+
+
+@pytest.mark.parametrize("name", COUNTING)
+def test_a_cure_that_counts_fails_though_it_holds_for_each_request_alone(case, source, name):
+    head, act = COUNTING[name]
+    answer = f"if cured or 'surcharge' not in value:\n        {CURE}\n    {DUMP}"
+    red, _, _ = replayed(case, source, stateful(head, act.format(n=1), answer))
+    assert red.observed == "2/2 red, green, red"
+    assert red.verdict is Verdict.FAIL
+    assert "requests in one process, though not alone: 500 TypeError" in red.detail
+
+
+def test_a_cure_that_breaks_what_passed_after_a_while_fails(case, source):
+    head, act = COUNTING["a global counter"]
+    broken = f"if cured:\n        {CURE}\n    raise RuntimeError(str(value))"
+    red, unchanged, _ = replayed(case, source, stateful(head, act.format(n=9), broken))
+    assert (red.verdict, unchanged.verdict) == (Verdict.FAIL, Verdict.FAIL)
+    assert unchanged.observed.split()[0] in ("20/20", "29/29")
+    assert "requests in one process: " in unchanged.detail
+
+
+def test_an_answer_that_hangs_on_who_came_before_leaves_it_open(case, source):
+    head, act = COUNTING["a global counter"]
+    empty = f"if cured or 'surcharge' not in value:\n        {CURE}\n    return '{{}}'"
+    red, unchanged, _ = replayed(case, source, stateful(head, act.format(n=1), empty))
+    assert (red.verdict, unchanged.verdict) == (Verdict.INCONCLUSIVE, Verdict.PASS)
+    assert "requests in one process than alone: body" in red.detail
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_patch_may_remember_what_no_answer_hangs_on(case, source, name):
+    red, unchanged, _ = replayed(case, source, stateful(*KEEPING[name], CURE))
+    assert (red.verdict, unchanged.verdict) == (Verdict.PASS, Verdict.PASS), (red.detail, unchanged.detail)
+    assert "more among other requests in one process" in red.detail
+
+
+def test_a_cure_that_counts_further_than_a_few_fails_in_the_shadow_run(source, tmp_path):
+    long = small.case_with(tmp_path, small.traffic(600, every=20))
+    head, act = COUNTING["a global counter"]
+    answer = f"if cured or 'surcharge' not in value:\n        {CURE}\n    {DUMP}"
+    red, _, (_, _, errors, _) = replayed(long, source, stateful(head, act.format(n=200), answer))
+    assert red.verdict is Verdict.PASS
+    assert errors.verdict is Verdict.FAIL
+    assert "fails with the candidate as without it, though not alone" in errors.detail

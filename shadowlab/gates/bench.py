@@ -18,7 +18,8 @@ from shadowlab.gates import patch, runtime
 from shadowlab.gates.roles import Part, Role, parted
 from shadowlab.gates.runtime import Runtime
 from shadowlab.records import Candidate, Diagnosis, Gate, Recording, Replay, Verdict
-from shadowlab.replay import listed
+from shadowlab.replay import Fixture, Runner, listed
+from shadowlab.replay.recording import snapshot
 from shadowlab.replay.sandboxes import levels
 from shadowlab.scratch import Scratch
 from shadowlab.source import Service, Source
@@ -73,6 +74,10 @@ class Bench:
     digests: Mapping[str, str] = field(default_factory=dict)
     recordings: tuple[Recording, ...] = ()
     """What was recorded of the service, by time."""
+    runners: dict[Path, Runner] = field(default_factory=dict)
+    """By the clean tree that they run a copy of."""
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+    """What is closed when the bench is left."""
 
     def parts_of(self, role: Role) -> tuple[Part, ...]:
         """The changed files of one role."""
@@ -91,16 +96,36 @@ class Bench:
 
         Raises `Escaped` when the clean tree was written to: then a patch got out of an earlier copy.
         """
+        self.verify(tree)
+        with Scratch("shadowlab-run-") as scratch:
+            place = scratch.path / "tree"
+            shutil.copytree(tree, place, symlinks=True)
+            yield place
+
+    def verify(self, tree: Path) -> None:
+        """Raise `Escaped` when one of the clean trees is not as it was made."""
         name = next(name for name in ("base", "patched", "tested") if getattr(self, name) == tree)
         if digest(tree) != self.digests[name]:
             raise Escaped(
                 f"the judge's own {name} tree was changed while patched code ran",
                 hint="the patch wrote outside of its copy; run the gates with --sandbox docker and read it closely",
             )
-        with Scratch("shadowlab-run-") as scratch:
-            place = scratch.path / "tree"
-            shutil.copytree(tree, place, symlinks=True)
-            yield place
+
+    def runner(self, tree: Path) -> Runner:
+        """A runner on a private copy of one of the clean trees, which all gates share; it ends with the bench.
+
+        A replay writes in a folder of its own, so that the copy stays as it is. Raises `Escaped` as `copy` does.
+        """
+        self.verify(tree)
+        if tree not in self.runners:
+            copy = self.closing.enter_context(self.copy(tree))
+            made = Runner(copy, self.service, sandbox=self.sandbox, snapshots=self.database)
+            self.runners[tree] = self.closing.enter_context(made)
+        return self.runners[tree]
+
+    def database(self, fixture: Fixture) -> bytes | None:
+        """A recording's database as bytes, None where it has none."""
+        return snapshot(self.case, fixture) if self.case else None
 
 
 class Escaped(errors.SandboxError):
@@ -132,7 +157,7 @@ def prepared(
     service = source.service(revision)
     named = patch.paths(candidate.diff)
     refusals = tuple(f"{_shown(name)} {why}" for name in named if (why := patch.refused(name)))
-    with source.checked_out(revision) as base, Scratch("shadowlab-bench-") as scratch:
+    with source.checked_out(revision) as base, Scratch("shadowlab-bench-") as scratch, contextlib.ExitStack() as stack:
         staged, patched, tested = (scratch.path / name for name in ("staged", "patched", "tested"))
         for place in (staged, patched, tested):
             shutil.copytree(base, place, symlinks=True)
@@ -147,7 +172,7 @@ def prepared(
         yield Bench(
             case=case, candidate=candidate, diagnosis=diagnosis, replay=replay, source=source, revision=revision,
             service=service, base=base, patched=patched, tested=tested, parts=parts, refusals=refusals,
-            limits=limits or Limits(), alpha=alpha, seed=seed, sandbox=sandbox,
+            limits=limits or Limits(), alpha=alpha, seed=seed, sandbox=sandbox, closing=stack,
             recordings=() if case is None or refusals else tuple(listed(case)),
             digests={"base": digest(base), "patched": digest(patched), "tested": digest(tested)},
         )  # fmt: skip

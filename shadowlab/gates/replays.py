@@ -6,15 +6,16 @@ import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from shadowlab import errors
-from shadowlab.gates import tapes
+from shadowlab.gates import sequence, tapes
 from shadowlab.gates.bench import Bench, did_not_run, digest
 from shadowlab.gates.moved import ELSEWHERE, MOVES, ON_ANOTHER_HOST
 from shadowlab.gates.roles import Role
+from shadowlab.gates.sequence import Lasting, failed, summary
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, Hooks, Runner, RunResult
-from shadowlab.replay.recording import snapshot
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _MOST_MOVED = 3
@@ -30,21 +31,28 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     """Every failing recording: red on the service as it is, green with the patch, red when the patch is taken back.
 
     A few of them once more at another time, under other ids and on another host: what fails there alike without the
-    patch must not fail there with it.
+    patch must not fail there with it. And once more among others, one after the other in one process: what is cured
+    alone must be cured there.
     """
     fixtures = tapes.failing(bench)
     if not fixtures:
         return (did_not_run(RED, _RED_LIMIT, "no failing recording can be replayed alone"),)
     few = fixtures[:_MOST_MOVED]
     moved = [(how, n) for how in (*MOVES, ON_ANOTHER_HOST) for n in range(len(few))]
-    others = [move(fixture) for move in MOVES.values() for fixture in few]
-    with tapes.runner(bench, bench.base) as runner:
-        red, red_moved = _each_of(runner, fixtures, others)
-        red_moved += _each(runner, few, ELSEWHERE)
-    with tapes.runner(bench, bench.patched) as runner:
-        green, green_moved = _each_of(runner, fixtures, others)
-        green_moved += _each(runner, few, ELSEWHERE)
-    again = _taken_back(bench, fixtures)
+    with (
+        tapes.runner(bench, bench.base) as control,
+        tapes.runner(bench, bench.patched) as candidate,
+        ThreadPoolExecutor(max_workers=2) as pool,
+    ):
+        for runner in (control, candidate):
+            runner.launch(fixtures)
+            runner.launch(few, ELSEWHERE)
+        # Side by side: a fork server that imports the service has use for one processor only.
+        first, second = (pool.submit(_and_moved, runner, fixtures, few) for runner in (control, candidate))
+        rest = pool.submit(_taken_back, bench, fixtures), pool.submit(_as_before, bench, fixtures)
+        (red, red_moved), (green, green_moved) = first.result(), second.result()
+        again, good_before = (each.result() for each in rest)
+        lasting = _lasting(bench, control, candidate, list(zip(few, red, green, strict=False)))
     usual = _known(bench, fixtures)
     if any(_reaches(r, g, usual) for r, g in zip(red, green, strict=True)):
         usual |= _usual(bench)
@@ -53,15 +61,41 @@ def red_green_red(bench: Bench) -> tuple[Gate, ...]:
     good = len(fixtures) - len(reasons)
     for (how, n), r, g in zip(moved, red_moved, green_moved, strict=True):
         if red[n].key == r.key == g.key != green[n].key:
-            reasons.append(f"{_short(g)} fails as before with the patch {how}: {_summary(g)}")
+            reasons.append(f"{_short(g)} fails as before with the patch {how}: {summary(g)}")
+    verdict = Verdict.FAIL if reasons else lasting.verdict
+    passed = f"{summary(red[0])} -> {summary(green[0])} -> {summary(again[0])}"
     gate = Gate(
         name=RED,
-        verdict=Verdict.FAIL if reasons else Verdict.PASS,
+        verdict=verdict,
         observed=f"{good}/{len(fixtures)} red, green, red",
         limit=_RED_LIMIT,
-        detail="; ".join(reasons[:5]) or f"{_summary(red[0])} -> {_summary(green[0])} -> {_summary(again[0])}",
+        detail="; ".join([*reasons, *lasting.why][:5]) or f"{passed}; {_held(lasting)}",
     )
-    return (gate, *_as_before(bench, fixtures, green))
+    return (gate, *_answered_as_before(bench, good_before, green))
+
+
+def _and_moved(
+    runner: Runner, fixtures: Sequence[Fixture], few: Sequence[Fixture]
+) -> tuple[list[RunResult], list[RunResult]]:
+    """Recordings, and a few of them at another time, under other ids and on another host."""
+    runs = _each(runner, [*fixtures, *(move(fixture) for move in MOVES.values() for fixture in few)])
+    return runs[: len(fixtures)], runs[len(fixtures) :] + _each(runner, few, ELSEWHERE)
+
+
+def _lasting(
+    bench: Bench, control: Runner, candidate: Runner, runs: Sequence[tuple[Fixture, RunResult, RunResult]]
+) -> Lasting:
+    """Whether the cure lasts where requests share a process; it is not asked of a service in another language."""
+    few = [(fixture, red, green) for fixture, red, green in runs if failed(red) and not failed(green)]
+    if not few or bench.runtime().foreign:
+        return Lasting(verdict=Verdict.PASS)
+    return sequence.cured(control, candidate, few, tapes.passing(bench))
+
+
+def _held(lasting: Lasting) -> str:
+    if not lasting.compared:
+        return "among other requests in one process nothing could be compared"
+    return f"so {lasting.compared} times more among other requests in one process"
 
 
 def unchanged(bench: Bench) -> tuple[Gate, ...]:
@@ -73,10 +107,17 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     fixtures = tapes.passing(bench)
     if not fixtures:
         return (did_not_run(name, limit, "no recording of a request that passed can be replayed alone"),)
-    with tapes.runner(bench, bench.base) as runner:
-        before = _each(runner, fixtures)
-    with tapes.runner(bench, bench.patched) as runner:
-        after = _each(runner, fixtures)
+    with (
+        tapes.runner(bench, bench.base) as control,
+        tapes.runner(bench, bench.patched) as candidate,
+        ThreadPoolExecutor(max_workers=2) as pool,
+    ):
+        for runner in (control, candidate):
+            runner.launch(fixtures)
+        before, after = pool.map(lambda runner: _each(runner, fixtures), (control, candidate))
+        lasting = Lasting(verdict=Verdict.PASS)
+        if not bench.runtime().foreign:
+            lasting = sequence.kept(control, candidate, fixtures)
     known = _known(bench, fixtures)
     usable = [(b, a) for b, a in zip(before, after, strict=True) if b.state == "finished" and not b.unrecorded]
     changed = ((b, [*_differs(b, a), *_reaches(b, a, known)]) for b, a in usable)
@@ -87,10 +128,10 @@ def unchanged(bench: Bench) -> tuple[Gate, ...]:
     return (
         Gate(
             name=name,
-            verdict=Verdict.FAIL if moved else Verdict.PASS,
+            verdict=Verdict.FAIL if moved else lasting.verdict,
             observed=f"{len(usable) - len(moved)}/{len(usable)} unchanged",
             limit=limit,
-            detail="; ".join(moved[:5])
+            detail="; ".join([*moved, *lasting.why][:5])
             or f"of requests like these fewer than {bound:.1%} change ({1 - bench.alpha:.0%} confidence)",
         ),
     )
@@ -119,12 +160,8 @@ def _taken_back(bench: Bench, fixtures: Sequence[Fixture]) -> list[RunResult]:
                 folder.rmdir()
         if digest(tree) != digest(bench.base):
             raise errors.SandboxError("the patch could not be taken back: the tree differs from where it started")
-        with Runner(tree, bench.service, sandbox=bench.sandbox, snapshots=lambda f: _database(bench, f)) as runner:
+        with Runner(tree, bench.service, sandbox=bench.sandbox, snapshots=bench.database) as runner:
             return _each(runner, fixtures)
-
-
-def _database(bench: Bench, fixture: Fixture) -> bytes | None:
-    return snapshot(bench.case, fixture) if bench.case else None
 
 
 def _usual(bench: Bench) -> frozenset[str]:
@@ -141,12 +178,12 @@ def _known(bench: Bench, fixtures: Sequence[Fixture]) -> frozenset[str]:
 
 def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usual: frozenset[str]) -> str | None:
     expected = {run.recording: run.outcome_key for run in bench.replay.runs}
-    if not _failed(red):
-        return f"{_short(red)} does not fail without the patch ({_summary(red)})"
+    if not failed(red):
+        return f"{_short(red)} does not fail without the patch ({summary(red)})"
     if expected.get(red.recording, red.key) != red.key:
-        return f"{_short(red)} fails without the patch in another way than it was replayed: {_summary(red)}"
-    if _failed(green):
-        return f"{_short(green)} still fails with the patch: {_summary(green)}"
+        return f"{_short(red)} fails without the patch in another way than it was replayed: {summary(red)}"
+    if failed(green):
+        return f"{_short(green)} still fails with the patch: {summary(green)}"
     if green.unrecorded:
         return f"{_short(green)} asks for what was never recorded: {green.unrecorded[0]}"
     reached = [what for what in _reaches(red, green, usual) if not what.startswith("files: read")]
@@ -157,29 +194,29 @@ def _wrong(bench: Bench, red: RunResult, green: RunResult, again: RunResult, usu
     return None
 
 
-def _failed(run: RunResult) -> bool:
-    return run.state != "finished" or run.error is not None or run.status is None or run.status >= 500
+def _as_before(bench: Bench, fixtures: Sequence[Fixture]) -> list[RunResult]:
+    """What the service answered before the suspect change; nothing where that revision cannot answer."""
+    change = bench.diagnosis.suspect_change
+    if change is None or change.parent is None or bench.case is None:
+        return []
+    with bench.source.checked_out(change.parent) as tree:
+        try:
+            service = bench.source.service(change.parent)
+            with Runner(tree, service, sandbox=bench.sandbox, snapshots=bench.database) as runner:
+                return _each(runner, fixtures)
+        except errors.ShadowlabError:
+            return []
 
 
-def _as_before(bench: Bench, fixtures: Sequence[Fixture], green: Sequence[RunResult]) -> tuple[Gate, ...]:
+def _answered_as_before(bench: Bench, good: Sequence[RunResult], green: Sequence[RunResult]) -> tuple[Gate, ...]:
     """The fixed answer against the one that the service gave to the same request before the suspect change.
 
     A patch that swallows the error and answers something empty is green too; the last good revision knows better.
     Where that revision cannot answer these requests there is nothing to compare, and no gate.
     """
     change = bench.diagnosis.suspect_change
-    if change is None or change.parent is None or bench.case is None:
-        return ()
-    case = bench.case
-    with bench.source.checked_out(change.parent) as tree:
-        try:
-            service = bench.source.service(change.parent)
-            with Runner(tree, service, sandbox=bench.sandbox, snapshots=lambda f: snapshot(case, f)) as runner:
-                good = _each(runner, fixtures)
-        except errors.ShadowlabError:
-            return ()
-    known = [(g, run) for g, run in zip(good, green, strict=True) if not _failed(g) and not _failed(run)]
-    if not known:
+    known = [(g, run) for g, run in zip(good, green, strict=False) if not failed(g) and not failed(run)]
+    if change is None or change.parent is None or not known:
         return ()
     lost = [f"{_short(run)}: {why}" for g, run in known if (why := _lost(g, run))]
     moved = [
@@ -244,7 +281,7 @@ def _walk(value: object, path: str) -> Iterator[tuple[str, str, str]]:
 
 def _differs(a: RunResult, b: RunResult) -> list[str]:
     if a.state != b.state:
-        return [_summary(b)]
+        return [summary(b)]
     return [name for name, part in a.parts.items() if b.parts[name] != part]
 
 
@@ -258,12 +295,6 @@ def _reaches(before: RunResult, after: RunResult, usual: frozenset[str]) -> list
     """What only the second run reached for, and is not usual."""
     was = usual.union(_reached(before))
     return [what for what in _reached(after) if what not in was]
-
-
-def _summary(run: RunResult) -> str:
-    if run.state != "finished":
-        return f"{run.state} {run.reason}".strip()[:200]
-    return f"{run.status} {run.error.type}" if run.error else str(run.status)
 
 
 def _short(run: RunResult) -> str:

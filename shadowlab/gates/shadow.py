@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from shadowlab.gates import stats, tapes, timing
+from shadowlab.gates import sequence, stats, tapes, timing
 from shadowlab.gates.bench import Bench, did_not_run
 from shadowlab.records import Gate, Verdict
 from shadowlab.replay import Fixture, MirrorResult
@@ -56,6 +56,12 @@ class Mirrored:
         )
 
     @property
+    def failing_alike(self) -> list[tuple[Fixture, str | None]]:
+        """Requests that both arms failed in the same way, with the type of the error."""
+        runs = zip(self.fixtures, self.control, self.candidate, strict=True)
+        return [(f, a.error) for f, a, b in runs if _failed(a) and (a.status, a.error) == (b.status, b.error)]
+
+    @property
     def unanswerable(self) -> int:
         """Requests in which the candidate asked others for more that was never recorded than the control did."""
         return sum(b.unrecorded > a.unrecorded for a, b in zip(self.control, self.candidate, strict=True))
@@ -75,11 +81,14 @@ def shadow_run(bench: Bench, *, progress: Callable[[str, int, int], None] | None
         tapes.runner(bench, bench.patched) as candidate,
         ThreadPoolExecutor(max_workers=2) as pool,
     ):
+        for runner in (control, candidate):
+            runner.launch(fixtures[:1])
         first = pool.submit(control.mirror, fixtures, database, timed=timed, progress=progress)
         second = pool.submit(candidate.mirror, fixtures, database, timed=timed)
         run = Mirrored(fixtures=fixtures, control=first.result(), candidate=second.result())
+        worn = sequence.worn(control, candidate, run.failing_alike)
     changed = timing.speed(bench, functions, [(a.timed, b.timed) for a, b in run.well])
-    return (_speed(bench, run), changed, _errors(bench, run), _latency(bench, run))
+    return (_speed(bench, run), changed, _errors(bench, run, worn), _latency(bench, run))
 
 
 def _speed(bench: Bench, run: Mirrored) -> Gate:
@@ -94,7 +103,7 @@ def _speed(bench: Bench, run: Mirrored) -> Gate:
     )  # fmt: skip
 
 
-def _errors(bench: Bench, run: Mirrored) -> Gate:
+def _errors(bench: Bench, run: Mirrored, worn: Sequence[str]) -> Gate:
     """Judged on the operations that failed; the rest of the service may not be shown to be worse either."""
     margin = bench.limits.error_margin
     operations = {tapes.operation(fixture) for fixture in tapes.failing(bench)}
@@ -102,6 +111,7 @@ def _errors(bench: Bench, run: Mirrored) -> Gate:
     judged = stats.non_inferior(pairs, margin=margin, alpha=bench.alpha)
     whole = stats.non_inferior(everything, margin=margin, alpha=bench.alpha)
     notes = [
+        *(f"{recording[:8]} fails with the candidate as without it, though not alone" for recording in worn),
         judged.why,
         f"of all operations {everything.control} and {everything.candidate} of {everything.total} fail",
     ]
@@ -112,7 +122,7 @@ def _errors(bench: Bench, run: Mirrored) -> Gate:
     )
     notes += [f"{count} {what}" for count, what in counted if count]
     return Gate(
-        name="shadow run: errors", verdict=Verdict.FAIL if whole.verdict is Verdict.FAIL else judged.verdict,
+        name="shadow run: errors", verdict=Verdict.FAIL if worn or whole.verdict is Verdict.FAIL else judged.verdict,
         observed=f"error rate of control {_rate(pairs.control, pairs.total)}, "
         f"of candidate {_rate(pairs.candidate, pairs.total)} on {', '.join(sorted(operations)[:3]) or 'all requests'}",
         limit=f"not {margin:g} worse", detail="; ".join(notes), statistic=judged.statistic,

@@ -44,7 +44,7 @@ RUN = (
     Family(names=("new test red-green",), check=suite.new_test, runs=True),
     Family(names=("contract",), check=contract.contract, runs=True),
 )
-"""Gates that start tools or patched code, each on copies of its own, two at a time."""
+"""Gates that start tools or patched code, each on copies of its own, two at a time beside those that replay."""
 REPLAYED = (
     Family(names=(replays.RED,), check=replays.red_green_red, runs=True),
     Family(names=("passing unchanged",), check=replays.unchanged, runs=True),
@@ -128,10 +128,8 @@ def judged(bench: Bench, *, progress: Progress | None = None) -> tuple[Gate, ...
     read = [gate for family in READ for gate in _answered(bench, family, tell)]
     if any(gate.verdict is not Verdict.PASS for gate in read):
         return (*read, *(g for family in (*RUN, *REPLAYED, mirrored) for g in _not_run(family, _REFUSED)))
-    run = _side_by_side(bench, RUN, tell)
-    # One after the other, and nothing beside them: the last of them measures time.
-    rest = [gate for family in (*REPLAYED, mirrored) for gate in _answered(bench, family, tell)]
-    return (*read, *run, *rest)
+    # Nothing beside the last of them: it measures time.
+    return (*read, *_side_by_side(bench, RUN, tell, beside=REPLAYED), *_answered(bench, mirrored, tell))
 
 
 _REFUSED = "the patch was refused before it was run"
@@ -149,9 +147,14 @@ class _Teller:
             self._progress(f"gate: {what}", self._done, self._total)
 
 
-def _side_by_side(bench: Bench, families: Sequence[Family], tell: _Teller) -> list[Gate]:
+def _side_by_side(
+    bench: Bench, families: Sequence[Family], tell: _Teller, *, beside: Sequence[Family] = ()
+) -> list[Gate]:
+    """Families two at a time, and others `beside` them in this thread, with which a fork server ends."""
     with ThreadPoolExecutor(max_workers=2) as pool:
-        return [gate for gates in pool.map(lambda family: _answered(bench, family, tell), families) for gate in gates]
+        first = pool.map(lambda family: _answered(bench, family, tell), families)
+        second = [gate for family in beside for gate in _answered(bench, family, tell)]
+        return [*(gate for gates in first for gate in gates), *second]
 
 
 def _answered(bench: Bench, family: Family, tell: _Teller) -> tuple[Gate, ...]:

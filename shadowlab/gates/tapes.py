@@ -59,14 +59,13 @@ def operation(fixture: Fixture) -> str:
 
 @contextlib.contextmanager
 def runner(bench: Bench, tree: Path) -> Iterator[Runner]:
-    """A runner on a private copy of one of the bench's clean trees."""
-    with (
-        bench.copy(tree) as copy,
-        Runner(
-            copy, bench.service, sandbox=bench.sandbox, snapshots=lambda fixture: snapshot(_case(bench), fixture)
-        ) as made,
-    ):
-        yield made
+    """The bench's runner of one of its clean trees; one that broke is not used again."""
+    try:
+        yield bench.runner(tree)
+    except BaseException:
+        if (broken := bench.runners.pop(tree, None)) is not None:
+            broken.close()
+        raise
 
 
 def _own(bench: Bench) -> Sequence[Recording]:

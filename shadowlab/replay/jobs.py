@@ -105,6 +105,23 @@ def result(fixture: Fixture, end: Ended, *, perturbed: bool, timeout_s: float, f
         return RunResult(recording=fixture.id, perturbed=perturbed, state="crashed", reason=str(exc.args[0])[:500])
 
 
+def sequence(prepared: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One job of many replays in one process; the child's folder begins as the first one's."""
+    return {**prepared[0], "sequence": list(prepared)}
+
+
+def sequenced(fixtures: Sequence[Fixture], end: Ended, *, timeout_s: float) -> list[RunResult]:
+    """How each replay of a sequence came out; those that the process did not live to see ended as it did."""
+    lines = end.content.splitlines()[: len(fixtures)]
+    why = "died" if end.why == "finished" else end.why
+    ends = [Ended(end.number, line, "finished") for line in lines]
+    ends += [Ended(end.number, b"", why)] * (len(fixtures) - len(lines))
+    return [
+        result(fixture, each, perturbed=False, timeout_s=timeout_s, foreign=False)
+        for fixture, each in zip(fixtures, ends, strict=True)
+    ]
+
+
 def mirrored(fixtures: Sequence[Fixture], output: bytes, why: str) -> list[MirrorResult]:
     """What mirrored requests came to; raises `SandboxError` when the process ended before the last one."""
     lines = output.splitlines()

@@ -119,6 +119,14 @@ class Runner:
                         progress("replaying", done, total)
         return results
 
+    def launch(self, fixtures: Sequence[Fixture], hooks: Hooks | None = None) -> None:
+        """Let the servers that these will need import the service while others run.
+
+        A server ends with the thread that launched it: call this first where other threads are to use the runner.
+        """
+        for environment in self._grouped([(fixture, 1) for fixture in fixtures], hooks or Hooks(), False):
+            self._servers.launched(dict(environment), perturbed=False)
+
     def mirror(
         self,
         fixtures: Sequence[Fixture],
@@ -154,6 +162,30 @@ class Runner:
 
         ended = list(server.run([job], timeout_s=timeout_s, on_line=hear))
         return jobs.mirrored(fixtures, bytes(output), ended[0].why)
+
+    def sequence(self, fixtures: Sequence[Fixture], *, timeout_s: float = 300.0) -> list[RunResult]:
+        """Recordings one after the other in one process, which remembers those before; results in their order.
+
+        Each has its own time, seed, tape and database. One process for each environment; a database in PostgreSQL is
+        the first recording's and carried along. Raises `SandboxError` where requests run in a process each.
+        """
+        if self._servers.tool is not None:
+            raise errors.SandboxError(
+                f"{self.environment.name} answers no two requests in one process",
+                hint="its recordings can be replayed one by one",
+            )
+        results: dict[int, RunResult] = {}
+        for environment, members in self._grouped([(each, 1) for each in fixtures], Hooks(), False).items():
+            group = [fixtures[i] for i in members]
+            server = self._server(dict(environment), perturbed=False, fixture=group[0])
+            prepared = [self._prepared_job(server, group[0], Hooks())]
+            prepared += [
+                {**jobs.job(each, Hooks()), "snapshot": placed(server, self._snapshots(each), each.db_snapshot)}
+                for each in group[1:]
+            ]
+            (end,) = server.run([jobs.sequence(prepared)], timeout_s=timeout_s)
+            results.update(zip(members, jobs.sequenced(group, end, timeout_s=timeout_s), strict=True))
+        return [results[i] for i in range(len(fixtures))]
 
     def _run(
         self, turns: Sequence[tuple[int, Fixture]], environment: dict[str, str], hooks: Hooks, twin: bool

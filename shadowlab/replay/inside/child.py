@@ -46,6 +46,8 @@ class Child:
                 work = self._settle(number, job)
                 if "mirror" in job:
                     self._mirror(job["mirror"], Stopwatches(job["timed"], self._config["tree"]), results)
+                elif "sequence" in job:
+                    self._sequence(job["sequence"], work, results)
                 else:
                     results.write(json.dumps(self._replay(job, work)).encode())
             code = 0
@@ -59,13 +61,16 @@ class Child:
         work = settle(self._config, number, job)
         self._seams.database.anywhere = bool(job.get("snapshot") and job.get("database_anywhere"))
         if self._config["guard"]:
-            guard.confine_child(work, job.get("snapshot"), self._config["limits"], door=bool(self._config.get("door")))
+            snapshots = {each["snapshot"] for each in (job, *job.get("sequence", ())) if each.get("snapshot")}
+            guard.confine_child(work, snapshots, self._config["limits"], door=bool(self._config.get("door")))
         gc.disable()
         _forget_pools()
         take_turns_in_anyio()
         return work
 
-    def _replay(self, job: dict[str, Any], work: str) -> dict[str, Any]:
+    def _replay(
+        self, job: dict[str, Any], work: str, served: entry.Asgi | rpc_server.Rpc | None = None
+    ) -> dict[str, Any]:
         seams, places = self._seams, outcome.Places(self._config["tree"], work)
         # Only a rehearsal looks: reading every name would copy a page for nearly each.
         before = set(sys.modules) if job.get("rehearse") else set()
@@ -76,7 +81,7 @@ class Child:
         seams.watch.on = seams.watch.deny = True
         with swap.applied(job.get("substitute"), self._config["tree"]) as swapped:
             try:
-                answer = self._ask(job)
+                answer = self._ask(job, served)
             except BaseException as exc:
                 failed = f"{type(exc).__name__}: {places.text(str(exc))}"
         if unread.WHY in seams.tape.unrecorded:
@@ -145,7 +150,30 @@ class Child:
         self._seams.watch.on = False
         served.stop()
 
-    def _ask(self, job: dict[str, Any]) -> entry.Answer:
+    def _sequence(self, jobs: list[dict[str, Any]], work: str, results: BinaryIO) -> None:
+        """Replay one request after the other, each in a world of its own: only the process remembers. A line for each.
+
+        What starts up before a request comes is started once, as in production; not for a request whose tasks have an
+        order of their own.
+        """
+        started: dict[bool, entry.Asgi | rpc_server.Rpc] = {}
+        for job in jobs:
+            if job.get("snapshot"):
+                self._seams.database.put_back(job["snapshot"], os.path.abspath(database.NAME))
+            kept = self._serves(job) and not job.get("schedule")
+            served = started.get(_by_grpc(job)) if kept else None
+            if kept and served is None:
+                served = started[_by_grpc(job)] = self._served(job, VirtualLoop(self._seams.clock))
+                self._seams.begin(job)
+                served.start()
+            document = self._replay(job, work, served)
+            results.write(json.dumps(document).encode() + b"\n")
+            results.flush()
+        for each in started.values():
+            each.stop()
+
+    def _ask(self, job: dict[str, Any], served: entry.Asgi | rpc_server.Rpc | None = None) -> entry.Answer:
+        """The service's answer; `served` has started up already, and goes on when the answer is there."""
         body = bytes.fromhex(job["body"])
         schedule = Schedule(**job["schedule"]) if job.get("schedule") else None
         self._seams.tape.at_once = bool(schedule and job["schedule"]["depth"] > 0)
@@ -160,15 +188,17 @@ class Child:
                     answer = self._plain(job["request"], body, schedule)
             answer["steps"] = schedule.steps if schedule else 0
             return answer
-        served = self._served(job, VirtualLoop(self._seams.clock, schedule, self._seams.turns))
-        served.start()
+        asked = served or self._served(job, VirtualLoop(self._seams.clock, schedule, self._seams.turns))
+        if served is None:
+            asked.start()
         # Starting up may have drawn and slept: the request begins at its own time with its own seed.
         self._seams.begin(job)
         self._seams.logs.begin(self._config["tree"])
         with self._seams.turns.during(schedule, self._config["tree"]), self._asked(job):
-            answer = served.ask(job["request"], body)
+            answer = asked.ask(job["request"], body)
         self._seams.logs.end()
-        served.stop()
+        if served is None:
+            asked.stop()
         answer["steps"] = schedule.steps if schedule else 0
         return answer
 

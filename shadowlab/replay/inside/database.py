@@ -110,6 +110,19 @@ class Database:
         with contextlib.closing(self._connect(database)) as here, contextlib.closing(self._connect(place)) as there:
             here.backup(there)
 
+    def put_back(self, before: str, place: str) -> None:
+        """Make a database what it was before, for connections that are open to it as well."""
+        with contextlib.closing(self._connect(f"file:{before}?mode=ro&immutable=1", uri=True)) as there:
+            try:
+                with contextlib.closing(self._connect(place, timeout=0.0)) as here:
+                    there.backup(here)
+            except sqlite3.Error:  # somebody left it locked: whoever opens it from now on finds another file
+                for end in ("", "-wal", "-shm", "-journal"):
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(f"{place}{end}")
+                with contextlib.closing(self._connect(place)) as here:
+                    there.backup(here)
+
     def change(self, before: str, after: str) -> dict[str, Any]:
         """What differs between two database files: `{shape: {table: [added, removed]}, sha256}`; values stay here."""
         if not os.path.exists(after):

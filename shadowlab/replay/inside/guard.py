@@ -14,6 +14,7 @@ import resource
 import signal
 import socket
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from . import bpf, landlock
@@ -87,13 +88,15 @@ def confine_server(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def confine_child(
-    work: str, snapshot: str | None, limits: dict[str, int], *, runs: bool = False, door: bool = False
+    work: str, snapshots: Iterable[str], limits: dict[str, int], *, runs: bool = False, door: bool = False
 ) -> None:
-    """Confine a child further; the server's layers stay. `runs`: it may still become another program."""
+    """Confine a child further; the server's layers stay.
+
+    It may read `snapshots`; `runs`: it may still become another program.
+    """
     _limit(resource.RLIMIT_CPU, limits["cpu_s"])
     _limit(resource.RLIMIT_FSIZE, limits["file_size"])
-    readable = (*_readable, snapshot) if snapshot else _readable
-    landlock.confine(_libc, readable=readable, writable=(work, "/dev/null"), runs=runs)
+    landlock.confine(_libc, readable=(*_readable, *snapshots), writable=(work, "/dev/null"), runs=runs)
     bpf.confine(_libc, child=True, runs=runs, door=door)
 
 

@@ -35,7 +35,7 @@ class Tool:
                 json.dump(job["recording"], file)
             command, environment = self._config["tool"], {**os.environ, **self._variables(job, work, place)}
             if self._config["guard"]:
-                guard.confine_child(work, job.get("snapshot"), self._config["limits"], runs=True)
+                guard.confine_child(work, filter(None, (job.get("snapshot"),)), self._config["limits"], runs=True)
             os.execve(command[0], command, environment)
         except BaseException as exc:
             if os.environ.get("SHADOWLAB_DEBUG"):
