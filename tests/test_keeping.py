@@ -123,6 +123,38 @@ def test_what_others_wrote_and_swept_away_during_a_triage_is_in_the_ledger(
     assert inv.verify().verdict is Verdict.PASS, inv.verify()
 
 
+@pytest.mark.parametrize("then", ["refused", "killed"])
+def test_what_a_verb_swept_away_before_it_ended_early_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    inv = sl.open(tmp_path / "case")
+    inv.ingest(otlp.lines(tmp_path / "first.jsonl", otlp.traces([otlp.raising(otlp.span(1, error=True))])))
+    for window in ("30m", "6h"):
+        inv.triage(window=window)
+    before = {place.name for place in inv.case.telemetry.glob("0*")}
+
+    def die(*_: object) -> None:
+        raise Killed
+
+    if then == "killed":
+        monkeypatch.setattr(segments, "put_in_place", die)
+        with pytest.raises(Killed):
+            inv.triage()
+    else:
+        (tmp_path / "none").write_text("no telemetry")
+        with pytest.raises(errors.TelemetryError):
+            inv.ingest(tmp_path / "none")
+    (gone,) = before - {place.name for place in inv.case.telemetry.glob("0*")}
+    assert gone.endswith("-fingerprints.duckdb")
+    assert inv.verify().verdict is Verdict.PASS, inv.verify()
+    manifest = inv.case.telemetry / "manifest.json"
+    told = json.loads(manifest.read_bytes())
+    left_out = told["segments"].pop()["file"]
+    (inv.case.telemetry / left_out).unlink()
+    manifest.write_text(json.dumps(told))
+    assert inv.verify().verdict is Verdict.FAIL
+
+
 def test_triages_that_were_killed_one_after_the_other_are_made_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

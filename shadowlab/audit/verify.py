@@ -7,8 +7,8 @@ The steps, in the order of the proof:
 3. the signers are those whom the reader expects, where the reader named any;
 4. every record in the ledger lies in the case, is what its digest says, and its parents are in the ledger too;
    none lies there that the ledger does not know, and the latest of each type is the one that was written last;
-5. every file that an entry wrote is there, unchanged; no recording, report, patch, segment that no manifest names, and
-   nothing that a case has not lies beside them;
+5. every file that an entry wrote is there, unchanged, but for segments that a later manifest left out; no recording,
+   report, patch, segment that no manifest names, and nothing that a case has not lies beside them;
 6. every signed statement holds, and its subjects are unchanged.
 
 What the caller owes: the signers' key ids, by another way than the case. `case.json` holds settings, no evidence:
@@ -18,8 +18,8 @@ commits are named by their ids, so another source cannot pass for the one that w
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from shadowlab import errors
@@ -30,6 +30,7 @@ from shadowlab.records import Check, Verdict, Verification, from_json, overall
 from shadowlab.records.base import SCHEMA
 from shadowlab.records.kept import digest_in, schema_in
 
+_MANIFEST = "telemetry/manifest.json"
 _TOP = frozenset({*FOLDERS, "manifests", "case.json", "objectives.yaml", "ledger.jsonl", "ledger.head.json"})
 
 
@@ -170,7 +171,8 @@ def _files(case: Case) -> str:  # (5)
     for entry in ledger.entries(case):
         files = entry["files"] | _listed(case, entry)
         written |= {path: (sha256, entry["seq"]) for path, sha256 in files.items()}
-    kept = {path: (sha256, seq) for path, (sha256, seq) in written.items() if sha256 is not None}
+    swept = _swept(case, written)
+    kept = {path: (sha256, seq) for path, (sha256, seq) in written.items() if sha256 is not None and path not in swept}
     for path, (sha256, seq) in kept.items():
         place = case.path / path
         if not place.resolve().is_relative_to(case.path.resolve()) or not place.is_file():
@@ -188,12 +190,35 @@ def _files(case: Case) -> str:  # (5)
     return f"{len(kept)} files, as they were written"
 
 
-def _unnamed(case: Case) -> Iterator[str]:
-    """Files where segments lie that the telemetry's manifest does not name."""
-    place = case.telemetry / "manifest.json"
+def _swept(case: Case, written: Mapping[str, tuple[str | None, int]]) -> set[str]:
+    """Segments that are gone, and that the manifest of a later entry does not name: nobody reads them any more.
+
+    A writer sweeps them away as it begins. Refused or killed before its own entry, it could not say so.
+    """
+    _, last = written.get(_MANIFEST, (None, 0))
+    named = _named(case)
+    return {
+        path
+        for path, (_, seq) in written.items()
+        if seq < last
+        and (place := PurePosixPath(path)).parent == PurePosixPath("telemetry")
+        and place.suffix == ".duckdb"
+        and place.name not in named
+        and not (case.path / path).exists()
+    }
+
+
+def _named(case: Case) -> set[object]:
+    """The files that the telemetry's manifest names."""
+    place = case.path / _MANIFEST
     manifest = read_json(place) if place.exists() else {}
     listed = manifest.get("segments") if isinstance(manifest, dict) else None
-    named = {segment.get("file") for segment in listed or () if isinstance(segment, dict)} | {place.name}
+    return {segment.get("file") for segment in listed or () if isinstance(segment, dict)}
+
+
+def _unnamed(case: Case) -> Iterator[str]:
+    """Files where segments lie that the telemetry's manifest does not name."""
+    named = _named(case) | {PurePosixPath(_MANIFEST).name}
     for file in case.telemetry.iterdir() if case.telemetry.is_dir() else ():
         if file.is_file() and file.name not in named and not file.name.startswith("."):
             yield f"telemetry/{file.name}"
