@@ -111,6 +111,37 @@ def test_recorded_rows_of_sqlite_become_a_database(tmp_path: Path) -> None:
     assert (run.body, run.database) == (b'[1.25, "0102", 10]', {"rates": (1, 0)})
 
 
+LOCKING = """\
+    HELD.append(sqlite3.connect(os.environ["RATES_URL"], isolation_level=None))
+    HELD[-1].execute("BEGIN IMMEDIATE")
+"""
+
+
+@pytest.mark.parametrize("locked", ["", LOCKING])
+def test_in_a_sequence_the_process_remembers_and_the_database_is_put_back(tmp_path: Path, locked: str) -> None:
+    database = {"dialect": "sqlite", "schema": ["CREATE TABLE rates (id INTEGER PRIMARY KEY, name TEXT, v REAL, logo)"],
+                "rows": {"rates": [{"id": 3, "name": "eur", "v": 1.25, "logo": "a"}]}}  # fmt: skip
+    code = SQLITE.replace("def run(event):\n", "HELD = []\nCALLS = []\n\n\ndef run(event):\n    CALLS.append(event)\n")
+    code = code.replace("        return [*", "        found = [*").replace("new]", "new, len(CALLS)]")
+    source = orders.repository(
+        tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": f"{code}    db.close()\n{locked}    return found\n"}
+    )
+    content = replay.snapshot(open_case(tmp_path / "case"), recorded(database))
+    with Runner(source.path, source.service("HEAD"), snapshots=lambda _: content) as runner:
+        runs = runner.sequence([recorded(database)] * 3)
+    assert [run.body for run in runs] == [b'[1.25, "61", 4, %d]' % n for n in (1, 2, 3)]
+    assert [run.database for run in runs] == [{"rates": (1, 0)}] * 3
+
+
+def test_a_sequence_that_ends_the_process_says_so_of_what_is_left(tmp_path: Path) -> None:
+    code = "import os\nCALLS = []\n\ndef run(event):\n    CALLS.append(1)\n    return os._exit(1) if CALLS[1:] else 1\n"
+    source = orders.repository(tmp_path / "tree", {"shadowlab.toml": TOML, "main.py": code})
+    event = {"kind": "function", "time": "2026-05-04T10:00:00Z", "request": {"method": "CALL", "path": "main:run"}}
+    with Runner(source.path, source.service("HEAD")) as runner:
+        runs = runner.sequence([parse(event, where="a test")] * 3)
+    assert [(run.state, run.reason) for run in runs] == [("finished", ""), *[("crashed", "the process died")] * 2]
+
+
 @pytest.mark.parametrize("place", ["/var/lib/rates/rates.sqlite", "rates.db", "file:/srv/rates.db?mode=rw"])
 def test_rows_are_found_where_the_service_has_its_file_when_nobody_said_where(tmp_path: Path, place: str) -> None:
     database = {"dialect": "sqlite", "schema": ["CREATE TABLE rates (id INTEGER PRIMARY KEY, name TEXT, v REAL, logo)"],

@@ -74,7 +74,7 @@ def cured(
     asked = [
         _Place(number=number, fixture=fixture, expected=alone[fixture.id][1], red=red, green=green)
         for number, (fixture, red, green) in enumerate(zip(places, before, after, strict=True))
-        if fixture.id in alone and red.key == alone[fixture.id][0].key
+        if fixture.id in alone and _failure(fixture, red) == _failure(fixture, alone[fixture.id][0])
     ]
     as_alone = [place for place in asked if same(place.expected, place.green)]
     others = _at_their_times(control, candidate, [place for place in asked if not same(place.expected, place.green)])
@@ -100,7 +100,9 @@ class _Place:
 
     @property
     def fails(self) -> bool:
-        return failed(self.green) and (not needs(self.fixture) or self.green.key == self.red.key)
+        return failed(self.green) and (
+            not needs(self.fixture) or _failure(self.fixture, self.green) == _failure(self.fixture, self.red)
+        )
 
     @property
     def otherwise(self) -> bool:
@@ -116,7 +118,16 @@ def _at_their_times(control: Runner, candidate: Runner, places: Sequence[_Place]
     """Places with what they are answered alone at the time of the sequence, where the failure is the same there."""
     fixtures = [place.fixture for place in places]
     found = zip(places, _alone(control, fixtures), _alone(candidate, fixtures), strict=True)
-    return [replace(each, expected=g) for each, r, g in found if r.key == each.red.key and not failed(g)]
+    return [
+        replace(each, expected=g)
+        for each, r, g in found
+        if _failure(each.fixture, r) == _failure(each.fixture, each.red) and not failed(g)
+    ]
+
+
+def _failure(fixture: Fixture, run: RunResult) -> str:
+    """How a request fails; without what became of rows in PostgreSQL, which nobody compares in a sequence."""
+    return (replace(run, database=None) if needs(fixture) else run).key
 
 
 def kept(control: Runner, candidate: Runner, fixtures: Sequence[Fixture]) -> Lasting:

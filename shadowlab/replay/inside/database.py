@@ -115,7 +115,7 @@ class Database:
         with contextlib.closing(self._connect(f"file:{before}?mode=ro&immutable=1", uri=True)) as there:
             try:
                 with contextlib.closing(self._connect(place, timeout=0.0)) as here:
-                    there.backup(here)
+                    there.backup(here, progress=_unlocked)
             except sqlite3.Error:  # somebody left it locked: whoever opens it from now on finds another file
                 for end in ("", "-wal", "-shm", "-journal"):
                     with contextlib.suppress(FileNotFoundError):
@@ -136,6 +136,12 @@ class Database:
             return {"shape": {}, "sha256": "", "unknown": str(exc)}
         finally:
             connection.close()
+
+
+def _unlocked(status: int, remaining: int, total: int) -> None:
+    """End a backup that would wait for ever for whoever holds the lock."""
+    if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        raise sqlite3.OperationalError("database is locked")
 
 
 def _compared(connection: sqlite3.Connection) -> dict[str, Any]:
