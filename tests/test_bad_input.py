@@ -535,7 +535,7 @@ def test_a_verb_that_is_killed_while_it_writes_leaves_a_case_that_opens_and_can_
     assert all(problem is None for _, problem in ledger.examine(open_case(case)))
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EMFILE])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EFBIG, errno.EMFILE])
 def test_what_the_machine_refuses_is_no_fault_of_shadowlab(
     small: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:

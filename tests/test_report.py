@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import nbformat
@@ -156,6 +157,21 @@ def test_a_failing_cell_is_one_message_and_leaves_the_case_as_it_was(tmp_path):
     with pytest.raises(errors.ReportError, match=r"stopped in this cell: AttributeError: .*nonsense"):
         report.render(case, bad, {})
     assert list(case.reports.iterdir()) == []
+
+
+def test_a_disk_without_room_for_the_page_leaves_the_report_as_it_was(tmp_path):
+    """No file may grow beyond the notebook and a little more, as if the disk were full."""
+    case, own = case_in(tmp_path / "case"), template(tmp_path / "own.ipynb")
+    report.render(case, own, {"greeting": "bonjour"})
+    before = {place.name: place.read_bytes() for place in case.reports.iterdir()}
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before["own.ipynb"]) + 50_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            report.render(case, own, {"greeting": "hello"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert {place.name: place.read_bytes() for place in case.reports.iterdir()} == before
 
 
 def test_a_kernel_that_dies_is_one_message_and_this_process_stays_where_it_is(tmp_path):

@@ -33,6 +33,7 @@ _REFUSED = {
     errno.EROFS: _RIGHTS,
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
+    errno.EFBIG: "raise the limit of a file's size: ulimit -f unlimited",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
 }
 """What to do where the machine refuses something, by the number of its error."""

@@ -1,16 +1,18 @@
 """Fill a notebook template from a case and run it.
 
 What is written: an executed notebook, a page that needs no network, and a signed statement over both. A template that
-fails leaves the three as they were.
+fails, or a disk without room for them, leaves the three as they were.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import shadowlab
+from shadowlab import writing
 from shadowlab.audit import statements
 from shadowlab.case import Case
 from shadowlab.progress import Progress
@@ -44,9 +46,11 @@ def render(
     shown = page.page(content, title=chosen.title).encode()
     written = {f"{chosen.name}.ipynb": content.encode(), f"{chosen.name}.html": shown}
     digests = {name: hashlib.sha256(bytes_).hexdigest() for name, bytes_ in written.items()}
-    with case.writing("report"):
+    with case.writing("report"), ExitStack() as places:  # each is in its place when all of them have room
         for name, bytes_ in written.items():
-            case.put(f"reports/{name}", bytes_)
+            file = places.enter_context(writing.written(case.reports / name))
+            file.write(bytes_)
+            file.flush()
         statement = statements.sign(
             case,
             subjects=list(digests.items()),
