@@ -83,6 +83,7 @@ def test_a_number_is_compared_by_rank():
     found = apart(1_500, tell)[0]
     assert (found.attribute, found.kind) == ("amount", "number")
     assert found.value.startswith(">= 9")
+    assert found.said == f"amount {found.value}"
 
 
 def test_two_attributes_that_only_together_explain_are_found_together():
@@ -93,6 +94,7 @@ def test_two_attributes_that_only_together_explain_are_found_together():
     found = apart(1_500, tell)[0]
     assert (found.attribute, found.value, found.kind) == ("currency & method", "JPY & wallet", "pair")
     assert (found.selection, found.baseline) == (1.0, 0.0)
+    assert found.said == "currency & method = JPY & wallet"
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -96,6 +96,12 @@ class Contrast:
     kind: str = "value"
     """`value`, `number` (beyond a bound), `set` (one of several values), `pair` (two that only together tell)."""
 
+    @property
+    def said(self) -> str:
+        """The attribute and its value in words: `region = eu`, `cart.items >= 41`, `tenant is one of a, b`."""
+        between = {"number": " ", "set": " is "}.get(self.kind, " = ")
+        return f"{self.attribute}{between}{self.value}"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:

@@ -125,7 +125,7 @@ def plot_contrast(suspect: Suspect) -> Any:
     """Paired bars: the share of failing and of passing requests that have each telling attribute."""
     figure = _figure("What sets the failing requests apart", "share of requests")
     shown = suspect.contrast[::-1]
-    names = [f"{c.attribute} = {c.value}" for c in shown]
+    names = [c.said for c in shown]
     pairs = (
         ("passing", [c.baseline for c in shown], style.SKY, "/"),
         ("failing", [c.selection for c in shown], style.VERMILLION, ""),

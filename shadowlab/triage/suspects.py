@@ -147,7 +147,7 @@ def _why(fault: Ranked, apart: Sequence[Contrast], change: Change | None) -> str
         told.append(f"{counted(fault.passed_on, 'error')} of other spans passed it on and are not counted again")
     if fault.ever > fault.events:
         told.append(f"{fault.ever - fault.events:,} more before the window")
-    told.append(f"failing requests differ most by {apart[0].attribute} = {apart[0].value}" if apart
+    told.append(f"failing requests differ most by {apart[0].said}" if apart
                 else "no attribute sets its requests apart")  # fmt: skip
     if change:
         told.append(f"it follows the {change.kind} of {change.after}")

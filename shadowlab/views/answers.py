@@ -43,7 +43,7 @@ def _apart(top: Suspect) -> Markup:
         return Markup("no attribute: nothing separates its requests from passing ones")
     best = top.contrast[0]
     shares = f"{best.selection:.0%} of the failing requests have it, {best.baseline:.0%} of the passing ones"
-    return Markup(f"{code(f'{best.attribute} = {best.value}')}: {shares}")
+    return Markup(f"{code(best.said)}: {shares}")
 
 
 def _struck(top: Suspect) -> str:

@@ -73,7 +73,7 @@ def contrast(triage: Triage) -> Page:
     """What sets the top suspect's failing requests apart."""
     found = triage.suspects[0].contrast if triage.suspects else ()
     rows = [
-        (code(f"{c.attribute} = {c.value}"), f"{c.selection:.1%}", f"{c.baseline:.1%}", _difference(c), f"{c.q:.2g}",
+        (code(c.said), f"{c.selection:.1%}", f"{c.baseline:.1%}", _difference(c), f"{c.q:.2g}",
          ", ".join(c.same_as))
         for c in found
     ]  # fmt: skip

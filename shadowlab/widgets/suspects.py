@@ -72,6 +72,6 @@ def _offered(suspect: Suspect) -> dict[str, Any]:
         "recordings": len(suspect.recordings),
         "seen": f"{suspect.first_seen:%H:%M:%S} to {suspect.last_seen:%H:%M:%S} UTC",
         "exemplars": list(suspect.exemplars),
-        "contrast": [f"{c.attribute} = {c.value}" for c in suspect.contrast[:4]],
+        "contrast": [c.said for c in suspect.contrast[:4]],
         "fingerprint": suspect.fingerprint,
     }
