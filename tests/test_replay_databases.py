@@ -15,6 +15,7 @@ import pytest
 
 from shadowlab import errors, replay
 from shadowlab.case import open_case
+from shadowlab.gates import sequence
 from shadowlab.records import Replay
 from shadowlab.replay import Runner, postgres, recording
 from shadowlab.replay.fixture import Fixture, parse
@@ -216,6 +217,41 @@ def test_each_run_of_postgresql_finds_the_state_of_the_request(tmp_path: Path) -
     assert {run.body.decode() for run in runs} == {f'["1.2500", "{time}", 41, "{time}"]'}
     assert [run.database for run in runs] == [{"public.rates": (1, 1)}] * 4
     assert len({run.digest for run in runs}) == 1
+
+
+COUNTING = """\
+import os, psycopg
+
+CALLS = []
+
+
+def run(environ, start_response):
+    with psycopg.connect(os.environ["RATES_URL"]) as db:
+        db.execute("INSERT INTO rates (name, v) VALUES ('usd', 2)")
+    CALLS.append(1 + ("1" if len(CALLS) >= MANY else 2))
+    start_response("201 Created", [])
+    return [b"made"]
+"""
+
+
+@pytest.mark.slow
+def test_a_cure_that_counts_is_seen_where_the_rows_are_in_postgresql(tmp_path: Path) -> None:
+    request = {"method": "POST", "path": "/rates"}
+    fixture = recorded(ROWS, kind="wsgi", request=request)
+    runners, runs = [], []
+    with contextlib.ExitStack() as stack:
+        for many in ("0", "2", "99"):
+            files = {"shadowlab.toml": TOML.replace("function", "wsgi"), "main.py": COUNTING.replace("MANY", many)}
+            tree = orders.repository(tmp_path / many, files)
+            runners.append(stack.enter_context(Runner(tree.path, tree.service("HEAD"))))
+            runs += runners[-1].run(fixture, repeats=1, perturb=False)
+        broken, counting, cured = (
+            sequence.cured(runners[0], each, [(fixture, runs[0], run)], ())
+            for each, run in zip(runners, runs, strict=True)
+        )
+    assert (counting.verdict, cured.verdict, cured.compared) == ("fail", "pass", 6), runs
+    assert "after 2 requests in one process, though not alone: 500 TypeError" in counting.why[0]
+    assert broken.compared == 0
 
 
 DRAWING = """\
