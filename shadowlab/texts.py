@@ -67,13 +67,33 @@ def _(result: Triage) -> str:
         if b.score
     ]
     starts = f"\n\nwhere it starts\n{grid(blamed[:5])}" if blamed else ""
+    first = f"\n\nthe first suspect\n{_foremost(result.suspects[0])}" if result.suspects else ""
     notes = "".join(f"\nnote: {note}" for note in result.notes)
     late = "".join(
         "\n  ".join((f"\n\ntoo slow for {o.name}, {counted(len(o.recordings), 'recording')}", *o.exemplars))
         for o in result.objectives
         if o.exemplars
     )
-    return f"{result!r}\n\nburn rates\n{grid(burns)}{late}\n\nsuspects\n{grid(list(result.rows()))}{starts}{notes}"
+    return (
+        f"{result!r}\n\nburn rates\n{grid(burns)}{late}\n\nsuspects\n{grid(list(result.rows()))}{first}{starts}{notes}"
+    )
+
+
+def _foremost(suspect: Suspect) -> str:
+    """What somebody who was paged asks next of a suspect: since which change, of which requests, what to do."""
+    own = next((f"{f.file}:{f.line} {f.function}" for f in reversed(suspect.frames) if f.in_app), "no frame of ours")
+    follows, apart = "no change that explains it", "no attribute"
+    if (change := suspect.change) is not None:
+        versions = f"{change.before or '?'} -> {change.after}"
+        follows = f"{change.kind} of {change.service} {versions} at {_short(change.at)}"
+    if suspect.contrast:
+        best = suspect.contrast[0]
+        shares = f"{best.selection:.0%} of the failing requests have it, {best.baseline:.0%} of the passing ones"
+        apart = f"{_short(best.said)}: {shares}"
+    recorded = f"{counted(len(suspect.recordings), 'recording')} of it: shadowlab replay CASE"
+    replay = recorded if suspect.recordings else "not recorded; what is missing says shadowlab replay CASE"
+    lines = (("raised in", own), ("follows", follows), ("set apart by", apart), ("replay", replay))
+    return "\n".join(f"  {key:<12}  {_short(value, 200)}" for key, value in lines)
 
 
 def _rate(rate: float | None) -> str:

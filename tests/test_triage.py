@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from otlp import START
 from story import SECOND, SHOP, Story, busy, number_of, opened, python_stack, triaged
 
-from shadowlab import telemetry, triage
+from shadowlab import telemetry, texts, triage
 from shadowlab.case import open_case
 from shadowlab.errors import TelemetryError
 from shadowlab.records import Triage, from_json
@@ -110,6 +111,26 @@ def test_the_window_decides_what_is_counted_and_first_seen_does_not_care(tmp_pat
     assert (short.top.events, short.top.first_seen) == (1, burn.moment(START + 10_000_000))
     assert "2 more before the window" in short.top.why
     assert (early.top.events, early.at) == (2, burn.moment(START + 700 * SECOND))
+
+
+def test_the_terminal_says_what_the_first_suspect_follows_and_what_sets_it_apart(found: Triage, tmp_path: Path):
+    shown = texts.text(found)
+    for line in (
+        "  follows       deploy of shop 1.3.2 -> 1.4.0 at ",
+        "  set apart by  ",
+        "  raised in     ",
+        "  replay        ",
+    ):
+        assert line in shown
+    story = Story()
+    busy(story, seconds=60)
+    story.fails(story.span(61, error=True), "KeyError", "'x'")
+    alone = texts.text(triaged(story, tmp_path))
+    assert (
+        "  follows       no change that explains it\n  set apart by  no attribute\n  replay        not recorded;"
+        in alone
+    )
+    assert "the first suspect" not in texts.text(replace(found, suspects=()))
 
 
 def test_top_limits_the_suspects_and_not_the_fingerprints(tmp_path: Path):

@@ -180,7 +180,7 @@ def plot_services(triage: Triage) -> Any:
     lines = {row for _, row in at.values()} or {0.0}
     hidden = {"showgrid": False, "showticklabels": False, "zeroline": False, "showline": False, "ticks": ""}
     figure.update_layout(
-        xaxis={**hidden, "range": [-0.5, max((column for column, _ in at.values()), default=0) + 0.9],
+        xaxis={**hidden, "range": [-0.5, max(column for column, _ in at.values()) + 0.9] if listed else [-1, 1],
                "title": {"text": "callers → callees" if listed else ""}},
         yaxis={**hidden, "range": [-max(lines) - 0.7, -min(lines) + 0.7]},
         height=max(260, round(150 + 80 * (max(lines) - min(lines) + 1))),
