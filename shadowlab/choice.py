@@ -139,10 +139,13 @@ def revision(inv: Opened, ids: Sequence[str], wanted: str | None) -> str:
 
 def recorded(inv: Opened, store: Store, *, failed: bool = True) -> dict[str, tuple[str, ...]]:
     """Trace id to the ids of its failing recordings, or of those that passed."""
+    tapes = [tape for tape in inv.recordings if tape.failed == failed]
+    if not tapes:
+        return {}
     from shadowlab.replay import links
 
     by_trace: dict[str, tuple[str, ...]] = {}
-    for id, trace in links.traces(store, [tape for tape in inv.recordings if tape.failed == failed]).items():
+    for id, trace in links.traces(store, tapes).items():
         by_trace[trace] = (*by_trace.get(trace, ()), id)
     return by_trace
 

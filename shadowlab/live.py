@@ -53,6 +53,8 @@ def receive(
 
 def take_in_log(case: Case) -> None:
     """Take in what a killed receiver left in its log: it was acknowledged, so it is evidence too."""
+    if not (case.telemetry / "incoming").exists():  # nothing was ever received: spare the import
+        return
     from shadowlab.telemetry import receiver
 
     if receiver.left_over(case):

@@ -137,6 +137,8 @@ class Opened:
     @property
     def recordings(self) -> Recordings:
         """Every recording of the case, oldest first; each shows itself as a page, bodies folded, secrets taken out."""
+        if not any(self.case.recordings.glob("*.json")):  # nothing was recorded: spare the import
+            return Recordings()
         from shadowlab.replay import recording
 
         return Recordings(tape.bind(self) for tape in recording.listed(self.case))

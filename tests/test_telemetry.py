@@ -59,6 +59,15 @@ def test_fingerprints_show_in_errors_and_the_newest_ones_win(case, tmp_path):
     assert asked(case, "SELECT fingerprint FROM errors") == [{"fingerprint": "new"}]
 
 
+def test_of_an_error_that_is_told_twice_one_fingerprint_is_kept(case, tmp_path):
+    told = otlp.raising(otlp.span(1, error=True))
+    telemetry.ingest(case, [otlp.lines(tmp_path / "a.jsonl", otlp.traces([told, otlp.span(2, error=True)]))])
+    with telemetry.store(case) as store:
+        table = store.sql("SELECT unnest([error_id, error_id]) AS error_id FROM errors").df()
+    assert telemetry.set_fingerprints(case, table.assign(fingerprint=["b", "a", "d", "c"])) == 2
+    assert len(asked(case, "SELECT fingerprint FROM errors WHERE fingerprint IS NOT NULL")) == 2
+
+
 def test_loading_a_file_again_adds_nothing(case, tmp_path):
     path = otlp.lines(tmp_path / "a.jsonl", otlp.traces([otlp.span(1), otlp.span(2)]))
     assert telemetry.ingest(case, [path]).spans == 2

@@ -344,6 +344,21 @@ def test_a_process_that_is_killed_while_it_writes_leaves_the_old_ones_and_the_ne
     assert file_of(case).read_bytes() == before
 
 
+def test_a_segment_without_errors_is_read_from_its_file_without_a_library_that_nothing_needs(tmp_path: Path):
+    calm = open_case(tmp_path / "calm")
+    taken(calm, [span for request in shop(33)[:20] for span in request if "error" not in str(span)])
+    looked(calm)
+    look = (
+        "import sys; from shadowlab import telemetry, triage; from shadowlab.case import open_case\n"
+        "with telemetry.store(open_case(sys.argv[1]), secret=b'of the person\\'s') as store:\n"
+        "    triage.triage(store)\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", look, str(calm.path)], capture_output=True, text=True, check=True)
+    assert {"pandas", "numpy.ma", "shadowlab.triage.page"}.isdisjoint(done.stdout.split())
+    assert "pyarrow" in done.stdout.split()
+
+
 def test_facts_go_when_their_segment_does(case: Case):
     for name in ("000099-telemetry", "000099-telemetry.asked", ".000001-telemetry.half"):
         (case.path / FACTS / name).touch()

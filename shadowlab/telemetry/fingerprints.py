@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, segments
 from shadowlab.telemetry.segments import Segment
 from shadowlab.telemetry.store import Store
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _SOME = "WHERE error_id IN (SELECT unnest($errors::UBIGINT[]))"
 
@@ -36,7 +39,7 @@ def set_fingerprints(case: Case, table: Any) -> int:
         con.execute(f"ATTACH {connection.quoted(str(beside))} AS segment")
         try:
             con.execute(
-                "CREATE TABLE segment.fingerprints AS SELECT DISTINCT ON (error_id) error_id::UBIGINT AS error_id, "
+                f"CREATE TABLE segment.fingerprints AS SELECT {_once(con)} error_id::UBIGINT AS error_id, "
                 "fingerprint::VARCHAR AS fingerprint, * EXCLUDE (error_id, fingerprint) FROM told "
                 "ORDER BY error_id, fingerprint"
             )
@@ -53,6 +56,12 @@ def set_fingerprints(case: Case, table: Any) -> int:
         kept = tuple(s for s in segments.manifest(case).segments if s.kind != "fingerprints")
         segments.publish(case, (*kept, Segment(file=place.name, kind="fingerprints")))
     return count
+
+
+def _once(con: DuckDBPyConnection) -> str:
+    """What has a select take each error of `told` once: nothing where no error is told twice, which is the usual."""
+    found = con.execute("SELECT count(*) = count(DISTINCT error_id::UBIGINT) FROM told").fetchall()
+    return "" if found[0][0] else "DISTINCT ON (error_id)"
 
 
 def known_fingerprints(store: Store, errors: Any = None) -> Any:

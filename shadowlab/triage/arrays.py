@@ -17,12 +17,11 @@ def array(column: Any, missing: Any = None) -> Any:
     `missing` stands where there is none, in a column that may have gaps.
     """
     import numpy as np
-    import pyarrow as pa
 
     kind = np.dtype(column.type.to_pandas_dtype())
     if not len(column):
         return np.zeros(0, dtype=kind)
-    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    whole = _whole(column)
     place = slice(whole.offset, whole.offset + len(whole))
     valid, values = whole.buffers()
     told = _bits(values, place) if kind.kind == "b" else np.frombuffer(values, kind)[place]
@@ -35,7 +34,18 @@ def encoded(column: Any) -> Any:
 
     if not len(column):
         return dictionary([], [])  # of no chunks one cannot be made without pandas
+    if isinstance(column, pa.Array) or column.num_chunks == 1:
+        return _whole(column).dictionary_encode()
     return pa.table({"all": column.dictionary_encode()}).unify_dictionaries().combine_chunks().column("all").chunk(0)
+
+
+def _whole(column: Any) -> Any:
+    """An Arrow array, or a column of some chunks as one: of a single one as it is, where Arrow would copy it."""
+    import pyarrow as pa
+
+    if isinstance(column, pa.Array):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def _bits(buffer: Any, place: slice) -> Any:

@@ -12,6 +12,7 @@ from shadowlab.triage.arrays import array
 from shadowlab.triage.charge import Charged
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.raised import Raised
+from shadowlab.triage.spans import distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +71,8 @@ def seen_from(seen: Facts, errors: Raised, rows: Any, group: Any, ancestry: Ance
         there = row != NOWHERE
         of, above = of[there], service[ancestry.spans.op[row[there]]]
         other = above != own[errors.service.code[rows[of]]]
-        pairs.append(np.unique(group[rows[of[other]]] * len(names) + above[other]))
-    for pair in np.unique(np.concatenate(pairs)).tolist():
+        pairs.append(distinct(group[rows[of[other]]] * len(names) + above[other]))
+    for pair in distinct(np.concatenate(pairs)).tolist():
         if (name := names[pair % len(names)]) is not None:
             told[pair // len(names)].add(name)
     return {fault: tuple(sorted(services)) for fault, services in told.items()}
@@ -82,4 +83,4 @@ def torn(errors: Raised, rows: Any, ancestry: Ancestry) -> Any:
     import numpy as np
 
     found = [rows[of[ancestry.row_of(at) == NOWHERE]] for of, at in ancestry.up(ancestry.find(errors.sid[rows]))]
-    return np.unique(errors.tid[np.concatenate(found)])
+    return distinct(errors.tid[np.concatenate(found)])

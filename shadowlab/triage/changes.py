@@ -25,7 +25,7 @@ from shadowlab.triage.facts import Facts
 from shadowlab.triage.growth import grows
 from shadowlab.triage.onset import ALPHA, Onset
 from shadowlab.triage.requests import Requests, Version
-from shadowlab.triage.spans import NEVER
+from shadowlab.triage.spans import NEVER, among, distinct
 from shadowlab.triage.tables import Store
 
 _SLICES = 240
@@ -196,11 +196,11 @@ def _carried(store: Store, seen: Facts, shift: Shift, requests: Requests, *, own
 
     wanted = (shift.before, shift.after)
     if own and shift.flag is None:
-        old, new = (np.isin(requests.version, [n for n, v in enumerate(requests.versions) if v == each])
+        old, new = (np.array([version == each for version in requests.versions], dtype=bool)[requests.version]
                     for each in wanted)  # fmt: skip
     else:
         passed = _flagged(store, shift) if shift.flag else _passed(seen, shift)
-        old, new = (np.isin(requests.tid, passed.get(each, np.zeros(0, dtype=np.uint64))) for each in wanted)
+        old, new = (among(requests.tid, distinct(passed.get(each, np.zeros(0, dtype=np.uint64)))) for each in wanted)
     failing = requests.failing
     return int((old & failing).sum()), int(old.sum()), int((new & failing).sum()), int(new.sum())
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.sampled import Sampled
+from shadowlab.triage.spans import distinct
 
 _LEAST_CALLS = 10
 _LEAST_NS = 500_000_000
@@ -77,7 +78,7 @@ def _bounds(sampled: Sampled) -> Iterable[tuple[tuple[str, str], Any, Any]]:
     service = np.array([rank[op.service or ""] for op in ops], dtype=np.int64)[sampled.op]
     key = service[above] * len(names) + service[child]
     late, early = (each[child] - each[above] for each in (sampled.end_ns, sampled.start_ns))
-    for pair in np.unique(key[service[above] != service[child]]).tolist():
+    for pair in distinct(key[service[above] != service[child]]).tolist():
         of = key == pair
         if of.sum() >= _LEAST_CALLS:
             yield (names[pair // len(names)], names[pair % len(names)]), np.sort(late[of]), np.sort(early[of])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shadowlab.triage.arrays import array, encoded
+from shadowlab.triage.spans import distinct
 
 NONE = -1
 """Stands for a text that a row lacks."""
@@ -35,9 +36,7 @@ class Coded:
 
     def held(self) -> list[str]:
         """The different texts that rows have."""
-        import numpy as np
-
-        return [self.words[code] for code in np.unique(self.code).tolist() if code != NONE]
+        return [self.words[code] for code in distinct(self.code).tolist() if code != NONE]
 
     def by(self, others: Mapping[str, str]) -> Coded:
         """The same rows with other texts in the place of theirs, none for one that is not among `others`."""

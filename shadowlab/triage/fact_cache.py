@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import fields
-from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shadowlab.telemetry.questions.requests import CALLED, ENTRY, FAILED, WEIGHT
 from shadowlab.triage import fact_files, raised
 from shadowlab.triage.arrays import array, encoded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
-from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces
+from shadowlab.triage.spans import BAD, BELOW, ERROR, NEVER, REQUEST, Beside, Operation, Part, Spans, Traces, distinct
 from shadowlab.triage.tables import Store, ask_alone
+
+if TYPE_CHECKING:
+    from shadowlab.telemetry.sealed import Sealed
 
 _MOST_KEPT = 10_000_000
 """Spans whose facts are kept, about half a gigabyte; of more, those of the segments that were used last."""
@@ -69,7 +71,7 @@ class Kept:
         """The facts of a store; only what is not known is read."""
         segments: Mapping[object, str | None] = getattr(store, "segments", None) or {None: None}
         with self._reading:
-            told = [self._part(store, key, name) for key, name in segments.items()]
+            told = self._all(store, segments)
             found = Facts(store, told, tuple(segments.values()), tuple(self._operations), tuple(self._hashes))
             self._let_go(len(segments))
             return found
@@ -85,20 +87,29 @@ class Kept:
 
     def _named(self) -> int:
         """How many operations the segments name that are kept."""
-        import numpy as np
+        named = [_NAMED.once(part, lambda part: distinct(part.spans.op)) for part in self._parts.values()]
+        return len(distinct(*named)) if named else 0
 
-        named = [_NAMED.once(part, lambda part: np.unique(part.spans.op)) for part in self._parts.values()]
-        return len(np.unique(np.concatenate([[], *named])))
-
-    def _part(self, store: Store, key: object, name: str | None) -> Part:
-        if key is not None and key in self._parts:
-            self._parts.move_to_end(key)
-            return self._parts[key]
-        sealed = getattr(store, "sealed", {}).get(key)
-        found = (sealed and fact_files.load(sealed, self._coded)) or _read(store, name, self._coded)
-        if key is not None:
-            self._parts[key] = found
-        return found
+    def _all(self, store: Store, segments: Mapping[object, str | None]) -> list[Part]:
+        """The parts of a store. The engine reads the first that no file holds while this thread reads files."""
+        beside: Mapping[object, Sealed] = getattr(store, "sealed", {})
+        new = [key for key in segments if key is None or key not in self._parts]
+        filed = [key for key in new if key in beside and beside[key].path.exists()]
+        told = {key: self._parts[key] for key in segments if key not in new}
+        with ThreadPoolExecutor(max_workers=2) as pool:  # to plan a question takes one thread, and of a minute's most
+            opened = {key: pool.submit(fact_files.opened, beside[key]) for key in filed}
+            asked = {key: _asked(pool, store, segments[key]) for key in [key for key in new if key not in opened][:1]}
+            for key in new:
+                found = fact_files.load(opened[key].result(), beside[key], self._coded) if key in opened else None
+                if found is None:
+                    answers = asked.pop(key, None) or _asked(pool, store, segments[key])
+                    found = _read(store, segments[key], self._coded, answers)
+                told[key] = found
+        for key, part in told.items():
+            if key is not None:
+                self._parts[key] = part
+                self._parts.move_to_end(key)
+        return [told[key] for key in segments]
 
     def _coded(self, hashes: Sequence[int], ask: Callable[[], Any]) -> list[int]:
         """The places of operations by their hashes; `ask` gives an Arrow table of them where one is new."""
@@ -120,12 +131,20 @@ def of(store: Store) -> Facts:
     return KEPT.facts(store)
 
 
-def _read(store: Store, name: str | None, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part:
+def _asked(pool: Executor, store: Store, name: str | None) -> list[Future[Any]]:
+    """What a segment says of itself, on its way as Arrow tables: spans, traces, what is beside them, errors."""
+    return [pool.submit(ask_alone, store, name, query) for query in (_SPANS, _TRACES, _BESIDE, raised.QUERY)]
+
+
+def _read(
+    store: Store,
+    name: str | None,
+    coded: Callable[[Sequence[int], Callable[[], Any]], list[int]],
+    asked: Sequence[Future[Any]],
+) -> Part:
     import numpy as np
 
-    with ThreadPoolExecutor(max_workers=2) as pool:  # to plan each takes one thread, and of a minute's most of the time
-        asked = (_SPANS, _TRACES, _BESIDE, raised.QUERY)
-        table, traces, beside, errors = pool.map(partial(ask_alone, store, name), asked)
+    table, traces, beside, errors = (each.result() for each in asked)
     columns = {name: array(table.column(name)) for name in ("tid", "sid", "above", "start_ns", "end_ns", "marks")}
     keyed = encoded(table.column("op"))
     op = np.array(coded(keyed.dictionary.to_pylist(), lambda: ask_alone(store, name, _OPERATIONS)), dtype=np.int32)

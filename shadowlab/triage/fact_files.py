@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from shadowlab.triage import answers, arrays
 from shadowlab.triage.arrays import array, arrow, dictionary, texts
-from shadowlab.triage.coded import NONE, Coded
+from shadowlab.triage.coded import NONE, coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.places import PLACES, Places
@@ -31,15 +31,21 @@ _KEPT: Note[str] = Note()
 """By which rules what errors say was read that is in a part's file; empty where it is not there."""
 
 
-def load(sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]) -> Part | None:
-    """The facts in a segment's file; None where there are none that hold.
+def opened(sealed: Sealed) -> memoryview | None:
+    """A segment's file, its seal looked at; None where there is none that holds."""
+    return sealed.read(_rules())
+
+
+def load(
+    told: memoryview | None, sealed: Sealed, coded: Callable[[Sequence[int], Callable[[], Any]], list[int]]
+) -> Part | None:
+    """The facts in a segment's file that was `opened`; None where there are none.
 
     `coded` gives the places of operations, as `fact_cache` has them.
     """
     import numpy as np
     import pyarrow as pa
 
-    told = sealed.read(_rules())
     if told is None:
         return None
     source = pa.BufferReader(pa.py_buffer(told))
@@ -132,18 +138,12 @@ def _column(told: Iterable[Beside], name: str) -> Any:
 
 def _columns(table: Any) -> dict[str, Any]:
     """The columns of a table as NumPy arrays, in place where they can be; texts as `Coded`."""
-    import numpy as np
     import pyarrow as pa
 
-    told: dict[str, Any] = {}
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        whole = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
-        if pa.types.is_dictionary(whole.type):
-            codes = array(whole.indices, NONE).astype(np.int64)
-            told[name] = Coded(codes, whole.dictionary.to_pylist())
-        else:
-            told[name] = array(whole)
-    return told
+    return {
+        name: coded(column) if pa.types.is_dictionary(column.type) else array(column)
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
 
 
 def _is_same(places: Any) -> bool:

@@ -10,7 +10,7 @@ from shadowlab.triage.arrays import array, arrow
 from shadowlab.triage.coded import Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
-from shadowlab.triage.spans import NEVER, Part, among
+from shadowlab.triage.spans import NEVER, Part, among, distinct
 
 QUERY = """
 SELECT trace_id, span_id, service, operation, at_ns, exception_type, coalesce(stack <> '', false) AS stacked, error_id,
@@ -117,7 +117,7 @@ def text_of(seen: Facts, errors: Raised, rows: Any, column: str) -> list[str | N
     import numpy as np
 
     told: list[str | None] = [None] * len(rows)
-    for part in np.unique(errors.part[rows]).tolist():
+    for part in distinct(errors.part[rows]).tolist():
         here = np.flatnonzero(errors.part[rows] == part)
         found = ERRORS.of(seen.parts[part]).column(column).take(arrow(errors.row[rows[here]]))
         for place, text in zip(here.tolist(), found.to_pylist(), strict=True):

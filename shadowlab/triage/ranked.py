@@ -10,7 +10,7 @@ from shadowlab.triage.breaks import seen_from
 from shadowlab.triage.coded import NONE, Coded
 from shadowlab.triage.look import Look
 from shadowlab.triage.scene import Scene
-from shadowlab.triage.spans import NEVER
+from shadowlab.triage.spans import NEVER, distinct
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def ranked(scene: Scene, look: Look, top: int) -> list[Ranked]:
     names, many = scene.signed.fingerprints, len(scene.signed.fingerprints)
     own = np.flatnonzero(scene.charged.causing & (errors.at_ns <= look.high_ns) & (errors.at_ns != NEVER))
     late = own[errors.at_ns[own] > look.low_ns]
-    there = np.unique(group[late])
+    there = distinct(group[late])
 
     def sums(rows: Any) -> Any:
         return np.floor(np.bincount(group[rows], scene.places.weight[rows], many) + 0.5).astype(np.int64)
@@ -77,7 +77,7 @@ def ranked(scene: Scene, look: Look, top: int) -> list[Ranked]:
     told = []
     for fault in sorted(there.tolist(), key=order)[:top]:
         rows, of_window = own[group[own] == fault], late[group[late] == fault]
-        at_ns, traces = errors.at_ns[rows], np.unique(errors.tid[of_window])
+        at_ns, traces = errors.at_ns[rows], distinct(errors.tid[of_window])
         told.append(Ranked(
             fingerprint=names[fault], rows=rows, events=int(events[fault]), ever=int(ever[fault]),
             first_ns=int(at_ns.min()), last_ns=int(at_ns.max()), traces=int((traces != 0).sum()),

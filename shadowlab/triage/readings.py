@@ -20,7 +20,7 @@ from shadowlab.triage.coded import NONE, Coded
 from shadowlab.triage.facts import Facts
 from shadowlab.triage.noted import Note
 from shadowlab.triage.raised import ERRORS, RAISED, Raised
-from shadowlab.triage.spans import among
+from shadowlab.triage.spans import among, distinct
 from shadowlab.triage.tables import signature
 
 VERSION = 2
@@ -224,7 +224,7 @@ def _known(known: Any, asked: str, wanted: Any) -> tuple[Any, Read]:
     nothing = np.zeros(0, dtype=np.uint64), Read(np.zeros(0, dtype=np.int64), ())
     if known is None or not {"error_id", "rules", *Reading._fields} <= set(known.column_names):
         return nothing
-    known = known.filter(arrow(np.isin(array(known.column("error_id")), wanted)))
+    known = known.filter(arrow(among(array(known.column("error_id")), distinct(wanted))))
     known = known.filter(pc.equal(known.column("rules"), texts([asked])[0]))
     if not len(known):
         return nothing

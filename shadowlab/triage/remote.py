@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from shadowlab.telemetry import questions
-from shadowlab.telemetry.larger import Engine, Scope, answer
-from shadowlab.telemetry.questions import expressions
 from shadowlab.triage import burn
 from shadowlab.triage.burn import USUAL, Extent, since
 from shadowlab.triage.slo import ObjectiveSpec
 from shadowlab.triage.tables import Rows
 from shadowlab.triage.tallies import Ask, Tally, of_services
+
+if TYPE_CHECKING:
+    from shadowlab.telemetry.larger import Engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ def measured(
     plain = {n: spec for n, spec in enumerate(specs) if spec.whole}
     if archive is None or not plain:
         return Remote(data)
+    from shadowlab.telemetry.larger import Scope, answer
+    from shadowlab.telemetry.questions import expressions
+
     services = tuple(sorted({spec.service for spec in plain.values()}))
     start_ns = since(at_ns, USUAL)
     extent = expressions.Question(expressions.extent, ("spans",), "", questions.LONGEST_NS)
@@ -53,6 +58,9 @@ def measured(
 
 
 def _asking(archive: Engine, services: tuple[str, ...]) -> Ask:
+    from shadowlab.telemetry.larger import Scope, answer
+    from shadowlab.telemetry.questions import expressions
+
     def ask(*, end_ns: int, step_ns: int, since_ns: int, until_ns: int) -> Rows:
         counted = expressions.Question(
             lambda: expressions.slots_of_services(end_ns, step_ns, since_ns, until_ns),

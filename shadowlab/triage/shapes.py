@@ -20,7 +20,7 @@ from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.drawn import Drawn, Words, numbers, put_together
 from shadowlab.triage.facts import Facts, Operations
 from shadowlab.triage.requests import answered
-from shadowlab.triage.spans import BAD, Spans, distinct, joined
+from shadowlab.triage.spans import BAD, Spans, among, distinct, joined
 
 MOST = 2_000
 _SPARE = 400
@@ -118,7 +118,7 @@ def _chosen(seen: Facts, group: Group, *, low_ns: int, high_ns: int) -> tuple[Sp
     parts = answered(seen, (group.service, group.name))
     own = joined(Spans, [part.spans.begun(low_ns - LONGEST, high_ns) for part in parts])
     own = own.take(np.flatnonzero((own.at_ns > low_ns) & (own.at_ns <= high_ns)))
-    failing = np.isin(own.sid, group.requests)
+    failing = among(own.sid, distinct(group.requests))
     kinds = [np.flatnonzero(each) for each in (failing, ~failing & ~own.marked(BAD))]
     rows, spare = (np.concatenate([_least(own.sid, each, most) for each in kinds]) for most in (MOST, MOST + _SPARE))
     rows = rows[np.lexsort((own.sid[rows], own.tid[rows], own.at_ns[rows]))]

@@ -13,7 +13,7 @@ from shadowlab.triage.arrays import array
 from shadowlab.triage.burn import LONGEST
 from shadowlab.triage.look import Look
 from shadowlab.triage.slo import ObjectiveSpec
-from shadowlab.triage.spans import BELOW, NEVER, Spans
+from shadowlab.triage.spans import BELOW, NEVER, Spans, among, distinct
 
 Recordings = Mapping[str, tuple[str, ...]]
 """By trace."""
@@ -65,7 +65,7 @@ def _slow(look: Look, spans: Spans, bad: Any, limit_ns: int) -> Any:
 
     long = (spans.end_ns != NEVER) & (spans.end_ns - spans.start_ns >= limit_ns)
     rows = np.flatnonzero(long)
-    rows = rows[np.isin(spans.sid[rows], bad)]
+    rows = rows[among(spans.sid[rows], distinct(bad))]
     many: Counter[tuple[str | None, str | None]] = Counter()
     for op, count in zip(*(each.tolist() for each in np.unique(spans.op[rows], return_counts=True)), strict=True):
         many[look.seen.operations[op][:2]] += count
@@ -80,8 +80,8 @@ def _ranked(spans: Spans, rows: Any, taped: Any) -> Any:
     import numpy as np
 
     lasted = spans.end_ns[rows] - spans.start_ns[rows]
-    rows = rows[np.lexsort((spans.sid[rows], -lasted, ~np.isin(spans.tid[rows], taped)))][:_LOOKED_AT]
-    inside = spans.take(np.isin(spans.tid, spans.tid[rows]))
-    orphans = inside.marked(BELOW) & ~np.isin(inside.above, inside.sid)
-    whole = ~np.isin(spans.tid[rows], inside.tid[orphans])
+    rows = rows[np.lexsort((spans.sid[rows], -lasted, ~among(spans.tid[rows], distinct(taped))))][:_LOOKED_AT]
+    inside = spans.take(among(spans.tid, distinct(spans.tid[rows])))
+    orphans = inside.marked(BELOW) & ~among(inside.above, distinct(inside.sid))
+    whole = ~among(spans.tid[rows], distinct(inside.tid[orphans]))
     return rows[whole] if whole.any() else rows

@@ -12,6 +12,7 @@ from shadowlab.records import Contrast
 from shadowlab.triage.drawn import Drawn, Features
 from shadowlab.triage.mann_whitney import p_value
 from shadowlab.triage.shares import Sizes, Tested, shares
+from shadowlab.triage.spans import distinct
 
 NUMBERS = 12
 """An attribute of more different numbers than this is a measure, not a category."""
@@ -55,7 +56,7 @@ def _bound(key: str, numbers: Any, failing: Any, sizes: Sizes) -> Contrast:
     """The bound that parts failing from passing best (Youden's index), as shares above or below it."""
     import numpy as np
 
-    bounds = np.unique(numbers)
+    bounds = distinct(numbers)
     above = 1 - np.searchsorted(np.sort(numbers[failing]), bounds) / failing.sum()
     passing = 1 - np.searchsorted(np.sort(numbers[~failing]), bounds) / (~failing).sum()
     gain = above - passing
@@ -77,7 +78,7 @@ def sets(drawn: Drawn, sizes: Sizes) -> list[Tested]:
     told = []
     for key, low, high in _attributes(drawn):
         pairs = drawn.rid[drawn.features.low[low] : drawn.features.high[high - 1]]
-        if 3 <= high - low <= _MOST_VALUES and len(np.unique(pairs)) == len(pairs):
+        if 3 <= high - low <= _MOST_VALUES and len(distinct(pairs)) == len(pairs):
             names = [drawn.words.values[value] for value in drawn.features.value[low:high]]
             ordered = sorted(range(high - low), key=names.__getitem__)
             found = _set(key, [names[n] for n in ordered], low + np.array(ordered), drawn.features, sizes)

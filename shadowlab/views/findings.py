@@ -82,9 +82,9 @@ def contrast(triage: Triage) -> Page:
     return grid(columns[:shown], [row[:shown] for row in rows], alt="contrast")
 
 
-def _difference(told: Contrast) -> str:
-    low, high = told.interval or (None, None)
-    return f"{told.effect:+.1%}" + (f" ({low:+.1%} to {high:+.1%})" if low is not None and high is not None else "")
+def _difference(contrast: Contrast) -> str:
+    low, high = contrast.interval or (None, None)
+    return f"{contrast.effect:+.1%}" + (f" ({low:+.1%} to {high:+.1%})" if low is not None and high is not None else "")
 
 
 @made_by("replay")
@@ -101,18 +101,19 @@ def attempts(replay: Replay) -> Page:
     return grid(columns, rows, alt="replayed recordings")
 
 
-def outlined(told: Outline) -> Page:
+def outlined(outline: Outline) -> Page:
     """A request that nothing recorded: what its spans say, and each missing input with the line that records it."""
     known: list[Sequence[object]] = [
-        ("request", code(f"{told.method} {told.path or told.route}")), ("service", told.service), ("at", told.at),
-        ("trace", name(told.trace_id)), ("captured headers", tuple(code(f"{k}: {v}") for k, v in told.headers)),
-        ("calls", tuple(code(call) for call in told.calls)),
-        ("statements", tuple(code(statement) for statement in told.statements)),
+        ("request", code(f"{outline.method} {outline.path or outline.route}")),
+        ("service", outline.service), ("at", outline.at),
+        ("trace", name(outline.trace_id)), ("captured headers", tuple(code(f"{k}: {v}") for k, v in outline.headers)),
+        ("calls", tuple(code(call) for call in outline.calls)),
+        ("statements", tuple(code(statement) for statement in outline.statements)),
     ]  # fmt: skip
-    needs: list[Sequence[object]] = [(need.what, code(need.line)) for need in told.needs]
+    needs: list[Sequence[object]] = [(need.what, code(need.line)) for need in outline.needs]
     says = grid(("", "what telemetry says"), known, alt="outline of the request")
     lacks = grid(("missing", "recorded next time by"), needs, alt="missing inputs")
-    return Page(f"{says.html}{lacks.html}", f"{told.method} {told.route}: {len(needs)} inputs are missing")
+    return Page(f"{says.html}{lacks.html}", f"{outline.method} {outline.route}: {len(needs)} inputs are missing")
 
 
 @made_by("replay")
