@@ -308,6 +308,7 @@ class Investigation(Experiments):
         """What telemetry alone says of a request; the source is asked for names only, and may be unknown."""
         from shadowlab import telemetry
         from shadowlab.replay import outline
+        from shadowlab.replay.lacking import Provenance
 
         evidence, known = Evidence(self.case), bool(self.case.settings().get("source"))
         run = self.source.revision(revision or "HEAD") if known else ""
@@ -319,14 +320,14 @@ class Investigation(Experiments):
                 service=suspect.service if suspect else service.name if service else None,
                 environment=service.environment if service else (),
             )
-        done = outline.unavailable(
-            plan,
+        provenance = Provenance(
             sandbox=sandbox,
-            suspect=suspect.fingerprint if suspect else None,
             revision=run,
-            parents=self._parents(Triage if suspect else Ingest),
+            suspect=suspect.fingerprint if suspect else None,
             seed=seed,
+            parents=self._parents(Triage if suspect else Ingest),
         )
+        done = outline.unavailable(plan, provenance)
         return self._keep("replay", done, evidence, trace=plan.trace_id, revision=run)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from shadowlab.records import Control, Effect, Outcome, Replay, digest_of
 
 
-def lacking(
-    missing: tuple[str, ...],
-    *,
-    sandbox: str,
-    suspect: str | None,
-    revision: str,
-    parents: tuple[str, ...] = (),
-    seed: int = 0,
-) -> Replay:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """What a replay's record says of itself, whatever came of it."""
+
+    sandbox: str
+    revision: str
+    suspect: str | None
+    """The fingerprint that it was run for."""
+    seed: int = 0
+    parents: tuple[str, ...] = ()
+
+
+def lacking(missing: tuple[str, ...], provenance: Provenance) -> Replay:
     """A replay whose inputs are not there, in words."""
     nothing = digest_of([])
     return Replay(
@@ -22,11 +28,11 @@ def lacking(
         reproduced=0,
         outcome_digest=nothing,
         outcome_key=nothing,
-        sandbox=sandbox,
+        sandbox=provenance.sandbox,
         effects=(Effect(seam="inputs", control=Control.UNKNOWN, how="; ".join(missing), events=len(missing)),),
-        suspect=suspect,
-        revision=revision,
+        suspect=provenance.suspect,
+        revision=provenance.revision,
         missing=missing,
-        parents=parents,
-        seed=seed,
+        parents=provenance.parents,
+        seed=provenance.seed,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shadowlab import errors
 from shadowlab.records import Need, Outline, Replay
 from shadowlab.replay.inside.urls import split
-from shadowlab.replay.lacking import lacking
+from shadowlab.replay.lacking import Provenance, lacking
 
 if TYPE_CHECKING:
     from shadowlab.telemetry import Store
@@ -67,12 +67,9 @@ def outline(store: Store, trace_id: str, *, service: str | None = None, environm
     )
 
 
-def unavailable(
-    plan: Outline, *, sandbox: str, suspect: str | None, revision: str, parents: tuple[str, ...] = (), seed: int = 0
-) -> Replay:
+def unavailable(plan: Outline, provenance: Provenance) -> Replay:
     """The replay of an outline: nothing ran, and what is missing is named."""
-    missing = tuple(need.what for need in plan.needs)
-    nothing = lacking(missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents, seed=seed)
+    nothing = lacking(tuple(need.what for need in plan.needs), provenance)
     notes = (f"planned from telemetry alone: trace {plan.trace_id} has no recording",)
     return replace(nothing, notes=notes, outline=plan)
 

@@ -15,7 +15,7 @@ from shadowlab.replay.compare import divergence, made_by_service
 from shadowlab.replay.environments import Environment
 from shadowlab.replay.fixture import Fixture
 from shadowlab.replay.jobs import Hooks
-from shadowlab.replay.lacking import lacking
+from shadowlab.replay.lacking import Provenance, lacking
 from shadowlab.replay.ledger import ledger, uncontrolled
 from shadowlab.replay.results import RunResult
 from shadowlab.replay.runner import Runner, Snapshots
@@ -53,6 +53,7 @@ def replay(
     Raises `RecordingError`, `SourceError`, `PatchError`, `SandboxError`.
     """
     revision = source.revision(revision)
+    provenance = Provenance(sandbox=sandbox, revision=revision, suspect=suspect, seed=seed, parents=parents)
     service = source.service(revision)
     fixtures = [recording.load(case, id) for id in recordings]
     if not fixtures:
@@ -60,7 +61,7 @@ def replay(
     usable = [fixture for fixture in fixtures if not fixture.missing]
     missing = tuple(f"{f.id[:8]}: {what}" for f in fixtures for what in f.missing)
     if not usable:
-        return _unavailable(fixtures, missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents)
+        return _unavailable(fixtures, missing, provenance)
     wanted = [(_seeded(fixture, seed), repeats) for fixture, repeats in _spread(usable, times)]
     snapshots = {f.id: recording.snapshot(case, f) for f, _ in wanted}
     with (
@@ -77,8 +78,8 @@ def replay(
     notes += [f"{f.id[:8]}: not known of the database: {f.database.incomplete[0]}" for f, _ in wanted
               if f.database and f.database.incomplete and not f.db_snapshot][:_MOST_NOTES]  # fmt: skip
     return _record(
-        [f for f, _ in wanted], runs, judged, world, sandbox=sandbox, suspect=suspect, revision=revision,
-        parents=parents, missing=missing, notes=(*notes, *messages.notes(usable)), findings=findings, seed=seed,
+        [f for f, _ in wanted], runs, judged, world, provenance,
+        missing=missing, notes=(*notes, *messages.notes(usable)), findings=findings,
     )  # fmt: skip
 
 
@@ -175,15 +176,11 @@ def _record(
     runs: Sequence[Sequence[RunResult]],
     judged: Sequence[_Judged],
     world: _World,
+    provenance: Provenance,
     *,
-    sandbox: str,
-    suspect: str | None,
-    revision: str,
-    parents: tuple[str, ...],
     missing: tuple[str, ...],
     notes: tuple[str, ...],
     findings: tuple[Finding, ...],
-    seed: int,
 ) -> Replay:
     flat = [run for each in runs for run in each]
     sensitive = sorted({part for one in judged for part in one.sensitive})
@@ -202,19 +199,19 @@ def _record(
         reproduced=sum(one.good for one in judged),
         outcome_digest=digest_of(sorted([a.recording, a.outcome_digest] for a in attempts)),
         outcome_key=keys[0] if len(keys) == 1 else digest_of(keys),
-        sandbox=sandbox,
+        sandbox=provenance.sandbox,
         enforced=world.enforced,
         effects=effects,
         error=next((attempt.error for attempt in attempts if attempt.error), None),
-        suspect=suspect,
-        revision=revision,
+        suspect=provenance.suspect,
+        revision=provenance.revision,
         environment=world.environment.digest,
         runs=attempts,
         missing=missing,
         notes=notes,
         findings=findings,
-        parents=parents,
-        seed=seed,
+        parents=provenance.parents,
+        seed=provenance.seed,
     )
 
 
@@ -226,16 +223,8 @@ def _overall(attempts: Sequence[Attempt]) -> Outcome:
     return Outcome.REPRODUCED
 
 
-def _unavailable(
-    fixtures: Sequence[Fixture],
-    missing: tuple[str, ...],
-    *,
-    sandbox: str,
-    suspect: str | None,
-    revision: str,
-    parents: tuple[str, ...],
-) -> Replay:
-    nothing = lacking(missing, sandbox=sandbox, suspect=suspect, revision=revision, parents=parents)
+def _unavailable(fixtures: Sequence[Fixture], missing: tuple[str, ...], provenance: Provenance) -> Replay:
+    nothing = lacking(missing, provenance)
     return replace(
         nothing,
         runs=tuple(
