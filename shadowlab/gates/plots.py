@@ -31,9 +31,9 @@ def plot_gates(report: GateReport) -> Any:
         figure.add_annotation(
             text="no gate with an interval ran", showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper"
         )
-    look = {key: value for key, value in style.layout().items() if key not in ("xaxis", "yaxis")}
+    layout = {key: value for key, value in style.layout().items() if key not in ("xaxis", "yaxis")}
     figure.update_layout(
-        **{**look, "height": 110 + 105 * rows, "showlegend": False},
+        **{**layout, "height": 110 + 105 * rows, "showlegend": False},
         margin={"l": _NAMES, "r": 24, "t": 76, "b": 34},
         title_text=f"Gates with their limits: {report.verdict}",
     )
@@ -73,9 +73,9 @@ def _middle(low: float | None, high: float | None) -> float:
 
 
 def _words(statistic: Statistic) -> str:
-    told = [f"limit {statistic.limit:g}"] if statistic.limit is not None else []
-    told.append(f"{statistic.level:.0%} interval")
-    told.append(f"n = {statistic.n_control:,} and {statistic.n_candidate:,}")
-    told += [f"p {'' if statistic.chance.startswith('<') else '= '}{statistic.chance}"] if statistic.chance else []
-    told += [f"e = {statistic.evidence}"] if statistic.evidence else []
-    return ", ".join(told)
+    words = [f"limit {statistic.limit:g}"] if statistic.limit is not None else []
+    words.append(f"{statistic.level:.0%} interval")
+    words.append(f"n = {statistic.n_control:,} and {statistic.n_candidate:,}")
+    words += [f"p {'' if statistic.chance.startswith('<') else '= '}{statistic.chance}"] if statistic.chance else []
+    words += [f"e = {statistic.evidence}"] if statistic.evidence else []
+    return ", ".join(words)

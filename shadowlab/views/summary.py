@@ -35,7 +35,7 @@ def glance(
         ("does it hold", _holds(gates) if gates else _OPEN),
     ]
     pairs = ((triage, diagnosis), (replay, diagnosis), (diagnosis, proposal), (proposal, gates))
-    if others := tuple(said for earlier, later in pairs if (said := _other(earlier, later))):
+    if others := tuple(words for earlier, later in pairs if (words := _other(earlier, later))):
         rows.append(("mind that", others))
     return grid(("", ""), rows, alt="at a glance")
 
@@ -52,14 +52,14 @@ def burning(triage: Triage) -> Markup:
     burning = [o for o in triage.objectives if o.alert] or list(triage.objectives[:1])
     if not burning:
         return Markup("no objective was measured")
-    told = []
+    lines = []
     for o in burning:
         rates = ", ".join(f"{w.burn_rate:.0f}× over {name}" for name, w in o.windows.items() if w.burn_rate is not None)
         alert = f"alert: {html.escape(o.alert)}" if o.alert else "no alert"
         bound = f" (an incident when {html.escape(o.trigger)})" if o.trigger else ""
-        told.append(f"<b>{html.escape(o.name)}</b> ({percent(o.target)} promised): {rates}; {alert}; "
+        lines.append(f"<b>{html.escape(o.name)}</b> ({percent(o.target)} promised): {rates}; {alert}; "
                     f"{o.budget_spent:.1%} of the whole budget spent{bound}")  # fmt: skip
-    return Markup("<br>".join(told))
+    return Markup("<br>".join(lines))
 
 
 def _error(triage: Triage) -> Markup:
@@ -84,8 +84,8 @@ def since(triage: Triage) -> str:
 
 
 def _again(replay: Replay) -> Markup:
-    told = f"{replay.reproduced}/{replay.attempts} in sandbox {html.escape(replay.sandbox)}"
-    return Markup(f"{badge(replay.outcome.value)} {told}")
+    text = f"{replay.reproduced}/{replay.attempts} in sandbox {html.escape(replay.sandbox)}"
+    return Markup(f"{badge(replay.outcome.value)} {text}")
 
 
 def _why(diagnosis: Diagnosis) -> Markup:

@@ -52,8 +52,8 @@ def cell(value: object) -> str:
             return value
         case datetime():
             moment = value.astimezone(UTC) if value.tzinfo else value
-            told = moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
-            return f"<span style='white-space:nowrap'>{html.escape(told)}</span>"
+            text = moment.isoformat(sep=" ", timespec="seconds").replace("+00:00", "Z")
+            return f"<span style='white-space:nowrap'>{html.escape(text)}</span>"
         case timedelta():
             return html.escape(str(value))
         case float():
@@ -65,16 +65,16 @@ def cell(value: object) -> str:
         case tuple() | list():
             return "".join(f"<div style='{_LINE}'>{cell(v)}</div>" for v in value)
         case _:
-            told = str(value)
-            return html.escape(told if len(told) <= _LONGEST else told[:_LONGEST] + " …")
+            text = str(value)
+            return html.escape(text if len(text) <= _LONGEST else text[:_LONGEST] + " …")
 
 
 def code(text: str) -> Markup:
     """`text` in typewriter letters, which may be broken after a `/`, `:`, `,` or `=` and in very long words."""
     if not text:
         return Markup("")  # notebooks draw a box around code, around none, too
-    told = re.sub(r"([/:,=]+)", r"\1\0", re.sub(r"(\w{40})(?=\w)", r"\1\0", text))
-    return Markup(f"<code>{html.escape(told).replace(chr(0), '<wbr>')}</code>")
+    breakable = re.sub(r"([/:,=]+)", r"\1\0", re.sub(r"(\w{40})(?=\w)", r"\1\0", text))
+    return Markup(f"<code>{html.escape(breakable).replace(chr(0), '<wbr>')}</code>")
 
 
 def wide(text: str) -> Markup:
