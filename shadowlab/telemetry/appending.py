@@ -40,7 +40,7 @@ def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Add
     The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
     con.execute(statements("append_resources"))
-    redacted = _one(con, "SELECT sum(redacted_in(redacted_pairs(attributes))) FROM stage_resources")
+    redacted = _one(con, "SELECT sum(redacted) FROM told")
     added = dict.fromkeys(SIGNALS, 0)
     for signal, rows in staged.rows.items():
         con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")

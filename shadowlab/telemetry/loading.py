@@ -52,6 +52,8 @@ class Loading:
         self.redacted = 0
         self.on_bytes: Callable[[int], None] | None = None
         """Told how many bytes of the file at hand were read."""
+        self._later = self._waiting = 0
+        """Bytes, packed as they are: of the files after the one at hand, and of what is staged."""
         self._taken: list[_Taken] = []
         self._listed = list(segments.manifest(case).segments)
         self._open: tuple[Path, Path] | None = None
@@ -83,8 +85,9 @@ class Loading:
     def _known(self) -> list[Segment]:
         return [s for s in self._listed if s.kind == "telemetry"]
 
-    def take(self, given: Input) -> None:
-        """Load one file, or refuse it whole."""
+    def take(self, given: Input, *, later: int = 0) -> None:
+        """Load one file, or refuse it whole; as far as is known `later` bytes come in files after it."""
+        self._later = later
         faults = Faults(given.name)
         try:
             if given.path and attachments.is_folder_of_rr(given.path):
@@ -102,7 +105,7 @@ class Loading:
 
     def _take(self, given: Input, packed: Hashed, faults: Faults) -> None:
         try:
-            stream = Unpacked(packed)
+            stream = Unpacked(packed, given.size)
             head = stream.peek(base.HEAD)
         except OSError as exc:
             raise errors.TelemetryError(f"cannot be unpacked: {exc}") from exc
@@ -122,7 +125,7 @@ class Loading:
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
         try:
-            found = self._stage(reader, stream, faults)
+            found = self._stage(reader, stream, given.size, faults)
         except errors.TelemetryError:
             self._taken.remove(taken)
             raise
@@ -133,14 +136,17 @@ class Loading:
         taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
         taken.size = packed.size
 
-    def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
+    def _stage(self, reader: Reader, stream: Unpacked, size: int, faults: Faults) -> int:
         import duckdb
 
-        found = 0
+        found = end = 0
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
-                if self._staged() >= self._turns.rows:
-                    self._append()
+                ending = bool(size) and self._waiting >= size - end + self._later
+                if self._staged() >= (self._turns.fewest if ending else self._turns.rows):
+                    self._append(ending=ending)
+                taken = stream.taken  # the next portion has only begun
+                self._waiting, end = self._waiting + taken - end, taken
                 try:
                     found += portion.stage(self.con)
                     if self.on_bytes:
@@ -167,9 +173,10 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, last: bool = False) -> None:
-        """Have what is staged moved into the open segment, beside what is done next."""
-        looked = self._turns.look(last=last)
+    def _append(self, *, ending: bool = False) -> None:
+        """Have what is staged moved into the open segment, beside what is done next; `ending` when that is less."""
+        self._waiting = 0
+        looked = self._turns.look(ending=ending)
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -198,7 +205,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append(last=True)
+            self._append(ending=True)
         self._turns.alone()
         while self._collect():
             pass

@@ -18,10 +18,8 @@ from shadowlab.telemetry.readers import dialects
 from shadowlab.telemetry.readers.base import LONGEST, PORTION, Faults, Portion
 from shadowlab.telemetry.readers.json_lines import JsonLines
 
-_BLOCK: Final = 1 << 20
-"""Bytes read at once: so few that the memory of one is there for the next."""
-_FIRST: Final = 32 << 20
-"""Bytes of the first portion: nothing else is done while it is cut."""
+_BLOCK: Final = 256 << 10
+"""Bytes read at once: so few that they are still in the cache when they are hashed, looked through and written."""
 _NAMES: Final = re.compile(rb'"(?:resource_?(?:Spans|Logs|Metrics|spans|logs|metrics)|batches)"\s*:')
 
 
@@ -75,11 +73,16 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
     """Portions of whole lines. A line that is too long is left out; what was read before damage is kept.
 
     Two files take turns, so that one portion can be cut while the other is staged; what is in them is written over,
-    because to write pages that are there costs a seventh of new ones.
+    because to write pages that are there costs a seventh of new ones. The first portion is small, as nothing else is
+    done while it is cut; with the second it is a whole one. The last is small where its size is known beforehand: one
+    thread alone moves it.
     """
+    small = PORTION // 5
     first, rest = 1, [b""]
-    sizes = itertools.chain([min(_FIRST, PORTION)], itertools.repeat(PORTION))
-    for most, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
+    sizes = itertools.chain([small, PORTION - small], itertools.repeat(PORTION))
+    for full, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
+        left = stream.left
+        most = full if left is None or left < 2 * small else min(full, left - small)
         path.touch()
         with path.open("r+b") as out:
             lines = 0

@@ -1,7 +1,8 @@
 -- Resources by the hash of their content; `origin` leads from what was read to what is kept.
 CREATE OR REPLACE TEMP TABLE told AS
-SELECT DISTINCT raw, hash(attributes) AS resource_id, map_of(attributes) AS ra, types_of(firsts_of(attributes)) AS types
-FROM (SELECT raw, list_sort(redacted_pairs(attributes)) AS attributes FROM stage_resources);
+SELECT raw, hash(attributes) AS resource_id, map_of(attributes) AS ra, types_of(firsts_of(attributes)) AS types,
+    sum(redacted_in(attributes)) AS redacted
+FROM (SELECT raw, list_sort(redacted_pairs(attributes)) AS attributes FROM stage_resources) GROUP BY ALL;
 
 INSERT INTO segment.resources
 SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY resource_id), resource_id, ra, types
