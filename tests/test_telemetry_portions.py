@@ -38,31 +38,9 @@ def _lines(count: int) -> list[bytes]:
     return [json.dumps({"resourceSpans": [], "n": "x" * (count - n)}).encode() + b"\n" for n in range(count)]
 
 
-def _cut(told: bytes, spool: Path, size: int = 0) -> list[tuple[int, bytes]]:
-    portions = OtlpJson().portions(Unpacked(Hashed(io.BytesIO(told)), size), spool, Faults("told"))
+def _cut(told: bytes, spool: Path) -> list[tuple[int, bytes]]:
+    portions = OtlpJson().portions(Unpacked(Hashed(io.BytesIO(told))), spool, Faults("told"))
     return [(p.first_line, p.path.read_bytes()) for p in portions if isinstance(p, JsonLines)]
-
-
-def test_the_first_and_the_last_portion_are_small_where_the_size_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(otlp_json, "PORTION", 50_000)
-    monkeypatch.setattr(otlp_json, "_BLOCK", 100)
-    told = b"".join(json.dumps({"resourceSpans": [], "n": "x" * 80}).encode() + b"\n" for _ in range(2000))
-    sizes = [len(text) for _, text in _cut(told, tmp_path, len(told))]
-    assert sum(sizes) == len(told)
-    assert [round(size / 1000) for size in sizes[:3]] == [10, 40, 50]
-    assert 9_000 <= sizes[-1] <= 20_000, sizes
-
-
-def test_what_is_left_of_a_packed_file_is_reckoned_by_how_the_rest_packed() -> None:
-    told = json.dumps({"resourceSpans": [], "n": list(range(100_000))}).encode()
-    packed = gzip.compress(told * 20)
-    stream = Unpacked(Hashed(io.BytesIO(packed)), len(packed))
-    for _ in range(10):
-        stream.read(len(told))
-    assert stream.left == pytest.approx(10 * len(told), rel=0.1)
-    assert Unpacked(Hashed(io.BytesIO(packed))).left is None
 
 
 @pytest.mark.parametrize("block", [40, 333])

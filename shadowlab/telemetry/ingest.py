@@ -9,8 +9,6 @@ from typing import Final
 from shadowlab import privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest
-from shadowlab.telemetry import connection, inputs, segments
-from shadowlab.telemetry.loading import Loading
 
 Progress = Callable[[str, int, int], None]
 CORRELATION: Final = (
@@ -30,6 +28,9 @@ def ingest(
     cannot be kept in `rejected`. Raises `CaseError` when the case cannot be written, because its disk is full too,
     and `UsageError` for an unknown policy.
     """
+    from shadowlab.telemetry import connection, inputs, segments
+    from shadowlab.telemetry.loading import Loading
+
     privacy.macros(redact)
     with case.writing("ingest"):
         segments.sweep(case)
@@ -41,8 +42,8 @@ def ingest(
             done = 0
             for given in listed:
                 loading.on_bytes = _counted(progress, done, total)
+                loading.take(given)
                 done += given.size
-                loading.take(given, later=total - done)
             loading.publish()
             if progress:
                 progress("ingest", total, total)

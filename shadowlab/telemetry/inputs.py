@@ -185,11 +185,11 @@ class Hashed:
 class Unpacked:
     """A stream unpacked by what its first bytes say: gzip, zstd, messages of zstd, or as it is.
 
-    Refuses what grows beyond all measure. `size` is that of the packed stream, where it is known.
+    Refuses what grows beyond all measure.
     """
 
-    def __init__(self, packed: Hashed, size: int = 0) -> None:
-        self._packed, self._packed_size = packed, size
+    def __init__(self, packed: Hashed) -> None:
+        self._packed = packed
         head, framed = packed.peek(4), is_framed(packed.peek(8))
         self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if framed or head == ZSTD else None
         self._stream: Any = Framed(packed) if framed else packed
@@ -207,13 +207,6 @@ class Unpacked:
     def taken(self) -> int:
         """Packed bytes that were read so far."""
         return self._packed.size
-
-    @property
-    def left(self) -> int | None:
-        """About how many bytes will still be read, if the rest packs as what was read did; None where nobody knows."""
-        if not self._packed_size or not self.taken:
-            return None
-        return max(self._packed_size - self.taken, 0) * self._size // self.taken
 
     def stop(self) -> None:
         """End a read that waits in another thread."""

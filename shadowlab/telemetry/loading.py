@@ -14,11 +14,12 @@ from typing import Final, Self
 from shadowlab import errors, interrupts, privacy
 from shadowlab.case import Case
 from shadowlab.records import Ingest, IngestedFile, Rejected
-from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments, store
+from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
 from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
+from shadowlab.telemetry.store import attach_all, name_of
 from shadowlab.telemetry.turns import Share, Turns
 
 _STAGES: Final = {"span": "stage_spans", "log": "stage_logs", "metric_point": "stage_metric_points"}
@@ -52,8 +53,6 @@ class Loading:
         self.redacted = 0
         self.on_bytes: Callable[[int], None] | None = None
         """Told how many bytes of the file at hand were read."""
-        self._later = self._waiting = 0
-        """Bytes, packed as they are: of the files after the one at hand, and of what is staged."""
         self._taken: list[_Taken] = []
         self._listed = list(segments.manifest(case).segments)
         self._open: tuple[Path, Path] | None = None
@@ -67,7 +66,7 @@ class Loading:
         self.con.execute(privacy.macros(self.policy))
         self.con.execute(connection.statements("macros"))
         readers.prepare(self.con)
-        store.attach_all(self.con, self.case.telemetry, self._known())
+        attach_all(self.con, self.case.telemetry, self._known())
         self._turns.open()
         return self
 
@@ -85,9 +84,8 @@ class Loading:
     def _known(self) -> list[Segment]:
         return [s for s in self._listed if s.kind == "telemetry"]
 
-    def take(self, given: Input, *, later: int = 0) -> None:
-        """Load one file, or refuse it whole; as far as is known `later` bytes come in files after it."""
-        self._later = later
+    def take(self, given: Input) -> None:
+        """Load one file, or refuse it whole."""
         faults = Faults(given.name)
         try:
             if given.path and attachments.is_folder_of_rr(given.path):
@@ -105,7 +103,7 @@ class Loading:
 
     def _take(self, given: Input, packed: Hashed, faults: Faults) -> None:
         try:
-            stream = Unpacked(packed, given.size)
+            stream = Unpacked(packed)
             head = stream.peek(base.HEAD)
         except OSError as exc:
             raise errors.TelemetryError(f"cannot be unpacked: {exc}") from exc
@@ -125,7 +123,7 @@ class Loading:
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
         try:
-            found = self._stage(reader, stream, given.size, faults)
+            found = self._stage(reader, stream, faults)
         except errors.TelemetryError:
             self._taken.remove(taken)
             raise
@@ -136,17 +134,14 @@ class Loading:
         taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
         taken.size = packed.size
 
-    def _stage(self, reader: Reader, stream: Unpacked, size: int, faults: Faults) -> int:
+    def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
         import duckdb
 
-        found = end = 0
+        found = 0
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
-                ending = bool(size) and self._waiting >= size - end + self._later
-                if self._staged() >= (self._turns.fewest if ending else self._turns.rows):
-                    self._append(ending=ending)
-                taken = stream.taken  # the next portion has only begun
-                self._waiting, end = self._waiting + taken - end, taken
+                if self._staged() >= self._turns.rows:
+                    self._append()
                 try:
                     found += portion.stage(self.con)
                     if self.on_bytes:
@@ -173,10 +168,9 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, ending: bool = False) -> None:
-        """Have what is staged moved into the open segment, beside what is done next; `ending` when that is less."""
-        self._waiting = 0
-        looked = self._turns.look(ending=ending)
+    def _append(self, *, last: bool = False) -> None:
+        """Have what is staged moved into the open segment, beside what is done next."""
+        looked = self._turns.look(last=last)
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -184,7 +178,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(looked, self._open[0], shares, [store.name_of(s) for s in self._known()])
+        self._turns.begin(looked, self._open[0], shares, [name_of(s) for s in self._known()])
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -205,7 +199,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append(ending=True)
+            self._append(last=True)
         self._turns.alone()
         while self._collect():
             pass
@@ -223,7 +217,7 @@ class Loading:
         self._taken.clear()
 
     def _put_in_place(self, beside: Path, place: Path) -> None:
-        segment.finish(self.con, known=[store.name_of(s) for s in self._known()])
+        segment.finish(self.con, known=[name_of(s) for s in self._known()])
         segments.put_in_place(beside, place)
         origins = [
             Origin(file=Path(t.told.file).name, sha256=t.told.sha256, size=t.size, redaction=self.redact)
@@ -238,7 +232,7 @@ class Loading:
         )
         self._listed.append(made)
         segments.publish(self.case, tuple(self._listed))
-        store.attach_all(self.con, self.case.telemetry, [made])
+        attach_all(self.con, self.case.telemetry, [made])
 
     def _one(self, query: str) -> int:
         return int(self.con.execute(query).fetchall()[0][0] or 0)

@@ -59,8 +59,6 @@ class Turns:
         self._threads = self._cores
         self.rows = _ROW_GROUP * min(self._beside, _ROW_GROUPS)
         """Staged rows that are worth a turn: DuckDB reads a row group in one thread, and takes it over as it is."""
-        self.fewest = _ROW_GROUP // 8
-        """As few are worth it where less comes after them: what is then left for one thread alone is short."""
         for each in (self._con, self._own):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
@@ -73,12 +71,12 @@ class Turns:
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
 
-    def look(self, *, ending: bool) -> Staged | None:
+    def look(self, *, last: bool) -> Staged | None:
         """Look through what is staged where this thread would only wait else; None leaves that to the other.
 
-        It waits for the oldest turn when all are under way, and for each of them when it has little left to stage.
+        It waits for the oldest turn when all are under way, and for each of them when this turn is the `last`.
         """
-        awaited = self._pending[-1 if ending else 0] if self._pending and (ending or self.full) else None
+        awaited = self._pending[-1 if last else 0] if self._pending and (last or self.full) else None
         return self._look(self._con) if awaited and not awaited.done() else None
 
     def begin(self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str]) -> None:

@@ -74,15 +74,12 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
 
     Two files take turns, so that one portion can be cut while the other is staged; what is in them is written over,
     because to write pages that are there costs a seventh of new ones. The first portion is small, as nothing else is
-    done while it is cut; with the second it is a whole one. The last is small where its size is known beforehand: one
-    thread alone moves it.
+    done while it is cut; with the second it is a whole one.
     """
     small = PORTION // 5
     first, rest = 1, [b""]
     sizes = itertools.chain([small, PORTION - small], itertools.repeat(PORTION))
-    for full, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
-        left = stream.left
-        most = full if left is None or left < 2 * small else min(full, left - small)
+    for most, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
         path.touch()
         with path.open("r+b") as out:
             lines = 0
