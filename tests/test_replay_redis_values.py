@@ -67,4 +67,4 @@ def test_without_a_shape_text_is_what_the_client_decodes() -> None:
 def test_arguments_are_written_as_the_recorder_writes_them() -> None:
     arguments = ["key", b"raw", b"\xff", 7, 2**60, 1.5, memoryview(b"seen"), "gr\u00fcn"]
     kept = json.dumps(plain(replies.readable(arguments))[0], separators=(",", ":"), ensure_ascii=False)
-    assert redis_values.asked(arguments) == kept.encode()
+    assert redis_values.encoded(arguments) == kept.encode()
