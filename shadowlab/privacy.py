@@ -242,8 +242,9 @@ def macros(policy: str | None) -> str:
              THEN pseudonym('card', m)
         ELSE m END;
     CREATE MACRO has_secret(v) AS regexp_matches(v, {_quoted(_ANY)});
+    CREATE MACRO secrets_in(v) AS list_distinct(regexp_extract_all(v, {_quoted(_ANY)}));
     CREATE MACRO redacted_text(v) AS CASE WHEN has_secret(v) THEN
-        list_reduce(list_sort(list_transform(list_distinct(regexp_extract_all(v, {_quoted(_ANY)})),
+        list_reduce(list_sort(list_transform(secrets_in(v),
             lambda m: {{'size': -length(m), 'text': m}})).list_transform(lambda m: m.text),
             lambda acc, m: replace(acc, m, replacement(m)), v) ELSE v END;
     CREATE MACRO secret_key(k) AS regexp_matches(lower(k), {_quoted(POLICIES[policy])});

@@ -22,6 +22,8 @@ _KEY: Final = {
 }
 """What equal records share, of columns that redaction leaves alone."""
 _ROW_GROUP: Final = 122_880
+_MOST_RESOURCES: Final = 1000
+"""How many are remembered; with more of them, all are forgotten and taken apart again."""
 _DISORDER: Final = 1.25
 """How much of the time each row group may cover more than its share before rows are sorted."""
 
@@ -34,13 +36,21 @@ class Added:
     rows: dict[str, int]
 
 
+def prepare(con: DuckDBPyConnection) -> None:
+    """Let a connection remember the resources that `append` took apart."""
+    con.execute(
+        "CREATE TEMP TABLE kept_resources"
+        "(raw UBIGINT, resource_id UBIGINT, ra MAP(VARCHAR, VARCHAR), types VARCHAR, redacted BIGINT)"
+    )
+
+
 def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Added:
     """Move what is staged into the attached `segment`, leaving out rows that it or the databases `known` hold.
 
     The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
+    redacted = _redact_resources(con)
     con.execute(statements("append_resources"))
-    redacted = _one(con, "SELECT sum(redacted) FROM told")
     added = dict.fromkeys(SIGNALS, 0)
     for signal, rows in staged.rows.items():
         con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")
@@ -53,6 +63,16 @@ def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Add
             redacted += _one(con, _count_script(signal, parts, left_out))
         added[signal] = rows - left_out
     return Added(redacted=redacted, rows=added)
+
+
+def _redact_resources(con: DuckDBPyConnection) -> int:
+    """Take apart the staged resources that are not remembered; gives how many of their values were replaced."""
+    if not _one(con, "SELECT count(*) FROM stage_resources ANTI JOIN kept_resources USING (raw)"):
+        return 0
+    con.execute(f"DELETE FROM kept_resources WHERE (SELECT count(*) FROM kept_resources) > {_MOST_RESOURCES}")
+    before = _one(con, "SELECT sum(redacted) FROM kept_resources")
+    con.execute(statements("redact_resources"))
+    return _one(con, "SELECT sum(redacted) FROM kept_resources") - before
 
 
 def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], known: Sequence[str]) -> int:

@@ -62,6 +62,7 @@ class Turns:
         for each in (self._con, self._own):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
+        appending.prepare(self._own)
         con.execute("SET preserve_insertion_order = true")  # what came in order need not be sorted
 
     def open(self) -> None:

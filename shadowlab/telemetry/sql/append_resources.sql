@@ -1,12 +1,7 @@
 -- Resources by the hash of their content; `origin` leads from what was read to what is kept.
-CREATE OR REPLACE TEMP TABLE told AS
-SELECT raw, hash(attributes) AS resource_id, map_of(attributes) AS ra, types_of(firsts_of(attributes)) AS types,
-    sum(redacted_in(attributes)) AS redacted
-FROM (SELECT raw, list_sort(redacted_pairs(attributes)) AS attributes FROM stage_resources) GROUP BY ALL;
-
 INSERT INTO segment.resources
 SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY resource_id), resource_id, ra, types
-FROM (SELECT DISTINCT ON (resource_id) resource_id, ra, types FROM told)
+FROM (SELECT DISTINCT ON (resource_id) resource_id, ra, types FROM kept_resources SEMI JOIN stage_resources USING (raw))
 WHERE resource_id NOT IN (SELECT resource_id FROM segment.resources);
 
 CREATE OR REPLACE TEMP TABLE origin AS
@@ -14,4 +9,4 @@ SELECT t.raw, t.resource_id, r.resource_ix, ra['service.name'] AS service, ra['s
     ra['service.namespace'] AS service_namespace, ra['service.instance.id'] AS service_instance_id,
     coalesce(ra['deployment.environment.name'], ra['deployment.environment']) AS deployment_environment,
     ra['vcs.ref.head.revision'] AS vcs_ref_head_revision
-FROM told t JOIN segment.resources r USING (resource_id);
+FROM kept_resources t JOIN segment.resources r USING (resource_id);
