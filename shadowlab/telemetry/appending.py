@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shadowlab.telemetry import shapes
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.looking import REDACTED_NAME, Staged
-from shadowlab.telemetry.segment import SIGNALS
+from shadowlab.telemetry.segment import ROW_GROUP, SIGNALS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,7 +21,6 @@ _KEY: Final = {
     "metric_point": "hash(name, at_ns, start_ns)",
 }
 """What equal records share, of columns that redaction leaves alone."""
-_ROW_GROUP: Final = 122_880
 _MOST_RESOURCES: Final = 1000
 """How many are remembered; with more of them, all are forgotten and taken apart again."""
 _DISORDER: Final = 1.25
@@ -113,7 +112,7 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
     time = _TIME[signal]
     asked = f"""SELECT sum(last - first), max(last) - min(first) FROM (
         SELECT min({time})::DOUBLE AS first, max({time})::DOUBLE AS last FROM stage_{signal}s
-        GROUP BY rowid // {_ROW_GROUP})"""
+        GROUP BY rowid // {ROW_GROUP})"""
     covered, whole = con.execute(asked).fetchall()[0]
     return bool(whole and covered > _DISORDER * whole)
 

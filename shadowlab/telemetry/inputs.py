@@ -185,11 +185,11 @@ class Hashed:
 class Unpacked:
     """A stream unpacked by what its first bytes say: gzip, zstd, messages of zstd, or as it is.
 
-    Refuses what grows beyond all measure.
+    Refuses what grows beyond all measure. `size` is that of the packed stream, 0 where nobody knows it.
     """
 
-    def __init__(self, packed: Hashed) -> None:
-        self._packed = packed
+    def __init__(self, packed: Hashed, size: int = 0) -> None:
+        self._packed, self._packed_size = packed, size
         head, framed = packed.peek(4), is_framed(packed.peek(8))
         self.compression = "gzip" if head.startswith(_GZIP) else "zstd" if framed or head == ZSTD else None
         self._stream: Any = Framed(packed) if framed else packed
@@ -207,6 +207,13 @@ class Unpacked:
     def taken(self) -> int:
         """Packed bytes that were read so far."""
         return self._packed.size
+
+    @property
+    def left(self) -> int | None:
+        """About how many bytes are still to be read, should the rest pack like the part before; None if nobody knows."""
+        if not self._packed_size or not self.taken:
+            return None
+        return max(self._packed_size - self.taken, 0) * self._size // self.taken
 
     def stop(self) -> None:
         """End a read that waits in another thread."""

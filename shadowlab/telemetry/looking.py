@@ -88,8 +88,10 @@ def _marked(con: DuckDBPyConnection, signal: str) -> tuple[set[str], set[str]]:
     ]
     for column, nested in _NESTED[signal].items():
         entries = f"SELECT unnest({column}) AS e FROM {_HOLDERS[signal]} WHERE {column} IS NOT NULL"
-        selects.append(f"SELECT '{column}.attributes', a.k, a.v FROM (SELECT unnest(e.attributes) AS a FROM ({entries}))")
-        selects += [f"SELECT DISTINCT '{column}.{each}', NULL, e.{each} FROM ({entries})" for each in nested if each in _SENTENCES]
+        pairs = f"SELECT unnest(e.attributes) AS a FROM ({entries})"
+        selects.append(f"SELECT '{column}.attributes', a.k, a.v FROM ({pairs})")
+        for each in (field for field in nested if field in _SENTENCES):
+            selects.append(f"SELECT DISTINCT '{column}.{each}', NULL, e.{each} FROM ({entries})")
     con.execute(f"CREATE OR REPLACE TEMP TABLE texts AS {' UNION ALL '.join(selects)}")
     marks = con.execute(
         "SELECT field, bool_or(has_secret(v) OR coalesce(secret_key(k), false)), bool_or(was_redacted(v)) "

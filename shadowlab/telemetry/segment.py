@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SIGNALS: Final = ("span", "log", "metric_point")
+ROW_GROUP: Final = 61_440
+"""Rows that are compressed at a time: half of DuckDB's own, so that a first and a last turn can be small."""
 PARTS: Final = (
     "spans", "events", "links", "logs", "metric_points", "resources", "trace_parts", "deploy_parts", "edge_parts",
     "moments",
@@ -48,8 +50,10 @@ def create(con: DuckDBPyConnection, path: str | Path, name: str = "segment") -> 
 
 
 def _attach(con: DuckDBPyConnection, path: str | Path, name: str) -> None:
-    unlogged = "" if str(path) == ":memory:" else " (RECOVERY_MODE no_wal_writes)"  # nobody recovers half a segment
-    con.execute(f"ATTACH {quoted(str(path))} AS {name}{unlogged}")
+    how = f"ROW_GROUP_SIZE {ROW_GROUP}"
+    if str(path) != ":memory:":
+        how += ", RECOVERY_MODE no_wal_writes"  # nobody recovers half a segment
+    con.execute(f"ATTACH {quoted(str(path))} AS {name} ({how})")
 
 
 def flush(con: DuckDBPyConnection, path: Path) -> None:

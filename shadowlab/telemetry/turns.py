@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 from shadowlab.telemetry import appending, looking, segment
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.looking import Staged
-from shadowlab.telemetry.segment import SIGNALS
+from shadowlab.telemetry.segment import ROW_GROUP, SIGNALS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _MOST: Final = 2
 """Turns that are under way before staging has to wait."""
-_ROW_GROUP: Final = 122_880
-_ROW_GROUPS: Final = 2
-"""How many may be moved in one turn; more take more memory than they save time."""
+_USUAL: Final = 2 * ROW_GROUP
+"""Rows of a turn, for each core but one: DuckDB reads as many in one thread; what any turn costs is little of it."""
+_MOST_ROWS: Final = 2 * _USUAL
+"""More take more memory than they save time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,7 @@ class Turns:
         self._cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
         self._beside = max(self._cores - 1, 1)
         self._threads = self._cores
-        self.rows = _ROW_GROUP * min(self._beside, _ROW_GROUPS)
-        """Staged rows that are worth a turn: DuckDB reads a row group in one thread, and takes it over as it is."""
+        self._rows = min(_USUAL * self._beside, _MOST_ROWS)
         for each in (self._con, self._own):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
@@ -72,12 +72,13 @@ class Turns:
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
 
-    def look(self, *, last: bool) -> Staged | None:
+    def look(self, left: float) -> Staged | None:
         """Look through what is staged where this thread would only wait else; None leaves that to the other.
 
-        It waits for the oldest turn when all are under way, and for each of them when this turn is the `last`.
+        It waits for the oldest turn when all are under way, and at the end, when about `left` rows are all that follow.
         """
-        awaited = self._pending[-1 if last else 0] if self._pending and (last or self.full) else None
+        ending = left < self._rows
+        awaited = self._pending[-1 if ending else 0] if self._pending and (ending or self.full) else None
         return self._look(self._con) if awaited and not awaited.done() else None
 
     def begin(self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str]) -> None:
@@ -95,6 +96,14 @@ class Turns:
         if threads != self._threads:
             self._con.execute(f"SET threads = {threads}")
             self._threads = threads
+
+    def due(self, staged: int, left: float) -> bool:
+        """Whether the `staged` rows are worth a turn, when about `left` will follow.
+
+        A row group is enough where the other thread has nothing to do, and at the end: the last turn is moved alone.
+        """
+        idle = all(turn.done() for turn in self._pending)
+        return staged >= (ROW_GROUP if idle or left < self._rows else self._rows)
 
     @property
     def full(self) -> bool:

@@ -74,12 +74,11 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
 
     Two files take turns, so that one portion can be cut while the other is staged; what is in them is written over,
     because to write pages that are there costs a seventh of new ones. The first portion is small, as nothing else is
-    done while it is cut; with the second it is a whole one.
+    done while it is cut, and so are the last ones, as nothing else is done once they are staged.
     """
-    small = PORTION // 5
     first, rest = 1, [b""]
-    sizes = itertools.chain([small, PORTION - small], itertools.repeat(PORTION))
-    for most, path in zip(sizes, itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl")), strict=False):
+    paths = itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl"))
+    for most, path in zip(_sizes(stream), paths, strict=False):
         path.touch()
         with path.open("r+b") as out:
             lines = 0
@@ -102,6 +101,15 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
         if ended:
             return
         first += lines
+
+
+def _sizes(stream: Unpacked) -> Iterator[int]:
+    """How many bytes each portion has, reckoned when it begins."""
+    for tenths in (2, 3, 7):  # a turn of the first two, then what is staged while that one is moved
+        yield PORTION * tenths // 10
+    while True:
+        left = stream.left
+        yield PORTION if left is None or left >= 2 * PORTION else max(left // 2, PORTION * 6 // 10)
 
 
 def _lines(block: bytes) -> int:
