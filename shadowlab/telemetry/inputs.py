@@ -210,7 +210,7 @@ class Unpacked:
 
     @property
     def left(self) -> int | None:
-        """About how many bytes are still to be read, should the rest pack like the part before; None if nobody knows."""
+        """About how many bytes are still to be read, should the rest pack as the start did; None if nobody knows."""
         if not self._packed_size or not self.taken:
             return None
         return max(self._packed_size - self.taken, 0) * self._size // self.taken

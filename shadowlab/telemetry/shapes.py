@@ -195,7 +195,7 @@ def _redact(con: DuckDBPyConnection, signal: str, hot: Set[str], named: Sequence
         return
     con.execute(
         f"""INSERT INTO {signal}_redacted
-        WITH told AS (SELECT k, v, count(*) AS n, k IN ({', '.join(map(quoted, named)) or 'NULL'}) AS named
+        WITH told AS (SELECT k, v, count(*) AS n, k IN ({", ".join(map(quoted, named)) or "NULL"}) AS named
                       FROM ({hot_pairs(signal)}) GROUP BY k, v),
              found AS (SELECT *, CASE WHEN named THEN [] ELSE secrets_in(v) END AS secrets FROM told)
         SELECT k, v, CASE WHEN v = '' THEN v WHEN named THEN pseudonym('secret', v) WHEN len(secrets) = 0 THEN v
