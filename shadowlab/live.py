@@ -88,8 +88,7 @@ def merge_files(case: Case) -> None:
 
     What cannot be merged now stays as it is, and the next ingest tries again.
     """
-    from shadowlab.telemetry import segments
-    from shadowlab.telemetry.receiver import compaction
+    from shadowlab.telemetry import compaction, segments
 
     left = compaction.retired(case, files=True)  # by one who was killed
     if not left and not compaction.due(segments.manifest(case).segments, files=True):

@@ -15,8 +15,8 @@ from shadowlab import keeping, telemetry
 from shadowlab.audit import verify
 from shadowlab.case import Case, open_case
 from shadowlab.evidence import Evidence
-from shadowlab.telemetry import segments
-from shadowlab.telemetry.receiver import compaction, drain, log
+from shadowlab.telemetry import compaction, segments
+from shadowlab.telemetry.receiver import drain, log
 
 _LOOKS = (
     "SELECT * EXCLUDE (attributes) FROM spans ORDER BY row_id", "SELECT * FROM logs ORDER BY row_id",

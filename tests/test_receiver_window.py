@@ -12,7 +12,8 @@ import pytest
 import shadowlab as sl
 from shadowlab import errors
 from shadowlab.case import Case, open_case
-from shadowlab.telemetry.receiver import compaction, drain, log
+from shadowlab.telemetry import compaction
+from shadowlab.telemetry.receiver import drain, log
 from shadowlab.telemetry.receiver.window import Dropping, Window
 
 HOUR = 3_600_000_000_000

@@ -82,7 +82,7 @@ _KILLED = """
 import os, sys
 import shadowlab as sl
 from shadowlab.telemetry import segments
-from shadowlab.telemetry.receiver import compaction
+from shadowlab.telemetry import compaction
 
 def killed(*_words, **_more):
     os.kill(os.getpid(), 9)

@@ -43,9 +43,10 @@ def prepare(con: DuckDBPyConnection) -> None:
     )
 
 
-def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Added:
+def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str], *, halves: bool = False) -> Added:
     """Move what is staged into the attached `segment`, leaving out rows that it or the databases `known` hold.
 
+    With `halves` two threads move half of the rows each: it costs more, and takes less time where a core is free.
     The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
     redacted = _redact_resources(con)
@@ -58,7 +59,7 @@ def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Add
         parts = staged.parts[signal]
         left_out = _leave_out(con, signal, parts, ("segment", *known))
         if left_out < rows:
-            con.execute(_append_script(con, signal, parts, left_out))
+            con.execute(_append_script(con, signal, parts, left_out, rows if halves else 0))
             redacted += _one(con, _count_script(signal, parts, left_out))
         added[signal] = rows - left_out
     return Added(redacted=redacted, rows=added)
@@ -97,12 +98,19 @@ def _during(con: DuckDBPyConnection, signal: str) -> str:
     return f"WHERE {time} BETWEEN {first} AND {last}" + (f" OR {time} IS NULL" if timeless else "")
 
 
-def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int) -> str:
-    ready = _ready(signal, parts, *_new(signal, left_out))
+def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int, split: int) -> str:
+    """The statements; rows that are in order already are moved in halves when `split`, their number, is worth it."""
+    new = _new(signal, left_out)
+    ready = _ready(signal, parts, *new)
+    disorder = _in_disorder(con, signal)
+    halves = split >= ROW_GROUP and not disorder
+    sides = [_ready(signal, parts, f"s.rowid {side} {split // 2}", *new) for side in ("<", ">=")] if halves else [ready]
     told = {
+        "rows": " UNION ALL ".join(f"SELECT * FROM ({side})" for side in sides),
         "ready": ready,
         "ready_nested": ready.replace("FROM stage_spans", "FROM few_spans").replace("s.rowid", "s.pos"),
-        "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
+        "order": f"ORDER BY {_TIME[signal]}" if disorder else "",
+        "in_order": str(not halves).lower(),
     }
     return _filled(statements(f"append_{signal}s"), told)
 

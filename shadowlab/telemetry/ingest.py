@@ -42,8 +42,8 @@ def ingest(
             done = 0
             for given in listed:
                 loading.on_bytes = _counted(progress, done, total)
+                loading.take(given)
                 done += given.size
-                loading.take(given, later=total - done)
             loading.publish()
             if progress:
                 progress("ingest", total, total)

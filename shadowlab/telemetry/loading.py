@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -54,8 +53,6 @@ class Loading:
         self.redacted = 0
         self.on_bytes: Callable[[int], None] | None = None
         """Told how many bytes of the file at hand were read."""
-        self._later = 0
-        """Bytes of the files after the one at hand, packed as they are."""
         self._taken: list[_Taken] = []
         self._listed = list(segments.manifest(case).segments)
         self._open: tuple[Path, Path] | None = None
@@ -87,9 +84,8 @@ class Loading:
     def _known(self) -> list[Segment]:
         return [s for s in self._listed if s.kind == "telemetry"]
 
-    def take(self, given: Input, *, later: int = 0) -> None:
-        """Load one file, or refuse it whole; as far as is known `later` bytes come in files after it."""
-        self._later = later
+    def take(self, given: Input) -> None:
+        """Load one file, or refuse it whole."""
         faults = Faults(given.name)
         try:
             if given.path and attachments.is_folder_of_rr(given.path):
@@ -127,7 +123,7 @@ class Loading:
         taken = _Taken(IngestedFile(file=given.name, format=reader.name, sha256="", rows=0), self._last_rows())
         self._taken.append(taken)
         try:
-            found = self._stage(reader, stream, given.size, faults)
+            found = self._stage(reader, stream, faults)
         except errors.TelemetryError:
             self._taken.remove(taken)
             raise
@@ -138,21 +134,16 @@ class Loading:
         taken.told = IngestedFile(file=given.name, format=reader.name, sha256=packed.sha256(), rows=0)
         taken.size = packed.size
 
-    def _stage(self, reader: Reader, stream: Unpacked, size: int, faults: Faults) -> int:
+    def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
         import duckdb
 
-        found = rows = end = 0
+        found = 0
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
-                waiting = self._staged()
-                follow = (size + self._later - end) * rows / end if size and end else math.inf
-                if self._turns.due(waiting, follow):
-                    self._append(follow)
-                    waiting = 0
-                end = stream.taken  # that of this portion: the next has only begun
+                if self._turns.due(self._staged()):
+                    self._append()
                 try:
                     found += portion.stage(self.con)
-                    rows += self._staged() - waiting
                     if self.on_bytes:
                         self.on_bytes(stream.taken)
                 except duckdb.Error as exc:
@@ -177,9 +168,9 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, left: float = 0) -> None:
-        """Have what is staged moved into the open segment, beside what is done next; about `left` rows will follow."""
-        looked = self._turns.look(left)
+    def _append(self, *, last: bool = False) -> None:
+        """Have what is staged moved into the open segment, beside what is done next."""
+        looked = self._turns.look(last=last)
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -187,7 +178,7 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(looked, self._open[0], shares, [name_of(s) for s in self._known()])
+        self._turns.begin(looked, self._open[0], shares, [name_of(s) for s in self._known()], last=last)
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -208,7 +199,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append()
+            self._append(last=True)
         self._turns.alone()
         while self._collect():
             pass

@@ -30,6 +30,8 @@ CUT: Final = ".cut-"
 """How the names of folders begin in which an incident's part of another case is sorted."""
 SLICE: Final = ".slice-"
 """How the names of folders begin that hold what was pulled from a larger store, before it is redacted."""
+RECEIVED: Final = ".received-"
+"""How the names of origins begin that a receiver took in."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ _FIRST_OF_LIST: Final = """CASE WHEN starts_with({told}, '["')
 _KINDS: Final = {"http_response_status_code": "INTEGER"}
 _HOT: Final = """
     WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM (SELECT any_value(keys) AS keys FROM {stage} GROUP BY shape)),
-         told AS (SELECT unnest(keys) AS k, unnest(vals) AS v FROM {stage})
+         told AS (SELECT DISTINCT unnest(keys) AS k, unnest(vals) AS v FROM {stage})
     SELECT k, true FROM keyed WHERE secret_key(k)
     UNION ALL SELECT DISTINCT k, false FROM told WHERE k IS NOT NULL AND length(v) > 5 AND has_secret(v)"""
 

@@ -72,19 +72,23 @@ class Turns:
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
 
-    def look(self, left: float) -> Staged | None:
+    def look(self, *, last: bool) -> Staged | None:
         """Look through what is staged where this thread would only wait else; None leaves that to the other.
 
-        It waits for the oldest turn when all are under way, and at the end, when about `left` rows are all that follow.
+        It waits for the oldest turn when all are under way, and for each of them when this turn is the `last`.
         """
-        ending = left < self._rows
-        awaited = self._pending[-1 if ending else 0] if self._pending and (ending or self.full) else None
+        awaited = self._pending[-1 if last else 0] if self._pending and (last or self.full) else None
         return self._look(self._con) if awaited and not awaited.done() else None
 
-    def begin(self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str]) -> None:
-        """Start a turn with everything that is staged; the attached segment's file is `into`."""
-        self._use(self._beside)
-        turn = self._pool.submit(self._append, self._begun, staged, into, tuple(shares), tuple(known))
+    def begin(
+        self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str], *, last: bool
+    ) -> None:
+        """Start a turn with everything that is staged; the attached segment's file is `into`.
+
+        The `last` turn has every core, as nothing is staged beside it.
+        """
+        self._use(self._cores if last else self._beside)
+        turn = self._pool.submit(self._append, self._begun, staged, into, tuple(shares), tuple(known), halves=last)
         self._pending.append(turn)
         self.open()
 
@@ -97,13 +101,10 @@ class Turns:
             self._con.execute(f"SET threads = {threads}")
             self._threads = threads
 
-    def due(self, staged: int, left: float) -> bool:
-        """Whether the `staged` rows are worth a turn, when about `left` will follow.
-
-        A row group is enough where the other thread has nothing to do, and at the end: the last turn is moved alone.
-        """
+    def due(self, staged: int) -> bool:
+        """Whether the `staged` rows are worth a turn: a row group is, where the other thread has nothing to do."""
         idle = all(turn.done() for turn in self._pending)
-        return staged >= (ROW_GROUP if idle or left < self._rows else self._rows)
+        return staged >= (ROW_GROUP if idle else self._rows)
 
     @property
     def full(self) -> bool:
@@ -118,10 +119,17 @@ class Turns:
         return looking.look(con, self._correlation)
 
     def _append(
-        self, number: int, staged: Staged | None, into: Path, shares: tuple[Share, ...], known: tuple[str, ...]
+        self,
+        number: int,
+        staged: Staged | None,
+        into: Path,
+        shares: tuple[Share, ...],
+        known: tuple[str, ...],
+        *,
+        halves: bool,
     ) -> Turn:
         self._own.execute(_within(number))
-        added = appending.append(self._own, staged or self._look(self._own), known)
+        added = appending.append(self._own, staged or self._look(self._own), known, halves=halves)
         segment.flush(self._own, into)
         told = tuple((share.whose, self._new_rows(share)) for share in shares)
         self._own.execute(f"DROP SCHEMA memory.turn_{number} CASCADE")

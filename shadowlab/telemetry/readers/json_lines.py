@@ -61,6 +61,8 @@ _STATEMENTS: Final = {
     "resourceLogs": ("json_logs", "stage_logs"),
     "resourceMetrics": ("json_metrics", "stage_metric_points"),
 }
+_LIMITS: Final = (2 << 20, 16 << 20, LONGEST)
+"""Bytes of a line, tried in turn: DuckDB reads in pieces of twice as many, and each of its threads takes whole ones."""
 _FIRST: Final = re.compile(rb'"(resourceSpans|resourceLogs)"\s*:')
 
 
@@ -83,7 +85,7 @@ class JsonLines:
         """As `Portion.stage`; lines and records that cannot be kept go to `faults`."""
         import duckdb
 
-        for limit in (16 << 20, LONGEST):
+        for limit in _LIMITS:
             con.execute("BEGIN")
             try:
                 if found := _at_once(con, self.path, limit):

@@ -17,14 +17,13 @@ from typing import Final
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.records import Ingest, Rejected
+from shadowlab.telemetry import segments
 from shadowlab.telemetry.ingest import ingest
 from shadowlab.telemetry.receiver import log
 from shadowlab.telemetry.receiver.log import Kind
 
 Request = tuple[Kind, bytes]
 _JSON: Final = (Kind.TRACES_JSON, Kind.LOGS_JSON, Kind.METRICS_JSON)
-ORIGIN: Final = ".received-"
-"""How the names of files begin that hand over what was received."""
 _ONE_TURN: Final = 24 << 20
 """Bytes of log that are taken in at once, at most (one file may be larger)."""
 _REFUSED: Final = "refused"
@@ -133,7 +132,7 @@ def _handed_over(requests: Sequence[Request], folder: Path) -> Iterator[list[Pat
         for kind in sorted({kind for kind, _ in requests}):
             content = _SPELLED[kind in _JSON]([body for of, body in requests if of is kind])
             # The content names the file: taken in twice, it is known.
-            path = Path(name) / f"{ORIGIN}{hashlib.sha256(content).hexdigest()[:16]}.{_word(kind)}"
+            path = Path(name) / f"{segments.RECEIVED}{hashlib.sha256(content).hexdigest()[:16]}.{_word(kind)}"
             path.write_bytes(content)
             paths.append(path)
         yield paths

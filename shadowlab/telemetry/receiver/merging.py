@@ -12,8 +12,7 @@ from typing import Final
 
 from shadowlab import errors
 from shadowlab.case import Case, open_case
-from shadowlab.telemetry import segments
-from shadowlab.telemetry.receiver import compaction
+from shadowlab.telemetry import compaction, segments
 from shadowlab.telemetry.receiver.status import Status
 from shadowlab.telemetry.receiver.window import Drop, Dropping, Window
 

@@ -18,7 +18,7 @@ import msgspec
 from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, segments
-from shadowlab.telemetry.receiver.compaction import received
+from shadowlab.telemetry.compaction import received
 from shadowlab.telemetry.segments import Segment
 from shadowlab.telemetry.store import attach_all, name_of
 

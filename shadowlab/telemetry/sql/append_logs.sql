@@ -1,2 +1,4 @@
 -- Staged logs into the segment.
-INSERT INTO segment.logs BY NAME SELECT * EXCLUDE (pos, resource_id) FROM ({ready}) {order};
+SET preserve_insertion_order = {in_order};
+INSERT INTO segment.logs BY NAME SELECT * EXCLUDE (pos, resource_id) FROM ({rows}) {order};
+SET preserve_insertion_order = true;

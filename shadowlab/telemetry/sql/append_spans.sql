@@ -1,6 +1,8 @@
 -- Staged spans into the segment, their events and links each into a table of their own.
+SET preserve_insertion_order = {in_order};
 INSERT INTO segment.spans BY NAME
-SELECT * EXCLUDE (pos, resource_id, events, links) FROM ({ready}) {order};
+SELECT * EXCLUDE (pos, resource_id, events, links) FROM ({rows}) {order};
+SET preserve_insertion_order = true;
 
 CREATE OR REPLACE TEMP TABLE span_nested AS
 SELECT row_id, trace_id, span_id, service, name AS span_name, service_version, events, links FROM ({ready_nested});

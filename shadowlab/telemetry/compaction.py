@@ -19,8 +19,7 @@ from shadowlab import errors
 from shadowlab.case import Case
 from shadowlab.telemetry import connection, segment, segments
 from shadowlab.telemetry.copying import copy_rows
-from shadowlab.telemetry.receiver.drain import ORIGIN
-from shadowlab.telemetry.segments import Segment
+from shadowlab.telemetry.segments import RECEIVED, Segment
 from shadowlab.telemetry.store import attach_all, name_of
 
 Retire = Callable[[Case, Sequence[str]], None]
@@ -81,7 +80,7 @@ def received(one: Segment) -> bool:
 
 
 def _came_in(one: Segment) -> bool:
-    told = bool(one.origins) and all(origin.file.startswith(ORIGIN) for origin in one.origins)
+    told = bool(one.origins) and all(origin.file.startswith(RECEIVED) for origin in one.origins)
     return told or one.file.endswith("-received.duckdb")
 
 
@@ -104,7 +103,7 @@ def _swap(case: Case, chosen: Sequence[Segment], beside: Path, retire: Retire | 
     segments.put_in_place(beside, place)
     merged = Segment(
         file=place.name,
-        origins=tuple(o for one in chosen for o in one.origins if not o.file.startswith(ORIGIN)),
+        origins=tuple(o for one in chosen for o in one.origins if not o.file.startswith(RECEIVED)),
         spans=sum(one.spans for one in chosen),
         logs=sum(one.logs for one in chosen),
         metric_points=sum(one.metric_points for one in chosen),
