@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2
 """Turns that are under way before staging has to wait."""
-_USUAL: Final = 2 * ROW_GROUP
+_USUAL: Final = 122_880
 """Rows of a turn, for each core but one: DuckDB reads as many in one thread; what any turn costs is little of it."""
 _MOST_ROWS: Final = 2 * _USUAL
 """More take more memory than they save time."""
