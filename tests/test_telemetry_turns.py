@@ -103,4 +103,4 @@ def test_rows_that_came_in_order_lie_in_order_when_halves_are_moved_at_once(
     _in_one_turn(monkeypatch)
     telemetry.ingest(case, [dict(zip(("spans", "logs"), _told(tmp_path), strict=True))[table]], redact=None)
     assert moved == [True]
-    assert _spread(case, table, time) < 1.3
+    assert _spread(case, table, time) < 2.1  # one row group may hold the end of a half and the start of the other
