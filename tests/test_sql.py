@@ -327,7 +327,9 @@ sl.open({none!r}, create=False)
 
 
 def test_an_error_in_a_notebook_says_where_what_and_what_next_and_no_more(case: Case, tmp_path: Path, monkeypatch):
-    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    import nbclient
+    import nbformat
+
     cells = ASKS.format(case=str(case.path), none=str(tmp_path / "none")).split("---\n")
     shown = []
     for whole in ("", "1"):

@@ -79,7 +79,7 @@ def test_where_images_keep_a_program_of_go_is_no_library():
     for file in (
         "/usr/local/go/src/strconv/atoi.go",
         "/usr/lib/go-1.19/src/strconv/atoi.go",
-        "/root/sdk/go1.22.1/src/strconv/atoi.go",
+        "/Users/dev/sdk/go1.22.1/src/strconv/atoi.go",
         "github.com/lib/pq@v1.10.9/conn.go",
     ):
         assert not frames.in_app(file, "strconv.Atoi")
