@@ -83,6 +83,7 @@ def test_staging_joins_nothing_when_resources_are_known_since_a_join_may_lose_th
     with connection.closing(connection.connect()) as con:
         con.execute(connection.statements("macros"))
         readers.prepare(con)
+        readers.remember(con)
         con.execute(connection.statements("stage"))
         assert JsonLines(place, Faults("told"), tmp_path).stage(con)
         resources.remind(con)

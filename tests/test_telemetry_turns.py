@@ -63,9 +63,9 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     told: list[bool] = []
     append = appending.append
 
-    def watched(con: Any, staged: Any, known: Any, *, halves: bool) -> appending.Added:
-        told.append(halves and max(staged.rows.values()) >= GROUP)
-        return append(con, staged, known, halves=halves)
+    def watched(con: Any, staged: Any, known: Any, *, beside: Any) -> appending.Added:
+        told.append(bool(beside) and max(staged.rows.values()) >= 2 * GROUP)
+        return append(con, staged, known, beside=beside)
 
     monkeypatch.setattr(appending, "append", watched)
     return told

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +19,7 @@ from shadowlab.records import Ingest, IngestedFile, Rejected
 from shadowlab.telemetry import attachments, connection, inputs, readers, segment, segments
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Input, Unpacked
-from shadowlab.telemetry.readers import Faults, Reader, base, reader_for
+from shadowlab.telemetry.readers import Faults, Portion, Reader, base, reader_for
 from shadowlab.telemetry.segments import Origin, Segment
 from shadowlab.telemetry.store import attach_all, name_of
 from shadowlab.telemetry.turns import Share, Turns
@@ -135,21 +137,33 @@ class Loading:
         taken.size = packed.size
 
     def _stage(self, reader: Reader, stream: Unpacked, faults: Faults) -> int:
-        import duckdb
-
         found = 0
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
                 if self._turns.due(self._staged()):
                     self._append()
-                try:
-                    found += portion.stage(self.con)
-                    if self.on_bytes:
-                        self.on_bytes(stream.taken)
-                except duckdb.Error as exc:
-                    if connection.is_the_machines(exc):
-                        raise
-                    faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")
+                if self._are_both_free(stream):
+                    found += self._stage_two(portion, portions, faults)
+                else:
+                    with _blamed(portion, faults):
+                        found += portion.stage(self.con)
+                if self.on_bytes:
+                    self.on_bytes(stream.taken)
+        return found
+
+    def _are_both_free(self, stream: Unpacked) -> bool:
+        """Whether the thread that moves rows has none to move, here or there, and much is still to be read."""
+        return (stream.left or 0) > base.PORTION and self._turns.idle and not self._staged()
+
+    def _stage_two(self, portion: Portion, following: Iterator[Portion], faults: Faults) -> int:
+        """Stage one portion in the thread that moves rows, for a turn of its own, and the one after it in this one."""
+        beside, found = self._turns.stage_beside(portion), 0
+        for second in itertools.islice(following, 1):
+            with _blamed(second, faults):
+                found += second.stage(self.con)
+        with _blamed(portion, faults):
+            found += beside.found.result()
+        self._append(number=beside.turn)
         return found
 
     def _loaded_before(self, path: Path) -> str | None:
@@ -168,9 +182,9 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, last: bool = False) -> None:
-        """Have what is staged moved into the open segment, beside what is done next."""
-        looked = self._turns.look(last=last)
+    def _append(self, *, number: int | None = None, last: bool = False) -> None:
+        """Have what is staged, for the turn at hand or that of a `number`, moved into the open segment."""
+        looked = self._turns.look(last=last) if number is None else None
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -178,7 +192,8 @@ class Loading:
             segment.create(self.con, self._open[0])
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
-        self._turns.begin(looked, self._open[0], shares, [name_of(s) for s in self._known()], last=last)
+        known = [name_of(s) for s in self._known()]
+        self._turns.begin(looked, self._open[0], shares, known, number=number, last=last)
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 
@@ -200,7 +215,6 @@ class Loading:
             return
         if self._staged():
             self._append(last=True)
-        self._turns.alone()
         while self._collect():
             pass
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]
@@ -249,3 +263,16 @@ class Loading:
             redaction=self.redact,
             files=tuple(self.files),
         )
+
+
+@contextmanager
+def _blamed(portion: Portion, faults: Faults) -> Iterator[None]:
+    """What a portion alone is to blame for is a fault of its file, and the rest of it is read."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as exc:
+        if connection.is_the_machines(exc):
+            raise
+        faults.add(portion.position, f"cannot be loaded: {str(exc).splitlines()[0]}")

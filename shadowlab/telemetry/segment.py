@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SIGNALS: Final = ("span", "log", "metric_point")
-ROW_GROUP: Final = 73_728
+ROW_GROUP: Final = 65_536
 """Rows that are compressed at a time: fewer than DuckDB's own, so that a first and a last turn can be small."""
 PARTS: Final = (
     "spans", "events", "links", "logs", "metric_points", "resources", "trace_parts", "deploy_parts", "edge_parts",
@@ -74,12 +75,21 @@ def _one(con: DuckDBPyConnection, query: str) -> int:
 
 
 def finish(con: DuckDBPyConnection, name: str = "segment", *, known: Sequence[str] = ()) -> None:
-    """Write what is derived once, flush, and let go of the file; `known` are the segments that were there before."""
-    con.execute(statements("finish").replace("segment.", f"{name}."))
-    if name == "segment":
-        _find_edges(con)
-        _join_edges(con, known)
-        close(con)
+    """Write what is derived once, flush, and let go of the file; `known` are the segments that were there before.
+
+    The service map is counted meanwhile, by another thread.
+    """
+    derived = statements("finish").replace("segment.", f"{name}.")
+    if name != "segment":
+        con.execute(derived)
+        return
+    with con.cursor() as beside, ThreadPoolExecutor(1, "finishing") as pool:
+        deriving = pool.submit(beside.execute, derived)
+        _count_edges(con)
+        deriving.result()
+    _keep_edges(con)
+    _join_edges(con, known)
+    close(con)
 
 
 def finish_merged(con: DuckDBPyConnection, merged: Sequence[str]) -> None:
@@ -98,9 +108,13 @@ def close(con: DuckDBPyConnection) -> None:
     con.execute("DETACH segment")
 
 
-def _find_edges(con: DuckDBPyConnection) -> None:
-    """The map of this segment's own spans."""
+def _count_edges(con: DuckDBPyConnection) -> None:
+    """The map of this segment's own spans, where no id comes again."""
     con.execute(statements("edges").replace("{step}", _STEP).replace("{may_be_called}", _MAY_BE_CALLED))
+
+
+def _keep_edges(con: DuckDBPyConnection) -> None:
+    """Write the map of this segment's own spans."""
     children = _one(con, f"SELECT count(*) FROM segment.spans WHERE {_MAY_BE_CALLED}")
     if _one(con, "SELECT sum(calls) FROM edges_here") == children:
         counted = "SELECT * FROM edges_here WHERE caller <> callee"

@@ -1,7 +1,8 @@
 """Append in a thread: while one turn of rows is moved into the segment, the next is read and staged.
 
-Who calls DuckDB works in it. From the first turn to the last two threads call it here, so that it has one of its own
-less than there are cores: with as many, two cores spend a tenth of their time on handing work to each other.
+Who calls DuckDB works in it. Two threads call it here, so that it has one of its own less than there are cores: with as
+many, two cores spend a tenth of their time on handing work to each other. It has them from the start, because DuckDB
+gives all memory back that it could use again whenever their number changes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from shadowlab.telemetry import appending, looking, segment
+from shadowlab.telemetry import appending, looking, readers, segment
 from shadowlab.telemetry.connection import statements
 from shadowlab.telemetry.looking import Staged
+from shadowlab.telemetry.readers import Portion
 from shadowlab.telemetry.segment import ROW_GROUP, SIGNALS
 
 if TYPE_CHECKING:
@@ -47,22 +49,34 @@ class Turn:
     """For each file its new rows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A portion that the other thread stages."""
+
+    turn: int
+    """The number of its turn."""
+    found: Future[int]
+    """As `Portion.stage` gives it, and raises it."""
+
+
 class Turns:
     """Each turn's tables lie in a schema of its own; rows are staged in the one that began last."""
 
     def __init__(self, con: DuckDBPyConnection, variables: Mapping[str, bytes], correlation: Sequence[str]) -> None:
-        self._con, self._own, self._correlation = con, con.cursor(), correlation
+        self._con, self._own, self._beside, self._correlation = con, con.cursor(), con.cursor(), correlation
         self._pool = ThreadPoolExecutor(1, "appending")
         self._pending: deque[Future[Turn]] = deque()
         self._begun = 0
-        self._cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
-        self._beside = max(self._cores - 1, 1)
-        self._threads = self._cores
-        self._rows = min(_USUAL * self._beside, _MOST_ROWS)
-        for each in (self._con, self._own):
+        cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
+        threads = max(cores - 1, 1)
+        con.execute(f"SET threads = {threads}")
+        self._rows = min(_USUAL * threads, _MOST_ROWS)
+        for each in (self._con, self._own, self._beside):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
         appending.prepare(self._own)
+        for each in (self._con, self._own):
+            readers.remember(each)
         con.execute("SET preserve_insertion_order = true")  # what came in order need not be sorted
 
     def open(self) -> None:
@@ -71,6 +85,12 @@ class Turns:
         self._con.execute(f"CREATE SCHEMA memory.turn_{self._begun}")
         self._con.execute(_within(self._begun))
         self._con.execute(statements("stage"))
+
+    def stage_beside(self, portion: Portion) -> Beside:
+        """Stage a portion in the other thread, for a turn of its own; what is staged from now on comes after it."""
+        beside = Beside(self._begun, self._pool.submit(self._stage, self._begun, portion))
+        self.open()
+        return beside
 
     def look(self, *, last: bool) -> Staged | None:
         """Look through what is staged where this thread would only wait else; None leaves that to the other.
@@ -81,30 +101,33 @@ class Turns:
         return self._look(self._con) if awaited and not awaited.done() else None
 
     def begin(
-        self, staged: Staged | None, into: Path, shares: Sequence[Share], known: Sequence[str], *, last: bool
+        self,
+        staged: Staged | None,
+        into: Path,
+        shares: Sequence[Share],
+        known: Sequence[str],
+        *,
+        number: int | None = None,
+        last: bool = False,
     ) -> None:
-        """Start a turn with everything that is staged; the attached segment's file is `into`.
+        """Start the turn at hand, or that of a `number`, with what is staged for it; the segment's file is `into`.
 
-        The `last` turn has every core, as nothing is staged beside it.
+        The `last` turn is moved by two threads, as nothing is staged beside it.
         """
-        self._use(self._cores if last else self._beside)
-        turn = self._pool.submit(self._append, self._begun, staged, into, tuple(shares), tuple(known), halves=last)
+        which = self._begun if number is None else number
+        turn = self._pool.submit(self._append, which, staged, into, tuple(shares), tuple(known), last=last)
         self._pending.append(turn)
-        self.open()
-
-    def alone(self) -> None:
-        """Give every core to the turns that are under way, and to what comes after them: nothing is staged now."""
-        self._use(self._cores)
-
-    def _use(self, threads: int) -> None:
-        if threads != self._threads:
-            self._con.execute(f"SET threads = {threads}")
-            self._threads = threads
+        if number is None:
+            self.open()
 
     def due(self, staged: int) -> bool:
         """Whether the `staged` rows are worth a turn: a row group is, where the other thread has nothing to do."""
-        idle = all(turn.done() for turn in self._pending)
-        return staged >= (ROW_GROUP if idle else self._rows)
+        return staged >= (ROW_GROUP if self.idle else self._rows)
+
+    @property
+    def idle(self) -> bool:
+        """Whether the other thread has nothing to do."""
+        return all(turn.done() for turn in self._pending)
 
     @property
     def full(self) -> bool:
@@ -114,6 +137,10 @@ class Turns:
     def collect(self) -> Turn | None:
         """Wait for the oldest turn; gives what it added, None when none is under way. Raises what it raised."""
         return self._pending.popleft().result() if self._pending else None
+
+    def _stage(self, number: int, portion: Portion) -> int:
+        self._own.execute(_within(number))
+        return portion.stage(self._own)
 
     def _look(self, con: DuckDBPyConnection) -> Staged:
         return looking.look(con, self._correlation)
@@ -126,10 +153,12 @@ class Turns:
         shares: tuple[Share, ...],
         known: tuple[str, ...],
         *,
-        halves: bool,
+        last: bool,
     ) -> Turn:
-        self._own.execute(_within(number))
-        added = appending.append(self._own, staged or self._look(self._own), known, halves=halves)
+        for each in (self._own, self._beside):
+            each.execute(_within(number))
+        looked = staged or self._look(self._own)
+        added = appending.append(self._own, looked, known, beside=self._beside if last else None)
         segment.flush(self._own, into)
         told = tuple((share.whose, self._new_rows(share)) for share in shares)
         self._own.execute(f"DROP SCHEMA memory.turn_{number} CASCADE")
@@ -148,11 +177,12 @@ class Turns:
         return int(self._own.execute(f"SELECT count(*) FROM {rows}").fetchall()[0][0])
 
     def stop(self) -> None:
-        """End the thread, in the middle of a turn when one runs."""
-        if self._pending:
-            self._own.interrupt()
+        """End the thread, in the middle of whatever it does."""
+        for each in (self._own, self._beside):
+            each.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        self._own.close()
+        for each in (self._own, self._beside):
+            each.close()
 
 
 def _within(number: int) -> str:

@@ -13,12 +13,13 @@ from shadowlab.telemetry.readers.crash import Crash
 from shadowlab.telemetry.readers.jaeger import Jaeger
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
 from shadowlab.telemetry.readers.otlp_protobuf import OtlpProtobuf
+from shadowlab.telemetry.readers.resources import remember
 from shadowlab.telemetry.readers.zipkin import Zipkin
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-__all__ = ["READERS", "Faults", "Portion", "Reader", "prepare", "reader_for"]
+__all__ = ["READERS", "Faults", "Portion", "Reader", "prepare", "reader_for", "remember"]
 
 READERS: Sequence[Reader] = (OtlpJson(), Jaeger(), Zipkin(), OtlpProtobuf(), Crash())
 """In the order in which they are asked."""
@@ -33,7 +34,7 @@ _PACKED = (
 
 
 def prepare(con: DuckDBPyConnection) -> None:
-    """Teach a connection what the readers' statements use."""
+    """Teach a connection and its cursors what the readers' statements use; each that stages has to `remember` too."""
     plain.prepare(con)
     resources.prepare(con)
     con.execute(statements("otlp_json"))

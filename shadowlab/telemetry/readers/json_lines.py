@@ -103,7 +103,7 @@ class JsonLines:
                     raise
                 if "maximum_object_size" not in str(exc):
                     break
-        clean = self.spool / "clean.jsonl"
+        clean = self.spool / f"clean-{self.first_line}.jsonl"
         try:
             return _fast(con, clean, LONGEST, strict=False) if self._sift(clean) else 0
         finally:

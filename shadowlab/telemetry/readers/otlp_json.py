@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,12 +73,12 @@ def _document(stream: Unpacked, spool: Path, faults: Faults) -> Portion:
 def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
     """Portions of whole lines. A line that is too long is left out; what was read before damage is kept.
 
-    Two files take turns, so that one portion can be cut while the other is staged; what is in them is written over,
-    because to write pages that are there costs a seventh of new ones. The first portion is small, as nothing else is
-    done while it is cut, and so are the last ones, as nothing else is done once they are staged.
+    Three files take turns, so that one portion can be cut while two are staged; what is in them is written over,
+    because to write pages that are there costs a seventh of new ones. The first portions are small, as nothing else is
+    done while they are cut, and so are the last ones, as nothing else is done once they are staged.
     """
     first, rest = 1, [b""]
-    paths = itertools.cycle((spool / "portion-0.jsonl", spool / "portion-1.jsonl"))
+    paths = itertools.cycle([spool / f"portion-{number}.jsonl" for number in range(3)])
     for most, path in zip(_sizes(stream), paths, strict=False):
         path.touch()
         with path.open("r+b") as out:
@@ -105,11 +106,15 @@ def _cut(stream: Unpacked, spool: Path, faults: Faults) -> Iterator[Portion]:
 
 def _sizes(stream: Unpacked) -> Iterator[int]:
     """How many bytes each portion has, reckoned when it begins."""
-    for tenths in (2, 3, 7):  # a turn of the first two, then what is staged while that one is moved
+    for tenths in (5, 5, 6):  # two that are staged side by side, then what is staged while the first is moved
         yield PORTION * tenths // 10
     while True:
         left = stream.left
-        yield PORTION if left is None or left >= 2 * PORTION else max(left // 2, PORTION * 6 // 10)
+        if left is None or left >= 2 * PORTION:
+            yield PORTION
+        else:
+            share = PORTION * 2 // 3
+            yield max(left // math.ceil((left + 1) / share), share // 4)
 
 
 def _lines(block: bytes) -> int:

@@ -212,7 +212,7 @@ class Columns:
         except ValueError as exc:
             self.faults.add(f"request {number}", f"cannot be decoded: {exc}")
             return 0
-        path = self.spool / "odd.jsonl"
+        path = self.spool / f"odd-{number}.jsonl"
         path.write_text(json.dumps(document) + "\n")
         try:
             return JsonLines(path, self.faults, self.spool, first_line=number, word="request").stage(con)

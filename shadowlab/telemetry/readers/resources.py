@@ -12,10 +12,14 @@ _MOST: Final = 1000
 
 
 def prepare(con: DuckDBPyConnection) -> None:
-    """Teach a connection `is_known(raw)`, by which staging leaves out what `keep` remembers."""
-    con.execute("CREATE TABLE known_resources(raw UBIGINT, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[])")
+    """Teach a connection and its cursors `is_known(raw)`, by which staging leaves out what `keep` remembers."""
     # Not `list_contains`, which becomes a join that loses the order of the rows.
     con.execute("CREATE MACRO is_known(raw) AS coalesce(list_position(getvariable('known_resources'), raw), 0) > 0")
+
+
+def remember(con: DuckDBPyConnection) -> None:
+    """Let a connection that stages remember resources of its own."""
+    con.execute("CREATE TEMP TABLE known_resources(raw UBIGINT, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[])")
     remind(con)
 
 
