@@ -1,9 +1,11 @@
-"""What is staged is moved in turns, the last one in halves: the rows are those of one turn, and lie by their time."""
+"""Staged in two threads and moved in turns, the rows are those of one turn, and lie by their time."""
 
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import otlp
 import pytest
 from asking import asked
 
-from shadowlab import telemetry
+from shadowlab import errors, telemetry
 from shadowlab.case import Case, open_case
 from shadowlab.telemetry import appending, segment, turns
-from shadowlab.telemetry.readers import otlp_json
+from shadowlab.telemetry.readers import Portion, base, otlp_json
+from shadowlab.telemetry.readers.json_lines import JsonLines
 
 SPANS = 16_000
 GROUP = 2048
+PORTION = 1_000_000
 
 
 def _packed(place: Path, requests: list[dict[str, Any]]) -> Path:
@@ -54,53 +58,94 @@ def _spread(case: Case, table: str, time: str) -> float:
 
 
 @pytest.fixture
-def moved(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Whether each turn was moved in halves; turns and row groups are as small as DuckDB can have them."""
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each turn moved; turns, portions and row groups are small."""
     for module in (appending, segment, turns):
         monkeypatch.setattr(module, "ROW_GROUP", GROUP)
-    _size(monkeypatch, 2 * GROUP)
-    monkeypatch.setattr(otlp_json, "PORTION", 1_000_000)
-    told: list[bool] = []
+    for reading in (base, otlp_json):
+        monkeypatch.setattr(reading, "PORTION", PORTION)
+    told: list[int] = []
     append = appending.append
 
-    def watched(con: Any, staged: Any, known: Any, *, beside: Any) -> appending.Added:
-        told.append(bool(beside) and max(staged.rows.values()) >= 2 * GROUP)
-        return append(con, staged, known, beside=beside)
+    def watched(con: Any, staged: Any, known: Any) -> appending.Added:
+        told.append(sum(staged.rows.values()))
+        return append(con, staged, known)
 
     monkeypatch.setattr(appending, "append", watched)
     return told
 
 
-def _size(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    monkeypatch.setattr(turns, "_USUAL", rows)
-    monkeypatch.setattr(turns, "_MOST_ROWS", rows)
+@pytest.fixture
+def beside(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Where the portions start that the other thread staged."""
+    told: list[str] = []
+    stage = turns.Turns.stage_beside
+
+    def watched(self: turns.Turns, portion: Portion) -> turns.Beside:
+        told.append(portion.position)
+        return stage(self, portion)
+
+    monkeypatch.setattr(turns.Turns, "stage_beside", watched)
+    return told
 
 
 def _in_one_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    _size(monkeypatch, 10 * SPANS)
     monkeypatch.setattr(turns, "ROW_GROUP", 10 * SPANS)
+    monkeypatch.setattr(base, "PORTION", 1 << 30)
 
 
-def test_rows_are_the_same_in_many_turns_and_in_one_that_is_halved(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: list[bool]
+def test_rows_are_the_same_in_many_turns_and_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: list[int], beside: list[str]
 ) -> None:
     files, in_turns, at_once = _told(tmp_path), open_case(tmp_path / "in-turns"), open_case(tmp_path / "at-once")
     told = telemetry.ingest(in_turns, files, redact=None)
     assert (told.spans, told.logs) == (SPANS, SPANS)
     assert len(moved) > 4
-    assert not any(moved[:-1])
+    assert beside == ["from line 1"]
     _in_one_turn(monkeypatch)
     moved.clear()
     telemetry.ingest(at_once, files, redact=None)
-    assert moved == [True]
+    assert len(moved) == len(beside) == 1
     assert _identities(in_turns) == _identities(at_once)
 
 
 @pytest.mark.parametrize(("table", "time"), [("spans", "start_ns"), ("logs", "at_ns")])
-def test_rows_that_came_in_order_lie_in_order_when_halves_are_moved_at_once(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: list[bool], table: str, time: str
+def test_rows_that_came_in_order_lie_in_order(
+    case: Case, tmp_path: Path, moved: list[int], table: str, time: str
 ) -> None:
-    _in_one_turn(monkeypatch)
     telemetry.ingest(case, [dict(zip(("spans", "logs"), _told(tmp_path), strict=True))[table]], redact=None)
-    assert moved == [True]
-    assert _spread(case, table, time) < 2.1  # one row group may hold the end of a half and the start of the other
+    assert len(moved) > 2
+    assert _spread(case, table, time) < 1.1
+
+
+def test_what_two_threads_read_at_once_is_refused_where_it_stands(
+    case: Case, tmp_path: Path, moved: list[int], beside: list[str]
+) -> None:
+    lines = gzip.decompress(_told(tmp_path)[0].read_bytes()).decode().splitlines()
+    sizes = itertools.accumulate(map(len, lines))
+    first, second = 2, next(n for n, size in enumerate(sizes) if size > 0.8 * PORTION)  # a portion starts at the half
+    lines[first], lines[second] = '{"resourceSpans": 1', '{"resourceSpans": 2'
+    place = tmp_path / "broken.jsonl.gz"
+    place.write_bytes(gzip.compress("\n".join(lines).encode(), 1))
+    told = telemetry.ingest(case, [place], redact=None)
+    assert told.spans == SPANS - 200
+    assert [one.position for one in told.rejected] == [f"line {first + 1}", f"line {second + 1}"]
+    assert beside == ["from line 1"]
+    assert sum(moved) > SPANS - 200
+
+
+def test_a_disk_that_fills_up_in_the_other_thread_ends_the_ingest(
+    case: Case, tmp_path: Path, moved: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = JsonLines.stage
+
+    def full(self: JsonLines, con: duckdb.DuckDBPyConnection) -> int:
+        if threading.current_thread() is not threading.main_thread():
+            raise duckdb.IOException("No space left on device")
+        return stage(self, con)
+
+    monkeypatch.setattr(JsonLines, "stage", full)
+    with pytest.raises(errors.CaseError, match="No space left"):
+        telemetry.ingest(case, _told(tmp_path)[:1], redact=None)
+    assert not moved
+    assert not list(case.telemetry.glob("*.duckdb"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -44,28 +43,22 @@ def prepare(con: DuckDBPyConnection) -> None:
     )
 
 
-def append(
-    con: DuckDBPyConnection, staged: Staged, known: Sequence[str], *, beside: DuckDBPyConnection | None = None
-) -> Added:
+def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Added:
     """Move what is staged into the attached `segment`, leaving out rows that it or the databases `known` hold.
 
-    With a connection `beside`, which sees the same tables, each of the two moves half of the rows, in a thread of its
-    own. The tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
+    The temporary tables `span_left_out`, `log_left_out` and `metric_point_left_out` tell which rows were not new.
     """
     redacted = _redact_resources(con)
     con.execute(statements("append_resources"))
     added = dict.fromkeys(SIGNALS, 0)
     for signal, rows in staged.rows.items():
-        con.execute(f"CREATE OR REPLACE TABLE {signal}_left_out(pos BIGINT)")
+        con.execute(f"CREATE OR REPLACE TEMP TABLE {signal}_left_out(pos BIGINT)")
         if not rows:
             continue
         parts = staged.parts[signal]
         left_out = _leave_out(con, signal, parts, ("segment", *known))
         if left_out < rows:
-            new = _new(signal, left_out)
-            _move(con, beside, signal, parts, new, rows)
-            if signal == "span":
-                con.execute(_nested_script(parts, new))
+            con.execute(_append_script(con, signal, parts, left_out))
             redacted += _one(con, _count_script(signal, parts, left_out))
         added[signal] = rows - left_out
     return Added(redacted=redacted, rows=added)
@@ -104,28 +97,14 @@ def _during(con: DuckDBPyConnection, signal: str) -> str:
     return f"WHERE {time} BETWEEN {first} AND {last}" + (f" OR {time} IS NULL" if timeless else "")
 
 
-def _move(
-    con: DuckDBPyConnection,
-    beside: DuckDBPyConnection | None,
-    signal: str,
-    parts: Mapping[str, str],
-    new: tuple[str, ...],
-    rows: int,
-) -> None:
-    """Write the rows that are `new`; in halves where both are worth it and lie in order."""
-    disorder = _in_disorder(con, signal)
-    told = {"order": f"ORDER BY {_TIME[signal]}" if disorder else ""}
-
-    def moving(*conditions: str) -> str:
-        return _filled(statements(f"append_{signal}s"), {**told, "ready": _ready(signal, parts, *conditions, *new)})
-
-    if beside and rows >= 2 * ROW_GROUP and not disorder:
-        with ThreadPoolExecutor(1, "appending beside") as pool:
-            first = pool.submit(beside.execute, moving(f"s.rowid < {rows // 2}"))
-            con.execute(moving(f"s.rowid >= {rows // 2}"))
-            first.result()
-    else:
-        con.execute(moving())
+def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int) -> str:
+    ready = _ready(signal, parts, *_new(signal, left_out))
+    told = {
+        "ready": ready,
+        "ready_nested": ready.replace("FROM stage_spans", "FROM few_spans").replace("s.rowid", "s.pos"),
+        "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
+    }
+    return _filled(statements(f"append_{signal}s"), told)
 
 
 def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
@@ -136,12 +115,6 @@ def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:
         GROUP BY rowid // {ROW_GROUP})"""
     covered, whole = con.execute(asked).fetchall()[0]
     return bool(whole and covered > _DISORDER * whole)
-
-
-def _nested_script(parts: Mapping[str, str], new: tuple[str, ...]) -> str:
-    """The statements that give events and links, which few spans have, rows of their own."""
-    ready = _ready("span", parts, *new).replace("FROM stage_spans", "FROM few_spans").replace("s.rowid", "s.pos")
-    return _filled(statements("append_nested"), {"ready": ready})
 
 
 def _count_script(signal: str, parts: Mapping[str, str], left_out: int) -> str:

@@ -193,7 +193,7 @@ class Loading:
         ends = [taken.first for taken in self._taken[1:]]
         shares = [Share(taken, taken.first, end) for taken, end in zip(self._taken, [*ends, None], strict=True)]
         known = [name_of(s) for s in self._known()]
-        self._turns.begin(looked, self._open[0], shares, known, number=number, last=last)
+        self._turns.begin(looked, self._open[0], shares, known, number=number)
         for taken in self._taken:
             taken.first = dict.fromkeys(_STAGES, 0)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SIGNALS: Final = ("span", "log", "metric_point")
-ROW_GROUP: Final = 65_536
+ROW_GROUP: Final = 73_728
 """Rows that are compressed at a time: fewer than DuckDB's own, so that a first and a last turn can be small."""
 PARTS: Final = (
     "spans", "events", "links", "logs", "metric_points", "resources", "trace_parts", "deploy_parts", "edge_parts",

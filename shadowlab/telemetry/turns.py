@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 _MOST: Final = 2
 """Turns that are under way before staging has to wait."""
-_USUAL: Final = 122_880
-"""Rows of a turn, for each core but one: DuckDB reads as many in one thread; what any turn costs is little of it."""
-_MOST_ROWS: Final = 2 * _USUAL
-"""More take more memory than they save time."""
+_MOST_ROWS: Final = 4 * ROW_GROUP
+"""More rows take more memory in a turn than they save time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,15 @@ class Turns:
     """Each turn's tables lie in a schema of its own; rows are staged in the one that began last."""
 
     def __init__(self, con: DuckDBPyConnection, variables: Mapping[str, bytes], correlation: Sequence[str]) -> None:
-        self._con, self._own, self._beside, self._correlation = con, con.cursor(), con.cursor(), correlation
+        self._con, self._own, self._correlation = con, con.cursor(), correlation
         self._pool = ThreadPoolExecutor(1, "appending")
         self._pending: deque[Future[Turn]] = deque()
         self._begun = 0
         cores = int(con.execute("SELECT current_setting('threads')").fetchall()[0][0])
         threads = max(cores - 1, 1)
         con.execute(f"SET threads = {threads}")
-        self._rows = min(_USUAL * threads, _MOST_ROWS)
-        for each in (self._con, self._own, self._beside):
+        self._rows = min(ROW_GROUP * threads, _MOST_ROWS)
+        for each in (self._con, self._own):
             for name, value in variables.items():
                 each.execute(f"SET VARIABLE {name} = $value", {"value": value})
         appending.prepare(self._own)
@@ -108,20 +106,16 @@ class Turns:
         known: Sequence[str],
         *,
         number: int | None = None,
-        last: bool = False,
     ) -> None:
-        """Start the turn at hand, or that of a `number`, with what is staged for it; the segment's file is `into`.
-
-        The `last` turn is moved by two threads, as nothing is staged beside it.
-        """
+        """Start the turn at hand, or that of a `number`, with what is staged for it; the segment's file is `into`."""
         which = self._begun if number is None else number
-        turn = self._pool.submit(self._append, which, staged, into, tuple(shares), tuple(known), last=last)
+        turn = self._pool.submit(self._append, which, staged, into, tuple(shares), tuple(known))
         self._pending.append(turn)
         if number is None:
             self.open()
 
     def due(self, staged: int) -> bool:
-        """Whether the `staged` rows are worth a turn: a row group is, where the other thread has nothing to do."""
+        """Whether the `staged` rows are worth a turn: a row group for each thread, or one when the other is idle."""
         return staged >= (ROW_GROUP if self.idle else self._rows)
 
     @property
@@ -152,13 +146,9 @@ class Turns:
         into: Path,
         shares: tuple[Share, ...],
         known: tuple[str, ...],
-        *,
-        last: bool,
     ) -> Turn:
-        for each in (self._own, self._beside):
-            each.execute(_within(number))
-        looked = staged or self._look(self._own)
-        added = appending.append(self._own, looked, known, beside=self._beside if last else None)
+        self._own.execute(_within(number))
+        added = appending.append(self._own, staged or self._look(self._own), known)
         segment.flush(self._own, into)
         told = tuple((share.whose, self._new_rows(share)) for share in shares)
         self._own.execute(f"DROP SCHEMA memory.turn_{number} CASCADE")
@@ -178,11 +168,9 @@ class Turns:
 
     def stop(self) -> None:
         """End the thread, in the middle of whatever it does."""
-        for each in (self._own, self._beside):
-            each.interrupt()
+        self._own.interrupt()
         self._pool.shutdown(wait=True, cancel_futures=True)
-        for each in (self._own, self._beside):
-            each.close()
+        self._own.close()
 
 
 def _within(number: int) -> str:

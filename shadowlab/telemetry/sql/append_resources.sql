@@ -4,7 +4,7 @@ SELECT (SELECT count(*) FROM segment.resources) + row_number() OVER (ORDER BY re
 FROM (SELECT DISTINCT ON (resource_id) resource_id, ra, types FROM kept_resources SEMI JOIN stage_resources USING (raw))
 WHERE resource_id NOT IN (SELECT resource_id FROM segment.resources);
 
-CREATE OR REPLACE TABLE origin AS
+CREATE OR REPLACE TEMP TABLE origin AS
 SELECT t.raw, t.resource_id, r.resource_ix, ra['service.name'] AS service, ra['service.version'] AS service_version,
     ra['service.namespace'] AS service_namespace, ra['service.instance.id'] AS service_instance_id,
     coalesce(ra['deployment.environment.name'], ra['deployment.environment']) AS deployment_environment,
