@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -9,7 +10,9 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import otlp
 import pytest
 from asking import asked
@@ -19,7 +22,7 @@ from shadowlab.case import Case
 from shadowlab.telemetry import connection, readers
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Piped, Unpacked
-from shadowlab.telemetry.readers import json_lines, otlp_json, otlp_protobuf, resources
+from shadowlab.telemetry.readers import base, json_lines, otlp_json, otlp_protobuf, resources
 from shadowlab.telemetry.readers.base import MOST_REJECTED, Faults
 from shadowlab.telemetry.readers.json_lines import JsonLines, staging
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
@@ -31,6 +34,17 @@ def nothing() -> None:
 
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+@contextlib.contextmanager
+def _staging() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with what staging takes."""
+    with connection.closing(connection.connect()) as con:
+        con.execute(connection.statements("macros"))
+        readers.prepare(con)
+        readers.remember(con)
+        con.execute(connection.statements("stage"))
+        yield con
 
 
 def _lines(count: int) -> list[bytes]:
@@ -80,19 +94,61 @@ def test_a_resource_is_that_of_its_rows_in_every_portion(
 
 def test_staging_joins_nothing_when_resources_are_known_since_a_join_may_lose_the_order(tmp_path: Path) -> None:
     place = otlp.lines(tmp_path / "told.jsonl", *(otlp.traces([otlp.span(n)], f"shop-{n}") for n in range(1, 30)))
-    with connection.closing(connection.connect()) as con:
-        con.execute(connection.statements("macros"))
-        readers.prepare(con)
-        readers.remember(con)
-        con.execute(connection.statements("stage"))
+    with _staging() as con:
         assert JsonLines(place, Faults("told"), tmp_path).stage(con)
         resources.remind(con)
         assert con.execute("SELECT len(getvariable('known_resources'))").fetchall() == [(29,)]
-        columns = {"resourceSpans": f"STRUCT({json_lines._BLOCKS['resourceSpans']})[]"}
-        script = staging("json_spans", json_lines._source(place, columns, 1 << 20))
+        columns = {"resourceSpans": f"STRUCT({json_lines._block('resourceSpans', json_lines._USUAL)})[]"}
+        script = staging("json_spans", json_lines._source(place, columns, 1 << 20), usual=True)
         plan = con.execute(f"EXPLAIN {script}").fetchall()[0][1].lower()
     assert "unnest" in plan
     assert "join" not in plan
+
+
+_UNUSUAL: dict[str, tuple[Any, str | None, str]] = {
+    "array": ({"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "1"}]}}, '["a",1]', "a"),
+    "kvlist": ({"kvlistValue": {"values": [{"key": "k", "value": {"boolValue": True}}]}}, '{"k":true}', "k"),
+    "bytes": ({"bytesValue": "AAE="}, "AAE=", "y"),
+    "empty": ({}, None, "n"),
+    "no number": ({"doubleValue": "much"}, "much", "d"),
+}
+"""Values that the usual kinds do not hold, with the text and the type that are kept."""
+
+
+@pytest.mark.parametrize("unusual", _UNUSUAL)
+@pytest.mark.parametrize("at", [0, 7])
+def test_a_value_of_any_kind_is_kept_among_the_usual_ones(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unusual: str, at: int
+) -> None:
+    monkeypatch.setattr(otlp_json, "PORTION", 2000)
+    monkeypatch.setattr(otlp_json, "_BLOCK", 100)
+    monkeypatch.setattr(base, "LONGEST", 100)
+    value, text, kind = _UNUSUAL[unusual]
+    told = [otlp.traces([otlp.span(n, at=otlp.START + n, s="t", i=1, d=0.5, b=True)]) for n in range(1, 20)]
+    other = otlp.traces([otlp.span(99, at=otlp.START)])
+    other["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = [{"key": "other", "value": value}]
+    place = otlp.lines(tmp_path / "told.jsonl", *told[:at], other, *told[at:])
+    assert telemetry.ingest(case, [place]).spans == 20
+    rows = asked(case, "SELECT attributes, attribute_types FROM spans ORDER BY start_ns")
+    assert rows[0] == {"attributes": {"other": text}, "attribute_types": kind}
+    usual = {"attributes": {"s": "t", "i": "1", "d": "0.5", "b": "true"}, "attribute_types": "sidb"}
+    assert rows[1:] == [usual] * 19
+
+
+@pytest.mark.parametrize("told", [True, 3, "NaN", "-Infinity", "1e3", " 2", 1e300, 12345678901234567890])
+def test_a_double_is_the_same_whether_it_is_read_as_a_number_or_as_a_text(tmp_path: Path, told: Any) -> None:
+    request = otlp.traces([otlp.span(1)])
+    values = [{"key": "d", "value": {"doubleValue": told}}]
+    request["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"] = values
+    place = otlp.lines(tmp_path / "told.jsonl", request)
+    kept = []
+    for every_kind in ("false", "true"):
+        with _staging() as con:
+            con.execute(f"SET VARIABLE every_kind = {every_kind}")
+            assert JsonLines(place, Faults("told"), tmp_path).stage(con) == 1
+            assert con.execute("SELECT getvariable('every_kind')").fetchall() == [(every_kind == "true",)]
+            kept.append(con.execute("SELECT vals, types FROM stage_spans").fetchall())
+    assert kept[0] == kept[1]
 
 
 @pytest.mark.parametrize("block", [1, 16, 100])

@@ -19,20 +19,24 @@ _KV: Final = (
     "STRUCT(key VARCHAR, value STRUCT(stringValue VARCHAR, intValue VARCHAR, doubleValue VARCHAR, boolValue VARCHAR, "
     "bytesValue VARCHAR, arrayValue JSON, kvlistValue JSON))[]"
 )
+_USUAL: Final = (
+    "STRUCT(key VARCHAR, value STRUCT(stringValue VARCHAR, intValue VARCHAR, doubleValue DOUBLE, boolValue VARCHAR))[]"
+)
+"""The kinds of value that nearly every attribute has: each kind is a column, which is empty but for its own values."""
 _ANY: Final = _KV.removeprefix("STRUCT(key VARCHAR, value ").removesuffix(")[]")
 _RESOURCE: Final = f"resource STRUCT(attributes {_KV}, droppedAttributesCount VARCHAR), schemaUrl VARCHAR"
 _SCOPE: Final = (
     f"scope STRUCT(name VARCHAR, version VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR), schemaUrl VARCHAR"
 )
 _SPAN: Final = f"""STRUCT(traceId VARCHAR, spanId VARCHAR, parentSpanId VARCHAR, traceState VARCHAR, flags VARCHAR,
-    name VARCHAR, kind VARCHAR, startTimeUnixNano VARCHAR, endTimeUnixNano VARCHAR, attributes {_KV},
+    name VARCHAR, kind VARCHAR, startTimeUnixNano VARCHAR, endTimeUnixNano VARCHAR, attributes {{own}},
     events STRUCT(timeUnixNano VARCHAR, name VARCHAR, attributes {_KV}, droppedAttributesCount VARCHAR)[],
     links STRUCT(traceId VARCHAR, spanId VARCHAR, traceState VARCHAR, flags VARCHAR, attributes {_KV},
                  droppedAttributesCount VARCHAR)[],
     status STRUCT(message VARCHAR, code VARCHAR), droppedAttributesCount VARCHAR, droppedEventsCount VARCHAR,
     droppedLinksCount VARCHAR)"""
 _LOG: Final = f"""STRUCT(timeUnixNano VARCHAR, observedTimeUnixNano VARCHAR, severityNumber VARCHAR,
-    severityText VARCHAR, body {_ANY}, attributes {_KV}, traceId VARCHAR, spanId VARCHAR, flags VARCHAR,
+    severityText VARCHAR, body {_ANY}, attributes {{own}}, traceId VARCHAR, spanId VARCHAR, flags VARCHAR,
     eventName VARCHAR, droppedAttributesCount VARCHAR)"""
 _BUCKETS: Final = 'STRUCT("offset" VARCHAR, bucketCounts VARCHAR[])'
 _POINT: Final = f"""STRUCT(attributes {_KV}, startTimeUnixNano VARCHAR, timeUnixNano VARCHAR, asDouble VARCHAR,
@@ -56,6 +60,7 @@ _BLOCKS: Final = {
     "resourceLogs": f"{_RESOURCE}, scopeLogs STRUCT({_SCOPE}, logRecords {_LOG}[])[]",
     "resourceMetrics": f"{_RESOURCE}, scopeMetrics STRUCT({_SCOPE}, metrics {_METRIC}[])[]",
 }
+"""What is under each signal; `{own}` stands for the attributes of its records."""
 _STATEMENTS: Final = {
     "resourceSpans": ("json_spans", "stage_spans"),
     "resourceLogs": ("json_logs", "stage_logs"),
@@ -63,6 +68,8 @@ _STATEMENTS: Final = {
 }
 _LIMITS: Final = (2 << 20, 16 << 20, LONGEST)
 """Bytes of a line, tried in turn: DuckDB reads in pieces of twice as many, and each of its threads takes whole ones."""
+_TOO_LONG: Final = "maximum_object_size"
+"""What DuckDB speaks of where a line is longer than its limit."""
 _FIRST: Final = re.compile(rb'"(resourceSpans|resourceLogs)"\s*:')
 
 
@@ -101,7 +108,7 @@ class JsonLines:
                 con.execute("ROLLBACK")
                 if is_the_machines(exc):
                     raise
-                if "maximum_object_size" not in str(exc):
+                if _TOO_LONG not in str(exc):
                     break
         clean = self.spool / f"clean-{self.first_line}.jsonl"
         try:
@@ -143,7 +150,27 @@ def _written(request: dict[str, Any]) -> bytes:
 
 
 def _at_once(con: DuckDBPyConnection, path: Path, limit: int) -> int:
-    """Stage in one pass the spans or logs of a file that holds nothing else; 0 when it is not as plain as that."""
+    """Stage in one pass the spans or logs of a file that holds nothing else; 0 when it is not as plain as that.
+
+    Of their attributes' values only the usual kinds are read, until the connection meets one that is of none of them.
+    """
+    import duckdb
+
+    usual = not con.execute("SELECT coalesce(getvariable('every_kind'), false)").fetchall()[0][0]
+    try:
+        found = _in_one_pass(con, path, limit, usual=usual)
+    except duckdb.Error as exc:
+        if not usual or is_the_machines(exc) or _TOO_LONG in str(exc):
+            raise
+        found = None
+    if found is None:
+        con.execute("ROLLBACK; SET VARIABLE every_kind = true; BEGIN")
+        found = _in_one_pass(con, path, limit, usual=False)
+    return found or 0
+
+
+def _in_one_pass(con: DuckDBPyConnection, path: Path, limit: int, *, usual: bool) -> int | None:
+    """As `_at_once`; None when a value is of none of the `usual` kinds, where these alone are read."""
     with path.open("rb") as told:
         found = _FIRST.search(told.read(HEAD))
     if not found:
@@ -152,16 +179,20 @@ def _at_once(con: DuckDBPyConnection, path: Path, limit: int) -> int:
     statement, stage = _STATEMENTS[signal]
     others = [name for name in _BLOCKS if name != signal]
     old = dialects.SIGNALS[signal][1]
-    columns = {signal: f"STRUCT({_BLOCKS[signal]}, {old} JSON)[]"} | dict.fromkeys(others, "JSON")
+    block = _block(signal, _USUAL if usual else _KV)
+    columns = {signal: f"STRUCT({block}, {old} JSON)[]"} | dict.fromkeys(others, "JSON")
     strange = " OR ".join(f"{name} IS NOT NULL" for name in others)
     dated = f"coalesce(len(list_filter({signal}, lambda r: r.{old} IS NOT NULL)) > 0, false)"
     before = last_row(con, stage)
     resources.remind(con)
-    con.execute(staging(statement, _source(path, columns, limit), strange=f"{strange} OR {dated}"))
-    if odd_rows(con, stage, before):
-        return 0
+    con.execute(staging(statement, _source(path, columns, limit), strange=f"{strange} OR {dated}", usual=usual))
+    staged, odd, of_no_kind = con.execute(
+        f"SELECT count(*), count_if(odd), count_if(contains(types, 'n')) FROM {stage} WHERE rowid > {before}"
+    ).fetchall()[0]
+    if odd or (usual and of_no_kind):
+        return 0 if odd else None
     resources.keep(con, stage, before)
-    return last_row(con, stage) - before
+    return int(staged)
 
 
 def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = True) -> int:
@@ -180,9 +211,9 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     if strict and (foreign or dated):
         return 0
     before = {stage: last_row(con, stage) for _, stage in _STATEMENTS.values()}
-    for (name, block), requests in zip(_BLOCKS.items(), counts, strict=True):
+    for name, requests in zip(_BLOCKS, counts, strict=True):
         if requests:
-            source = _source(path, {name: f"STRUCT({block})[]"}, limit)
+            source = _source(path, {name: f"STRUCT({_block(name, _KV)})[]"}, limit)
             con.execute(staging(_STATEMENTS[name][0], source, only="WHERE p IS NOT NULL"))
     if strict and any(odd_rows(con, stage, last) for stage, last in before.items()):
         return 0
@@ -190,9 +221,14 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     return int(total)
 
 
-def staging(statement: str, source: str, *, strange: str = "false", only: str = "") -> str:
-    """The script `statement` over a source of requests; `strange` marks requests whose rows are odd."""
+def staging(statement: str, source: str, *, strange: str = "false", only: str = "", usual: bool = False) -> str:
+    """The script `statement` over a source of requests; `strange` marks requests whose rows are odd.
+
+    The values of the records' attributes are of the `usual` kinds alone, or of any.
+    """
     script = statements(statement).replace("{source}", source)
+    for what in ("vals", "types") if usual else ():
+        script = script.replace(f"json_{what}(", f"usual_{what}(")
     return script.replace("{strange}", strange).replace("{only}", only)
 
 
@@ -202,6 +238,11 @@ def last_row(con: DuckDBPyConnection, stage: str) -> int:
 
 def odd_rows(con: DuckDBPyConnection, stage: str, last: int) -> int:
     return int(con.execute(f"SELECT count(*) FROM {stage} WHERE odd AND rowid > {last}").fetchall()[0][0])
+
+
+def _block(signal: str, own: str) -> str:
+    """What is under a signal, where the attributes of its records are read as `own`."""
+    return _BLOCKS[signal].replace("{own}", own)
 
 
 def _source(path: Path, columns: dict[str, str], limit: int) -> str:

@@ -2,16 +2,25 @@
 CREATE MACRO json_id(id) AS nullif(nullif(CASE WHEN ends_with(id, '=') THEN lower(hex(from_base64(id))) ELSE lower(id) END, ''),
     '0000000000000000');
 CREATE MACRO json_trace(id) AS nullif(json_id(id), '00000000000000000000000000000000');
-CREATE MACRO json_text(v) AS coalesce(v.stringValue, v.intValue, TRY_CAST(v.doubleValue AS DOUBLE)::VARCHAR, v.boolValue,
-    v.bytesValue, json_array(v.arrayValue::VARCHAR), json_kvlist(v.kvlistValue::VARCHAR), v.doubleValue);
+-- Read as a number, a bool is one for DuckDB: it is read as a text too, and has to be the same.
+CREATE MACRO json_double(told) AS CASE told WHEN 'true' THEN 1 WHEN 'false' THEN 0 ELSE TRY_CAST(told AS DOUBLE) END;
+CREATE MACRO json_text(v) AS coalesce(v.stringValue, v.intValue, json_double(v.doubleValue)::VARCHAR, v.doubleValue,
+    v.boolValue, v.bytesValue, json_array(v.arrayValue::VARCHAR), json_kvlist(v.kvlistValue::VARCHAR));
 CREATE MACRO json_type(v) AS CASE
     WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
     WHEN v.boolValue IS NOT NULL THEN 'b' WHEN v.bytesValue IS NOT NULL THEN 'y' WHEN v.arrayValue IS NOT NULL THEN 'a'
     WHEN v.kvlistValue IS NOT NULL THEN 'k' ELSE 'n' END;
+-- The same of a value of which only the usual kinds are read: of another it has no text, and no type.
+CREATE MACRO usual_text(v) AS coalesce(v.stringValue, v.intValue, v.doubleValue::VARCHAR, v.boolValue);
+CREATE MACRO usual_type(v) AS CASE
+    WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
+    WHEN v.boolValue IS NOT NULL THEN 'b' ELSE 'n' END;
 -- A list that is left out is an empty one: protobuf's JSON mapping leaves out what is empty.
 CREATE MACRO json_keys(list) AS coalesce(list_transform(list, lambda a: a.key), []);
 CREATE MACRO json_vals(list) AS coalesce(list_transform(list, lambda a: json_text(a.value)), []);
 CREATE MACRO json_types(list) AS coalesce(array_to_string(list_transform(list, lambda a: json_type(a.value)), ''), '');
+CREATE MACRO usual_vals(list) AS coalesce(list_transform(list, lambda a: usual_text(a.value)), []);
+CREATE MACRO usual_types(list) AS coalesce(array_to_string(list_transform(list, lambda a: usual_type(a.value)), ''), '');
 CREATE MACRO json_pairs(list) AS coalesce(list_transform(list_filter(list, lambda a: a.key IS NOT NULL),
     lambda a: {'k': a.key, 'v': json_text(a.value), 't': json_type(a.value)}), []);
 -- What was told, but is no number that its column holds: a slower look says what becomes of it.
