@@ -56,9 +56,12 @@ def append(con: DuckDBPyConnection, staged: Staged, known: Sequence[str]) -> Add
         if not rows:
             continue
         parts = staged.parts[signal]
-        left_out = _leave_out(con, signal, parts, ("segment", *known))
+        suspects = _suspects(con, signal, ("segment", *known))
+        left_out = _leave_out(con, signal, parts, ("segment", *known)) if suspects else 0
         if left_out < rows:
             con.execute(_append_script(con, signal, parts, left_out))
+            if signal == "span":
+                con.execute(_nested_script(con, parts, left_out, alone=not suspects))
             redacted += _one(con, _count_script(signal, parts, left_out))
         added[signal] = rows - left_out
     return Added(redacted=redacted, rows=added)
@@ -74,16 +77,20 @@ def _redact_resources(con: DuckDBPyConnection) -> int:
     return _one(con, "SELECT sum(redacted) FROM kept_resources") - before
 
 
+def _suspects(con: DuckDBPyConnection, signal: str, known: Sequence[str]) -> int:
+    """Find the rows that may be there already, or come again; gives their number."""
+    key, during = _KEY[signal], _during(con, signal)
+    stored = " UNION ALL ".join(f"SELECT {key} FROM {name}.{signal}s {during}" for name in known)
+    told = {"signal": signal, "key": key, "stage": f"stage_{signal}s", "stored": stored}
+    con.execute(_filled(statements("suspects"), told))
+    return _one(con, f"SELECT count(*) FROM {signal}_suspects")
+
+
 def _leave_out(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], known: Sequence[str]) -> int:
-    """Find the rows that are there already; gives their number."""
-    stage, key, during = f"stage_{signal}s", _KEY[signal], _during(con, signal)
-    keys = " UNION ALL ".join(f"SELECT {key} FROM {name}.{signal}s {during}" for name in known)
-    ids = " UNION ALL ".join(f"SELECT row_id FROM {name}.{signal}s {during}" for name in known)
-    con.execute(_filled(statements("suspects"), {"signal": signal, "key": key, "stage": stage, "stored": keys}))
-    if not _one(con, f"SELECT count(*) FROM {signal}_suspects"):
-        return 0
+    """Find among the suspects the rows that are there already; gives their number."""
+    stored = " UNION ALL ".join(f"SELECT row_id FROM {name}.{signal}s {_during(con, signal)}" for name in known)
     ready = _ready(signal, parts, f"s.rowid IN (SELECT pos FROM {signal}_suspects)")
-    con.execute(_filled(statements("left_out"), {"signal": signal, "ready": ready, "stored": ids}))
+    con.execute(_filled(statements("left_out"), {"signal": signal, "ready": ready, "stored": stored}))
     return _one(con, f"SELECT count(*) FROM {signal}_left_out")
 
 
@@ -98,13 +105,19 @@ def _during(con: DuckDBPyConnection, signal: str) -> str:
 
 
 def _append_script(con: DuckDBPyConnection, signal: str, parts: Mapping[str, str], left_out: int) -> str:
-    ready = _ready(signal, parts, *_new(signal, left_out))
-    told = {
-        "ready": ready,
-        "ready_nested": ready.replace("FROM stage_spans", "FROM few_spans").replace("s.rowid", "s.pos"),
-        "order": f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else "",
-    }
+    order = f"ORDER BY {_TIME[signal]}" if _in_disorder(con, signal) else ""
+    told = {"ready": _ready(signal, parts, *_new(signal, left_out)), "order": order}
     return _filled(statements(f"append_{signal}s"), told)
+
+
+def _nested_script(con: DuckDBPyConnection, parts: Mapping[str, str], left_out: int, *, alone: bool) -> str:
+    """What lies in the spans that were appended; `alone` when none shares its id and time with another."""
+    if alone:
+        told = {"during": _during(con, "span"), **parts}
+        nested = _filled(statements("nested_of_segment"), told)
+    else:
+        nested = _ready("span", parts, "s.rowid IN (SELECT pos FROM few_spans)", *_new("span", left_out))
+    return _filled(statements("append_nested"), {"nested": nested})
 
 
 def _in_disorder(con: DuckDBPyConnection, signal: str) -> bool:

@@ -141,7 +141,7 @@ class Loading:
         with ahead(reader.portions(stream, self._spool, faults), stream.stop) as portions:
             for portion in portions:
                 if self._turns.due(self._staged()):
-                    self._append()
+                    self._append(ending=stream.left is not None and stream.left < base.PORTION)
                 if self._are_both_free(stream):
                     found += self._stage_two(portion, portions, faults)
                 else:
@@ -182,9 +182,12 @@ class Loading:
     def _staged(self) -> int:
         return sum(self._one(f"SELECT count(*) FROM {table}") for table in _STAGES.values())
 
-    def _append(self, *, number: int | None = None, last: bool = False) -> None:
-        """Have what is staged, for the turn at hand or that of a `number`, moved into the open segment."""
-        looked = self._turns.look(last=last) if number is None else None
+    def _append(self, *, number: int | None = None, ending: bool = False) -> None:
+        """Have what is staged, for the turn at hand or that of a `number`, moved into the open segment.
+
+        When staging is `ending`, there is less to do for this thread than for the other.
+        """
+        looked = self._turns.look(ending=ending) if number is None else None
         if self._turns.full:
             self._collect()
         if self._open is None:
@@ -214,7 +217,7 @@ class Loading:
         if not self._taken:
             return
         if self._staged():
-            self._append(last=True)
+            self._append(ending=True)
         while self._collect():
             pass
         done = [replace(taken.told, rows=taken.rows) for taken in self._taken]

@@ -33,7 +33,8 @@ _HOLDERS: Final = {"span": "few_spans", "metric_point": "stage_metric_points"}
 """Where the nested fields of a signal are."""
 REDACTED_NAME: Final = "redacted_text(e.name)"
 _FEW_SPANS: Final = """CREATE TABLE few_spans AS
-    SELECT *, rowid AS pos FROM stage_spans WHERE events IS NOT NULL OR links IS NOT NULL"""
+    SELECT rowid AS pos, raw, trace_id, span_id, name, start_ns, events, links
+    FROM stage_spans WHERE events IS NOT NULL OR links IS NOT NULL"""
 """The spans whose events and links get rows of their own."""
 _PROMOTED: Final = {"span": shapes.SPAN_COLUMNS, "log": shapes.LOG_COLUMNS, "metric_point": {}}
 

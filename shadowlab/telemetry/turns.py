@@ -90,12 +90,12 @@ class Turns:
         self.open()
         return beside
 
-    def look(self, *, last: bool) -> Staged | None:
+    def look(self, *, ending: bool) -> Staged | None:
         """Look through what is staged where this thread would only wait else; None leaves that to the other.
 
-        It waits for the oldest turn when all are under way, and for each of them when this turn is the `last`.
+        It waits for the oldest turn when all are under way, and for each of them when staging is `ending`.
         """
-        awaited = self._pending[-1 if last else 0] if self._pending and (last or self.full) else None
+        awaited = self._pending[-1 if ending else 0] if self._pending and (ending or self.full) else None
         return self._look(self._con) if awaited and not awaited.done() else None
 
     def begin(
