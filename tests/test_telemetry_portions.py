@@ -22,7 +22,7 @@ from shadowlab.case import Case
 from shadowlab.telemetry import connection, readers
 from shadowlab.telemetry.ahead import ahead
 from shadowlab.telemetry.inputs import Hashed, Piped, Unpacked
-from shadowlab.telemetry.readers import base, json_lines, otlp_json, otlp_protobuf, resources
+from shadowlab.telemetry.readers import base, json_lines, keys, otlp_json, otlp_protobuf, resources
 from shadowlab.telemetry.readers.base import MOST_REJECTED, Faults
 from shadowlab.telemetry.readers.json_lines import JsonLines, staging
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
@@ -90,6 +90,37 @@ def test_a_resource_is_that_of_its_rows_in_every_portion(
     assert [row["service"] for row in asked(case, "SELECT service FROM logs ORDER BY service")] == [
         f"shop-{n}" for n in range(5)
     ]
+
+
+@pytest.mark.parametrize("remembered", [0, 2, 64])
+def test_a_record_has_its_keys_in_every_portion_whether_they_are_remembered_or_not(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr(keys, "_MOST", remembered)
+    monkeypatch.setattr(otlp_json, "PORTION", 2000)
+    monkeypatch.setattr(otlp_json, "_BLOCK", 100)
+    shapes: list[dict[str, Any]] = [
+        {}, {"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"mail": "ann@example.org"}, {"password": "short"}, {"http.route": "/x"},
+    ]  # fmt: skip
+    spans = [otlp.span(n, at=otlp.START + n) for n in range(1, 61)]
+    for n, span in enumerate(spans):
+        span["attributes"] = otlp.attributes(shapes[n % 6]) + otlp.attributes({"a": str(n)}) * 2 * (n % 7 == 0)
+    packed = tmp_path / "told.jsonl.gz"
+    packed.write_bytes(gzip.compress("".join(f"{json.dumps(otlp.traces([span]))}\n" for span in spans).encode()))
+    logs = otlp.lines(tmp_path / "logs.jsonl", *(otlp.logs([otlp.log(str(n), **shapes[n])]) for n in (1, 3, 4)))
+    found = telemetry.ingest(case, [packed, logs])
+    assert found.spans == 60
+    assert found.redacted == 22
+    rows = [row["attributes"] for row in asked(case, "SELECT attributes FROM spans ORDER BY start_ns")]
+    for n, row in enumerate(rows):
+        told = ({"a": str(n)} if n % 7 == 0 else {}) | shapes[n % 6]
+        assert sorted(row) == sorted(told)
+        for key, value in row.items():
+            rule = {"mail": "<email:", "password": "<secret:"}.get(key)
+            assert value.startswith(rule) if rule else value == told[key]
+    kept = [row["attributes"] for row in asked(case, "SELECT attributes FROM logs ORDER BY body")]
+    assert kept[0] == shapes[1]
+    assert kept[1]["mail"] == rows[3]["mail"]
 
 
 def test_staging_joins_nothing_when_resources_are_known_since_a_join_may_lose_the_order(tmp_path: Path) -> None:

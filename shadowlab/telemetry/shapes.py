@@ -53,11 +53,19 @@ _FIRST_OF_LIST: Final = """CASE WHEN starts_with({told}, '["')
     THEN coalesce(TRY(json_extract_string({told}, '$[0]')), {told}) ELSE {told} END"""
 """Headers are lists of their values, also of one."""
 _KINDS: Final = {"http_response_status_code": "INTEGER"}
+_SEEN: Final = """
+    CREATE TABLE {signal}_seen AS
+    SELECT shape, coalesce(told.keys, known.keys) AS keys, n
+    FROM (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM stage_{signal}s GROUP BY shape) told
+    LEFT JOIN (SELECT shape, any_value(keys) AS keys FROM stage_shapes GROUP BY shape) known USING (shape)"""
 _HOT: Final = """
-    WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM (SELECT any_value(keys) AS keys FROM {stage} GROUP BY shape)),
-         told AS (SELECT DISTINCT unnest(keys) AS k, unnest(vals) AS v FROM {stage})
+    WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM {signal}_seen),
+         told AS (SELECT shape, unnest(vals) AS v, generate_subscripts(vals, 1) AS nth FROM stage_{signal}s),
+         secret AS (SELECT DISTINCT shape, nth FROM (SELECT DISTINCT shape, nth, v FROM told WHERE strlen(v) > 5)
+                    WHERE has_secret(v))
     SELECT k, true FROM keyed WHERE secret_key(k)
-    UNION ALL SELECT DISTINCT k, false FROM told WHERE k IS NOT NULL AND length(v) > 5 AND has_secret(v)"""
+    UNION ALL SELECT DISTINCT keys[nth], false
+    FROM secret JOIN {signal}_seen USING (shape) WHERE keys[nth] IS NOT NULL"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class Shapes:
 
     def _place(self, key: str) -> str:
         listed = "".join(f" WHEN {rank} THEN {keys.index(key) + 1}" for rank, keys in self.common if key in keys)
-        return f"CASE h.rank{listed}{self._of_others(f'list_position(s.keys, {quoted(key)})')} END"
+        return f"CASE h.rank{listed}{self._of_others(f'list_position(h.keys, {quoted(key)})')} END"
 
     def _of_others(self, value: str) -> str:
         return f" ELSE {value}" if self.others else ""
@@ -102,7 +110,7 @@ class Shapes:
     def _value(self, name: str) -> str:
         if name in self.absent:
             return "NULL::VARCHAR"
-        key, plain = f"s.keys[h.p_{name}]", f"s.vals[h.p_{name}]"
+        key, plain = f"h.keys[h.p_{name}]", f"s.vals[h.p_{name}]"
         hot = [each for each in self.promoted[name] if each in self.hot]
         if not hot:
             return plain
@@ -124,7 +132,7 @@ class Shapes:
     def _map(self) -> str:
         branches = "".join(f" WHEN {rank} THEN {self._by_position(keys)}" for rank, keys in self.common)
         value = (
-            "CASE WHEN h.hot THEN redacted_value(s.keys[i], s.vals[i]) ELSE s.vals[i] END" if self.hot else "s.vals[i]"
+            "CASE WHEN h.hot THEN redacted_value(h.keys[i], s.vals[i]) ELSE s.vals[i] END" if self.hot else "s.vals[i]"
         )
         checked = f"map(h.first_keys, list_transform(h.firsts, lambda i: {value}))"
         return f"CASE h.rank{branches}{self._of_others(checked)} END" if branches else checked
@@ -141,8 +149,8 @@ class Shapes:
         """What tells records apart whose maps are equal: the values of keys that come again."""
         if not self.others:
             return "NULL::UBIGINT"
-        return """CASE WHEN len(h.firsts) < len(s.keys)
-            THEN hash(list_transform(s.vals, lambda v, i: redacted_value(s.keys[i], v))) END"""
+        return """CASE WHEN len(h.firsts) < len(h.keys)
+            THEN hash(list_transform(s.vals, lambda v, i: redacted_value(h.keys[i], v))) END"""
 
 
 def columns(promoted: Mapping[str, tuple[str, ...]]) -> str:
@@ -155,17 +163,17 @@ def find(
 ) -> Shapes:
     """Make the table `<signal>_shapes` of what is staged: where each promoted key stands, which keys are hot."""
     wanted = {**promoted, "correlation_id": tuple(correlation), **_FLAG}
-    found = con.execute(_HOT.format(stage=f"stage_{signal}s")).fetchall()
+    con.execute(_SEEN.format(signal=signal))
+    found = con.execute(_HOT.format(signal=signal)).fetchall()
     hot, named = frozenset(key for key, _ in found), [key for key, tells in found if tells]
     positions = ", ".join(f"{_position(keys)} AS p_{name}" for name, keys in wanted.items())
     hot_keys = f"[{', '.join(map(quoted, sorted(hot)))}]::VARCHAR[]"
     con.execute(
         f"""CREATE TABLE {signal}_shapes AS
-        WITH seen AS (SELECT shape, any_value(keys) AS keys, count(*) AS n FROM stage_{signal}s GROUP BY shape),
-             listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
+        WITH listed AS (SELECT *, list_filter(range(1, len(coalesce(keys, [])) + 1),
                                lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts,
                            list_filter(range(1, len(coalesce(keys, [])) + 1),
-                               lambda i: list_contains({hot_keys}, keys[i])) AS hot_at FROM seen)
+                               lambda i: list_contains({hot_keys}, keys[i])) AS hot_at FROM {signal}_seen)
         SELECT shape, keys, firsts, list_transform(firsts, lambda i: keys[i]) AS first_keys,
             row_number() OVER (ORDER BY n DESC, shape) - 1 AS rank, hot_at, len(hot_at) > 0 AS hot, {positions}
         FROM listed"""
@@ -208,7 +216,7 @@ def _redact(con: DuckDBPyConnection, signal: str, hot: Set[str], named: Sequence
 
 def hot_pairs(signal: str, only: str = "") -> str:
     """Each key and value of the rows `only` where a secret may be, as a query."""
-    return f"""SELECT unnest(list_select(s.keys, h.hot_at)) AS k, unnest(list_select(s.vals, h.hot_at)) AS v
+    return f"""SELECT unnest(list_select(h.keys, h.hot_at)) AS k, unnest(list_select(s.vals, h.hot_at)) AS v
         FROM stage_{signal}s s JOIN {signal}_shapes h ON h.shape = s.shape AND h.hot {only}"""
 
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from shadowlab import errors
 from shadowlab.telemetry.connection import statements
-from shadowlab.telemetry.readers import plain, resources
+from shadowlab.telemetry.readers import keys, plain, resources
 from shadowlab.telemetry.readers.base import Faults, Portion, Reader
 from shadowlab.telemetry.readers.crash import Crash
 from shadowlab.telemetry.readers.jaeger import Jaeger
 from shadowlab.telemetry.readers.otlp_json import OtlpJson
 from shadowlab.telemetry.readers.otlp_protobuf import OtlpProtobuf
-from shadowlab.telemetry.readers.resources import remember
 from shadowlab.telemetry.readers.zipkin import Zipkin
 
 if TYPE_CHECKING:
@@ -37,8 +36,15 @@ def prepare(con: DuckDBPyConnection) -> None:
     """Teach a connection and its cursors what the readers' statements use; each that stages has to `remember` too."""
     plain.prepare(con)
     resources.prepare(con)
+    keys.prepare(con)
     con.execute(statements("otlp_json"))
     con.execute(statements("otlp_protobuf"))
+
+
+def remember(con: DuckDBPyConnection) -> None:
+    """Let a connection that stages remember what comes again and again."""
+    resources.remember(con)
+    keys.remember(con)
 
 
 def reader_for(head: bytes) -> Reader:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from shadowlab.telemetry.connection import is_the_machines, quoted, statements
-from shadowlab.telemetry.readers import dialects, resources
+from shadowlab.telemetry.readers import dialects, keys, resources
 from shadowlab.telemetry.readers.base import HEAD, LONGEST, Faults
 
 if TYPE_CHECKING:
@@ -185,6 +185,7 @@ def _in_one_pass(con: DuckDBPyConnection, path: Path, limit: int, *, usual: bool
     dated = f"coalesce(len(list_filter({signal}, lambda r: r.{old} IS NOT NULL)) > 0, false)"
     before = last_row(con, stage)
     resources.remind(con)
+    keys.remind(con)
     con.execute(staging(statement, _source(path, columns, limit), strange=f"{strange} OR {dated}", usual=usual))
     staged, odd, of_no_kind = con.execute(
         f"SELECT count(*), count_if(odd), count_if(contains(types, 'n')) FROM {stage} WHERE rowid > {before}"
@@ -192,6 +193,7 @@ def _in_one_pass(con: DuckDBPyConnection, path: Path, limit: int, *, usual: bool
     if odd or (usual and of_no_kind):
         return 0 if odd else None
     resources.keep(con, stage, before)
+    keys.keep(con, stage, before)
     return int(staged)
 
 
@@ -211,6 +213,7 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     if strict and (foreign or dated):
         return 0
     before = {stage: last_row(con, stage) for _, stage in _STATEMENTS.values()}
+    keys.remind(con)
     for name, requests in zip(_BLOCKS, counts, strict=True):
         if requests:
             source = _source(path, {name: f"STRUCT({_block(name, _KV)})[]"}, limit)
@@ -218,6 +221,8 @@ def _fast(con: DuckDBPyConnection, path: Path, limit: int, *, strict: bool = Tru
     if strict and any(odd_rows(con, stage, last) for stage, last in before.items()):
         return 0
     con.execute(statements("json_resources").replace("{source}", "outline"))
+    for stage, last in before.items():
+        keys.keep(con, stage, last)
     return int(total)
 
 

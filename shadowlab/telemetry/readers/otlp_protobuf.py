@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from shadowlab.telemetry.connection import is_the_machines
 from shadowlab.telemetry.inputs import Unpacked
-from shadowlab.telemetry.readers import resources, wire
+from shadowlab.telemetry.readers import keys, resources, wire
 from shadowlab.telemetry.readers.base import LONGEST, Faults, Portion
 from shadowlab.telemetry.readers.json_lines import JsonLines, last_row, odd_rows, staging
 from shadowlab.telemetry.readers.messages import as_json, handler
@@ -224,6 +224,7 @@ def _stage(con: DuckDBPyConnection, signal: str, odd: bool) -> int:
     statement, table = _STATEMENTS[signal]
     before = last_row(con, table)
     resources.remind(con)
+    keys.remind(con)
     script = staging(statement, "requests_in_arrow", only="WHERE p IS NOT NULL")
     con.execute(re.sub(r"\bjson_(?=\w+\()", "pb_", script))
     found = odd_rows(con, table, before)
@@ -234,4 +235,5 @@ def _stage(con: DuckDBPyConnection, signal: str, odd: bool) -> int:
         con.execute(_RESOURCES_OF_METRICS)
     else:
         resources.keep(con, table, before)
+    keys.keep(con, table, before)
     return found

@@ -23,6 +23,6 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest
             json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
             nullif(TRY_CAST(p.droppedAttributesCount AS BIGINT), 0) AS dropped_attributes
         FROM logs {only})
-SELECT * EXCLUDE (strange, odd_time, own_ns), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
-    strange OR odd_time AS odd
+SELECT * EXCLUDE (strange, odd_time, own_ns, keys), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
+    CASE WHEN NOT is_known_shape(hash(keys)) THEN keys END AS keys, strange OR odd_time AS odd
 FROM typed;

@@ -33,5 +33,6 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnes
             nullif(TRY_CAST(p.droppedEventsCount AS BIGINT), 0) AS dropped_events,
             nullif(TRY_CAST(p.droppedLinksCount AS BIGINT), 0) AS dropped_links
         FROM spans {only})
-SELECT * EXCLUDE (strange, odd_time), hash(keys) AS shape, strange OR odd_time OR trace_id IS NULL OR span_id IS NULL AS odd
+SELECT * EXCLUDE (strange, odd_time, keys), hash(keys) AS shape, CASE WHEN NOT is_known_shape(hash(keys)) THEN keys END AS keys,
+    strange OR odd_time OR trace_id IS NULL OR span_id IS NULL AS odd
 FROM typed;
