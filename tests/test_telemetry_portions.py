@@ -100,7 +100,8 @@ def test_a_record_has_its_keys_in_every_portion_whether_they_are_remembered_or_n
     monkeypatch.setattr(otlp_json, "PORTION", 2000)
     monkeypatch.setattr(otlp_json, "_BLOCK", 100)
     shapes: list[dict[str, Any]] = [
-        {}, {"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"mail": "ann@example.org"}, {"password": "short"}, {"http.route": "/x"},
+        {}, {"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"mail": "ann@example.org"}, {"password": "short"},
+        {"http.route": "/x"},
     ]  # fmt: skip
     spans = [otlp.span(n, at=otlp.START + n) for n in range(1, 61)]
     for n, span in enumerate(spans):
