@@ -232,7 +232,7 @@ def staging(statement: str, source: str, *, strange: str = "false", only: str = 
     The values of the records' attributes are of the `usual` kinds alone, or of any.
     """
     script = statements(statement).replace("{source}", source)
-    for what in ("vals", "types") if usual else ():
+    for what in ("shape", "vals", "types") if usual else ():
         script = script.replace(f"json_{what}(", f"usual_{what}(")
     return script.replace("{strange}", strange).replace("{only}", only)
 

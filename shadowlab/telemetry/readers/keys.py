@@ -20,7 +20,7 @@ def prepare(con: DuckDBPyConnection) -> None:
 
 def remember(con: DuckDBPyConnection) -> None:
     """Let a connection that stages remember shapes of its own."""
-    con.execute("CREATE TEMP TABLE known_shapes(shape UBIGINT, keys VARCHAR[])")
+    con.execute("CREATE TEMP TABLE known_shapes(shape UBIGINT, keys VARCHAR[], types VARCHAR)")
     remind(con)
 
 
@@ -32,7 +32,7 @@ def remind(con: DuckDBPyConnection) -> None:
 def keep(con: DuckDBPyConnection, stage: str, before: int) -> None:
     """Remember the commonest shapes of the rows of `stage` behind the row `before`, and stage all that are known."""
     con.execute(
-        f"INSERT INTO known_shapes SELECT shape, any_value(keys) FROM {stage} WHERE rowid > {before} "
+        f"INSERT INTO known_shapes SELECT shape, any_value(keys), any_value(types) FROM {stage} WHERE rowid > {before} "
         "AND keys IS NOT NULL AND shape NOT IN (SELECT shape FROM known_shapes) GROUP BY shape "
         f"ORDER BY count(*) DESC LIMIT (SELECT {_MOST} - count(*) FROM known_shapes)"
     )

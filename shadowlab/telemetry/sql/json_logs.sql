@@ -20,9 +20,10 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceLogs) AS r, unnest
             nullif(p.severityText, '') AS severity_text, json_text(p.body) AS body, json_type(p.body) AS body_type,
             json_trace(p.traceId) AS trace_id, json_id(p.spanId) AS span_id, nullif(TRY_CAST(p.flags AS BIGINT), 0) AS flags,
             nullif(p.eventName, '') AS event_name,
-            json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
+            p.attributes AS attributes, json_shape(p.attributes) AS shape, json_vals(p.attributes) AS vals,
             nullif(TRY_CAST(p.droppedAttributesCount AS BIGINT), 0) AS dropped_attributes
         FROM logs {only})
-SELECT * EXCLUDE (strange, odd_time, own_ns, keys), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns, hash(keys) AS shape,
-    CASE WHEN NOT is_known_shape(hash(keys)) THEN keys END AS keys, strange OR odd_time AS odd
+SELECT * EXCLUDE (strange, odd_time, own_ns, attributes), coalesce(nullif(own_ns, 0), observed_ns, own_ns) AS at_ns,
+    CASE WHEN NOT is_known_shape(shape) THEN json_keys(attributes) END AS keys,
+    CASE WHEN NOT is_known_shape(shape) THEN json_types(attributes) END AS types, strange OR odd_time AS odd
 FROM typed;

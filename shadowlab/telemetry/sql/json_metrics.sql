@@ -57,7 +57,7 @@ WITH requests AS (SELECT unnest(resourceMetrics) AS r FROM {source}),
                 AS odd_number
         FROM points)
 SELECT * EXCLUDE (attributes, odd_number), json_keys(attributes) AS keys, json_vals(attributes) AS vals,
-    json_types(attributes) AS types, hash(json_keys(attributes)) AS shape,
+    json_types(attributes) AS types, json_shape(attributes) AS shape,
     name IS NULL OR coalesce(odd_number, false) OR are_odd_counts(bucket_counts) OR are_odd_counts(positive_counts)
         OR are_odd_counts(negative_counts) OR coalesce(list_count(explicit_bounds) < len(explicit_bounds), false) AS odd
 FROM typed;

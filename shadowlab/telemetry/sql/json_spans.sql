@@ -21,7 +21,7 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnes
             json_no_count(p.startTimeUnixNano) OR json_no_count(p.endTimeUnixNano)
                 OR coalesce(len(list_filter(p.events, lambda e: json_no_count(e.timeUnixNano))) > 0, false) AS odd_time,
             json_status(p.status.code) AS status, nullif(p.status.message, '') AS status_message,
-            json_keys(p.attributes) AS keys, json_vals(p.attributes) AS vals, json_types(p.attributes) AS types,
+            p.attributes AS attributes, json_shape(p.attributes) AS shape, json_vals(p.attributes) AS vals,
             CASE WHEN len(p.events) > 0 THEN list_transform(p.events, lambda e: {
                 'at_ns': TRY_CAST(json_given(e.timeUnixNano) AS BIGINT), 'name': coalesce(e.name, ''), 'attributes': json_pairs(e.attributes),
                 'dropped': nullif(TRY_CAST(e.droppedAttributesCount AS BIGINT), 0)}) END AS events,
@@ -33,6 +33,7 @@ WITH requests AS (SELECT {strange} AS strange, unnest(resourceSpans) AS r, unnes
             nullif(TRY_CAST(p.droppedEventsCount AS BIGINT), 0) AS dropped_events,
             nullif(TRY_CAST(p.droppedLinksCount AS BIGINT), 0) AS dropped_links
         FROM spans {only})
-SELECT * EXCLUDE (strange, odd_time, keys), hash(keys) AS shape, CASE WHEN NOT is_known_shape(hash(keys)) THEN keys END AS keys,
+SELECT * EXCLUDE (strange, odd_time, attributes), CASE WHEN NOT is_known_shape(shape) THEN json_keys(attributes) END AS keys,
+    CASE WHEN NOT is_known_shape(shape) THEN json_types(attributes) END AS types,
     strange OR odd_time OR trace_id IS NULL OR span_id IS NULL AS odd
 FROM typed;

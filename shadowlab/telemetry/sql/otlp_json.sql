@@ -16,9 +16,11 @@ CREATE MACRO usual_type(v) AS CASE
     WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
     WHEN v.boolValue IS NOT NULL THEN 'b' ELSE 'n' END;
 -- A list that is left out is an empty one: protobuf's JSON mapping leaves out what is empty.
+CREATE MACRO json_shape(list) AS hash(coalesce(list_transform(list, lambda a: hash(a.key, json_type(a.value))), []));
 CREATE MACRO json_keys(list) AS coalesce(list_transform(list, lambda a: a.key), []);
 CREATE MACRO json_vals(list) AS coalesce(list_transform(list, lambda a: json_text(a.value)), []);
 CREATE MACRO json_types(list) AS coalesce(array_to_string(list_transform(list, lambda a: json_type(a.value)), ''), '');
+CREATE MACRO usual_shape(list) AS hash(coalesce(list_transform(list, lambda a: hash(a.key, usual_type(a.value))), []));
 CREATE MACRO usual_vals(list) AS coalesce(list_transform(list, lambda a: usual_text(a.value)), []);
 CREATE MACRO usual_types(list) AS coalesce(array_to_string(list_transform(list, lambda a: usual_type(a.value)), ''), '');
 CREATE MACRO json_pairs(list) AS coalesce(list_transform(list_filter(list, lambda a: a.key IS NOT NULL),

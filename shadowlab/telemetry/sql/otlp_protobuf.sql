@@ -7,6 +7,7 @@ CREATE MACRO pb_type(v) AS CASE
     WHEN v.stringValue IS NOT NULL THEN 's' WHEN v.intValue IS NOT NULL THEN 'i' WHEN v.doubleValue IS NOT NULL THEN 'd'
     WHEN v.boolValue IS NOT NULL THEN 'b' WHEN v.bytesValue IS NOT NULL THEN 'y' WHEN v.arrayValue IS NOT NULL THEN 'a'
     WHEN v.kvlistValue IS NOT NULL THEN 'k' ELSE 'n' END;
+CREATE MACRO pb_shape(list) AS hash(list_transform(list, lambda a: hash(a.key, pb_type(a.value))));
 CREATE MACRO pb_keys(list) AS list_transform(list, lambda a: a.key);
 CREATE MACRO pb_vals(list) AS list_transform(list, lambda a: pb_text(a.value));
 CREATE MACRO pb_types(list) AS array_to_string(list_transform(list, lambda a: pb_type(a.value)), '');

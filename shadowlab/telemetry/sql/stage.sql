@@ -1,9 +1,9 @@
 -- Where every reader puts what it read, as it was; `segment.py` redacts, compares, promotes and sorts it.
--- `raw` leads to the resource (`resource` is its attributes, on one row of many), `shape` to the list of attribute keys
--- (`keys` is on rows whose shape is not in `stage_shapes`). Lives in memory, spills to disk.
+-- `raw` leads to the resource (`resource` is its attributes, on one row of many), `shape` to the keys of the attributes
+-- and the types of their values (`keys` and `types` are on rows whose shape is not in `stage_shapes`). Lives in memory, spills to disk.
 CREATE TABLE stage_resources(raw UBIGINT, attributes STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[]);
 
-CREATE TABLE stage_shapes(shape UBIGINT, keys VARCHAR[]);
+CREATE TABLE stage_shapes(shape UBIGINT, keys VARCHAR[], types VARCHAR);
 
 CREATE TABLE stage_spans(
     raw UBIGINT, resource STRUCT(k VARCHAR, v VARCHAR, t VARCHAR)[], odd BOOLEAN, scope_name VARCHAR, scope_version VARCHAR,
