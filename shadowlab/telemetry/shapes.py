@@ -55,10 +55,11 @@ _FIRST_OF_LIST: Final = """CASE WHEN starts_with({told}, '["')
 _KINDS: Final = {"http_response_status_code": "INTEGER"}
 _SEEN: Final = """
     CREATE TABLE {signal}_seen AS
+    WITH told AS (SELECT shape, any_value(keys) AS keys, any_value(types) AS types, count(*) AS n
+                  FROM stage_{signal}s GROUP BY shape),
+         known AS (SELECT shape, any_value(keys) AS keys, any_value(types) AS types FROM stage_shapes GROUP BY shape)
     SELECT shape, coalesce(told.keys, known.keys) AS keys, coalesce(told.types, known.types) AS types, n
-    FROM (SELECT shape, any_value(keys) AS keys, any_value(types) AS types, count(*) AS n FROM stage_{signal}s GROUP BY shape) told
-    LEFT JOIN (SELECT shape, any_value(keys) AS keys, any_value(types) AS types FROM stage_shapes GROUP BY shape) known
-        USING (shape)"""
+    FROM told LEFT JOIN known USING (shape)"""
 _HOT: Final = """
     WITH keyed AS (SELECT DISTINCT unnest(keys) AS k FROM {signal}_seen),
          told AS (SELECT shape, unnest(vals) AS v, generate_subscripts(vals, 1) AS nth FROM stage_{signal}s),
@@ -175,7 +176,8 @@ def find(
                                lambda i: keys[i] IS NOT NULL AND list_position(keys, keys[i]) = i) AS firsts,
                            list_filter(range(1, len(coalesce(keys, [])) + 1),
                                lambda i: list_contains({hot_keys}, keys[i])) AS hot_at FROM {signal}_seen)
-        SELECT shape, keys, hash(keys) AS keys_id, types, firsts, list_transform(firsts, lambda i: keys[i]) AS first_keys,
+        SELECT shape, keys, hash(keys) AS keys_id, types, firsts,
+            list_transform(firsts, lambda i: keys[i]) AS first_keys,
             row_number() OVER (ORDER BY n DESC, shape) - 1 AS rank, hot_at, len(hot_at) > 0 AS hot, {positions}
         FROM listed"""
     )
