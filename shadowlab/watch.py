@@ -221,8 +221,9 @@ def watch(
         triage.slo.load(slo)
     if template is not None:
         report.find(template)
-    if out.exists() and not out.is_dir():
-        raise errors.UsageError(f"{out} is no folder", hint="name one with --out; it is made when there is none")
+    there = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise errors.UsageError(f"{there} is no folder", hint="name one with --out; it is made when there is none")
     orders = Orders(out=out, window=times.window(window), slo=slo, template=template)
     watching = Watch(inv, orders, tell)
     with _signals(watching), _listening(watching, webhook, webhook_secret):

@@ -258,6 +258,20 @@ def test_packing_again_replaces_the_case_as_it_was(case: Case, tmp_path: Path) -
     assert verify.verify(archive.unpack(tmp_path / "case.tgz", tmp_path / "again")).verdict is Verdict.PASS
 
 
+def test_packing_that_is_interrupted_leaves_nothing(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archive, "_add", interrupted)
+    out = tmp_path / "packed" / "case.tgz"
+    out.parent.mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        archive.pack(case, out)
+    assert not list(out.parent.iterdir())
+
+
 @pytest.mark.parametrize("what", ["other case", "newer", "text", "folder", "link to nothing"])
 def test_packing_replaces_nothing_else(case: Case, tmp_path: Path, what: str) -> None:
     place = tmp_path / "case.tgz"

@@ -234,6 +234,7 @@ def command(case: Path, *more: str) -> list[str]:
         (["--slo", "/nowhere"], "/nowhere"),
         (["--report", "nothing-like-it"], "no template"),
         (["--out", __file__], "is no folder"),
+        (["--out", f"{__file__}/incidents"], "is no folder"),
     ],
 )
 def test_orders_that_cannot_be_are_refused_before_anything_is_done(burning, more, said):

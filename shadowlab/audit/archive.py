@@ -48,22 +48,28 @@ def pack(case: Case, out: Path) -> Path:
     beside = out.with_name(f".{out.name}.part")
     alone = case.writing("pack") if os.access(case.path, os.W_OK) else contextlib.nullcontext()
     try:
-        with (
-            alone,
-            beside.open("wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
-            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            for place in _contents(case):
-                _add(tar, place, place.relative_to(case.path).as_posix())
-        os.replace(beside, out)
+        with alone:
+            try:
+                _pack_into(beside, case)
+                os.replace(beside, out)
+            finally:
+                with contextlib.suppress(OSError):
+                    beside.unlink()
     except OSError as exc:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise errors.CaseError(
             f"cannot write {out}: {exc.strerror}", hint="name a file in a folder that exists and has room"
         ) from exc
     return out
+
+
+def _pack_into(out: Path, case: Case) -> None:
+    with (
+        out.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for place in _contents(case):
+            _add(tar, place, place.relative_to(case.path).as_posix())
 
 
 def unpack(file: Path, folder: Path, *, limit: int = LIMIT) -> Case:
