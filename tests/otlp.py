@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 START = 1_790_000_000_000_000_000
@@ -100,3 +105,23 @@ def lines(path: Path, *documents: Any) -> Path:
     """A file of one JSON document a line."""
     path.write_text("".join(json.dumps(document) + "\n" for document in documents))
     return path
+
+
+def in_base64(document: Any) -> Any:
+    """The document with its ids as protobuf's own JSON mapping writes bytes."""
+    match document:
+        case dict():
+            ids = ("traceId", "spanId", "parentSpanId")
+            return {
+                k: base64.b64encode(bytes.fromhex(v)).decode() if k in ids else in_base64(v)
+                for k, v in document.items()
+            }
+        case list():
+            return [in_base64(inner) for inner in document]
+        case _:
+            return document
+
+
+def protobuf(document: Any, kind: type[Message] = TracesData) -> bytes:
+    """The document as a message."""
+    return json_format.ParseDict(in_base64(document), kind()).SerializeToString()

@@ -1,6 +1,5 @@
 """Every format the field writes leads to the same rows."""
 
-import base64
 import gzip
 import json
 import struct
@@ -12,7 +11,6 @@ import otlp
 import pyarrow
 import pytest
 from asking import asked
-from google.protobuf import json_format
 from opentelemetry.proto.logs.v1.logs_pb2 import LogsData
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
@@ -22,6 +20,7 @@ from shadowlab.case import Case, open_case
 
 RICH = otlp.raising(otlp.span(1, error=True, text="a", n=7, ratio=0.5, yes=True, many=["a", 1], nested={"a": {"b": 2}}))
 TRACES = otlp.traces([RICH, otlp.span(2, parent=1, ms=3)], service__version="1")
+MESSAGE = otlp.protobuf(TRACES)
 LOGS = otlp.logs([otlp.log("it broke", number=17, user="7")])
 GAUGE = {"name": "pool", "gauge": {"dataPoints": [{"timeUnixNano": str(otlp.START), "asInt": "7"}]}}
 EXEMPLAR = {"timeUnixNano": str(otlp.START), "asDouble": 1.5, "traceId": otlp.TRACE, "spanId": f"{1:016x}"}
@@ -43,24 +42,6 @@ def case(tmp_path: Path) -> Case:
 def _rows(case: Case, query: str) -> list[dict[str, object]]:
     with telemetry.store(case) as store:
         return store.sql(query).rows()
-
-
-def _in_base64(document):
-    match document:
-        case dict():
-            ids = ("traceId", "spanId", "parentSpanId")
-            return {
-                k: base64.b64encode(bytes.fromhex(v)).decode() if k in ids else _in_base64(v)
-                for k, v in document.items()
-            }
-        case list():
-            return [_in_base64(inner) for inner in document]
-        case _:
-            return document
-
-
-def _message(document, kind=TracesData) -> bytes:
-    return json_format.ParseDict(_in_base64(document), kind()).SerializeToString()
 
 
 def _snake(document):
@@ -98,7 +79,7 @@ SPELLINGS = {
     "a list": json.dumps([TRACES, TRACES]).encode(),
     "with a byte order mark and blank lines": b"\n\n" + _line(TRACES) + b"\n",
     "upper case ids": _line(_upper(TRACES)),
-    "base64 ids": _line(_in_base64(TRACES)),
+    "base64 ids": _line(otlp.in_base64(TRACES)),
     "enums by name": _line(_named_enums(TRACES)),
     "snake case": _line(_snake(TRACES)),
     "batches": _line({"batches": TRACES["resourceSpans"]}),
@@ -108,10 +89,10 @@ SPELLINGS = {
     "gzip": gzip.compress(_line(TRACES)),
     "two gzip members": gzip.compress(b"\n") + gzip.compress(_line(TRACES)),
     "zstd": bytes(pyarrow.compress(_line(TRACES), codec="zstd", asbytes=True)),
-    "one protobuf request": _message(TRACES),
-    "a protobuf stream": struct.pack(">I", len(_message(TRACES))) + _message(TRACES),
-    "a varint stream": bytes([len(_message(TRACES)) & 0x7F | 0x80, len(_message(TRACES)) >> 7]) + _message(TRACES),
-    "protobuf in gzip": gzip.compress(_message(TRACES)),
+    "one protobuf request": MESSAGE,
+    "a protobuf stream": struct.pack(">I", len(MESSAGE)) + MESSAGE,
+    "a varint stream": bytes([len(MESSAGE) & 0x7F | 0x80, len(MESSAGE) >> 7]) + MESSAGE,
+    "protobuf in gzip": gzip.compress(MESSAGE),
 }
 
 
@@ -144,7 +125,7 @@ def test_half_a_surrogate_pair_costs_one_letter_and_not_the_file(case, tmp_path)
 
 
 def test_attribute_types_are_kept_apart_in_json_and_protobuf(case, tmp_path):
-    for name, content in {"a": _line(TRACES), "b": _message(otlp.traces([{**RICH, "name": "again"}]))}.items():
+    for name, content in {"a": _line(TRACES), "b": otlp.protobuf(otlp.traces([{**RICH, "name": "again"}]))}.items():
         (tmp_path / name).write_bytes(content)
         telemetry.ingest(case, [tmp_path / name])
     for row in _rows(case, "SELECT attributes, attribute_types FROM spans WHERE status = 'error'"):
@@ -155,8 +136,8 @@ def test_attribute_types_are_kept_apart_in_json_and_protobuf(case, tmp_path):
 
 def test_logs_and_metrics_in_protobuf_are_those_of_json(case, tmp_path):
     metrics = otlp.metrics([GAUGE, EXPONENTIAL, SUMMARY])
-    (tmp_path / "a").write_bytes(_message(LOGS, LogsData))
-    (tmp_path / "b").write_bytes(_message(metrics, MetricsData))
+    (tmp_path / "a").write_bytes(otlp.protobuf(LOGS, LogsData))
+    (tmp_path / "b").write_bytes(otlp.protobuf(metrics, MetricsData))
     done = telemetry.ingest(case, [tmp_path / "a", tmp_path / "b"])
     assert (done.logs, done.metric_points, done.refused) == (1, 3, ())
     again = telemetry.ingest(case, [otlp.lines(tmp_path / "c", LOGS, metrics)])
@@ -175,7 +156,7 @@ def _framed(*messages: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "write", [lambda document, _: json.dumps(document, indent=1).encode(), _message], ids=["json", "protobuf"]
+    "write", [lambda document, _: json.dumps(document, indent=1).encode(), otlp.protobuf], ids=["json", "protobuf"]
 )
 def test_messages_that_a_collector_packed_one_by_one_are_read(case, tmp_path, write):
     whole = _framed(write(TRACES, TracesData), write(otlp.traces([otlp.span(3)]), TracesData))
@@ -198,7 +179,7 @@ def test_what_protobuf_does_not_send_of_a_metric_is_zero_as_in_json(case, tmp_pa
         {"name": "e", "exponentialHistogram": {"dataPoints": [{**empty, "negative": {}}]}},
         {"name": "q", "summary": {"dataPoints": [empty]}},
     ])  # fmt: skip
-    (tmp_path / "a").write_bytes(_message(metrics, MetricsData))
+    (tmp_path / "a").write_bytes(otlp.protobuf(metrics, MetricsData))
     assert telemetry.ingest(case, [tmp_path / "a"]).metric_points == 5
     assert telemetry.ingest(case, [otlp.lines(tmp_path / "b", metrics)]).metric_points == 0
     assert _rows(case, "SELECT count, sum FROM metric_points WHERE name = 'h' ORDER BY count") == [
@@ -207,7 +188,7 @@ def test_what_protobuf_does_not_send_of_a_metric_is_zero_as_in_json(case, tmp_pa
 
 def test_metrics_without_a_name_in_protobuf_are_rejected_and_the_others_kept(case, tmp_path):
     metrics = otlp.metrics([GAUGE, {"gauge": GAUGE["gauge"]}])
-    (tmp_path / "a").write_bytes(_message(metrics, MetricsData))
+    (tmp_path / "a").write_bytes(otlp.protobuf(metrics, MetricsData))
     done = telemetry.ingest(case, [tmp_path / "a"])
     assert (done.metric_points, [one.reason for one in done.rejected]) == (
         1, ["it has no name"])  # fmt: skip
@@ -327,7 +308,7 @@ def test_standard_input_is_read(case, tmp_path, monkeypatch):
 
 
 def test_a_file_is_known_by_its_content_not_by_its_name(case, tmp_path):
-    (tmp_path / "traces.json").write_bytes(_message(TRACES))
+    (tmp_path / "traces.json").write_bytes(otlp.protobuf(TRACES))
     (tmp_path / "traces.pb").write_bytes(_line(otlp.traces([otlp.span(9)])))
     done = telemetry.ingest(case, [tmp_path / "traces.json", tmp_path / "traces.pb"])
     assert [f.format for f in done.files] == ["otlp-protobuf", "otlp-json"]

@@ -124,6 +124,30 @@ def test_a_record_has_its_keys_in_every_portion_whether_they_are_remembered_or_n
     assert kept[1]["mail"] == rows[3]["mail"]
 
 
+@pytest.mark.parametrize("remembered", [0, 2, 64])
+@pytest.mark.parametrize("form", ["json", "protobuf"])
+def test_records_with_the_same_keys_keep_the_types_of_their_own_values_in_every_portion(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, remembered: int
+) -> None:
+    monkeypatch.setattr(keys, "_MOST", remembered)
+    monkeypatch.setattr(otlp_json, "PORTION", 2000)
+    monkeypatch.setattr(otlp_json, "_BLOCK", 100)
+    monkeypatch.setattr(otlp_protobuf, "_FIRST", 100)
+    monkeypatch.setattr(otlp_protobuf, "_PORTION", 300)
+    kinds: list[tuple[Any, str]] = [("7", "s"), (7, "i"), (0.5, "d"), (True, "b"), ([1], "a"), ({"k": 1}, "k")]
+    spans = [otlp.span(n, at=otlp.START + n, a=kinds[n % 6][0], b=kinds[n % 4][0]) for n in range(1, 61)]
+    if form == "json":
+        place = otlp.lines(tmp_path / "told.jsonl", *(otlp.traces([span]) for span in spans))
+        monkeypatch.setattr(base, "LONGEST", 100)  # a file that is no longer than a line may be is one portion
+    else:
+        parts = [otlp.protobuf(otlp.traces([span])) for span in spans]
+        place = tmp_path / "told"
+        place.write_bytes(b"".join(len(part).to_bytes(4, "big") + part for part in parts))
+    assert telemetry.ingest(case, [place]).spans == 60
+    rows = asked(case, "SELECT attribute_types FROM spans ORDER BY start_ns")
+    assert [row["attribute_types"] for row in rows] == [kinds[n % 6][1] + kinds[n % 4][1] for n in range(1, 61)]
+
+
 def test_staging_joins_nothing_when_resources_are_known_since_a_join_may_lose_the_order(tmp_path: Path) -> None:
     place = otlp.lines(tmp_path / "told.jsonl", *(otlp.traces([otlp.span(n)], f"shop-{n}") for n in range(1, 30)))
     with _staging() as con:

@@ -1,4 +1,7 @@
-"""Records of one kind carry the same keys in one order, their shape: these are staged once, not with every record."""
+"""Records of one kind carry the same keys in one order, with values of the same types: this is their shape.
+
+Keys and types are staged once for each shape, not with every record.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,10 @@ def remind(con: DuckDBPyConnection) -> None:
 
 
 def keep(con: DuckDBPyConnection, stage: str, before: int) -> None:
-    """Remember the commonest shapes of the rows of `stage` behind the row `before`, and stage all that are known."""
+    """Remember the commonest shapes of the rows of `stage` behind the row `before`, and stage all that are known.
+
+    Only a row whose shape was not known has keys and types of its own.
+    """
     con.execute(
         f"INSERT INTO known_shapes SELECT shape, any_value(keys), any_value(types) FROM {stage} WHERE rowid > {before} "
         "AND keys IS NOT NULL AND shape NOT IN (SELECT shape FROM known_shapes) GROUP BY shape "
